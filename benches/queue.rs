@@ -1,0 +1,327 @@
+//! What the queue costs at the level of the store: recording deliveries, draining jobs that do nothing, and claiming with
+//! few and with very many jobs waiting. `cargo bench --bench queue`
+//!
+//! Numbers are printed with the machine; only a violated ratio makes it fail. SQLite runs as in production
+//! (`synchronous=FULL`) in `$TMPDIR`; PostgreSQL runs where `LOCKSTEP_TEST_POSTGRES_URL` is set, in a schema of its own.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use lockstep::domain::{Clock as _, Direction, JobKey, Object, Priority, ShopName, SystemClock, Timestamp};
+use lockstep::store::{
+    Claim, ClaimedJob, Delivery, DeliveryAction, Finish, Lane, NewJob, OpenMode, Settings, SharedStore,
+    Verdict, open,
+};
+use sha2::{Digest as _, Sha256};
+
+/// Deliveries recorded, by how many at once, and the size of each body.
+const DELIVERIES: usize = 60_000;
+const CONNECTIONS: usize = 64;
+const BODY_BYTES: usize = 6_000;
+
+/// Jobs drained, how many a claim takes, and how many claimers there are.
+const DRAINED: usize = 60_000;
+const CLAIMED_AT_ONCE: u32 = 256;
+const CLAIMERS: usize = 2;
+
+/// Jobs waiting while claims are measured, jobs per claim, and how often.
+const FEW: usize = 1_000;
+const MANY: usize = 1_000_000;
+const CLAIM: u32 = 50;
+const ROUNDS: usize = 101;
+
+/// A claim with many jobs waiting may cost this many times what it costs with few.
+const MOST_TIMES: f64 = 1.5;
+
+/// Jobs enqueued at once while a store is filled.
+const FILL: usize = 1_000;
+
+fn main() {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    println!("machine: {}", machine());
+    let mut is_good = true;
+    runtime.block_on(async {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let sqlite = |name: &str| format!("sqlite://{}", folder.path().join(name).display());
+        println!("\nSQLite, synchronous=FULL");
+        intake(&store(&sqlite("intake.db")).await).await;
+        drain(&store(&sqlite("drain.db")).await).await;
+        is_good &= claims(&store(&sqlite("few.db")).await, &store(&sqlite("many.db")).await).await;
+
+        println!("\nPostgreSQL");
+        match std::env::var("LOCKSTEP_TEST_POSTGRES_URL") {
+            Err(_) => println!("  not measured: LOCKSTEP_TEST_POSTGRES_URL is not set"),
+            Ok(server) => {
+                intake(&store(&schema(&server, "intake").await).await).await;
+                drain(&store(&schema(&server, "drain").await).await).await;
+                let few = store(&schema(&server, "few").await).await;
+                let many = store(&schema(&server, "many").await).await;
+                is_good &= claims(&few, &many).await;
+            }
+        }
+    });
+    if !is_good {
+        println!("\na ratio is violated");
+        std::process::exit(1);
+    }
+}
+
+fn machine() -> String {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    let field = |text: &str, name: &str| {
+        text.lines()
+            .find(|line| line.starts_with(name))
+            .and_then(|line| line.split_once(':'))
+            .map_or_else(|| "?".to_owned(), |(_, value)| value.trim().to_owned())
+    };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let mut text = format!("{}, {cores} cores", field(&read("/proc/cpuinfo"), "model name"));
+    let _ = write!(text, ", {} of memory", field(&read("/proc/meminfo"), "MemTotal"));
+    let _ = write!(
+        text,
+        ", load {}",
+        read("/proc/loadavg").split(' ').next().unwrap_or("?")
+    );
+    text
+}
+
+async fn store(url: &str) -> SharedStore {
+    let settings = Settings {
+        url: url.to_owned(),
+        ..Settings::default()
+    };
+    open(&settings, Path::new("."), Arc::new(SystemClock), OpenMode::Serve)
+        .await
+        .expect("the store opens")
+}
+
+/// A fresh schema on the server.
+async fn schema(server: &str, name: &str) -> String {
+    use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+    let mut conn = PgConnection::connect(server).await.expect("PostgreSQL");
+    let name = format!("bench_{name}");
+    for what in [
+        format!("DROP SCHEMA IF EXISTS {name} CASCADE"),
+        format!("CREATE SCHEMA {name}"),
+    ] {
+        sqlx::query(AssertSqlSafe(what))
+            .execute(&mut conn)
+            .await
+            .expect("a schema");
+    }
+    let separator = if server.contains('?') { '&' } else { '?' };
+    format!("{server}{separator}options[search_path]={name}")
+}
+
+fn shop() -> ShopName {
+    "main".parse().expect("a shop's name")
+}
+
+fn key(id: usize) -> JobKey {
+    JobKey {
+        shop: shop(),
+        object: Object::Order,
+        direction: Direction::In,
+        source_id: (5_000_000_000_000 + id).to_string(),
+    }
+}
+
+/// An order's body in the shape and size of a real one.
+fn body(id: usize) -> Vec<u8> {
+    let mut text = format!(r#"{{"id":{id},"admin_graphql_api_id":"gid://shopify/Order/{id}","line_items":["#);
+    let mut line = 0_usize;
+    while text.len() < BODY_BYTES {
+        let number = id.wrapping_mul(2_654_435_761).wrapping_add(line * 40_503) % 1_000_003;
+        let _ = write!(
+            text,
+            r#"{{"id":{},"variant_id":{},"title":"Article {number}","quantity":{},"sku":"SKU-{number}","price":"{}.{:02}","taxable":true,"fulfillment_status":null}},"#,
+            id * 100 + line,
+            number * 7,
+            number % 5 + 1,
+            number % 300,
+            number % 100
+        );
+        line += 1;
+    }
+    text.push_str("null]}");
+    text.into_bytes()
+}
+
+fn delivery(id: usize) -> Delivery {
+    let body = body(id);
+    let now = SystemClock.now();
+    let webhook_id = hex::encode(&Sha256::digest(id.to_be_bytes())[..16]);
+    Delivery {
+        shop: shop(),
+        topic: "orders/create".to_owned(),
+        webhook_id: Some(webhook_id.clone()),
+        event_id: Some(hex::encode(&Sha256::digest(webhook_id.as_bytes())[..16])),
+        dedup_key: webhook_id,
+        triggered_at: Some(now),
+        api_version: Some("2026-10".to_owned()),
+        received_at: now,
+        body_sha256: hex::encode(Sha256::digest(&body)),
+        body: body.into(),
+        action: DeliveryAction::Job {
+            key: key(id),
+            priority: Priority::LIVE,
+        },
+    }
+}
+
+fn per_second(count: usize, took: Duration) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let count = count as f64;
+    count / took.as_secs_f64()
+}
+
+/// The middle and the 99th of a hundred.
+fn middle_and_high(times: &mut [Duration]) -> (Duration, Duration) {
+    times.sort_unstable();
+    (times[times.len() / 2], times[times.len() * 99 / 100])
+}
+
+async fn intake(store: &SharedStore) {
+    let began = Instant::now();
+    let tasks = (0..CONNECTIONS).map(|task| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move {
+            let mut times = Vec::new();
+            for id in (task..DELIVERIES).step_by(CONNECTIONS) {
+                let delivery = delivery(id);
+                let began = Instant::now();
+                store.record_delivery(delivery).await.expect("it is recorded");
+                times.push(began.elapsed());
+            }
+            times
+        })
+    });
+    let mut times: Vec<Duration> = join_all(tasks)
+        .await
+        .into_iter()
+        .flat_map(|times| times.expect("a task"))
+        .collect();
+    let rate = per_second(DELIVERIES, began.elapsed());
+    let (middle, high) = middle_and_high(&mut times);
+    println!(
+        "  recording deliveries of {BODY_BYTES} bytes, {CONNECTIONS} at once: {rate:.0} a second, median {middle:.2?}, p99 {high:.2?}"
+    );
+}
+
+async fn fill(store: &SharedStore, count: usize) {
+    let now = SystemClock.now();
+    for first in (0..count).step_by(FILL) {
+        let jobs = (first..(first + FILL).min(count)).map(|id| {
+            store.enqueue(NewJob {
+                key: key(id),
+                priority: Priority::LIVE,
+                now,
+                cause: "a bench".to_owned(),
+            })
+        });
+        for made in join_all(jobs).await {
+            made.expect("it is enqueued");
+        }
+    }
+}
+
+async fn claim(store: &SharedStore, limit: u32) -> Vec<ClaimedJob> {
+    let claim = Claim {
+        node: "bench".to_owned(),
+        lanes: vec![(Lane::of(&key(0)), limit)],
+        now: SystemClock.now(),
+        lease: Duration::from_secs(60),
+    };
+    store.claim(claim).await.expect("jobs are claimed")
+}
+
+fn end(job: &ClaimedJob, verdict: Verdict) -> Finish {
+    let now: Timestamp = SystemClock.now();
+    Finish {
+        job: job.id,
+        fence: job.fence,
+        started_at: now,
+        ended_at: now,
+        verdict,
+        summary: "nothing to do".to_owned(),
+        detail: serde_json::Value::Null,
+        revision: Some(1),
+        record_name: None,
+        erp_name: None,
+        links: Vec::new(),
+        enqueue: Vec::new(),
+    }
+}
+
+async fn drain(store: &SharedStore) {
+    fill(store, DRAINED).await;
+    let began = Instant::now();
+    let claimers = (0..CLAIMERS).map(|_| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move {
+            let mut done = 0;
+            loop {
+                let jobs = claim(&store, CLAIMED_AT_ONCE).await;
+                if jobs.is_empty() {
+                    return done;
+                }
+                done += jobs.len();
+                for finished in
+                    join_all(jobs.iter().map(|job| store.finish(end(job, Verdict::Completed)))).await
+                {
+                    finished.expect("it is finished");
+                }
+            }
+        })
+    });
+    let done: usize = join_all(claimers)
+        .await
+        .into_iter()
+        .map(|done| done.expect("a claimer"))
+        .sum();
+    let rate = per_second(done, began.elapsed());
+    assert_eq!(done, DRAINED, "every job was drained once");
+    println!(
+        "  draining jobs that do nothing, {CLAIMED_AT_ONCE} at a time by {CLAIMERS}: {rate:.0} a second"
+    );
+}
+
+/// Claims by turns from both stores, so that whatever else the machine does falls on both alike.
+async fn claims(few: &SharedStore, many: &SharedStore) -> bool {
+    fill(few, FEW).await;
+    fill(many, MANY).await;
+    let mut times = [Vec::new(), Vec::new()];
+    let mut looks = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (which, store) in [few, many].into_iter().enumerate() {
+            let began = Instant::now();
+            let lanes = store.ready_lanes(SystemClock.now()).await.expect("lanes");
+            looks[which].push(began.elapsed());
+            assert_eq!(lanes.len(), 1);
+            let began = Instant::now();
+            let jobs = claim(store, CLAIM).await;
+            times[which].push(began.elapsed());
+            assert_eq!(jobs.len(), CLAIM as usize);
+            for finished in join_all(jobs.iter().map(|job| store.finish(end(job, Verdict::Release)))).await {
+                finished.expect("it is given back");
+            }
+        }
+    }
+    let [claims_few, claims_many] = times.map(|mut times| middle_and_high(&mut times).0);
+    let [looks_few, looks_many] = looks.map(|mut times| middle_and_high(&mut times).0);
+    let ratio = claims_many.as_secs_f64() / claims_few.as_secs_f64();
+    println!(
+        "  claiming {CLAIM} of {FEW} waiting jobs: {claims_few:.2?}; of {MANY}: {claims_many:.2?}; ratio {ratio:.2} (at most {MOST_TIMES})"
+    );
+    println!(
+        "  looking for ready lanes: {looks_few:.2?} and {looks_many:.2?}; ratio {:.2}",
+        looks_many.as_secs_f64() / looks_few.as_secs_f64()
+    );
+    ratio <= MOST_TIMES
+}

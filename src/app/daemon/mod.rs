@@ -1,0 +1,356 @@
+//! The daemon: everything that `lockstep serve` runs, wired together.
+//!
+//! [`start`] opens the store, connects the shops, starts queue and listeners, and returns as soon as deliveries are taken.
+//! Nothing of it is global (but metrics and logs, which belong to the process), so that several daemons can live in one
+//! process: the demonstration and tests do that.
+//!
+//! A stop takes no new work, lets what runs come to a safe end within the configured times, and closes the store. Killing
+//! the process instead is safe, too: the next start takes over what was running.
+
+mod keys;
+mod reload;
+mod shops;
+mod signals;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::post;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::{reach, ring};
+use crate::config::Config;
+use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
+use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
+use crate::mapping::{MappingErrors, Mappings};
+use crate::queue::{self, Live, Queue};
+use crate::store::{OpenMode, SharedStore, StoreError};
+use crate::telemetry;
+use crate::transport::BuildError;
+
+use reload::{ReloadRequest, Reloader};
+use shops::{Disabled, Flows, Wired};
+
+pub(crate) use shops::context;
+pub use signals::serve_until_signal;
+
+/// Why the daemon did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The store cannot be opened or used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The listeners cannot be opened.
+    #[error(transparent)]
+    Http(#[from] HttpError),
+    /// The mapping files have mistakes.
+    #[error("the mappings cannot be used")]
+    Mappings(#[source] MappingErrors),
+    /// A shop's settings are not usable.
+    #[error("[shops.{shop}] cannot be connected")]
+    Connect {
+        /// Which shop.
+        shop: ShopName,
+        /// Why.
+        #[source]
+        source: BuildError,
+    },
+}
+
+/// What a daemon is given besides its configuration.
+#[derive(Clone, Debug)]
+pub struct DaemonOptions {
+    /// The time that it lives by.
+    pub clock: SharedClock,
+    /// Where its randomness comes from.
+    pub entropy: SharedEntropy,
+    /// Whether it follows changes of the configuration and mapping files.
+    pub follow_files: bool,
+}
+
+impl DaemonOptions {
+    /// As `serve` runs it.
+    pub fn new(clock: SharedClock) -> Self {
+        Self {
+            clock,
+            entropy: Arc::new(SystemEntropy),
+            follow_files: true,
+        }
+    }
+}
+
+/// A running daemon. Dropping it stops nothing: call [`Daemon::stop`].
+pub struct Daemon {
+    /// Where the public listener is, with its real port.
+    pub http_addr: SocketAddr,
+    /// Where the admin listener is, with its real port.
+    pub admin_addr: SocketAddr,
+    stop: CancellationToken,
+    broken: CancellationToken,
+    reload: mpsc::Sender<ReloadRequest>,
+    live: watch::Receiver<Live>,
+    pending: watch::Sender<Vec<String>>,
+    tasks: TaskTracker,
+    store: SharedStore,
+}
+
+impl fmt::Debug for Daemon {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Daemon")
+            .field("http", &self.http_addr)
+            .field("admin", &self.admin_addr)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Starts a daemon with this configuration.
+///
+/// # Errors
+/// When the store, a listener, the mappings or a shop's settings cannot be used. Nothing runs then.
+pub async fn start(config: Config, options: DaemonOptions) -> Result<Daemon, StartError> {
+    // Ports first: they fail fast, and deliveries that come meanwhile wait in the kernel.
+    let listeners = Listeners::open(&config.http, &config.admin).await?;
+    let mappings = Mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
+    let store = crate::app::open(&config, &options.clock, OpenMode::Serve).await?;
+    match run(config, options, listeners, mappings, &store).await {
+        Ok(daemon) => Ok(daemon),
+        Err(error) => {
+            store.close().await;
+            Err(error)
+        }
+    }
+}
+
+async fn run(
+    config: Config,
+    options: DaemonOptions,
+    listeners: Listeners,
+    mappings: Mappings,
+    store: &SharedStore,
+) -> Result<Daemon, StartError> {
+    let DaemonOptions {
+        clock,
+        entropy,
+        follow_files,
+    } = options;
+    for warning in config.warnings.iter() {
+        tracing::warn!("{}", warning.message);
+    }
+    let (http_addr, admin_addr) = (listeners.public_address(), listeners.admin_address());
+    let in_force = Arc::new(mappings);
+    let mappings = watch::Sender::new(Arc::clone(&in_force));
+    let disabled = Disabled::read(&config, store, &clock).await?;
+    let wired = Wired::new(&config, &in_force, &mappings, store, &clock, &entropy, &disabled).await?;
+    let instance_key = reach::instance_key(&config, store, &clock, &entropy).await?;
+
+    let stop = CancellationToken::new();
+    let broken = CancellationToken::new();
+    let tasks = TaskTracker::new();
+    let pending = watch::Sender::new(Vec::new());
+    let (reload, reload_requests) = mpsc::channel(4);
+    let settings = Arc::new(config.http.clone());
+    let (engine, live, intake_shops) = (
+        watch::Sender::new(Arc::new(wired.engine)),
+        watch::Sender::new(wired.live),
+        watch::Sender::new(Arc::new(wired.intake)),
+    );
+    let store_settings = watch::Sender::new(config.store.clone());
+
+    // The queue.
+    let queue = Queue::new(
+        store.clone(),
+        Arc::new(Flows::new(engine.subscribe())),
+        live.subscribe(),
+        clock.clone(),
+        entropy.clone(),
+        node_name(),
+    );
+    let part = Part {
+        tasks: &tasks,
+        stop: &stop,
+        broken: &broken,
+    };
+    part.run("queue", queue.run(stop.clone()));
+    part.run(
+        "pruning",
+        queue::prune_on_schedule(
+            store.clone(),
+            clock.clone(),
+            store_settings.subscribe(),
+            stop.clone(),
+        ),
+    );
+
+    // The listeners.
+    let intake = Arc::new(Intake::new(
+        store.clone(),
+        clock.clone(),
+        intake_shops.subscribe(),
+        shops::verify(),
+        Arc::clone(&settings),
+    ));
+    let metrics = telemetry::metrics();
+    let public = http::public_router(Public {
+        intake: Arc::clone(&intake),
+        health: Arc::new(Health::new(store.clone(), clock.clone(), pending.subscribe())),
+        instance_key,
+        settings: Arc::clone(&settings),
+        entropy: entropy.clone(),
+    });
+    let admin = http::admin_router(
+        Arc::new(Admin::new(store.clone(), clock.clone(), metrics.clone())),
+        entropy.clone(),
+    )
+    .merge(ring_router(&live));
+    {
+        let stop = stop.clone();
+        part.run("listeners", async move {
+            listeners.serve(public, admin, &settings, stop).await;
+        });
+    }
+    {
+        let stop = stop.clone();
+        part.run("refusal counts", async move { intake.keep_count(stop).await });
+    }
+    part.run(
+        "metrics",
+        http::keep_metrics_small(metrics, clock.clone(), stop.clone()),
+    );
+
+    // What follows the outside world.
+    let reloader = Reloader {
+        config: watch::Sender::new(Arc::new(config)),
+        store: store.clone(),
+        clock: clock.clone(),
+        entropy,
+        mappings,
+        engine,
+        live,
+        intake_shops,
+        store_settings,
+        disabled: disabled.clone(),
+    };
+    let current = reloader.current();
+    let followed = reloader.live.subscribe();
+    part.run(
+        "reload",
+        reloader.follow(follow_files, reload_requests, stop.clone()),
+    );
+    part.run(
+        "key expiry",
+        keys::watch(current.clone(), store.clone(), clock.clone(), stop.clone()),
+    );
+    part.run(
+        "disabled shops",
+        shops::watch_disabled(current, disabled, store.clone(), clock, stop.clone()),
+    );
+
+    tracing::info!(http = %http_addr, admin = %admin_addr, "ready");
+    Ok(Daemon {
+        http_addr,
+        admin_addr,
+        stop,
+        broken,
+        reload,
+        live: followed,
+        pending,
+        tasks,
+        store: store.clone(),
+    })
+}
+
+impl Daemon {
+    /// Takes the configuration and mapping files up again now. Returns the number of the configuration that is in force
+    /// then.
+    ///
+    /// # Errors
+    /// What is wrong with the files, with their places; everything stays as it was.
+    pub async fn reload(&self) -> Result<Option<i64>, String> {
+        let (sender, answer) = oneshot::channel();
+        let stopping = || "the daemon is stopping".to_owned();
+        self.reload.send(sender).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// As [`Daemon::reload`], without waiting for it. Does nothing while several wait already.
+    pub fn request_reload(&self) {
+        self.reload.try_send(oneshot::channel().0).ok();
+    }
+
+    /// The number of the configuration and mappings in force.
+    pub fn revision(&self) -> Option<i64> {
+        self.live.borrow().revision
+    }
+
+    /// Completes when a part of the daemon ended that must not end: it is to be stopped and started again.
+    pub async fn broken(&self) {
+        self.broken.cancelled().await;
+    }
+
+    /// Takes no new work, ends what runs, closes the store.
+    pub async fn stop(self) {
+        self.pending.send_replace(vec!["stopping".to_owned()]);
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}
+
+/// Starts the parts of the daemon and notes when one ends before its time.
+struct Part<'a> {
+    tasks: &'a TaskTracker,
+    stop: &'a CancellationToken,
+    broken: &'a CancellationToken,
+}
+
+impl Part<'_> {
+    fn run(&self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let (stop, broken) = (self.stop.clone(), self.broken.clone());
+        let task = self.tasks.spawn(part);
+        self.tasks.spawn(async move {
+            let ended = task.await;
+            if !stop.is_cancelled() {
+                tracing::error!(
+                    part = name,
+                    panicked = ended.is_err(),
+                    "{name} ended before its time"
+                );
+                broken.cancel();
+            }
+        });
+    }
+}
+
+/// `POST /api/v1/ring`: a command left work in the store.
+fn ring_router(live: &watch::Sender<Live>) -> Router {
+    let live = live.clone();
+    let ring = move || async move {
+        // A change of what the queue follows makes it look at the store.
+        live.send_modify(|_| {});
+        StatusCode::NO_CONTENT
+    };
+    Router::new().route(ring::PATH, post(ring))
+}
+
+/// This process, as attempts name it.
+fn node_name() -> String {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = host.trim();
+    let host = if host.is_empty() { "lockstep" } else { host };
+    format!("{host}:{}", std::process::id())
+}
+
+/// Waits in machine time. What follows files and other processes must go on while a test's clock stands still.
+async fn pause(length: Duration) {
+    tokio::time::sleep(length).await;
+}

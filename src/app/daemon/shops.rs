@@ -1,0 +1,333 @@
+//! The shops of a configuration as the running parts see them: flows, lanes, intake.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use tokio::select;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{StartError, pause};
+use crate::app::{connect, status};
+use crate::config::{Config, Shop, SyncSection, Toggle};
+use crate::domain::{Direction, Object, Report, SharedClock, SharedEntropy, ShopName, Timestamp};
+use crate::http::{IntakeShop, IntakeShops, Signature, Verify};
+use crate::mapping::{Mappings, ShopFacts};
+use crate::queue::{Handler, LaneGate, Live};
+use crate::shopify::webhook::{self, SignatureError};
+use crate::store::{ClaimedJob, Lane, SharedStore, StoreError};
+use crate::sync::{Engine, ShopContext};
+
+/// How often it is looked whether a shop was disabled or enabled.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// How often a disabled shop is asked whether our access works again.
+const PROBE: Duration = Duration::from_secs(600);
+
+/// Everything that one configuration makes, ready to be put in force at once.
+pub(super) struct Wired {
+    pub(super) engine: Engine,
+    pub(super) live: Live,
+    pub(super) intake: IntakeShops,
+}
+
+impl Wired {
+    /// Makes the clients of all shops, which follow `mappings`, and notes the revision of the configuration together with
+    /// the mappings that are to be in force with it.
+    pub(super) async fn new(
+        config: &Config,
+        with: &Mappings,
+        mappings: &watch::Sender<Arc<Mappings>>,
+        store: &SharedStore,
+        clock: &SharedClock,
+        entropy: &SharedEntropy,
+        disabled: &Disabled,
+    ) -> Result<Self, StartError> {
+        let mut contexts = Vec::new();
+        for shop in config.shops.values() {
+            contexts.push(context(shop, mappings, store, clock, entropy)?);
+        }
+        let revision = note_revision(config, with, store, clock).await?;
+        Ok(Self {
+            engine: Engine::new(contexts),
+            live: Live {
+                settings: config.queue.clone(),
+                gate: gate(config, disabled),
+                revision: Some(revision),
+            },
+            intake: intake(config),
+        })
+    }
+}
+
+/// One shop with both of its clients.
+pub(crate) fn context(
+    shop: &Shop,
+    mappings: &watch::Sender<Arc<Mappings>>,
+    store: &SharedStore,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> Result<ShopContext, StartError> {
+    let failed = |source| StartError::Connect {
+        shop: shop.name.clone(),
+        source,
+    };
+    Ok(ShopContext {
+        name: shop.name.clone(),
+        domain: shop.shopify.domain.clone(),
+        settings: shop.flow.clone(),
+        facts: ShopFacts {
+            name: shop.name.to_string(),
+            ..ShopFacts::default()
+        },
+        start_at: shop.start_at,
+        owner: shop.owner.clone(),
+        source: connect::shopify(shop, clock, entropy).map_err(failed)?,
+        erp: connect::erp(shop, clock).map_err(failed)?,
+        mappings: mappings.subscribe(),
+        store: store.clone(),
+        clock: clock.clone(),
+    })
+}
+
+/// The number of what is in force: configuration and mappings together.
+pub(super) async fn note_revision(
+    config: &Config,
+    mappings: &Mappings,
+    store: &SharedStore,
+    clock: &SharedClock,
+) -> Result<i64, StoreError> {
+    let both = format!("{} {}", config.hash, mappings.revision());
+    let hash = hex::encode(Sha256::digest(both));
+    let shops: Vec<&str> = config.shops.keys().map(ShopName::as_str).collect();
+    let summary = format!("shops {}; mappings {}", shops.join(", "), mappings.revision());
+    store.config_revision(&hash, &summary, clock.now()).await
+}
+
+/// The queue's handler: hands each job to the flows of the engine in force.
+pub(super) struct Flows(watch::Receiver<Arc<Engine>>);
+
+impl Flows {
+    pub(super) fn new(engine: watch::Receiver<Arc<Engine>>) -> Self {
+        Self(engine)
+    }
+}
+
+#[async_trait]
+impl Handler for Flows {
+    async fn attempt(&self, job: ClaimedJob, stop: CancellationToken) -> Report {
+        // The attempt keeps the engine that it began with.
+        let engine = Arc::clone(&self.0.borrow());
+        engine.attempt(job, stop).await
+    }
+}
+
+/// Which lanes may be claimed.
+fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
+    let toggles: BTreeMap<ShopName, SyncSection> = config
+        .shops
+        .values()
+        .map(|shop| (shop.name.clone(), shop.sync))
+        .collect();
+    let disabled = disabled.clone();
+    LaneGate::new(move |lane| {
+        let Some(sync) = toggles.get(&lane.shop) else {
+            return false;
+        };
+        // Notices about the shop (uninstalled, privacy requests) concern our own data and are carried out in any case.
+        lane.object == Object::Shop || (!disabled.contains(&lane.shop) && is_open(sync, lane))
+    })
+}
+
+/// Whether the toggles let jobs of the lane run. An order needs its customer and its products whatever their toggles say;
+/// while orders are on, "off" means for those that events make no jobs, and what an order asks for is still done.
+fn is_open(sync: &SyncSection, lane: &Lane) -> bool {
+    if lane.direction == Direction::Out {
+        return false;
+    }
+    let needed_by_orders =
+        |toggle: Toggle| toggle == Toggle::On || (toggle == Toggle::Off && sync.orders.inward == Toggle::On);
+    match lane.object {
+        Object::Order => sync.orders.inward == Toggle::On,
+        Object::Customer => needed_by_orders(sync.customers.inward),
+        Object::Product => needed_by_orders(sync.products.inward),
+        Object::Inventory => false,
+        Object::Shop => true,
+    }
+}
+
+/// The shops as the intake sees them.
+fn intake(config: &Config) -> IntakeShops {
+    config
+        .shops
+        .values()
+        .map(|shop| IntakeShop {
+            name: shop.name.clone(),
+            domain: shop.shopify.domain.clone(),
+            secrets: shop.webhook_secrets.clone(),
+            wanted: status::toggles(shop)
+                .into_iter()
+                .filter(|(_, direction, toggle)| *direction == Direction::In && *toggle != Toggle::Off)
+                .map(|(object, _, _)| object)
+                .collect(),
+        })
+        .collect()
+}
+
+/// The judge of signatures that the intake asks.
+pub(super) fn verify() -> Verify {
+    Arc::new(
+        |secrets, body, signature| match webhook::verify(secrets, body, signature) {
+            Ok(()) => Signature::Good,
+            Err(SignatureError::Missing) => Signature::Missing,
+            Err(SignatureError::Malformed | SignatureError::Wrong) => Signature::Bad,
+        },
+    )
+}
+
+/// The shops that are disabled at this moment (the app was uninstalled).
+#[derive(Clone, Debug, Default)]
+pub(super) struct Disabled(Arc<RwLock<BTreeSet<ShopName>>>);
+
+impl Disabled {
+    /// As the store says. New shops become known there.
+    pub(super) async fn read(
+        config: &Config,
+        store: &SharedStore,
+        clock: &SharedClock,
+    ) -> Result<Self, StoreError> {
+        let disabled = Self::default();
+        disabled.refresh(config, store, clock).await?;
+        Ok(disabled)
+    }
+
+    /// Reads them again. Says whether something changed.
+    async fn refresh(
+        &self,
+        config: &Config,
+        store: &SharedStore,
+        clock: &SharedClock,
+    ) -> Result<bool, StoreError> {
+        let mut fresh = BTreeSet::new();
+        for name in config.shops.keys() {
+            if store.shop_state(name, clock.now()).await?.disabled.is_some() {
+                fresh.insert(name.clone());
+            }
+        }
+        let mut known = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let changed = *known != fresh;
+        *known = fresh;
+        Ok(changed)
+    }
+
+    fn contains(&self, shop: &ShopName) -> bool {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains(shop)
+    }
+
+    fn names(&self) -> Vec<ShopName> {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.iter().cloned().collect()
+    }
+}
+
+/// What is in force, for parts that follow it.
+#[derive(Clone)]
+pub(super) struct Current {
+    pub(super) config: watch::Receiver<Arc<Config>>,
+    pub(super) engine: watch::Receiver<Arc<Engine>>,
+    pub(super) live: watch::Sender<Live>,
+}
+
+/// Follows which shops are disabled, and enables those to which our access works again (the app was installed anew).
+pub(super) async fn watch_disabled(
+    current: Current,
+    disabled: Disabled,
+    store: SharedStore,
+    clock: SharedClock,
+    stop: CancellationToken,
+) {
+    let mut probed: BTreeMap<ShopName, Timestamp> = BTreeMap::new();
+    loop {
+        select! {
+            () = stop.cancelled() => return,
+            () = pause(LOOK) => {}
+        }
+        let config = Arc::clone(&current.config.borrow());
+        match disabled.refresh(&config, &store, &clock).await {
+            // The lanes of a shop opened or closed: let the queue look.
+            Ok(true) => current.live.send_modify(|_| {}),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(error = %error, "cannot read which shops are disabled"),
+        }
+        for name in disabled.names() {
+            let now = clock.now();
+            let due = probed
+                .get(&name)
+                .is_none_or(|at| now.since(*at) >= PROBE || *at > now);
+            if due {
+                probed.insert(name.clone(), now);
+                enable_if_reachable(&current, &name, &store, &clock).await;
+            }
+        }
+    }
+}
+
+async fn enable_if_reachable(current: &Current, name: &ShopName, store: &SharedStore, clock: &SharedClock) {
+    let engine = Arc::clone(&current.engine.borrow());
+    let Some(shop) = engine.shop(name) else { return };
+    match shop.source.probe().await {
+        Ok(()) => match store.set_shop_disabled(name, None, clock.now()).await {
+            Ok(()) => tracing::info!(shop = %name, "our access works again: the shop is enabled"),
+            Err(error) => tracing::warn!(shop = %name, error = %error, "cannot enable the shop"),
+        },
+        Err(error) => tracing::debug!(shop = %name, error = %error, "the shop stays disabled"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Toggles;
+
+    #[test]
+    fn toggles_open_and_close_lanes() {
+        let inward = |toggle| Toggles {
+            inward: toggle,
+            outward: Toggle::On,
+        };
+        let lane = |object, direction| Lane {
+            shop: "main".parse().unwrap(),
+            object,
+            direction,
+        };
+        for (orders, products, object, direction, open) in [
+            (Toggle::On, Toggle::On, Object::Order, Direction::In, true),
+            (Toggle::Paused, Toggle::On, Object::Order, Direction::In, false),
+            (Toggle::Off, Toggle::On, Object::Order, Direction::In, false),
+            (Toggle::Off, Toggle::On, Object::Product, Direction::In, true),
+            // An order may be waiting for its product.
+            (Toggle::On, Toggle::Off, Object::Product, Direction::In, true),
+            (Toggle::Off, Toggle::Off, Object::Product, Direction::In, false),
+            (Toggle::On, Toggle::Paused, Object::Product, Direction::In, false),
+            // Not carried out by this version, whatever the toggle says.
+            (Toggle::On, Toggle::On, Object::Product, Direction::Out, false),
+        ] {
+            let sync = SyncSection {
+                orders: inward(orders),
+                products: inward(products),
+                ..SyncSection::default()
+            };
+            assert_eq!(
+                is_open(&sync, &lane(object, direction)),
+                open,
+                "orders {orders}, products {products}, {object}.{direction}"
+            );
+        }
+    }
+}

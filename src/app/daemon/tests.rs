@@ -1,0 +1,264 @@
+//! Daemons in this process: started, asked, changed, stopped. Neither system is reached: what is shown here happens before.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tempfile::TempDir;
+
+use super::*;
+use crate::domain::{JobState, ManualClock, Object, SystemClock, Timestamp};
+use crate::shopify::webhook;
+use crate::store::JobFilter;
+use crate::transport::{Answer, Client, Settings};
+
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A folder with a configuration in it.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        place.write("on", "");
+        place
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("lockstep.toml")
+    }
+
+    /// Writes the configuration with this toggle for orders and these further lines for Odoo. Nobody listens at either address.
+    fn write(&self, orders: &str, odoo: &str) {
+        let text = format!(
+            r#"[http]
+listen = "127.0.0.1:0"
+[admin]
+listen = "127.0.0.1:0"
+[shops.main]
+domain = "main-store.myshopify.com"
+access_token = "token"
+webhook_secrets = ["secret"]
+base_url = "http://127.0.0.1:9"
+[shops.main.odoo]
+url = "http://127.0.0.1:9"
+database = "prod"
+login = "connector@example.com"
+api_key = "key"
+{odoo}
+[shops.main.sync]
+orders = {{ in = "{orders}" }}
+"#
+        );
+        std::fs::write(self.path(), text).unwrap();
+    }
+
+    async fn start(&self, clock: SharedClock) -> Result<Daemon, StartError> {
+        let config = Config::load(&self.path()).unwrap_or_else(|error| panic!("{error}"));
+        start(config, DaemonOptions::new(clock)).await
+    }
+}
+
+fn client() -> Client {
+    Client::new(&Settings::default()).unwrap()
+}
+
+async fn get(address: SocketAddr, path: &str) -> Answer {
+    let client = client();
+    client
+        .send(client.get(&format!("http://{address}{path}")))
+        .await
+        .unwrap()
+}
+
+/// Delivers `orders/create` of this order, rightly signed.
+async fn deliver(daemon: &Daemon, order: u64) -> u16 {
+    let body = format!(r#"{{"id":{order}}}"#);
+    let client = client();
+    let request = client
+        .post(&format!("http://{}/webhooks/shopify", daemon.http_addr))
+        .header("X-Shopify-Shop-Domain", "main-store.myshopify.com")
+        .header("X-Shopify-Topic", "orders/create")
+        .header("X-Shopify-Webhook-Id", format!("delivery-{order}"))
+        .header(
+            webhook::SIGNATURE_HEADER,
+            webhook::sign(&SecretString::from("secret"), body.as_bytes()),
+        )
+        .body(body);
+    client.send(request).await.unwrap().status()
+}
+
+/// Waits until `holds` says so.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{what}");
+}
+
+async fn order_jobs(daemon: &Daemon) -> Vec<(String, JobState)> {
+    let filter = JobFilter {
+        object: Some(Object::Order),
+        ..JobFilter::default()
+    };
+    let jobs = daemon.store.jobs(filter).await.unwrap();
+    jobs.into_iter()
+        .map(|job| (job.key.source_id, job.state))
+        .collect()
+}
+
+fn system_clock() -> SharedClock {
+    Arc::new(SystemClock)
+}
+
+#[tokio::test]
+async fn a_daemon_takes_deliveries_answers_and_can_be_started_again() {
+    let place = Place::new();
+    let daemon = place.start(system_clock()).await.unwrap();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(get(daemon.http_addr, path).await.status(), 200, "{path}");
+    }
+    assert_eq!(get(daemon.admin_addr, "/metrics").await.status(), 200);
+    assert_eq!(deliver(&daemon, 1).await, 200);
+    let ring = {
+        let client = client();
+        let url = format!("http://{}{}", daemon.admin_addr, ring::PATH);
+        client.send(client.post(&url)).await.unwrap().status()
+    };
+    assert_eq!(ring, 204);
+
+    let Err(StartError::Store(StoreError::InUse { .. })) = place.start(system_clock()).await else {
+        panic!("two daemons on one database");
+    };
+    let elsewhere = Place::new();
+    let second = elsewhere.start(system_clock()).await.unwrap();
+    assert_eq!(order_jobs(&second).await, []);
+    second.stop().await;
+
+    let (http_addr, jobs) = (daemon.http_addr, order_jobs(&daemon).await);
+    assert_eq!(jobs.len(), 1, "{jobs:?}");
+    daemon.stop().await;
+    assert!(tokio::net::TcpStream::connect(http_addr).await.is_err());
+    let again = place.start(system_clock()).await.unwrap();
+    assert_eq!(order_jobs(&again).await.len(), 1, "what was taken is still there");
+    again.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_toggle_takes_effect_and_a_mistake_changes_nothing() {
+    let place = Place::new();
+    place.write("off", "");
+    let daemon = place.start(system_clock()).await.unwrap();
+    assert_eq!(deliver(&daemon, 1).await, 200);
+    assert_eq!(order_jobs(&daemon).await, [], "off: recorded only");
+
+    place.write("onn", "");
+    let refused = daemon.reload().await.unwrap_err();
+    assert!(refused.contains("lockstep.toml:17:"), "{refused}");
+    assert_eq!(deliver(&daemon, 2).await, 200);
+    assert_eq!(order_jobs(&daemon).await, [], "a mistake changes nothing");
+
+    place.write("paused", "");
+    daemon.reload().await.unwrap();
+    assert_eq!(deliver(&daemon, 3).await, 200);
+    let kept = [("3".to_owned(), JobState::Available)];
+    assert_eq!(order_jobs(&daemon).await, kept, "paused: kept, not worked on");
+
+    // Without being asked: the file is followed.
+    place.write("on", "");
+    until("work begins", async || order_jobs(&daemon).await != kept).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_broken_mapping_keeps_the_good_ones_in_force() {
+    let place = Place::new();
+    let mappings = place.folder.path().join("mappings");
+    std::fs::create_dir(&mappings).unwrap();
+    let with_folder = std::fs::read_to_string(place.path()).unwrap() + "[mappings]\ndir = \"mappings\"\n";
+    std::fs::write(place.path(), with_folder).unwrap();
+    let shipped = crate::mapping::DEFAULTS
+        .iter()
+        .find(|(file, _)| *file == "order.in.toml")
+        .map(|(_, text)| *text)
+        .unwrap();
+    let file = mappings.join("order.in.toml");
+    std::fs::write(&file, shipped).unwrap();
+    let daemon = place.start(system_clock()).await.unwrap();
+    let first = daemon.revision();
+
+    std::fs::write(&file, "version = 1\nthis is broken").unwrap();
+    let refused = daemon.reload().await.unwrap_err();
+    assert!(refused.contains("order.in.toml:2"), "{refused}");
+    assert_eq!(daemon.revision(), first, "nothing of a broken set is taken");
+
+    // Without being asked: the folder is followed.
+    std::fs::write(&file, format!("{shipped}\n# changed\n")).unwrap();
+    until("the changed mapping is taken", async || {
+        daemon.revision() != first
+    })
+    .await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn an_api_key_that_ends_soon_becomes_a_problem_until_it_is_replaced() {
+    let place = Place::new();
+    place.write("on", "api_key_expires = 2026-12-20");
+    let clock = ManualClock::new(Timestamp::parse_rfc3339("2026-12-01T00:00:00Z").unwrap());
+    let daemon = place.start(Arc::new(clock.clone())).await.unwrap();
+    let problems = async || daemon.store.open_problems(10).await.unwrap();
+    assert_eq!(problems().await.len(), 0, "19 days are long");
+    clock.advance(Duration::from_secs(6 * 24 * 3600));
+    until("13 days are not", async || {
+        // The look may just have begun to wait for its next hour.
+        clock.advance(Duration::from_secs(3600));
+        !problems().await.is_empty()
+    })
+    .await;
+    let open = problems().await;
+    assert_eq!(open[0].problem.code.to_string(), "api_key_expires");
+    assert!(
+        open[0].problem.reason.contains("2026-12-20"),
+        "{:?}",
+        open[0].problem
+    );
+
+    place.write("on", "api_key_expires = 2027-03-01");
+    daemon.reload().await.unwrap();
+    until("a new key closes it", async || problems().await.is_empty()).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_cannot_start_says_why() {
+    let place = Place::new();
+    let text = std::fs::read_to_string(place.path()).unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    std::fs::write(
+        place.path(),
+        text.replacen("127.0.0.1:0", &address.to_string(), 1),
+    )
+    .unwrap();
+    let Err(error @ StartError::Http(_)) = place.start(system_clock()).await else {
+        panic!("two listeners on one port");
+    };
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+
+    std::fs::create_dir(place.folder.path().join("mappings")).unwrap();
+    std::fs::write(place.folder.path().join("mappings/order.in.toml"), "nonsense").unwrap();
+    std::fs::write(place.path(), text.clone() + "[mappings]\ndir = \"mappings\"\n").unwrap();
+    assert!(matches!(
+        place.start(system_clock()).await,
+        Err(StartError::Mappings(_))
+    ));
+    assert!(!Path::new(&place.folder.path().join("lockstep.db")).exists());
+}

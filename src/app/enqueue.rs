@@ -1,0 +1,146 @@
+//! "Sync this record now": finding out which record is meant, and making its job.
+
+use crate::domain::{Direction, IdError, JobKey, Object, Priority, SharedClock, ShopName, ShopifyId};
+use crate::shopify::{Shopify, ShopifyError};
+use crate::store::{Enqueued, NewJob, SharedStore, StoreError};
+
+/// Why a record could not be told.
+#[derive(Debug, thiserror::Error)]
+pub enum FindError {
+    /// The text is no id.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// No order has this name.
+    #[error("the shop has no order named {0}")]
+    NoSuchOrder(String),
+    /// Several orders have this name.
+    #[error("the shop has several orders named {name}: {}", list(.ids))]
+    SeveralOrders {
+        /// The name.
+        name: String,
+        /// Their ids.
+        ids: Vec<ShopifyId>,
+    },
+    /// Shopify could not be asked.
+    #[error("the order's name could not be looked up on Shopify")]
+    Shopify(#[source] ShopifyError),
+}
+
+fn list(ids: &[ShopifyId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// How a person names a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// By its id.
+    Id(ShopifyId),
+    /// By an order's name, e.g. `#1042`.
+    OrderName(String),
+}
+
+impl Named {
+    /// Reads a number, a global id, the address of the record's page in Shopify's admin, or (with `#`) an order's name.
+    ///
+    /// # Errors
+    /// When it is none of these.
+    pub fn parse(object: Object, text: &str) -> Result<Self, IdError> {
+        let text = text.trim();
+        if object == Object::Order && text.len() > 1 && text.starts_with('#') {
+            return Ok(Self::OrderName(text.to_owned()));
+        }
+        let id = match text.strip_prefix("https://") {
+            Some(address) => {
+                let path = address.split(['?', '#']).next().unwrap_or(address);
+                path.rsplit('/').next().unwrap_or(path)
+            }
+            None => text,
+        };
+        id.parse().map(Self::Id).map_err(|_| IdError {
+            kind: "record",
+            text: text.to_owned(),
+            expected: "Shopify's number, a gid://shopify/… id, the address of its page in Shopify's admin, or #NAME of an order",
+        })
+    }
+}
+
+/// The id of the record that is meant. Asks Shopify only for a name.
+///
+/// # Errors
+/// When no record, or more than one, is meant.
+pub async fn find(shopify: &Shopify, named: Named) -> Result<ShopifyId, FindError> {
+    let name = match named {
+        Named::Id(id) => return Ok(id),
+        Named::OrderName(name) => name,
+    };
+    let found = shopify
+        .find_order_by_name(&name)
+        .await
+        .map_err(FindError::Shopify)?;
+    match found.as_slice() {
+        [] => Err(FindError::NoSuchOrder(name)),
+        [(id, _)] => Ok(*id),
+        several => Err(FindError::SeveralOrders {
+            name,
+            ids: several.iter().map(|(id, _)| *id).collect(),
+        }),
+    }
+}
+
+/// Makes sure that the record's job exists and is done next.
+///
+/// # Errors
+/// When the store fails.
+pub async fn sync_now(
+    store: &SharedStore,
+    clock: &SharedClock,
+    shop: &ShopName,
+    object: Object,
+    id: ShopifyId,
+) -> Result<Enqueued, StoreError> {
+    store
+        .enqueue(NewJob {
+            key: JobKey {
+                shop: shop.clone(),
+                object,
+                direction: Direction::In,
+                source_id: id.to_string(),
+            },
+            priority: Priority::URGENT,
+            now: clock.now(),
+            cause: "sync command".to_owned(),
+        })
+        .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_name_records_in_many_ways() {
+        for (object, text, expected) in [
+            (
+                Object::Order,
+                "450789469",
+                Some(Named::Id(ShopifyId(450_789_469))),
+            ),
+            (
+                Object::Order,
+                "gid://shopify/Order/1",
+                Some(Named::Id(ShopifyId(1))),
+            ),
+            (Object::Order, "#1042", Some(Named::OrderName("#1042".into()))),
+            (
+                Object::Product,
+                "https://admin.shopify.com/store/main/products/77?variant=5",
+                Some(Named::Id(ShopifyId(77))),
+            ),
+            (Object::Customer, "#1042", None),
+            (Object::Order, "#", None),
+            (Object::Order, "S00042", None),
+        ] {
+            assert_eq!(Named::parse(object, text).ok(), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What people do with jobs: look at them, try them again, give them up.
+
+use crate::domain::{JobId, SharedClock};
+use crate::store::{JobFilter, JobRow, JobStory, Retried, SharedStore, StoreError};
+
+/// Why a job was not given up.
+#[derive(Debug, thiserror::Error)]
+pub enum DiscardError {
+    /// There is no such job.
+    #[error("there is no job {0}")]
+    Unknown(JobId),
+    /// It is closed already, or runs at this moment.
+    #[error("job {id} is {state} and cannot be discarded")]
+    NotNow {
+        /// Which.
+        id: JobId,
+        /// Its state.
+        state: crate::domain::JobState,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Jobs that fit the filter, newest first.
+///
+/// # Errors
+/// When the store fails.
+pub async fn list(store: &SharedStore, filter: JobFilter) -> Result<Vec<JobRow>, StoreError> {
+    store.jobs(filter).await
+}
+
+/// One job with its whole history.
+///
+/// # Errors
+/// When the store fails.
+pub async fn show(store: &SharedStore, id: JobId) -> Result<Option<JobStory>, StoreError> {
+    store.job(id).await
+}
+
+/// Tries a job again now, with its attempts counted anew; a closed one gets a new job of the same key.
+///
+/// # Errors
+/// When the store fails.
+pub async fn retry(store: &SharedStore, clock: &SharedClock, id: JobId) -> Result<Retried, StoreError> {
+    let retried = store.retry(id, clock.now()).await?;
+    tracing::info!(job = %id, ?retried, "job {id}: retry asked for");
+    Ok(retried)
+}
+
+/// Gives an open job up, with a person's reason.
+///
+/// # Errors
+/// When there is no such job, when it runs or is closed, or when the store fails.
+pub async fn discard(
+    store: &SharedStore,
+    clock: &SharedClock,
+    id: JobId,
+    reason: &str,
+) -> Result<(), DiscardError> {
+    if store.discard(id, reason, clock.now()).await? {
+        tracing::info!(job = %id, "job {id}: discarded");
+        return Ok(());
+    }
+    Err(match store.job(id).await? {
+        Some(story) => DiscardError::NotNow {
+            id,
+            state: story.job.state,
+        },
+        None => DiscardError::Unknown(id),
+    })
+}

@@ -1,0 +1,16 @@
+//! Use cases: what the command line, and later the API and the console, ask for. They join the store, the configuration
+//! and the flows; they print nothing and know no protocol.
+
+pub mod check;
+pub mod clock;
+pub mod connect;
+pub mod daemon;
+pub mod enqueue;
+pub mod jobs;
+mod open;
+pub mod preview;
+pub mod reach;
+pub mod ring;
+pub mod status;
+
+pub use open::{folder, open};

@@ -1,0 +1,54 @@
+//! A dry run of one record, without a daemon: reads both systems and the store, writes nothing.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::daemon::{self, StartError};
+use crate::config::{Config, Shop};
+use crate::domain::{Object, SharedClock, SharedEntropy, ShopifyId};
+use crate::mapping::Mappings;
+use crate::store::{OpenMode, StoreError};
+use crate::sync::Engine;
+
+pub use crate::sync::{Preview, PreviewError, PreviewedWrite};
+
+/// Why there is no preview.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewFailure {
+    /// The shop cannot be connected, or the mappings cannot be used.
+    #[error(transparent)]
+    Wire(#[from] StartError),
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The record cannot be previewed.
+    #[error(transparent)]
+    Preview(#[from] PreviewError),
+}
+
+/// What would be written for the record now.
+///
+/// # Errors
+/// When the record does not exist, or a side cannot be asked.
+pub async fn preview(
+    config: &Config,
+    shop: &Shop,
+    object: Object,
+    id: ShopifyId,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> Result<Preview, PreviewFailure> {
+    let mappings = Mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
+    let mappings = watch::Sender::new(Arc::new(mappings));
+    let store = super::open(config, clock, OpenMode::Tool).await?;
+    let previewed = match daemon::context(shop, &mappings, &store, clock, entropy) {
+        Ok(context) => Engine::new([context])
+            .preview(&shop.name, object, id)
+            .await
+            .map_err(PreviewFailure::from),
+        Err(error) => Err(error.into()),
+    };
+    store.close().await;
+    previewed
+}

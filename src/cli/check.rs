@@ -1,0 +1,174 @@
+//! `lockstep check`: is everything as it must be?
+
+use std::sync::Arc;
+
+use clap::Args;
+use serde::Serialize;
+
+use super::failure::{Failure, report, say, tell_findings};
+use super::output::{Output, counted};
+use super::{Context, the_shop};
+use crate::app::check::{Checked, check_live};
+use crate::app::clock::process_clock;
+use crate::config::{Config, ConfigError, FindingRow};
+use crate::domain::{CheckOutcome, ShopName, SystemEntropy};
+use crate::mapping::{MappingErrors, Mappings};
+
+/// Check the configuration and the mappings; with --live also both systems.
+///
+/// Without --live nothing is reached over the network. With it, every shop and ERP is asked whether its credentials, rights,
+/// versions, fields and settings are what the configuration and the mappings need, and whether public_url leads here.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Also reach Shopify, the ERP and the public address.
+    #[arg(long)]
+    live: bool,
+    /// With --live: only this shop.
+    #[arg(long, value_name = "NAME", requires = "live")]
+    shop: Option<ShopName>,
+}
+
+/// Everything that was found, for programs.
+#[derive(Default, Serialize)]
+struct Report {
+    ok: bool,
+    config: Vec<FindingRow>,
+    mappings: Vec<MappingRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    live: Option<Vec<Checked>>,
+}
+
+#[derive(Serialize)]
+struct MappingRow {
+    file: String,
+    line: usize,
+    message: String,
+    help: Option<String>,
+}
+
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let output = context.output;
+    let mut result = Report::default();
+    let config = match Config::load(&context.config) {
+        Ok(config) => config,
+        Err(ConfigError::Invalid(findings)) if output.json => {
+            result.config = findings.rows();
+            output.document(&result)?;
+            return Err(Failure::Told);
+        }
+        Err(ConfigError::Invalid(findings)) => {
+            tell_findings(&findings);
+            return Err(Failure::Told);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    result.config = config.warnings.rows();
+    if !output.json {
+        tell_findings(&config.warnings);
+    }
+    let mappings = match Mappings::load(config.mappings.dir.as_deref()) {
+        Ok(mappings) => mappings,
+        Err(errors) => {
+            result.mappings = rows(&errors);
+            if output.json {
+                output.document(&result)?;
+            } else {
+                for error in &errors.errors {
+                    report(error);
+                }
+            }
+            return Err(Failure::Told);
+        }
+    };
+    if !output.json {
+        output.line(format!(
+            "{}: {}, {}: right{}",
+            context.config.display(),
+            counted(config.shops.len() as u64, "shop"),
+            counted(mappings.all().len() as u64, "mapping"),
+            match result.config.len() {
+                0 => String::new(),
+                warnings => format!(" ({})", counted(warnings as u64, "warning")),
+            }
+        ));
+    }
+    result.ok = true;
+    if arguments.live {
+        let live = live(&config, &mappings, arguments, output).await?;
+        result.ok = !live.iter().any(Checked::has_failed);
+        result.live = Some(live);
+    }
+    let ok = result.ok;
+    if output.json {
+        output.document(&result)?;
+    }
+    if ok { Ok(()) } else { Err(Failure::Told) }
+}
+
+async fn live(
+    config: &Config,
+    mappings: &Mappings,
+    arguments: &Arguments,
+    output: Output,
+) -> Result<Vec<Checked>, Failure> {
+    if let Some(name) = &arguments.shop {
+        the_shop(config, Some(name))?;
+    }
+    let entropy: crate::domain::SharedEntropy = Arc::new(SystemEntropy);
+    let checked = check_live(
+        config,
+        mappings,
+        arguments.shop.as_ref(),
+        &process_clock(),
+        &entropy,
+    )
+    .await;
+    if output.json {
+        return Ok(checked);
+    }
+    for part in &checked {
+        output.line(match &part.shop {
+            Some(shop) => format!("\n[shops.{shop}] {}", part.system),
+            None => "\nthis installation".to_owned(),
+        });
+        output.table(
+            ["CHECK", "RESULT", "NOTE"],
+            part.rows
+                .iter()
+                .map(|row| [row.what.clone(), word(row.outcome).to_owned(), row.note.clone()]),
+        );
+    }
+    let failed: usize = checked
+        .iter()
+        .flat_map(|part| &part.rows)
+        .filter(|row| row.outcome == CheckOutcome::Failed)
+        .count();
+    if failed > 0 {
+        say(&format!("\n{} failed", counted(failed as u64, "check")));
+    } else {
+        output.line("\nall checks passed");
+    }
+    Ok(checked)
+}
+
+const fn word(outcome: CheckOutcome) -> &'static str {
+    match outcome {
+        CheckOutcome::Ok => "ok",
+        CheckOutcome::Warning => "warning",
+        CheckOutcome::Failed => "FAILED",
+        CheckOutcome::Skipped => "skipped",
+    }
+}
+
+fn rows(errors: &MappingErrors) -> Vec<MappingRow> {
+    errors
+        .errors
+        .iter()
+        .map(|error| MappingRow {
+            file: error.file.clone(),
+            line: error.line,
+            message: error.message.clone(),
+            help: error.help.clone(),
+        })
+        .collect()
+}

@@ -1,0 +1,188 @@
+//! The command line: arguments, printing, exit codes. One file per command; what a command does is in `app`.
+//!
+//! Data goes to stdout (tables for people, `--json` for programs), everything else to stderr. Exit code 0: done and
+//! right; 1: failed, or something was found wrong; 2: could not begin (wrong usage, unusable configuration).
+
+mod check;
+mod demo;
+mod failure;
+mod init;
+mod jobs;
+mod migrate;
+mod output;
+mod pages;
+mod preview;
+mod serve;
+mod status;
+mod sync;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+use crate::app;
+use crate::app::clock::process_clock;
+use crate::config::Config;
+use crate::domain::{SharedClock, ShopName};
+use crate::store::{OpenMode, SharedStore};
+
+pub use failure::{DONE, FAILED, UNUSABLE};
+
+use failure::Failure;
+use output::Output;
+
+/// Keeps Shopify shops and Odoo in step: what changes in the shop appears in the ERP, once and right.
+#[derive(Debug, Parser)]
+#[command(
+    name = "lockstep",
+    version,
+    max_term_width = 100,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Begin with `lockstep init`, then `lockstep check --live`, then `lockstep serve`."
+)]
+struct Arguments {
+    /// The configuration.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "LOCKSTEP_CONFIG",
+        default_value = "lockstep.toml",
+        hide_env_values = true
+    )]
+    config: PathBuf,
+    /// Print JSON for programs instead of tables.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Init(init::Arguments),
+    Check(check::Arguments),
+    Demo(demo::Arguments),
+    Serve(serve::Arguments),
+    Status(status::Arguments),
+    Jobs(jobs::Arguments),
+    Sync(sync::Arguments),
+    Preview(preview::Arguments),
+    Migrate(migrate::Arguments),
+    Completions(pages::CompletionArguments),
+    Man(pages::ManArguments),
+}
+
+/// The command's definition, for completions, man pages and the reference.
+fn definition() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs the process's command.
+pub fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _gone = error.print();
+            return ExitCode::from(if error.use_stderr() { UNUSABLE } else { DONE });
+        }
+    };
+    match perform(arguments) {
+        Ok(()) => ExitCode::from(DONE),
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn perform(arguments: Arguments) -> Result<(), Failure> {
+    let output = Output::stdout(arguments.json);
+    let context = Context {
+        config: arguments.config,
+        output,
+    };
+    match arguments.command {
+        Command::Init(arguments) => init::run(&context, &arguments),
+        Command::Check(arguments) => block_on(check::run(&context, &arguments)),
+        Command::Demo(arguments) => block_on_all(demo::run(&context, &arguments)),
+        Command::Serve(arguments) => block_on_all(serve::run(&context, &arguments)),
+        Command::Status(arguments) => block_on(status::run(&context, &arguments)),
+        Command::Jobs(arguments) => block_on(jobs::run(&context, arguments)),
+        Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
+        Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
+        Command::Migrate(arguments) => block_on(migrate::run(&context, &arguments)),
+        Command::Completions(arguments) => pages::completions(&arguments),
+        Command::Man(arguments) => pages::man(&arguments),
+    }
+}
+
+/// Runs a short command. One thread is enough, and it starts faster.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("cannot start", error))?
+        .block_on(command)
+}
+
+/// Runs a daemon, on as many threads as the machine has processors.
+fn block_on_all(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::because("cannot start", error))?
+        .block_on(command)
+}
+
+/// What every command gets.
+#[derive(Debug)]
+struct Context {
+    /// The configuration file.
+    config: PathBuf,
+    /// Where results go.
+    output: Output,
+}
+
+impl Context {
+    /// Reads the configuration.
+    fn load(&self) -> Result<Config, Failure> {
+        Ok(Config::load(&self.config)?)
+    }
+}
+
+/// The store of the configuration, for a command beside the daemon, and the time.
+async fn opened(config: &Config) -> Result<(SharedStore, SharedClock), Failure> {
+    let clock = process_clock();
+    let store = app::open(config, &clock, OpenMode::Tool).await?;
+    Ok((store, clock))
+}
+
+/// The shop that is meant: the named one, or the only one.
+fn the_shop<'a>(config: &'a Config, named: Option<&ShopName>) -> Result<&'a crate::config::Shop, Failure> {
+    let names = || {
+        config
+            .shops
+            .keys()
+            .map(ShopName::as_str)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    match named {
+        Some(name) => config.shops.get(name).ok_or_else(|| {
+            Failure::usage(format!("the configuration has no shop `{name}`"))
+                .help(format!("it has: {}", names()))
+        }),
+        None if config.shops.len() == 1 => config
+            .shops
+            .values()
+            .next()
+            .ok_or_else(|| Failure::usage("the configuration has no shop")),
+        None => Err(Failure::usage("which shop?").help(format!("add --shop with one of: {}", names()))),
+    }
+}

@@ -1,0 +1,146 @@
+//! `lockstep status`: how things stand.
+
+use clap::Args;
+
+use super::failure::Failure;
+use super::output::{Output, absolute, counted, relative, time};
+use super::{Context, opened};
+use crate::app;
+use crate::app::status::{LaneStatus, Status};
+use crate::domain::{JobState, Timestamp};
+
+/// Show lanes, open problems, breakers, refused deliveries and warnings.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {}
+
+pub(super) async fn run(context: &Context, _arguments: &Arguments) -> Result<(), Failure> {
+    let config = context.load()?;
+    let (store, clock) = opened(&config).await?;
+    let status = app::status::status(&config, &store, &clock).await;
+    store.close().await;
+    let status = status?;
+    if context.output.json {
+        return context.output.document(&status);
+    }
+    show(context.output, &status);
+    Ok(())
+}
+
+fn show(output: Output, status: &Status) {
+    let now = status.now;
+    output.line(format!(
+        "lockstep {}, {}, {} stored",
+        status.version,
+        absolute(now),
+        counted(status.events, "event")
+    ));
+    output.line("");
+    output.table(
+        ["SHOP", "DOMAIN", "ORDERS SINCE", "STATE"],
+        status.shops.iter().map(|shop| {
+            [
+                shop.name.clone(),
+                shop.domain.clone(),
+                absolute(shop.start_at),
+                shop.disabled
+                    .as_ref()
+                    .map_or_else(|| "enabled".to_owned(), |why| format!("disabled: {why}")),
+            ]
+        }),
+    );
+    output.line("");
+    output.table(
+        [
+            "LANE",
+            "TOGGLE",
+            "WAITING",
+            "RUNNING",
+            "RETRYING",
+            "PROBLEM",
+            "DONE 24 H",
+            "OLDEST OPEN",
+        ],
+        status.lanes.iter().map(|lane| lane_row(lane, now)),
+    );
+    if !status.breakers.is_empty() {
+        output.line("\nSystems that are down:");
+        output.table(
+            ["SHOP", "SYSTEM", "BREAKER", "SINCE", "WHY"],
+            status.breakers.iter().map(|breaker| {
+                [
+                    breaker.shop.to_string(),
+                    breaker.system.to_string(),
+                    breaker.state.clone(),
+                    time(now, breaker.since),
+                    breaker.reason.clone().unwrap_or_default(),
+                ]
+            }),
+        );
+    }
+    problems(output, status);
+    if !status.rejections.is_empty() {
+        output.line("\nDeliveries refused in the last 24 hours:");
+        output.table(
+            ["SHOP", "REASON", "COUNT", "LAST HOUR"],
+            status.rejections.iter().map(|row| {
+                [
+                    row.shop.clone(),
+                    row.reason.clone(),
+                    row.count.to_string(),
+                    absolute(row.last_hour),
+                ]
+            }),
+        );
+    }
+    if !status.warnings.is_empty() {
+        output.line("\nWarnings:");
+        for warning in &status.warnings {
+            output.line(format!("  {warning}"));
+        }
+    }
+}
+
+fn problems(output: Output, status: &Status) {
+    if status.problems.is_empty() {
+        output.line("\nNo open problems.");
+        return;
+    }
+    let more = status.open_problems.saturating_sub(status.problems.len() as u64);
+    output.line(format!("\n{} open:", counted(status.open_problems, "problem")));
+    output.table(
+        ["JOB", "SHOP", "RECORD", "SINCE", "PROBLEM", "FIX", "OWNER"],
+        status.problems.iter().map(|row| {
+            [
+                row.job.map_or_else(|| "-".to_owned(), |job| job.to_string()),
+                row.shop.to_string(),
+                row.problem.record.clone().unwrap_or_else(|| "-".to_owned()),
+                relative(status.now, row.opened_at),
+                row.problem.reason.clone(),
+                row.problem.fix.clone(),
+                row.problem.owner.clone(),
+            ]
+        }),
+    );
+    if more > 0 {
+        output.line(format!("and {more} more: `lockstep jobs list --state problem`"));
+    }
+}
+
+fn lane_row(lane: &LaneStatus, now: Timestamp) -> [String; 8] {
+    let sum = |states: &[JobState]| -> String {
+        let jobs: u64 = states.iter().filter_map(|state| lane.jobs.get(state)).sum();
+        jobs.to_string()
+    };
+    [
+        format!("{}/{}.{}", lane.shop, lane.object, lane.direction),
+        lane.toggle
+            .map_or_else(|| "-".to_owned(), |toggle| toggle.to_string()),
+        sum(&[JobState::Available, JobState::Scheduled]),
+        sum(&[JobState::Running]),
+        sum(&[JobState::Retryable]),
+        sum(&[JobState::Problem, JobState::Held]),
+        sum(&[JobState::Completed, JobState::Obsolete, JobState::Discarded]),
+        lane.oldest_open
+            .map_or_else(|| "-".to_owned(), |at| relative(now, at)),
+    ]
+}

@@ -1,0 +1,208 @@
+//! The file's sections as they are written: the types from which the schema for editors is generated. Everything is
+//! optional here; what must be there is checked in `validate`, where a missing key gets a better message.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use crate::erp::odoo;
+use crate::shopify::CurrencyChoice;
+use crate::{http, queue, store, sync, telemetry, transport};
+
+/// `lockstep.toml`. Every text may hold `${NAME}` for an environment variable (`$${` for the characters `${`). Paths are
+/// relative to this file.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Where durable state lives.
+    pub store: store::Settings,
+    /// The public listener, that Shopify reaches.
+    pub http: http::Settings,
+    /// The listener for people and programs of your own.
+    pub admin: http::AdminSettings,
+    /// How work is carried out.
+    pub queue: queue::Settings,
+    /// What is logged, and how.
+    pub log: telemetry::Settings,
+    /// Where your own mapping files are.
+    pub mappings: MappingFiles,
+    /// The shops, by name: 1 to 40 of `a-z`, `0-9`, `_`, `-`, starting with a letter. A name becomes part of the ERP's external
+    /// ids: it must not change later.
+    pub shops: BTreeMap<String, ShopSection>,
+}
+
+/// `[mappings]`.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MappingFiles {
+    /// A folder with mapping files that replace the shipped ones file by file, e.g. `mappings`.
+    pub dir: Option<PathBuf>,
+}
+
+/// `[shops.NAME]`: one Shopify store with its ERP.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ShopSection {
+    /// The store's permanent name, e.g. `main-store.myshopify.com`.
+    pub domain: Option<String>,
+    /// Version of Shopify's Admin API, e.g. `2026-10`.
+    pub api_version: Option<String>,
+    /// Access token of a custom app (`shpat_…`).
+    #[schemars(with = "Option<String>")]
+    pub access_token: Option<SecretString>,
+    /// File that holds the access token; read again when it changes.
+    pub access_token_file: Option<PathBuf>,
+    /// Client id of an app from the developer dashboard (client credentials grant).
+    pub client_id: Option<String>,
+    /// Client secret that belongs to `client_id`.
+    #[schemars(with = "Option<String>")]
+    pub client_secret: Option<SecretString>,
+    /// File that holds the client secret; read again when it changes.
+    pub client_secret_file: Option<PathBuf>,
+    /// Secrets that sign this shop's webhooks; several while one is being rotated. Default: the client secret.
+    #[schemars(with = "Vec<String>")]
+    pub webhook_secrets: Vec<SecretString>,
+    /// Files that hold such secrets; read again when they change.
+    pub webhook_secrets_files: Vec<PathBuf>,
+    /// Another address for the same API: a sandbox, a proxy.
+    pub base_url: Option<String>,
+    /// Which of the two amounts that Shopify keeps of everything is booked: in the shop's currency, or in the buyer's.
+    pub currency: CurrencyChoice,
+    /// Orders made before this time are recorded and left alone, e.g. `2026-11-01T00:00:00Z`. Default: the first start.
+    pub start_at: Option<String>,
+    /// Who is told about problems that no mapping assigns to somebody else.
+    pub owner: Option<String>,
+    /// How Shopify is reached.
+    pub connection: Option<transport::Settings>,
+    /// The ERP of this shop.
+    pub odoo: OdooSection,
+    /// What is carried over.
+    pub sync: SyncSection,
+    /// How it is carried over.
+    pub flow: sync::Settings,
+}
+
+/// `[shops.NAME.odoo]`. In the file its keys stand side by side; before they are read, those of [`OdooAccess`] are moved
+/// into a table of their own (see [`split_odoo`]).
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OdooSection {
+    /// The server and what this shop uses there.
+    pub server: Option<odoo::Settings>,
+    /// The key, and how the server is reached.
+    pub access: OdooAccess,
+}
+
+/// The part of `[shops.NAME.odoo]` that the ERP client gets apart from its settings.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OdooAccess {
+    /// API key of the API user.
+    #[schemars(with = "Option<String>")]
+    pub api_key: Option<SecretString>,
+    /// File that holds the API key; read again when it changes and when Odoo refuses the key.
+    pub api_key_file: Option<PathBuf>,
+    /// How Odoo is reached.
+    pub connection: Option<transport::Settings>,
+}
+
+/// The keys of [`OdooAccess`].
+pub(super) const ODOO_ACCESS: &[&str] = &["api_key", "api_key_file", "connection"];
+
+impl JsonSchema for OdooSection {
+    fn schema_name() -> Cow<'static, str> {
+        "OdooSection".into()
+    }
+
+    /// One table with the keys of both parts.
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let mut schema = odoo::Settings::json_schema(generator);
+        let mut access = OdooAccess::json_schema(generator);
+        let more = access.get_mut("properties").map(std::mem::take);
+        if let (Some(properties), Some(serde_json::Value::Object(more))) = (
+            schema
+                .get_mut("properties")
+                .and_then(serde_json::Value::as_object_mut),
+            more,
+        ) {
+            properties.extend(more);
+        }
+        schema
+    }
+}
+
+/// The tree with the keys of each shop's `odoo` table moved to where [`OdooSection`] looks for them.
+pub(super) fn split_odoo<'t>(root: &DeTable<'t>) -> DeTable<'t> {
+    let mut root = root.clone();
+    let Some(DeValue::Table(shops)) = root.get_mut("shops").map(Spanned::get_mut) else {
+        return root;
+    };
+    for (_, shop) in shops.iter_mut() {
+        let DeValue::Table(shop) = shop.get_mut() else {
+            continue;
+        };
+        let Some(odoo) = shop.get_mut("odoo") else {
+            continue;
+        };
+        let span = odoo.span();
+        let DeValue::Table(keys) = odoo.get_mut() else {
+            continue;
+        };
+        let (access, server): (DeTable<'_>, DeTable<'_>) = std::mem::take(keys)
+            .into_iter()
+            .partition(|(key, _)| ODOO_ACCESS.contains(&&**key.get_ref()));
+        // Only one of them stands for the table in the file: what is missing is missing from the server's part.
+        for (name, place, part) in [("access", span.end..span.end, access), ("server", span, server)] {
+            keys.insert(
+                Spanned::new(place.clone(), Cow::Borrowed(name)),
+                Spanned::new(place, DeValue::Table(part)),
+            );
+        }
+    }
+    root
+}
+
+/// `[shops.NAME.sync]`: the toggles.
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SyncSection {
+    /// Orders; only `in`.
+    pub orders: Toggles,
+    /// Customers.
+    pub customers: Toggles,
+    /// Products.
+    pub products: Toggles,
+    /// Stock levels.
+    pub inventory: Toggles,
+}
+
+/// The two directions of one object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Toggles {
+    /// From Shopify to the ERP.
+    #[serde(rename = "in")]
+    pub inward: Toggle,
+    /// From the ERP to Shopify.
+    #[serde(rename = "out")]
+    pub outward: Toggle,
+}
+
+/// Whether something is carried over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Toggle {
+    /// It is.
+    On,
+    /// It is not; events are recorded without effect.
+    #[default]
+    Off,
+    /// Not now: jobs are made and wait.
+    Paused,
+}

@@ -1,0 +1,254 @@
+//! Whole files: what is accepted, and how what is not is shown.
+
+use std::fmt::Write as _;
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+use proptest::prelude::*;
+
+use super::*;
+
+fn environment(name: &str) -> Option<String> {
+    match name {
+        "SHOPIFY_TOKEN" | "SHOPIFY_SECRET" | "ODOO_KEY" => Some(format!("the-{name}")),
+        _ => None,
+    }
+}
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("/etc/lockstep/lockstep.toml"), &environment)
+}
+
+/// The smallest file without findings, with `changes` applied to it: pairs of what stands there and what is put there.
+fn with(changes: &[(&str, &str)]) -> String {
+    let mut text = r#"[http]
+listen = "0.0.0.0:8080"
+public_url = "https://sync.example.com"
+
+[shops.main]
+domain = "main-store.myshopify.com"
+access_token = "${SHOPIFY_TOKEN}"
+webhook_secrets = ["${SHOPIFY_SECRET}"]
+
+[shops.main.odoo]
+url = "https://erp.example.com"
+database = "prod"
+login = "connector@example.com"
+api_key = "${ODOO_KEY}"
+
+[shops.main.sync]
+orders = { in = "on" }
+"#
+    .to_owned();
+    for (from, to) in changes {
+        assert!(text.contains(from), "{from}");
+        text = text.replace(from, to);
+    }
+    text
+}
+
+/// All findings as a person without colours sees them.
+fn shown(text: &str) -> String {
+    let findings = match parse(text) {
+        Ok(config) => config.warnings,
+        Err(ConfigError::Invalid(findings)) => *findings,
+        Err(error) => panic!("{error}"),
+    };
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+        .with_width(100)
+        .with_context_lines(1);
+    let mut out = String::new();
+    for report in findings.reports() {
+        handler.render_report(&mut out, &report).unwrap();
+        out.write_str("\n").unwrap();
+    }
+    out
+}
+
+#[test]
+fn the_example_is_accepted_without_a_warning() {
+    let config = parse(EXAMPLE).unwrap();
+    assert!(config.warnings.is_empty(), "{}", config.warnings);
+    let shop = config.shops.values().next().unwrap();
+    assert_eq!(shop.sync.orders.inward, Toggle::On);
+    assert_eq!(config.store.url, "sqlite:///etc/lockstep/lockstep.db");
+}
+
+#[test]
+fn the_smallest_file_is_accepted_without_a_warning() {
+    let config = parse(&with(&[])).unwrap();
+    assert!(config.warnings.is_empty(), "{}", config.warnings);
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let text = with(&[
+        ("${ODOO_KEY}", "hunter2"),
+        (
+            "[http]",
+            "[store]\nurl = \"postgres://me:hunter2@db/lockstep\"\n[http]",
+        ),
+    ]);
+    let config = parse(&text).unwrap();
+    let debug = format!("{config:?}");
+    for secret in ["hunter2", "the-SHOPIFY_TOKEN", "the-SHOPIFY_SECRET"] {
+        assert!(!debug.contains(secret), "{debug}");
+    }
+}
+
+#[test]
+fn everything_wrong_is_shown_at_once_with_its_place() {
+    insta::assert_snapshot!(shown(&with(&[
+        ("listen = \"0.0.0.0:8080\"", "lisen = \"0.0.0.0:8080\""),
+        ("https://sync.example.com", "sync.example.com"),
+        ("main-store.myshopify.com", "https://shop.example.com"),
+        ("${SHOPIFY_TOKEN}", "${SHOPIFY_TOKN}"),
+        ("database = \"prod\"", "database = 7"),
+        ("https://erp", "erp"),
+        (
+            "orders = { in = \"on\" }",
+            "orders = { in = \"onn\", out = \"on\" }\ncustomers = { in = true }"
+        ),
+    ])));
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    insta::assert_snapshot!(
+        "sections",
+        shown(
+            "[shops.main]\n\n[shops.other]\ndomain = \"a.myshopify.com\"\nclient_id = \"1\"\n[shops.other.odoo]\n"
+        )
+    );
+    insta::assert_snapshot!("nothing", shown(""));
+}
+
+#[test]
+fn a_file_that_is_no_toml_shows_the_place_and_no_secret() {
+    insta::assert_snapshot!(
+        "bracket",
+        shown("[shops.main\naccess_token = \"shpat_0123456789\"\n")
+    );
+    insta::assert_snapshot!(
+        "quote",
+        shown("[shops.main]\naccess_token = \"shpat_0123456789\ndomain = 1\n")
+    );
+}
+
+#[test]
+fn secrets_never_appear_under_a_caret() {
+    let out = shown(&with(&[
+        (
+            "access_token = \"${SHOPIFY_TOKEN}\"",
+            "acess_token = \"shpat_0123456789\"",
+        ),
+        ("api_key = \"${ODOO_KEY}\"", "api_key = 1234567890"),
+    ]));
+    assert!(out.contains("acess_token") && out.contains("api_key"), "{out}");
+    assert!(
+        !out.contains("0123456789") && !out.contains("1234567890"),
+        "{out}"
+    );
+}
+
+#[test]
+fn what_should_be_looked_at_is_a_warning() {
+    insta::assert_snapshot!(shown(&with(&[
+        ("https://sync.example.com", "http://127.0.0.1:8080"),
+        ("domain =", "api_version = \"2026-07\"\ndomain ="),
+        ("https://erp", "http://erp"),
+        (
+            "orders = { in = \"on\" }",
+            "customers = { out = \"on\" }\nproducts = { out = \"paused\" }\ninventory = { out = \"on\" }",
+        ),
+    ])));
+}
+
+#[test]
+fn one_store_is_declared_once() {
+    let second = "\n[shops.second]\ndomain = \"Main-Store.myshopify.com\"\naccess_token = \"a\"\nwebhook_secrets = [\"b\"]\n\
+        [shops.second.odoo]\nurl = \"https://erp.example.com\"\ndatabase = \"prod\"\nlogin = \"x\"\napi_key = \"y\"\n";
+    let out = shown(&(with(&[]) + second));
+    assert!(out.contains("[shops.main] has the same domain"), "{out}");
+}
+
+#[test]
+fn a_secret_file_is_read_and_a_missing_one_is_an_error_at_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = with(&[("api_key = \"${ODOO_KEY}\"", "api_key_file = \"odoo-key\"")]);
+    let path = folder.path().join("lockstep.toml");
+    let Err(ConfigError::Invalid(findings)) = Config::parse(&text, &path, &environment) else {
+        panic!("a missing file was accepted")
+    };
+    let rows = findings.rows();
+    assert_eq!((rows.len(), rows[0].line), (1, 14), "{findings}");
+    std::fs::write(folder.path().join("odoo-key"), "k\n").unwrap();
+    Config::parse(&text, &path, &environment).unwrap();
+}
+
+#[test]
+fn the_hash_follows_what_is_carried_over_and_not_secrets_or_layout() {
+    let hash = |changes: &[(&str, &str)]| parse(&with(changes)).unwrap().hash;
+    let base = hash(&[]);
+    for (changes, same) in [
+        (("${ODOO_KEY}", "another"), true),
+        (("orders = { in", "# a remark\norders   = { in"), true),
+        (("0.0.0.0:8080", "0.0.0.0:8090"), true),
+        (("{ in = \"on\" }", "{ in = \"paused\" }"), false),
+        (("database = \"prod\"", "database = \"test\""), false),
+    ] {
+        assert_eq!(hash(&[changes]) == base, same, "{changes:?}");
+    }
+}
+
+#[test]
+fn the_schema_in_the_docs_is_the_schema_of_this_version() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/config.schema.json");
+    let fresh = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+    if std::env::var_os("LOCKSTEP_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &fresh).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == fresh,
+        "{} is stale: run this test with LOCKSTEP_WRITE_DOCS=1",
+        path.display()
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Cuts, doubles, exchanges and overwrites pieces of a good file.
+    #[test]
+    fn damage_never_panics_and_always_names_a_line(
+        damages in proptest::collection::vec((0_usize..2000, 0_usize..60, "[\\PC\n]{0,12}|=|\\[|\"|\\$\\{|\\{ in = 5 \\}|[0-9]{1,30}"), 1..6)
+    ) {
+        let mut text = EXAMPLE.to_owned();
+        for (at, length, put) in damages {
+            let (from, to) = (floor(&text, at), floor(&text, at + length));
+            text.replace_range(from..to, &put);
+        }
+        let lines = text.split('\n').count();
+        let findings = match parse(&text) {
+            Ok(config) => config.warnings,
+            Err(ConfigError::Invalid(findings)) => {
+                prop_assert!(findings.errors() > 0);
+                *findings
+            }
+            Err(error) => panic!("{error}"),
+        };
+        for row in findings.rows() {
+            prop_assert!((1..=lines).contains(&row.line), "{}", row.line);
+            prop_assert!(!row.message.is_empty());
+        }
+        let handler = GraphicalReportHandler::new_themed(GraphicalTheme::none());
+        for report in findings.reports() {
+            handler.render_report(&mut String::new(), &report).unwrap();
+        }
+    }
+}
+
+fn floor(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+}

@@ -1,0 +1,236 @@
+//! What a well-formed file must say so that it can be used, and what it says that should be looked at.
+
+mod shop;
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use reqwest::Url;
+
+use super::Shop;
+use super::document::Document;
+use super::finding::Finding;
+use super::sections::{File, MappingFiles, ShopSection};
+use crate::domain::ShopName;
+use crate::queue::{self, Schedule};
+use crate::{http, store, telemetry};
+
+/// The sections of a file without errors.
+pub(super) struct Checked {
+    pub(super) store: store::Settings,
+    pub(super) http: http::Settings,
+    pub(super) admin: http::AdminSettings,
+    pub(super) queue: queue::Settings,
+    pub(super) log: telemetry::Settings,
+    pub(super) mappings: MappingFiles,
+    pub(super) shops: BTreeMap<ShopName, Shop>,
+}
+
+/// Checks what the sections say. Findings are added to `found`; without an error among them the answer is complete.
+pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Finding>) -> Option<Checked> {
+    let mut checker = Checker { document, found };
+    let store = checker.store(file.store);
+    checker.listeners(&file.http, &file.admin);
+    checker.mappings(&file.mappings);
+    if file.shops.is_empty() {
+        let span = document.span(&["shops"]);
+        checker.found.push(
+            Finding::error(span, "no shop is declared")
+                .help("add a section [shops.NAME]; `lockstep init` writes a commented example"),
+        );
+    }
+    let mut shops = BTreeMap::new();
+    let mut complete = true;
+    for (name, section) in &file.shops {
+        match checker.shop(name, section) {
+            Some(shop) => {
+                shops.insert(shop.name.clone(), shop);
+            }
+            None => complete = false,
+        }
+    }
+    checker.duplicates(&file.shops);
+    complete.then_some(Checked {
+        store,
+        http: file.http,
+        admin: file.admin,
+        queue: file.queue,
+        log: file.log,
+        mappings: file.mappings,
+        shops,
+    })
+}
+
+struct Checker<'a> {
+    document: &'a Document<'a>,
+    found: &'a mut Vec<Finding>,
+}
+
+impl Checker<'_> {
+    fn error(&mut self, path: &[&str], message: impl Into<String>, help: &str) {
+        let span = self.document.span(path);
+        self.found.push(Finding::error(span, message).help(help));
+    }
+
+    fn warning(&mut self, path: &[&str], message: impl Into<String>, help: &str) {
+        let span = self.document.span(path);
+        self.found.push(Finding::warning(span, message).help(help));
+    }
+
+    /// Whether the file says anything at this path. What it says may have been refused already.
+    fn says(&self, path: &[&str]) -> bool {
+        self.document.get(path).is_some()
+    }
+
+    fn store(&mut self, mut store: store::Settings) -> store::Settings {
+        let path = ["store", "url"];
+        if let Some(rest) = store.url.strip_prefix("sqlite:") {
+            let file = rest.strip_prefix("//").unwrap_or(rest);
+            if file.is_empty() || file.starts_with(':') {
+                self.error(
+                    &path,
+                    "this names no file",
+                    "write sqlite://PATH, e.g. sqlite://lockstep.db",
+                );
+            } else {
+                store.url = format!("sqlite://{}", self.document.folder.join(file).display());
+            }
+        } else if !(store.url.starts_with("postgres://") || store.url.starts_with("postgresql://")) {
+            self.error(
+                &path,
+                "this is no address of a store",
+                "write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
+            );
+        }
+        if let Err(error) = Schedule::parse(&store.prune_schedule) {
+            self.error(
+                &["store", "prune_schedule"],
+                error.to_string(),
+                "write minute, hour, day, month and weekday, e.g. 17 3 * * *",
+            );
+        }
+        store
+    }
+
+    fn listeners(&mut self, http: &http::Settings, admin: &http::AdminSettings) {
+        if !admin.is_allowed() {
+            self.error(
+                &["admin", "listen"],
+                "the admin listener could be reached from other machines, and this version has no log-in",
+                "keep it on 127.0.0.1, or add allow_insecure_listen = true if the network around it is trusted",
+            );
+        }
+        if http.listen == admin.listen && http.listen.port() != 0 {
+            self.error(
+                &["admin", "listen"],
+                "both listeners have the same address",
+                "give one of them another port",
+            );
+        }
+        self.public_url(http);
+    }
+
+    fn public_url(&mut self, http: &http::Settings) {
+        let path = ["http", "public_url"];
+        let Some(text) = &http.public_url else {
+            if !self.says(&path) {
+                self.warning(
+                    &["http"],
+                    "`public_url` is not set",
+                    "say where Shopify reaches this listener, e.g. public_url = \"https://sync.example.com\"",
+                );
+            }
+            return;
+        };
+        let Some(url) = self.url(&path, text) else {
+            return;
+        };
+        if url.query().is_some() || url.fragment().is_some() {
+            self.error(
+                &path,
+                "this address has a query or a fragment",
+                "write only scheme, host and, where needed, a path",
+            );
+        }
+        if is_local(&url) {
+            self.warning(
+                &path,
+                "Shopify cannot reach this address: it belongs to this machine or a private network",
+                "use the name under which the internet reaches your reverse proxy",
+            );
+        } else if url.scheme() != "https" {
+            self.warning(
+                &path,
+                "Shopify sends webhooks over https only",
+                "put a reverse proxy with a certificate in front, and write https:// here",
+            );
+        }
+    }
+
+    fn mappings(&mut self, mappings: &MappingFiles) {
+        if let Some(dir) = &mappings.dir
+            && !dir.is_dir()
+        {
+            self.error(
+                &["mappings", "dir"],
+                "there is no such folder",
+                "make it, or take the line out to use the shipped mappings only",
+            );
+        }
+    }
+
+    /// An http address, or a finding.
+    fn url(&mut self, path: &[&str], text: &str) -> Option<Url> {
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty())
+        });
+        let Some(url) = url else {
+            self.error(
+                path,
+                "this is no web address",
+                "write it with its scheme, e.g. https://erp.example.com",
+            );
+            return None;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            self.error(
+                path,
+                "a login does not belong into an address",
+                "take the part before the @ out; credentials have keys of their own",
+            );
+            return None;
+        }
+        Some(url)
+    }
+
+    fn duplicates(&mut self, shops: &BTreeMap<String, ShopSection>) {
+        let mut first: BTreeMap<String, &str> = BTreeMap::new();
+        for (name, section) in shops {
+            let Some(domain) = &section.domain else { continue };
+            if let Some(other) = first.insert(domain.to_ascii_lowercase(), name) {
+                self.error(
+                    &["shops", name, "domain"],
+                    format!("[shops.{other}] has the same domain"),
+                    "each Shopify store is declared once: its webhooks could not be told apart",
+                );
+            }
+        }
+    }
+}
+
+/// Whether only this machine or its own network can reach the address.
+pub fn is_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(address)) => {
+            address.is_loopback()
+                || address.is_private()
+                || address.is_link_local()
+                || address.is_unspecified()
+        }
+        Ok(IpAddr::V6(address)) => {
+            address.is_loopback() || address.is_unspecified() || address.is_unique_local()
+        }
+        Err(_) => host == "localhost" || host.ends_with(".localhost") || host.ends_with(".local"),
+    }
+}

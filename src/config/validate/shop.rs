@@ -1,0 +1,405 @@
+//! One `[shops.NAME]` section: credentials, secrets, the ERP, the toggles.
+
+use std::path::{Path, PathBuf};
+
+use reqwest::Url;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::{Checker, is_local};
+use crate::config::finding::{Finding, Level};
+use crate::config::sections::{OdooSection, ShopSection, Toggle, Toggles};
+use crate::config::{Odoo, Shop};
+use crate::domain::{ShopName, Timestamp};
+use crate::secret::Secret;
+use crate::shopify::{self, Credentials, PINNED_VERSION};
+use crate::sync::{self, Guests};
+use crate::transport;
+
+impl Checker<'_> {
+    pub(super) fn shop(&mut self, name: &str, section: &ShopSection) -> Option<Shop> {
+        let errors_before = self.found.len();
+        let shop_name = name.parse::<ShopName>();
+        if shop_name.is_err() {
+            let span = self.document.key_span(&["shops", name]);
+            self.found
+                .push(Finding::error(span, "this is no usable name for a shop").help(
+                    "1 to 40 of a-z, 0-9, `_` and `-`, starting with a letter; it must never change later",
+                ));
+        }
+        let at = |key: &'static str| ["shops", name, key];
+        let domain = self.domain(name, section);
+        let api_version = section
+            .api_version
+            .clone()
+            .unwrap_or_else(|| PINNED_VERSION.to_owned());
+        self.api_version(&at("api_version"), &api_version);
+        let credentials = self.credentials(name, section);
+        let webhook_secrets = self.webhook_secrets(name, section);
+        let base_url = section
+            .base_url
+            .as_ref()
+            .map(|text| self.url(&at("base_url"), text));
+        let start_at = section.start_at.as_ref().map(|text| {
+            let time = parse_time(text);
+            if time.is_none() {
+                self.error(
+                    &at("start_at"),
+                    "this is no point in time",
+                    "write a day (2026-11-01) or a time with its zone (2026-11-01T00:00:00Z)",
+                );
+            }
+            time
+        });
+        let connection = self.connection(&["shops", name, "connection"], section.connection.as_ref());
+        let odoo = self.odoo(name, &section.odoo);
+        self.flow(name, &section.flow);
+        self.toggles(name, section);
+        let refused = self.found[errors_before..]
+            .iter()
+            .any(|finding| finding.level == Level::Error);
+        if refused {
+            return None;
+        }
+        Some(Shop {
+            name: shop_name.ok()?,
+            shopify: shopify::Settings {
+                domain: domain?,
+                api_version,
+                base_url: base_url.flatten().map(|url| url.to_string()),
+                currency: section.currency,
+            },
+            credentials: credentials?,
+            webhook_secrets,
+            start_at: start_at.flatten(),
+            owner: section
+                .owner
+                .clone()
+                .unwrap_or_else(|| "shop administrator".to_owned()),
+            connection,
+            odoo: odoo?,
+            sync: section.sync,
+            flow: section.flow.clone(),
+        })
+    }
+
+    fn domain(&mut self, shop: &str, section: &ShopSection) -> Option<String> {
+        let path = ["shops", shop, "domain"];
+        let help = "write the store's permanent name, e.g. main-store.myshopify.com (Shopify admin: Settings, Domains)";
+        let Some(domain) = &section.domain else {
+            if !self.says(&path) {
+                self.error(&path, format!("[shops.{shop}] has no `domain`"), help);
+            }
+            return None;
+        };
+        let domain = domain.to_ascii_lowercase();
+        let is_store = domain.strip_suffix(".myshopify.com").is_some_and(|store| {
+            !store.is_empty()
+                && !store.starts_with('-')
+                && store.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        });
+        if !is_store {
+            self.error(&path, "this is not the permanent name of a Shopify store", help);
+            return None;
+        }
+        Some(domain)
+    }
+
+    fn api_version(&mut self, path: &[&str], version: &str) {
+        let quarterly = version.len() == 7
+            && version[..4].bytes().all(|b| b.is_ascii_digit())
+            && ["-01", "-04", "-07", "-10"].contains(&&version[4..]);
+        if !quarterly && version != "unstable" {
+            self.error(
+                path,
+                "this is no version of Shopify's Admin API",
+                "write a year and one of the months 01, 04, 07, 10, e.g. 2026-10",
+            );
+        } else if version != PINNED_VERSION {
+            self.warning(
+                path,
+                format!("this lockstep was made and tested for version {PINNED_VERSION}"),
+                "take the line out unless you know why another version is needed",
+            );
+        }
+    }
+
+    /// One secret from a key or its `_file` twin. Says nothing when neither is there.
+    fn secret(
+        &mut self,
+        path: &[&str],
+        text: Option<&SecretString>,
+        file_path: &[&str],
+        file: Option<&PathBuf>,
+    ) -> Option<Secret> {
+        if self.says(path) && self.says(file_path) {
+            let key = path.last().copied().unwrap_or_default();
+            self.error(
+                file_path,
+                format!("both `{key}` and `{key}_file` are set"),
+                "keep one of the two",
+            );
+            return None;
+        }
+        if let Some(text) = text {
+            return self.text_secret(path, text);
+        }
+        self.file_secret(file_path, file?)
+    }
+
+    fn text_secret(&mut self, path: &[&str], text: &SecretString) -> Option<Secret> {
+        if text.expose_secret().trim().is_empty() {
+            self.error(
+                path,
+                "this secret is empty",
+                "is the environment variable set to its value?",
+            );
+            return None;
+        }
+        Some(Secret::text(text.expose_secret().trim()))
+    }
+
+    fn file_secret(&mut self, path: &[&str], file: &Path) -> Option<Secret> {
+        let secret = Secret::file(file);
+        if let Err(error) = secret.current() {
+            let cause = std::error::Error::source(&error)
+                .map_or_else(|| "it is empty".to_owned(), ToString::to_string);
+            self.error(
+                path,
+                format!("this secret cannot be read: {cause}"),
+                "the path is relative to the configuration file; the user that runs lockstep must be able to read it",
+            );
+            return None;
+        }
+        Some(secret)
+    }
+
+    fn credentials(&mut self, shop: &str, section: &ShopSection) -> Option<Credentials> {
+        let at = |key: &'static str| ["shops", shop, key];
+        let token = self.secret(
+            &at("access_token"),
+            section.access_token.as_ref(),
+            &at("access_token_file"),
+            section.access_token_file.as_ref(),
+        );
+        let has_token = self.says(&at("access_token")) || self.says(&at("access_token_file"));
+        let has_client = self.says(&at("client_id"));
+        if has_token && has_client {
+            self.error(
+                &at("client_id"),
+                "both an access token and a client id are set",
+                "keep the token (custom app) or client id and secret (app from the developer dashboard)",
+            );
+            return None;
+        }
+        if has_token {
+            return token.map(Credentials::Token);
+        }
+        if !has_client {
+            self.error(
+                &["shops", shop, "access_token"],
+                format!("[shops.{shop}] has no credentials for Shopify"),
+                "add access_token = \"${SHOPIFY_TOKEN}\", or client_id and client_secret",
+            );
+            return None;
+        }
+        let says_secret = self.says(&at("client_secret")) || self.says(&at("client_secret_file"));
+        let secret = self.client_secret(shop, section);
+        if !says_secret {
+            self.error(
+                &at("client_id"),
+                "`client_id` without its secret",
+                "add client_secret = \"${SHOPIFY_CLIENT_SECRET}\" or client_secret_file",
+            );
+        }
+        Some(Credentials::ClientCredentials {
+            client_id: section.client_id.clone()?,
+            client_secret: secret?,
+        })
+    }
+
+    fn client_secret(&mut self, shop: &str, section: &ShopSection) -> Option<Secret> {
+        self.secret(
+            &["shops", shop, "client_secret"],
+            section.client_secret.as_ref(),
+            &["shops", shop, "client_secret_file"],
+            section.client_secret_file.as_ref(),
+        )
+    }
+
+    fn webhook_secrets(&mut self, shop: &str, section: &ShopSection) -> Vec<Secret> {
+        let path = ["shops", shop, "webhook_secrets"];
+        let files_path = ["shops", shop, "webhook_secrets_files"];
+        let mut secrets: Vec<Secret> = Vec::new();
+        for text in &section.webhook_secrets {
+            secrets.extend(self.text_secret(&path, text));
+        }
+        for file in &section.webhook_secrets_files {
+            secrets.extend(self.file_secret(&files_path, file));
+        }
+        if self.says(&path) || self.says(&files_path) {
+            if secrets.is_empty() {
+                let given = if self.says(&path) { path } else { files_path };
+                self.error(
+                    &given,
+                    "no secret is left to check webhooks with",
+                    "name at least one, or take the line out to use the client secret",
+                );
+            }
+            return secrets;
+        }
+        let says_client_secret =
+            self.says(&["shops", shop, "client_secret"]) || self.says(&["shops", shop, "client_secret_file"]);
+        if !says_client_secret {
+            self.error(
+                &path,
+                format!("[shops.{shop}] has no secret to check webhooks with"),
+                "add webhook_secrets = [\"${SHOPIFY_SECRET}\"]: the API secret key of the app that makes the webhooks",
+            );
+        }
+        // Its own mistakes were reported with the credentials.
+        match (&section.client_secret, &section.client_secret_file) {
+            (Some(text), _) => vec![Secret::text(text.expose_secret().trim())],
+            (None, Some(file)) => vec![Secret::file(file)],
+            (None, None) => Vec::new(),
+        }
+    }
+
+    fn connection(&mut self, path: &[&str], connection: Option<&transport::Settings>) -> transport::Settings {
+        let Some(connection) = connection.cloned() else {
+            return transport::Settings::default();
+        };
+        if let Err(error) = transport::client(&connection) {
+            let mut message = error.to_string();
+            if let Some(source) = std::error::Error::source(&error) {
+                message = format!("{message}: {source}");
+            }
+            self.error(path, message, "correct it, or take the line out");
+        }
+        connection
+    }
+
+    fn odoo(&mut self, shop: &str, section: &OdooSection) -> Option<Odoo> {
+        let at = |key: &'static str| ["shops", shop, "odoo", key];
+        if !self.says(&["shops", shop, "odoo"]) {
+            self.error(
+                &["shops", shop],
+                format!("[shops.{shop}] has no ERP"),
+                "add a section [shops.NAME.odoo] with url, database, login and api_key",
+            );
+            return None;
+        }
+        let access = &section.access;
+        let api_key = self.secret(
+            &at("api_key"),
+            access.api_key.as_ref(),
+            &at("api_key_file"),
+            access.api_key_file.as_ref(),
+        );
+        if !self.says(&at("api_key")) && !self.says(&at("api_key_file")) {
+            self.error(
+                &["shops", shop, "odoo", "api_key"],
+                format!("[shops.{shop}.odoo] has no `api_key`"),
+                "add api_key = \"${ODOO_KEY}\" or api_key_file (Odoo: Preferences, Account Security, New API Key)",
+            );
+        }
+        let connection = self.connection(&at("connection"), access.connection.as_ref());
+        let server = section.server.clone()?;
+        for (key, fault) in server.faults() {
+            // What is not there, or no text, was reported when it was read.
+            let place = self.document.span(&at(key));
+            if self.says(&at(key)) && self.found.iter().all(|finding| finding.span != place) {
+                self.found
+                    .push(Finding::error(place, format!("`{key}` is not usable")).label(fault));
+            }
+        }
+        if let Ok(url) = Url::parse(&server.url)
+            && url.scheme() == "http"
+            && !is_local(&url)
+        {
+            self.warning(
+                &at("url"),
+                "the API key travels unencrypted",
+                "use https:// unless this network is yours alone",
+            );
+        }
+        Some(Odoo {
+            server,
+            api_key: api_key?,
+            connection,
+        })
+    }
+
+    fn flow(&mut self, shop: &str, flow: &sync::Settings) {
+        let at = |key: &'static str| ["shops", shop, "flow", key];
+        if flow.guests == Guests::Partner && flow.guest_partner.is_none() {
+            self.error(
+                &at("guests"),
+                "guests are to be booked on one partner, and `guest_partner` does not say which",
+                "add guest_partner = with the partner's database id in Odoo",
+            );
+        }
+        if flow.guests != Guests::Partner && flow.guest_partner.is_some() {
+            self.warning(
+                &at("guest_partner"),
+                "`guest_partner` is not used",
+                "add guests = \"partner\" to book all guests on it",
+            );
+        }
+        for (key, amount) in [
+            ("rounding_limit", flow.rounding_limit),
+            ("tax_tolerance", flow.tax_tolerance),
+        ] {
+            if amount.is_sign_negative() {
+                self.error(
+                    &at(key),
+                    "this limit is below zero",
+                    "write \"0\" to allow no difference",
+                );
+            }
+        }
+    }
+
+    fn toggles(&mut self, shop: &str, section: &ShopSection) {
+        let sync = &section.sync;
+        if sync.orders.outward != Toggle::Off {
+            self.error(
+                &["shops", shop, "sync", "orders", "out"],
+                "orders are not carried from the ERP to Shopify",
+                "an order is made in the shop and booked in the ERP; take `out` away",
+            );
+        }
+        let not_yet = |checker: &mut Self, object: &'static str, direction: &'static str, toggle: Toggle| {
+            if toggle != Toggle::Off {
+                checker.warning(
+                    &["shops", shop, "sync", object, direction],
+                    format!("{object}.{direction} is accepted, but this version does not carry it out yet"),
+                    "nothing happens for it until a version that does is installed",
+                );
+            }
+        };
+        not_yet(self, "customers", "out", sync.customers.outward);
+        not_yet(self, "products", "out", sync.products.outward);
+        not_yet(self, "inventory", "out", sync.inventory.outward);
+        not_yet(self, "inventory", "in", sync.inventory.inward);
+        let says_in = ["orders", "customers", "products"]
+            .iter()
+            .any(|object| self.says(&["shops", shop, "sync", object, "in"]));
+        let all = [sync.orders, sync.customers, sync.products];
+        let all_off = all.iter().all(|toggles: &Toggles| toggles.inward == Toggle::Off);
+        // What is written and refused is reported already; what is written as "off" is meant so.
+        if all_off && !says_in {
+            self.warning(
+                &["shops", shop, "sync"],
+                format!("nothing is switched on for [shops.{shop}]"),
+                "add a section [shops.NAME.sync] with orders = { in = \"on\" }",
+            );
+        }
+    }
+}
+
+/// A time with its zone, or a day, which begins at midnight UTC.
+fn parse_time(text: &str) -> Option<Timestamp> {
+    Timestamp::parse_rfc3339(text)
+        .or_else(|_| Timestamp::parse_rfc3339(&format!("{text}T00:00:00Z")))
+        .ok()
+}

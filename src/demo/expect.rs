@@ -1,0 +1,154 @@
+//! What must hold at the end, told from the two ledgers and from what the scenario did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rust_decimal::Decimal;
+
+use crate::sandbox::odoo::{Ledger as ErpLedger, OrderView};
+use crate::sandbox::shopify::Ledger as ShopLedger;
+use crate::sandbox::shopify::ledger::OrderFact;
+
+/// What only the scenario knows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Expected {
+    /// Orders that must wait for a person: no confirmed sales order may exist.
+    pub(super) held: BTreeSet<String>,
+}
+
+/// How far the tax of an order may differ: both sides round it in their own ways.
+const TAX_TOLERANCE: Decimal = Decimal::from_parts(2, 0, 0, false, 2);
+
+/// Everything that does not hold, one sentence each.
+pub(super) fn broken(shop: &ShopLedger, erp: &ErpLedger, expected: &Expected) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut booked: BTreeMap<String, Vec<OrderView>> = BTreeMap::new();
+    for order in erp.orders() {
+        match &order.client_order_ref {
+            Some(name) => booked.entry(name.clone()).or_default().push(order),
+            None => broken.push(format!(
+                "sales order {} carries no number of the shop",
+                order.name
+            )),
+        }
+    }
+    for order in &shop.orders {
+        let views = booked.remove(&order.name).unwrap_or_default();
+        if let Some(reason) = order_is_wrong(order, &views, expected) {
+            broken.push(format!("order {}: {reason}", order.name));
+        }
+    }
+    for name in booked.keys() {
+        broken.push(format!("the ERP has an order {name} that the shop does not have"));
+    }
+    customers(shop, erp, &mut broken);
+    products(shop, erp, &mut broken);
+    broken
+}
+
+fn order_is_wrong(order: &OrderFact, views: &[OrderView], expected: &Expected) -> Option<String> {
+    let standing: Vec<&OrderView> = views.iter().filter(|view| view.state != "cancel").collect();
+    if order.test {
+        return (!views.is_empty()).then(|| "a test order was booked".to_owned());
+    }
+    if expected.held.contains(&order.name) {
+        let confirmed = standing.iter().any(|view| view.state == "sale");
+        return confirmed.then(|| "it should wait for a person and is confirmed".to_owned());
+    }
+    if order.cancelled {
+        return (!standing.is_empty())
+            .then(|| "it was cancelled in the shop and stands in the ERP".to_owned());
+    }
+    let view = match standing.as_slice() {
+        [view] => *view,
+        [] => return Some("it is missing in the ERP".to_owned()),
+        many => return Some(format!("it stands in the ERP {} times", many.len())),
+    };
+    if view.amount_total != order.current_total {
+        return Some(format!(
+            "it costs {} in the shop and {} in the ERP",
+            order.current_total, view.amount_total
+        ));
+    }
+    if (view.amount_tax - order.current_tax).abs() > TAX_TOLERANCE {
+        return Some(format!(
+            "its tax is {} in the shop and {} in the ERP",
+            order.current_tax, view.amount_tax
+        ));
+    }
+    if view.currency != order.currency {
+        return Some(format!(
+            "it is in {} in the shop and in {} in the ERP",
+            order.currency, view.currency
+        ));
+    }
+    let state = if order.financial_status == "PAID" {
+        "sale"
+    } else {
+        "draft"
+    };
+    if view.state != state {
+        return Some(format!(
+            "it is {} in the shop and `{}` in the ERP",
+            order.financial_status, view.state
+        ));
+    }
+    let dated = view.date_order.map(|at| at.and_utc().timestamp());
+    if dated != Some(order.processed_at.timestamp()) {
+        return Some("its date is not the date of the sale".to_owned());
+    }
+    None
+}
+
+/// Every customer has one partner, recognised by the e-mail address.
+fn customers(shop: &ShopLedger, erp: &ErpLedger, broken: &mut Vec<String>) {
+    let partners = erp.partners();
+    for customer in &shop.customers {
+        let Some(email) = &customer.email else { continue };
+        let email = email.to_lowercase();
+        let found = partners
+            .iter()
+            .filter(|partner| partner.email_normalized.as_deref() == Some(&email))
+            .collect::<Vec<_>>();
+        match found.as_slice() {
+            [partner] if partner.name == customer.name => {}
+            [partner] => broken.push(format!(
+                "customer {} is called `{}` in the ERP and `{}` in the shop",
+                customer.id, partner.name, customer.name
+            )),
+            [] => broken.push(format!("customer {} is missing in the ERP", customer.id)),
+            many => broken.push(format!(
+                "customer {} stands in the ERP {} times",
+                customer.id,
+                many.len()
+            )),
+        }
+    }
+}
+
+/// Every product stands once, with all its variants by SKU.
+fn products(shop: &ShopLedger, erp: &ErpLedger, broken: &mut Vec<String>) {
+    let known = erp.products();
+    for product in &shop.products {
+        let name = format!("__lockstep_main__.product_{}", product.id);
+        let Some((_, template)) = erp.find_by_external_id(&name) else {
+            broken.push(format!("product `{}` is missing in the ERP", product.title));
+            continue;
+        };
+        let title = erp
+            .record("product.template", template)
+            .map(|record| record["name"].clone());
+        if title.as_ref().and_then(|title| title.as_str()) != Some(product.title.as_str()) {
+            broken.push(format!("product `{}` has another name in the ERP", product.title));
+        }
+        for (_, sku, _) in &product.variants {
+            let Some(sku) = sku else { continue };
+            let count = known
+                .iter()
+                .filter(|variant| variant.sku.as_deref() == Some(sku.as_str()))
+                .count();
+            if count != 1 {
+                broken.push(format!("SKU {sku} stands in the ERP {count} times"));
+            }
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! Pure values and rules that every other module speaks: ids, time, money, jobs, problems, links, and the
+//! canonical records (order, customer, product) that stand between Shopify and the ERP.
+//!
+//! Nothing here does I/O, reads a clock or draws a random number, and nothing here knows Shopify's or
+//! Odoo's wire formats: adapters convert at the edge.
+
+mod canonical;
+mod check;
+mod clock;
+mod customer;
+mod disposition;
+mod entropy;
+mod ids;
+mod job;
+mod link;
+mod money;
+mod order;
+mod problem;
+mod product;
+mod report;
+mod retry;
+mod target;
+mod topic;
+
+pub(crate) use canonical::canonical;
+pub use canonical::{Canonical, Fact, Shape};
+pub use check::{CheckOutcome, CheckRow};
+pub use clock::{Clock, ManualClock, SharedClock, SystemClock, Timestamp};
+pub use customer::{Address, Customer};
+pub use disposition::Disposition;
+pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
+pub(crate) use ids::text_enum;
+pub use ids::{
+    Direction, ErpId, EventId, Fence, IdError, JobId, JobKey, Object, RecordKey, ShopName, ShopifyId, System,
+};
+pub use job::{JobState, Priority};
+pub use link::{Link, LinkKind, LinkState};
+pub use money::{Currency, MoneyError, parse_decimal, round_half_up};
+pub use order::{
+    BookedLine, BookedTax, FinancialStatus, LineKind, Order, OrderCustomer, OrderTotals, Payment,
+};
+pub use problem::{NewProblem, ProblemCode};
+pub use product::{OptionValue, Product, ProductOption, Variant};
+pub use report::{Outcome, Report};
+pub use retry::RetryPolicy;
+pub use target::{ExternalId, FieldValue, Fields, LOOK_UP_KINDS, LookUp, LookUpKind, Need, Needed, Scalar};
+pub use topic::{Topic, TopicAction};

@@ -1,0 +1,45 @@
+//! Why a job needs a person.
+
+use serde::{Deserialize, Serialize};
+
+/// A stable, machine-readable name of a kind of problem, e.g. `tax_not_found`: lower case words joined by `_`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProblemCode(pub String);
+
+impl From<&str> for ProblemCode {
+    fn from(code: &str) -> Self {
+        Self(code.to_owned())
+    }
+}
+
+impl std::fmt::Display for ProblemCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a person is told when a job cannot go on without them. Texts are plain sentences for support staff and hold
+/// no secrets; a field's value appears only where the fix needs it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewProblem {
+    /// The kind of problem.
+    pub code: ProblemCode,
+    /// The record's name for people, e.g. `#1042`, when it is known.
+    pub record: Option<String>,
+    /// The field that is at fault, on whichever side, e.g. `lines[2].tax` or `res.partner.country_id`.
+    pub field: Option<String>,
+    /// One plain sentence: what is wrong.
+    pub reason: String,
+    /// What to do about it, as an instruction.
+    pub fix: String,
+    /// Who is to do it: the mapping's or the shop's declared owner.
+    pub owner: String,
+    /// The mapping file and line that demanded it, e.g. `order.in.toml:31`.
+    pub mapping: Option<String>,
+    /// What makes problems of many jobs one and the same cause, e.g. `tax_not_found:21:included`.
+    pub cluster: String,
+    /// Numbers side by side, candidates, the other side's message: whatever helps, as JSON.
+    #[serde(default)]
+    pub detail: serde_json::Value,
+}

@@ -1,0 +1,68 @@
+//! What an attempt reports: the one thing that flows hand to the queue.
+
+use std::time::Duration;
+
+use crate::domain::{Disposition, JobKey, Link, NewProblem, Priority, RecordKey};
+
+/// The result of one attempt, with everything that is to be saved with it.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What came of it.
+    pub outcome: Outcome,
+    /// One line for the retry log. No customer data.
+    pub summary: String,
+    /// What was done, for people: calls with durations, the plan, totals. No secrets.
+    pub detail: serde_json::Value,
+    /// The record's name for people, e.g. `#1042`.
+    pub record_name: Option<String>,
+    /// The ERP's name for people, e.g. `S00042`.
+    pub erp_name: Option<String>,
+    /// Links to store.
+    pub links: Vec<Link>,
+    /// Jobs that this one needs or caused: key, urgency, and why.
+    pub enqueue: Vec<(JobKey, Priority, String)>,
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// Done.
+    Completed,
+    /// Nothing to do, with the reason as a code, e.g. `before_start`.
+    Obsolete(String),
+    /// It failed; the queue decides by the disposition and its policy when it is tried again.
+    Failed {
+        /// What the failure means.
+        disposition: Disposition,
+        /// What a person is told if it is permanent or retries are exhausted.
+        problem: NewProblem,
+    },
+    /// Waits for a record: its lock, or its job's end.
+    Wait {
+        /// The record.
+        on: RecordKey,
+        /// Looked at again after this long in any case.
+        at_most: Duration,
+    },
+    /// Needs a person.
+    Problem(NewProblem),
+    /// Planned; waits for a person's yes.
+    Held(NewProblem),
+    /// Stopped in the middle by a shutdown before anything was written.
+    Interrupted,
+}
+
+impl Report {
+    /// A report with nothing but an outcome and its one line.
+    pub fn of(outcome: Outcome, summary: impl Into<String>) -> Self {
+        Self {
+            outcome,
+            summary: summary.into(),
+            detail: serde_json::Value::Null,
+            record_name: None,
+            erp_name: None,
+            links: Vec::new(),
+            enqueue: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The ERP side: a trait in business terms, and its Odoo implementation in [`odoo`].
+//!
+//! The trait speaks of records, orders and products in words that fit every ERP. Protocols, value conventions, version
+//! differences and error shapes stay inside the adapter. Writes are idempotent by external id: repeating one, at once
+//! or after a crash, never makes a second record.
+
+pub mod odoo;
+mod types;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{CheckRow, ErpId, ExternalId, LookUp, Needed, Timestamp};
+
+pub use types::*;
+
+/// An ERP that many workers share.
+pub type SharedErp = Arc<dyn Erp>;
+
+/// What lockstep asks of an ERP. Every call may fail with an [`ErpError`], whose `disposition()` says what that means.
+#[async_trait]
+pub trait Erp: Send + Sync + 'static {
+    /// The server, its version and the protocol in use. Cached after the first success.
+    async fn about(&self) -> Result<About, ErpError>;
+
+    /// What works and what does not, for `check --live`: reachability, version, login, rights, fields, e-mail of the API
+    /// user, languages, currencies. Never fails: failures are rows.
+    async fn check(&self, needs: &Needs) -> Vec<CheckRow>;
+
+    /// The fields of a model. Cached.
+    async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError>;
+
+    /// Answers a look-up. Cached, with single flight; `Missing` is cached only briefly, so that a fix takes effect.
+    async fn look_up(&self, look_up: &LookUp) -> Result<Needed, ErpError>;
+
+    /// Forgets cached answers: after a person's retry, or when a cached id turned out to be gone.
+    fn forget_look_ups(&self);
+
+    /// The record that carries this external id, archived ones included.
+    async fn identify(&self, id: &ExternalId) -> Result<Option<Identified>, ErpError>;
+
+    /// Which of our external ids these records carry. A record without any id, or with only foreign ones, is absent.
+    async fn external_ids(&self, model: &str, ids: &[ErpId]) -> Result<Vec<(ErpId, ExternalId)>, ErpError>;
+
+    /// Records whose fields have exactly these values (all of them), at most `limit`, archived ones excluded. Used to adopt
+    /// records; limited to the declared company or to records without one.
+    async fn find(&self, find: &Find) -> Result<Vec<Row>, ErpError>;
+
+    /// Reads fields of records; records that are gone are absent from the answer.
+    async fn read(&self, model: &str, ids: &[ErpId], fields: &[String]) -> Result<Vec<Row>, ErpError>;
+
+    /// Makes the record of this external id, or updates it, with its lines, atomically. Lines that are not named stay.
+    /// One call can carry several records of one model.
+    async fn save(&self, saves: &[Save]) -> Result<Vec<ErpId>, ErpError>;
+
+    /// Writes fields of an existing record (an adopted one, that cannot carry our external id).
+    async fn update(&self, model: &str, id: ErpId, fields: &crate::domain::Fields) -> Result<(), ErpError>;
+
+    /// Archives or restores a record. Nothing is ever deleted.
+    async fn set_active(&self, model: &str, id: ErpId, active: bool) -> Result<(), ErpError>;
+
+    /// What the shop's settings declare for every new record of this model (an order's warehouse, sales team, price
+    /// list). [`Erp::save`] adds it by itself to fields that are not given; previews show it.
+    async fn declared(&self, model: &str) -> Result<crate::domain::Fields, ErpError> {
+        let _ = model;
+        Ok(crate::domain::Fields::new())
+    }
+
+    /// An order with its totals and lines, in one call; `None` when it is gone.
+    async fn order(&self, id: ErpId) -> Result<Option<SalesOrder>, ErpError>;
+
+    /// Removes lines from a draft order.
+    async fn remove_order_lines(&self, order: ErpId, lines: &[ErpId]) -> Result<(), ErpError>;
+
+    /// Confirms a draft order and restores its date. An order that is already confirmed stays as it is. Returns the order
+    /// as it is then; a wizard's question counts as a failure.
+    async fn confirm_order(&self, id: ErpId, ordered_at: Timestamp) -> Result<SalesOrder, ErpError>;
+
+    /// Cancels an order and verifies that it is cancelled. One that is already cancelled stays as it is.
+    async fn cancel_order(&self, id: ErpId) -> Result<SalesOrder, ErpError>;
+
+    /// Makes or updates a product with its options and variants and says which ERP variant belongs to which of ours.
+    /// Idempotent: attributes, values and the template are found by external id or name before anything is made.
+    async fn save_product(&self, save: &ProductSave) -> Result<ProductSaved, ErpError>;
+
+    /// A product's variants with the option values they stand for.
+    async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError>;
+
+    /// Where a person sees this record, as an address in the ERP's own user interface.
+    fn record_url(&self, model: &str, id: ErpId) -> Option<String>;
+
+    /// How many calls were made so far, by method (`load`, `web_read`…): for previews, tests and the cost figures.
+    fn calls(&self) -> Vec<(String, u64)>;
+}

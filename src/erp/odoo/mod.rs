@@ -1,0 +1,218 @@
+//! Odoo as the ERP: versions 17 and 18 over JSON-RPC, 19 and later over JSON-2.
+//!
+//! What stays in here: both protocols, how a refusal is recognised, Odoo's value conventions, names that differ between
+//! versions, and the traps that its documentation does not mention (a price that does not stick, a confirmation that
+//! overwrites the date, a wizard's question instead of a cancellation). Everybody else speaks Odoo 19's field names.
+//!
+//! Promises: writes of records go through `load` with an external id and may be repeated at any time; nothing is deleted
+//! but lines of a draft order; a method that answers with a wizard has done nothing and counts as failed; numbers never
+//! pass through float arithmetic. Absent: retries (the queue's), decisions about fields (the mapping's).
+
+mod call;
+mod check;
+mod choose;
+mod fault;
+mod load;
+mod login;
+mod look_up;
+mod names;
+mod orders;
+mod products;
+mod records;
+mod session;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod value;
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use moka::future::Cache;
+use serde_json::Value;
+
+use self::call::Call;
+use self::look_up::LookUps;
+use self::session::Session;
+use crate::domain::{CheckRow, ErpId, ExternalId, Fields, LookUp, Needed, SharedClock, ShopName, Timestamp};
+use crate::erp::{
+    About, Erp, ErpError, ErpVariant, FieldTable, Find, Identified, Needs, ProductSave, ProductSaved, Row,
+    SalesOrder, Save,
+};
+use crate::secret::Secret;
+use crate::transport::{self, BuildError};
+
+pub use settings::{Protocol, Reference, Settings};
+
+/// How long the fields of a model are remembered.
+const FIELDS_KEPT: Duration = Duration::from_hours(1);
+
+/// An Odoo server, as one shop uses it.
+pub struct Odoo {
+    session: Session,
+    tables: Cache<String, Arc<FieldTable>>,
+    look_ups: LookUps,
+    /// Whether `web_read` and `web_save` are there; they belong to Odoo's own client and are not documented.
+    has_web_methods: AtomicBool,
+}
+
+impl std::fmt::Debug for Odoo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Odoo")
+            .field("shop", self.session.shop())
+            .field("url", &self.session.base())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Odoo {
+    /// The server that `settings` describe. Nothing is sent yet: the first call logs in.
+    ///
+    /// # Errors
+    /// When the settings are not usable; [`Settings::faults`] tells all of it.
+    pub fn connect(
+        settings: Settings,
+        secret: Secret,
+        connection: &transport::Settings,
+        shop: ShopName,
+        clock: SharedClock,
+    ) -> Result<Self, BuildError> {
+        Ok(Self {
+            session: Session::new(settings, secret, connection, shop, clock)?,
+            tables: Cache::builder()
+                .max_capacity(200)
+                .time_to_live(FIELDS_KEPT)
+                .build(),
+            look_ups: LookUps::new(),
+            has_web_methods: AtomicBool::new(true),
+        })
+    }
+
+    /// A call of an action. One that answers with a wizard or a window has asked a person instead of doing anything.
+    async fn act(&self, call: &Call) -> Result<Value, ErpError> {
+        let result = self.session.call(call).await?;
+        let asks = result["type"]
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("ir.actions"));
+        if asks {
+            return Err(ErpError::Asked {
+                model: call.model.clone(),
+                method: call.method.to_owned(),
+            });
+        }
+        Ok(result)
+    }
+
+    /// The server's major version; logs in when that is not known yet.
+    async fn major(&self) -> Result<u32, ErpError> {
+        Ok(self.session.login().await?.about.major)
+    }
+}
+
+/// An answer that is not what the protocol promises.
+fn nonsense(model: &str, method: &str, message: impl Into<String>) -> ErpError {
+    ErpError::Nonsense {
+        model: model.to_owned(),
+        method: method.to_owned(),
+        message: message.into(),
+    }
+}
+
+#[async_trait]
+impl Erp for Odoo {
+    async fn about(&self) -> Result<About, ErpError> {
+        Ok(self.session.login().await?.about.clone())
+    }
+
+    async fn check(&self, needs: &Needs) -> Vec<CheckRow> {
+        self.check_live(needs).await
+    }
+
+    async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError> {
+        self.table(model).await
+    }
+
+    async fn look_up(&self, look_up: &LookUp) -> Result<Needed, ErpError> {
+        self.answer(look_up).await
+    }
+
+    fn forget_look_ups(&self) {
+        self.look_ups.forget();
+        self.tables.invalidate_all();
+    }
+
+    async fn identify(&self, id: &ExternalId) -> Result<Option<Identified>, ErpError> {
+        self.resolve(id).await
+    }
+
+    async fn external_ids(&self, model: &str, ids: &[ErpId]) -> Result<Vec<(ErpId, ExternalId)>, ErpError> {
+        self.names_of(model, ids).await
+    }
+
+    async fn find(&self, find: &Find) -> Result<Vec<Row>, ErpError> {
+        self.search(find).await
+    }
+
+    async fn read(&self, model: &str, ids: &[ErpId], fields: &[String]) -> Result<Vec<Row>, ErpError> {
+        self.read_rows(model, ids, fields).await
+    }
+
+    async fn save(&self, saves: &[Save]) -> Result<Vec<ErpId>, ErpError> {
+        self.load_all(saves).await
+    }
+
+    async fn update(&self, model: &str, id: ErpId, fields: &Fields) -> Result<(), ErpError> {
+        self.write_fields(model, id, fields).await
+    }
+
+    async fn set_active(&self, model: &str, id: ErpId, active: bool) -> Result<(), ErpError> {
+        let fields = vec![("active".to_owned(), crate::domain::FieldValue::Bool(active))];
+        self.write_fields(model, id, &fields).await
+    }
+
+    async fn declared(&self, model: &str) -> Result<Fields, ErpError> {
+        self.declared_fields(model).await
+    }
+
+    async fn order(&self, id: ErpId) -> Result<Option<SalesOrder>, ErpError> {
+        self.read_order(id).await
+    }
+
+    async fn remove_order_lines(&self, order: ErpId, lines: &[ErpId]) -> Result<(), ErpError> {
+        self.delete_lines(order, lines).await
+    }
+
+    async fn confirm_order(&self, id: ErpId, ordered_at: Timestamp) -> Result<SalesOrder, ErpError> {
+        self.confirm(id, ordered_at).await
+    }
+
+    async fn cancel_order(&self, id: ErpId) -> Result<SalesOrder, ErpError> {
+        self.cancel(id).await
+    }
+
+    async fn save_product(&self, save: &ProductSave) -> Result<ProductSaved, ErpError> {
+        self.write_product(save).await
+    }
+
+    async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError> {
+        self.read_variants(template).await
+    }
+
+    fn record_url(&self, model: &str, id: ErpId) -> Option<String> {
+        let base = self.session.base();
+        let major = self.session.known_login().map_or(0, |login| login.about.major);
+        // The older form still leads to the record in later versions, so it is also the one for an unknown version.
+        Some(if major >= 18 {
+            format!("{base}/odoo/{model}/{id}")
+        } else {
+            format!("{base}/web#id={id}&model={model}&view_type=form")
+        })
+    }
+
+    fn calls(&self) -> Vec<(String, u64)> {
+        self.session.calls()
+    }
+}

@@ -1,0 +1,238 @@
+//! Options of the shop as attributes of Odoo, and the lines by which a template lists them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::{Odoo, nonsense, record, records, text};
+use crate::domain::{ErpId, ExternalId, FieldValue};
+use crate::erp::{ErpError, Save};
+
+const ATTRIBUTE: &str = "product.attribute";
+const ATTRIBUTE_VALUE: &str = "product.attribute.value";
+pub(super) const LINE: &str = "product.template.attribute.line";
+
+/// An option of the shop as an attribute of Odoo.
+pub(super) struct Attribute {
+    pub(super) name: String,
+    pub(super) id: ErpId,
+    pub(super) values: Vec<ErpId>,
+}
+
+impl Odoo {
+    /// The commands that add to a template the options and values that it lacks.
+    pub(super) async fn missing_options(
+        &self,
+        template: ErpId,
+        attributes: &[Attribute],
+    ) -> Result<Vec<Value>, ErpError> {
+        let domain = vec![json!(["product_tmpl_id", "=", template.0])];
+        let lines = self
+            .search_read(LINE, domain, &["attribute_id", "value_ids"], None, false)
+            .await?;
+        let mut commands = Vec::new();
+        for attribute in attributes {
+            let line = lines
+                .iter()
+                .find(|line| record(&line["attribute_id"]) == Some(attribute.id));
+            match line {
+                None => commands.push(json!([0, 0, {
+                    "attribute_id": attribute.id.0,
+                    "value_ids": [[6, 0, attribute.values.iter().map(|id| id.0).collect::<Vec<_>>()]],
+                }])),
+                Some(line) => {
+                    let there = records(&line["value_ids"]).unwrap_or_default();
+                    let additions: Vec<Value> = attribute
+                        .values
+                        .iter()
+                        .filter(|value| !there.contains(value))
+                        .map(|value| json!([4, value.0]))
+                        .collect();
+                    if !additions.is_empty() {
+                        commands.push(json!([1, line["id"], {"value_ids": additions}]));
+                    }
+                }
+            }
+        }
+        Ok(commands)
+    }
+
+    /// The attributes and values for a product's options: found by exact name, made when missing.
+    pub(super) async fn attributes(
+        &self,
+        product: &ExternalId,
+        options: &[(String, Vec<String>)],
+    ) -> Result<Vec<Attribute>, ErpError> {
+        if options.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names: Vec<&str> = options.iter().map(|(name, _)| name.as_str()).collect();
+        let domain = vec![
+            json!(["name", "in", names]),
+            json!(["create_variant", "=", "always"]),
+        ];
+        let rows = self
+            .search_read(ATTRIBUTE, domain, &["name"], None, false)
+            .await?;
+        let mut by_name: BTreeMap<String, ErpId> = BTreeMap::new();
+        for row in &rows {
+            if let (Some(name), Some(id)) = (text(&row["name"]), record(&row["id"])) {
+                // The oldest of several with one name.
+                by_name.entry(name).or_insert(id);
+            }
+        }
+        self.make_attributes(product, &names, &mut by_name).await?;
+        let ids: Vec<i64> = by_name.values().map(|id| id.0).collect();
+        let domain = vec![json!(["attribute_id", "in", ids])];
+        let rows = self
+            .search_read(ATTRIBUTE_VALUE, domain, &["name", "attribute_id"], None, false)
+            .await?;
+        let mut values: BTreeMap<(ErpId, String), ErpId> = BTreeMap::new();
+        for row in &rows {
+            if let (Some(name), Some(of), Some(id)) = (
+                text(&row["name"]),
+                record(&row["attribute_id"]),
+                record(&row["id"]),
+            ) {
+                values.entry((of, name)).or_insert(id);
+            }
+        }
+        self.make_values(product, options, &by_name, &mut values).await?;
+        let attribute = |(name, wanted): &(String, Vec<String>)| {
+            let id = *by_name.get(name)?;
+            let values = wanted
+                .iter()
+                .map(|value| values.get(&(id, value.clone())).copied())
+                .collect::<Option<Vec<_>>>()?;
+            Some(Attribute {
+                name: name.clone(),
+                id,
+                values,
+            })
+        };
+        options
+            .iter()
+            .map(attribute)
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(|| nonsense(ATTRIBUTE, "load", "an option is missing after it was made"))
+    }
+
+    async fn make_attributes(
+        &self,
+        product: &ExternalId,
+        names: &[&str],
+        by_name: &mut BTreeMap<String, ErpId>,
+    ) -> Result<(), ErpError> {
+        let mut saves = Vec::new();
+        let mut made = Vec::new();
+        for name in names {
+            if by_name.contains_key(*name) {
+                continue;
+            }
+            let id = key(product, "attribute", &[name])?;
+            // Renamed by a person since we made it: theirs is the better name, and it stays.
+            if let Some(found) = self.resolve(&id).await? {
+                by_name.insert((*name).to_owned(), found.id);
+                continue;
+            }
+            let fields = vec![
+                ("name".to_owned(), FieldValue::Text((*name).to_owned())),
+                ("create_variant".to_owned(), FieldValue::Text("always".to_owned())),
+            ];
+            saves.push(Save {
+                model: ATTRIBUTE.to_owned(),
+                external_id: id,
+                fields,
+                lines: None,
+            });
+            made.push((*name).to_owned());
+        }
+        if !saves.is_empty() {
+            by_name.extend(made.into_iter().zip(self.load_all(&saves).await?));
+        }
+        Ok(())
+    }
+
+    async fn make_values(
+        &self,
+        product: &ExternalId,
+        options: &[(String, Vec<String>)],
+        by_name: &BTreeMap<String, ErpId>,
+        values: &mut BTreeMap<(ErpId, String), ErpId>,
+    ) -> Result<(), ErpError> {
+        let mut saves = Vec::new();
+        let mut made = Vec::new();
+        for (option, wanted) in options {
+            let Some(attribute) = by_name.get(option) else {
+                continue;
+            };
+            for (name, sequence) in wanted.iter().zip(1_i64..) {
+                if values.contains_key(&(*attribute, name.clone())) {
+                    continue;
+                }
+                let id = key(product, "value", &[option, name])?;
+                if let Some(found) = self.resolve(&id).await? {
+                    values.insert((*attribute, name.clone()), found.id);
+                    continue;
+                }
+                let fields = vec![
+                    ("name".to_owned(), FieldValue::Text(name.clone())),
+                    ("attribute_id".to_owned(), FieldValue::Record(*attribute)),
+                    ("sequence".to_owned(), FieldValue::Integer(sequence)),
+                ];
+                saves.push(Save {
+                    model: ATTRIBUTE_VALUE.to_owned(),
+                    external_id: id,
+                    fields,
+                    lines: None,
+                });
+                made.push((*attribute, name.clone()));
+            }
+        }
+        if !saves.is_empty() {
+            values.extend(made.into_iter().zip(self.load_all(&saves).await?));
+        }
+        Ok(())
+    }
+}
+
+/// The external id of something that is named by texts.
+fn key(product: &ExternalId, kind: &str, texts: &[&str]) -> Result<ExternalId, ErpError> {
+    let readable: String = texts
+        .last()
+        .map_or("", |text| text)
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .take(30)
+        .collect();
+    let name = format!("{kind}_{}_{}", readable.to_lowercase(), digest(texts));
+    ExternalId::new(&product.shop, &name).map_err(|error| ErpError::Setup {
+        message: error.to_string(),
+    })
+}
+
+/// A short digest of texts, for names that must be stable and safe.
+pub(super) fn digest(texts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for text in texts {
+        hash.update(text.len().to_be_bytes());
+        hash.update(text.as_bytes());
+    }
+    hex::encode(&hash.finalize()[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_options_are_stable_safe_and_distinct() {
+        let product = ExternalId::new(&"main".parse().unwrap(), "product_1").unwrap();
+        let name = |texts: &[&str]| key(&product, "value", texts).unwrap().name;
+        assert_eq!(name(&["Größe", "M/L"]), name(&["Größe", "M/L"]));
+        assert!(name(&["Größe", "M/L"]).starts_with("value_ml_"));
+        assert_ne!(name(&["a", "bc"]), name(&["ab", "c"]));
+        assert!(name(&["大きさ", "大"]).starts_with("value__"));
+    }
+}

@@ -1,0 +1,447 @@
+//! What each answer means, over both protocols: the table of Odoo's errors, and garbage.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::scripted::{Answer, Scripted};
+use crate::erp::ErpError;
+use crate::erp::odoo::call::Call;
+use crate::erp::odoo::{orders, wire};
+use crate::transport::Failure;
+
+/// A word for an error, as the table below uses it.
+fn word(error: &ErpError) -> &'static str {
+    match error {
+        ErpError::Unreachable(Failure::Page { .. }) => "page",
+        other => other.code().trim_start_matches("erp_"),
+    }
+}
+
+async fn outcome(
+    json2: bool,
+    writes: bool,
+    answer: impl FnOnce(&Scripted) -> Vec<Answer>,
+) -> Result<Value, ErpError> {
+    let server = Scripted::start(json2, []).await;
+    for answer in answer(&server) {
+        server.then(answer);
+    }
+    let call = if writes {
+        Call::write("res.partner", "write")
+    } else {
+        Call::read("res.partner", "read")
+    };
+    super::scripted(&server)
+        .session
+        .call(&call.on([crate::domain::ErpId(30)]))
+        .await
+}
+
+/// The exception's name, its words, the status that JSON-2 gives it, and what it means.
+const FAULTS: &[(&str, &str, u16, &str)] = &[
+    (
+        "odoo.exceptions.AccessError",
+        "You are not allowed",
+        403,
+        "forbidden",
+    ),
+    (
+        "odoo.exceptions.MissingError",
+        "Record does not exist: res.partner(30,)",
+        404,
+        "record_missing",
+    ),
+    (
+        "odoo.exceptions.ValidationError",
+        "Missing required fields: name",
+        422,
+        "rejected",
+    ),
+    (
+        "odoo.exceptions.ValidationError",
+        "duplicate key value violates unique constraint \"x\"",
+        422,
+        "busy",
+    ),
+    (
+        "odoo.exceptions.ValidationError",
+        "Error, a partner cannot follow twice the same object.",
+        422,
+        "busy",
+    ),
+    (
+        "odoo.exceptions.UserError",
+        "It is not in a state requiring confirmation",
+        422,
+        "rejected",
+    ),
+    (
+        "odoo.exceptions.UserError",
+        "Object res.foo doesn't exist",
+        422,
+        "not_set_up",
+    ),
+    (
+        "odoo.exceptions.UserError",
+        "Invalid language code: xx_XX",
+        422,
+        "misconfigured",
+    ),
+    (
+        "werkzeug.exceptions.NotFound",
+        "the model 'res.foo' does not exist",
+        404,
+        "not_set_up",
+    ),
+    (
+        "builtins.AttributeError",
+        "The method 'res.partner.foo' does not exist",
+        500,
+        "not_set_up",
+    ),
+    (
+        "builtins.ValueError",
+        "Invalid field 'foo' on model 'res.partner'",
+        500,
+        "not_set_up",
+    ),
+    ("builtins.KeyError", "foo", 500, "not_set_up"),
+    (
+        "builtins.ValueError",
+        "Wrong value for res.partner.type: 'x'",
+        500,
+        "rejected",
+    ),
+    ("builtins.TypeError", "unsupported operand", 500, "rejected"),
+    (
+        "psycopg2.errors.SerializationFailure",
+        "could not serialize access due to concurrent update",
+        500,
+        "busy",
+    ),
+    (
+        "psycopg2.errors.DeadlockDetected",
+        "deadlock detected",
+        500,
+        "busy",
+    ),
+    (
+        "psycopg2.errors.LockNotAvailable",
+        "could not obtain lock",
+        500,
+        "busy",
+    ),
+    (
+        "psycopg2.InterfaceError",
+        "connection already closed",
+        500,
+        "busy",
+    ),
+    (
+        "psycopg2.OperationalError",
+        "connection refused\nIs the server running?",
+        500,
+        "down",
+    ),
+    (
+        "psycopg2.errors.InvalidTextRepresentation",
+        "invalid input syntax for integer: \"US\"",
+        500,
+        "rejected",
+    ),
+    (
+        "werkzeug.exceptions.RequestEntityTooLarge",
+        "The data value transmitted exceeds the limit",
+        413,
+        "rejected",
+    ),
+    ("werkzeug.exceptions.BadRequest", "", 400, "rejected"),
+    ("third.party.Error", "Something", 500, "nonsense"),
+];
+
+#[tokio::test]
+async fn every_fault_means_the_same_over_both_protocols() {
+    for (name, message, status, expected) in FAULTS {
+        for json2 in [false, true] {
+            let error = outcome(json2, true, |server| vec![server.fault(*status, name, message)])
+                .await
+                .unwrap_err();
+            assert_eq!(
+                word(&error),
+                *expected,
+                "{name} {message}, JSON-2 {json2}: {error}"
+            );
+            let shown = format!("{error:?} {error}");
+            assert!(!shown.contains("hunter2"), "the traceback stays out: {shown}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_comes_instead_of_an_answer_is_told_apart_for_reads_and_writes() {
+    for (name, answer, read, write) in [
+        ("cut", Answer::Cut, "unreachable", "no_answer"),
+        ("gateway", Answer::page(502), "page", "no_answer"),
+        ("gateway timeout", Answer::page(504), "page", "no_answer"),
+        ("maintenance", Answer::Later(503, 7), "page", "page"),
+        ("too many", Answer::Later(429, 7), "page", "page"),
+        ("login page", Answer::page(200), "page", "page"),
+        ("redirect", Answer::page(303), "page", "page"),
+        ("too large for a proxy", Answer::page(413), "rejected", "rejected"),
+        (
+            "broken json",
+            Answer::Plain(200, "application/json", "{\"a\":".to_owned()),
+            "nonsense",
+            "nonsense",
+        ),
+    ] {
+        for json2 in [false, true] {
+            for (writes, expected) in [(false, read), (true, write)] {
+                let error = outcome(json2, writes, |_| vec![answer.clone()])
+                    .await
+                    .unwrap_err();
+                assert_eq!(
+                    word(&error),
+                    expected,
+                    "{name}, JSON-2 {json2}, writes {writes}: {error}"
+                );
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn patience_that_is_asked_for_is_passed_on() {
+    let error = outcome(false, true, |_| vec![Answer::Later(503, 7)])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.disposition(),
+        crate::domain::Disposition::SystemDown {
+            system: crate::domain::System::Erp,
+            retry_after: Some(Duration::from_secs(7))
+        }
+    );
+}
+
+#[tokio::test]
+async fn results_may_be_missing_or_null() {
+    let nothing = json!({"jsonrpc": "2.0", "id": 1});
+    assert_eq!(
+        outcome(false, true, |_| vec![Answer::json(200, &nothing)])
+            .await
+            .unwrap(),
+        Value::Null
+    );
+    assert_eq!(
+        outcome(true, true, |_| vec![Answer::json(200, &Value::Null)])
+            .await
+            .unwrap(),
+        Value::Null
+    );
+}
+
+#[tokio::test]
+async fn a_missing_database_is_a_wrong_name_unless_it_worked_before_or_its_server_is_down() {
+    let up = json!({"status": "pass", "db_server_status": true});
+    let down = json!({"status": "fail", "db_server_status": false});
+    let words = "connection to server failed: FATAL: database \"prod\" does not exist";
+    for (name, worked, health, expected) in [
+        ("never worked, server up", false, Some(&up), "misconfigured"),
+        ("never worked, server silent", false, None, "misconfigured"),
+        ("never worked, server down", false, Some(&down), "down"),
+        ("worked before, server up", true, Some(&up), "down"),
+        ("worked before, server silent", true, None, "down"),
+    ] {
+        for json2 in [false, true] {
+            let server = Scripted::start(json2, []).await;
+            server.set_health(health.cloned());
+            let odoo = super::scripted(&server);
+            let call = Call::read("res.partner", "read").on([crate::domain::ErpId(30)]);
+            odoo.session.login().await.unwrap();
+            if !worked {
+                // A login works through the database, so only a server that lost it right then gets here.
+                odoo.session.forget_that_it_worked();
+            }
+            server.then(if json2 {
+                Answer::page(404)
+            } else {
+                server.fault(200, "psycopg2.OperationalError", words)
+            });
+            let error = odoo.session.call(&call).await.unwrap_err();
+            assert_eq!(word(&error), expected, "{name}, JSON-2 {json2}: {error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wizard_means_that_nothing_was_done() {
+    for json2 in [false, true] {
+        let server = Scripted::start(json2, []).await;
+        server
+            .then(server.result(&json!({"type": "ir.actions.act_window", "res_model": "sale.order.cancel"})));
+        server.then(server.result(&json!(true)));
+        server.then(server.result(&json!({"type": "something else"})));
+        let odoo = super::scripted(&server);
+        let call = Call::write("sale.order", "action_cancel").on([crate::domain::ErpId(5)]);
+        assert!(matches!(odoo.act(&call).await, Err(ErpError::Asked { .. })));
+        assert_eq!(odoo.act(&call).await.unwrap(), json!(true));
+        assert!(odoo.act(&call).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn every_call_names_language_time_zone_and_company() {
+    for json2 in [false, true] {
+        let server = Scripted::start(json2, []).await;
+        server.then(server.result(&json!(true)));
+        let odoo = super::scripted(&server);
+        let call = Call::write("sale.order", "action_cancel")
+            .on([crate::domain::ErpId(5)])
+            .context("disable_cancel_warning", true);
+        odoo.session.call(&call).await.unwrap();
+        let seen = server.seen();
+        let context = if json2 {
+            &seen[0]["context"]
+        } else {
+            &seen[0]["params"]["args"][6]["context"]
+        };
+        assert_eq!(
+            *context,
+            json!({"lang": "en_US", "tz": "UTC", "allowed_company_ids": [1], "disable_cancel_warning": true})
+        );
+        let ids = if json2 {
+            &seen[0]["ids"]
+        } else {
+            &seen[0]["params"]["args"][5][0]
+        };
+        assert_eq!(*ids, json!([5]));
+    }
+}
+
+/// JSON of any shape, with the words that answers use among its keys.
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    let keys = prop_oneof![
+        Just("result".to_owned()),
+        Just("error".to_owned()),
+        Just("data".to_owned()),
+        Just("name".to_owned()),
+        Just("message".to_owned()),
+        Just("jsonrpc".to_owned()),
+        Just("ids".to_owned()),
+        Just("messages".to_owned()),
+        Just("id".to_owned()),
+        Just("order_line".to_owned()),
+        Just("state".to_owned()),
+        Just("amount_total".to_owned()),
+        ".{0,5}",
+    ];
+    leaf.prop_recursive(4, 40, 6, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
+            prop::collection::vec((keys.clone(), inner), 0..6)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn garbage_is_an_error_and_never_a_panic(value in any_json(), status in 100_u16..600) {
+        let body = value.to_string();
+        drop(wire::read_json_rpc(status, body.as_bytes()));
+        drop(wire::read_json2(status, body.as_bytes()));
+        drop(orders::parse_order(&value, "tax_ids"));
+        for kind in ["char", "integer", "monetary", "many2one", "many2many", "date", "datetime", "boolean", "selection"] {
+            drop(crate::erp::odoo::value::decode(kind, &value));
+        }
+        let batch = crate::erp::odoo::load::Batch {
+            model: "sale.order".to_owned(),
+            columns: vec!["id".to_owned()],
+            rows: vec![vec!["a.b".to_owned()]],
+            saves: vec![0],
+        };
+        drop(crate::erp::odoo::load::read_result(&batch, &value));
+        if let Ok(wire::Reply::Fault(fault)) = wire::read_json2(status, body.as_bytes()) {
+            drop(fault.clone().into_error(fault.meaning(6), "res.partner", "write", None));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_json_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+        drop(wire::read_json_rpc(200, &bytes));
+        drop(wire::read_json2(500, &bytes));
+    }
+}
+
+#[tokio::test]
+async fn garbage_results_are_errors_in_every_operation() {
+    use crate::domain::{ErpId, ExternalId, LookUp, Scalar};
+    use crate::erp::{Erp as _, Find, Save};
+    let id = ExternalId::new(&"main".parse().unwrap(), "order_1").unwrap();
+    let table = json!({"name": {"type": "char"}, "state": {"type": "selection"}});
+    for garbage in [
+        json!(null),
+        json!(7),
+        json!("x"),
+        json!([]),
+        json!([7]),
+        json!({}),
+        json!([{"id": "x"}]),
+        json!([[]]),
+    ] {
+        for json2 in [false, true] {
+            let server = Scripted::start(json2, []).await;
+            let odoo = super::scripted(&server);
+            let script = |tables: usize| {
+                for _ in 0..tables {
+                    server.then(server.result(&table));
+                }
+                server.then(server.result(&garbage));
+            };
+            script(0);
+            drop(odoo.identify(&id).await);
+            script(0);
+            drop(odoo.external_ids("sale.order", &[ErpId(1)]).await);
+            script(2);
+            drop(odoo.order(ErpId(1)).await);
+            script(0);
+            let find = Find {
+                model: "sale.order".to_owned(),
+                equal: Vec::new(),
+                fields: vec!["name".to_owned()],
+                limit: 5,
+            };
+            drop(odoo.find(&find).await);
+            script(0);
+            drop(odoo.read("sale.order", &[ErpId(1)], &["name".to_owned()]).await);
+            script(0);
+            let save = Save {
+                model: "sale.order".to_owned(),
+                external_id: id.clone(),
+                fields: Vec::new(),
+                lines: None,
+            };
+            assert!(odoo.save(&[save]).await.is_err(), "{garbage}");
+            script(0);
+            let look_up = LookUp {
+                kind: "country".to_owned(),
+                keys: [("code".to_owned(), Scalar::Text("DE".to_owned()))].into(),
+            };
+            drop(odoo.look_up(&look_up).await);
+            script(0);
+            drop(odoo.cancel_order(ErpId(1)).await);
+            script(0);
+            drop(odoo.variants(ErpId(1)).await);
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! Who calls: the client's address behind trusted proxies, and who may call what.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::middleware::Next;
+use axum::response::Response;
+use ipnet::IpNet;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::answer::Refusal;
+
+/// An address or a range of addresses: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cidr(IpNet);
+
+/// A text that is no range of addresses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no address or range: expected e.g. `192.0.2.7` or `10.0.0.0/8`")]
+pub struct CidrError(String);
+
+impl Cidr {
+    /// Whether the address is in the range.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}
+
+impl FromStr for Cidr {
+    type Err = CidrError;
+
+    fn from_str(text: &str) -> Result<Self, CidrError> {
+        text.parse::<IpNet>()
+            .or_else(|_| {
+                text.parse::<IpAddr>()
+                    .map(|address| IpNet::from(address.to_canonical()))
+            })
+            .map(Self)
+            .map_err(|_| CidrError(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Cidr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Serialize for Cidr {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Cidr {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}
+
+impl JsonSchema for Cidr {
+    fn schema_name() -> Cow<'static, str> {
+        "Cidr".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "description": "An address or a range of addresses, e.g. 192.0.2.7 or 10.0.0.0/8."
+        })
+    }
+}
+
+/// The other end of the connection, put into each request by the server.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Peer(pub(super) SocketAddr);
+
+/// The client's address: the peer, or, behind trusted proxies, what they say in `X-Forwarded-For`.
+///
+/// The header is read from the right, because only the entries that our own proxies added can be believed: the first
+/// address that is no trusted proxy is the client, whatever stands further left. An entry that cannot be read ends the
+/// search at the proxy that sent it.
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
+    let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.contains(address));
+    let mut client = peer.to_canonical();
+    if !is_trusted(client) {
+        return client;
+    }
+    let lines: Vec<&str> = headers
+        .get_all("x-forwarded-for")
+        .iter()
+        .map(|line| line.to_str().unwrap_or("unreadable"))
+        .collect();
+    for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        let Some(address) = read_entry(entry.trim()) else {
+            return client;
+        };
+        client = address;
+        if !is_trusted(client) {
+            return client;
+        }
+    }
+    client
+}
+
+/// An entry with or without a port.
+fn read_entry(text: &str) -> Option<IpAddr> {
+    text.parse::<IpAddr>()
+        .or_else(|_| text.parse::<SocketAddr>().map(|address| address.ip()))
+        .or_else(|_| text.trim_start_matches('[').trim_end_matches(']').parse())
+        .ok()
+        .map(|address| address.to_canonical())
+}
+
+/// Who may call a route.
+#[derive(Clone, Debug)]
+pub(super) struct Access(Arc<Rules>);
+
+#[derive(Debug)]
+struct Rules {
+    allowed: Vec<Cidr>,
+    trusted_proxies: Vec<Cidr>,
+}
+
+impl Access {
+    pub(super) fn new(allowed: &[Cidr], trusted_proxies: &[Cidr]) -> Self {
+        Self(Arc::new(Rules {
+            allowed: allowed.to_vec(),
+            trusted_proxies: trusted_proxies.to_vec(),
+        }))
+    }
+
+    fn lets(&self, request: &Request) -> bool {
+        let Rules {
+            allowed,
+            trusted_proxies,
+        } = &*self.0;
+        // Without a peer nobody can be told apart, so only open routes stay open.
+        allowed.is_empty()
+            || request.extensions().get::<Peer>().is_some_and(|Peer(peer)| {
+                let client = client_address(peer.ip(), request.headers(), trusted_proxies);
+                allowed.iter().any(|range| range.contains(client))
+            })
+    }
+}
+
+/// Refuses who may not call.
+pub(super) async fn only_from(State(access): State<Access>, request: Request, next: Next) -> Response {
+    if access.lets(&request) {
+        next.run(request).await
+    } else {
+        Refusal::NotAllowed.answer(request.extensions())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn ranges(list: &[&str]) -> Vec<Cidr> {
+        list.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn check(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in forwarded {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        client_address(peer.parse().unwrap(), &headers, &ranges(trusted)).to_string()
+    }
+
+    #[test]
+    fn the_client_is_the_first_untrusted_address_from_the_right() {
+        let proxies = &["10.0.0.0/8", "::1"][..];
+        for (name, peer, forwarded, trusted, expected) in [
+            ("no proxy", "192.0.2.1", &[][..], &[][..], "192.0.2.1"),
+            (
+                "untrusted peers lie",
+                "192.0.2.1",
+                &["10.0.0.1"],
+                proxies,
+                "192.0.2.1",
+            ),
+            ("nobody is trusted", "10.0.0.1", &["192.0.2.9"], &[], "10.0.0.1"),
+            ("one proxy", "10.0.0.1", &["192.0.2.9"], proxies, "192.0.2.9"),
+            (
+                "two proxies",
+                "10.0.0.1",
+                &["192.0.2.9, 10.0.0.2"],
+                proxies,
+                "192.0.2.9",
+            ),
+            (
+                "a forged left side",
+                "10.0.0.1",
+                &["127.0.0.1, 192.0.2.9"],
+                proxies,
+                "192.0.2.9",
+            ),
+            (
+                "several lines",
+                "10.0.0.1",
+                &["127.0.0.1", "192.0.2.9,10.0.0.3"],
+                proxies,
+                "192.0.2.9",
+            ),
+            (
+                "only proxies",
+                "10.0.0.1",
+                &["10.0.0.3, 10.0.0.2"],
+                proxies,
+                "10.0.0.3",
+            ),
+            ("no header", "10.0.0.1", &[], proxies, "10.0.0.1"),
+            (
+                "garbage ends it",
+                "10.0.0.1",
+                &["192.0.2.9, unknown"],
+                proxies,
+                "10.0.0.1",
+            ),
+            (
+                "an empty entry ends it",
+                "10.0.0.1",
+                &["192.0.2.9,"],
+                proxies,
+                "10.0.0.1",
+            ),
+            (
+                "a port is cut off",
+                "10.0.0.1",
+                &["192.0.2.9:4711"],
+                proxies,
+                "192.0.2.9",
+            ),
+            (
+                "IPv6 with a port",
+                "::1",
+                &["[2001:db8::9]:4711"],
+                proxies,
+                "2001:db8::9",
+            ),
+            (
+                "IPv6 in brackets",
+                "::1",
+                &["[2001:db8::9]"],
+                proxies,
+                "2001:db8::9",
+            ),
+            (
+                "mapped IPv4",
+                "::ffff:10.0.0.1",
+                &["::ffff:192.0.2.9"],
+                proxies,
+                "192.0.2.9",
+            ),
+        ] {
+            assert_eq!(check(peer, forwarded, trusted), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn routes_are_open_or_restricted() {
+        for (name, allowed, peer, expected) in [
+            ("open", &[][..], Some("192.0.2.1"), true),
+            ("open without a peer", &[], None, true),
+            ("in range", &["192.0.2.0/24"], Some("192.0.2.1"), true),
+            ("out of range", &["192.0.2.0/24"], Some("198.51.100.1"), false),
+            ("other family", &["192.0.2.0/24"], Some("2001:db8::1"), false),
+            ("mapped", &["192.0.2.0/24"], Some("::ffff:192.0.2.1"), true),
+            ("restricted without a peer", &["0.0.0.0/0"], None, false),
+        ] {
+            let mut request = Request::new(axum::body::Body::empty());
+            if let Some(peer) = peer {
+                let peer: IpAddr = peer.parse().unwrap();
+                request.extensions_mut().insert(Peer((peer, 1).into()));
+            }
+            assert_eq!(
+                Access::new(&ranges(allowed), &[]).lets(&request),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_header_makes_a_client_of_an_untrusted_peer(
+            lines in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..60), 0..4),
+        ) {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                if let Ok(value) = HeaderValue::from_bytes(&line) {
+                    headers.append("x-forwarded-for", value);
+                }
+            }
+            let peer: IpAddr = "192.0.2.1".parse().unwrap();
+            prop_assert_eq!(client_address(peer, &headers, &ranges(&["10.0.0.0/8"])), peer);
+            // A trusted one may say anything without harm.
+            client_address("10.0.0.1".parse().unwrap(), &headers, &ranges(&["10.0.0.0/8"]));
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! The admin listener's routes: metrics and a sign of life.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::select;
+use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{SharedClock, SharedEntropy, Timestamp};
+use crate::store::{Counts, Lane, LaneCount, SharedStore};
+use crate::telemetry;
+
+use super::{finish, health};
+
+/// Counts of the store are good for this long.
+const COUNTS_GOOD_FOR: Duration = Duration::from_secs(5);
+
+/// How often histograms are compacted when nobody scrapes.
+const UPKEEP: Duration = Duration::from_secs(30);
+
+/// What the admin routes need.
+pub struct Admin {
+    store: SharedStore,
+    clock: SharedClock,
+    metrics: PrometheusHandle,
+    counted: Mutex<Counted>,
+}
+
+/// What the gauges show.
+#[derive(Default)]
+struct Counted {
+    at: Option<Timestamp>,
+    /// Lanes that were ever shown: one that is empty now must show 0, not its last count.
+    shown: BTreeSet<(Lane, &'static str)>,
+}
+
+impl fmt::Debug for Admin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Admin").finish_non_exhaustive()
+    }
+}
+
+impl Admin {
+    /// Metrics of this process and counts of this store.
+    pub fn new(store: SharedStore, clock: SharedClock, metrics: PrometheusHandle) -> Self {
+        Self {
+            store,
+            clock,
+            metrics,
+            counted: Mutex::default(),
+        }
+    }
+
+    async fn refresh(&self) {
+        let mut counted = self.counted.lock().await;
+        let now = self.clock.now();
+        if counted.at.is_some_and(|at| now.since(at) < COUNTS_GOOD_FOR) {
+            return;
+        }
+        match self.store.counts(now).await {
+            Ok(counts) => {
+                counted.at = Some(now);
+                show(&counts, &mut counted.shown, now);
+            }
+            Err(failure) => tracing::warn!(error = %failure, "cannot count jobs for the metrics"),
+        }
+    }
+}
+
+/// Sets the gauges.
+fn show(counts: &Counts, shown: &mut BTreeSet<(Lane, &'static str)>, now: Timestamp) {
+    metrics::gauge!(telemetry::OPEN_PROBLEMS).set(float(counts.open_problems));
+    let open = counts.jobs.iter().filter(|count| count.state.is_open());
+    let mut gone = std::mem::take(shown);
+    for LaneCount {
+        lane,
+        state,
+        count,
+        oldest,
+    } in open
+    {
+        set(lane, state.as_str(), *count, now.since(*oldest));
+        gone.remove(&(lane.clone(), state.as_str()));
+        shown.insert((lane.clone(), state.as_str()));
+    }
+    for (lane, state) in gone {
+        set(&lane, state, 0, Duration::ZERO);
+        shown.insert((lane, state));
+    }
+}
+
+fn set(lane: &Lane, state: &'static str, count: u64, age: Duration) {
+    let labels = [
+        metrics::Label::new("shop", lane.shop.as_str().to_owned()),
+        metrics::Label::new("object", lane.object.as_str()),
+        metrics::Label::new("direction", lane.direction.as_str()),
+        metrics::Label::new("state", state),
+    ];
+    metrics::gauge!(telemetry::QUEUE_DEPTH, labels.to_vec()).set(float(count));
+    metrics::gauge!(telemetry::QUEUE_OLDEST_SECONDS, labels.to_vec()).set(age.as_secs_f64());
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge: counts stay far below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+/// The routes of the admin listener.
+pub fn admin_router(admin: Arc<Admin>, entropy: SharedEntropy) -> Router {
+    let router = Router::new()
+        .route("/metrics", get(render))
+        .route("/healthz", get(health::alive))
+        .with_state(admin);
+    finish(router, entropy)
+}
+
+async fn render(State(admin): State<Arc<Admin>>) -> Response {
+    admin.refresh().await;
+    let text = admin.metrics.render();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+/// Compacts histograms now and then until `stop`, so that they do not grow where nobody scrapes.
+pub async fn keep_metrics_small(metrics: PrometheusHandle, clock: SharedClock, stop: CancellationToken) {
+    loop {
+        select! {
+            () = stop.cancelled() => return,
+            () = clock.sleep_until(clock.now().plus(UPKEEP)) => metrics.run_upkeep(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+    use crate::domain::{Direction, JobState, Object};
+
+    #[test]
+    fn an_emptied_lane_shows_zero() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let lane = Lane {
+            shop: "main".parse().unwrap(),
+            object: Object::Order,
+            direction: Direction::In,
+        };
+        let full = Counts {
+            jobs: vec![
+                LaneCount {
+                    lane: lane.clone(),
+                    state: JobState::Available,
+                    count: 7,
+                    oldest: Timestamp::from_millis(1_000),
+                },
+                LaneCount {
+                    lane,
+                    state: JobState::Completed,
+                    count: 900,
+                    oldest: Timestamp::from_millis(0),
+                },
+            ],
+            events: 0,
+            open_problems: 2,
+        };
+        metrics::with_local_recorder(&recorder, || {
+            let mut shown = BTreeSet::new();
+            show(&full, &mut shown, Timestamp::from_millis(61_000));
+            let text = handle.render();
+            let labels = r#"{shop="main",object="order",direction="in",state="available"}"#;
+            assert!(
+                text.contains(&format!("lockstep_queue_depth{labels} 7")),
+                "{text}"
+            );
+            assert!(
+                text.contains(&format!("lockstep_queue_oldest_seconds{labels} 60")),
+                "{text}"
+            );
+            assert!(text.contains("lockstep_problems_open 2"), "{text}");
+            assert!(!text.contains("completed"), "closed jobs are no queue: {text}");
+            show(&Counts::default(), &mut shown, Timestamp::from_millis(62_000));
+            assert!(
+                handle
+                    .render()
+                    .contains(&format!("lockstep_queue_depth{labels} 0"))
+            );
+        });
+    }
+}

@@ -1,0 +1,339 @@
+//! `POST /webhooks/shopify`.
+//!
+//! Verify, store, answer; nothing else happens in the request. The order of the checks: the shop is known (404), the body
+//! arrives in time and is not too large (408, 413), its signature fits one of the shop's live secrets (401), event and
+//! job are durable in time (503). Only then 200: for new deliveries, for repeated ones, for topics that are not used, and
+//! for signed bodies that cannot be understood, which become visible as problems. Deliveries of disabled shops are
+//! stored like all others; whether their jobs run is the queue's affair.
+//!
+//! A refused body is never logged: its length and hash are.
+
+mod delivery;
+mod refusals;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::http::header::CONTENT_LENGTH;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use secrecy::SecretString;
+use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
+
+use crate::domain::{Object, SharedClock, ShopName};
+use crate::failpoint::{self, FailPoint};
+use crate::secret::Secret;
+use crate::store::{Delivery, DeliveryAction, Recorded, SharedStore};
+use crate::telemetry;
+
+use super::answer::{Refusal, RequestId};
+use super::settings::Settings;
+use delivery::Headers;
+use refusals::Refusals;
+
+/// One shop as the intake sees it.
+#[derive(Clone, Debug)]
+pub struct IntakeShop {
+    /// Its name in the configuration.
+    pub name: ShopName,
+    /// `something.myshopify.com`.
+    pub domain: String,
+    /// Every secret that is live.
+    pub secrets: Vec<Secret>,
+    /// Objects whose toggle `in` is on or paused: their events make jobs. Events of the others are recorded only.
+    pub wanted: Vec<Object>,
+}
+
+/// The configured shops by their domain.
+#[derive(Clone, Debug, Default)]
+pub struct IntakeShops(HashMap<String, Arc<IntakeShop>>);
+
+impl FromIterator<IntakeShop> for IntakeShops {
+    fn from_iter<I: IntoIterator<Item = IntakeShop>>(shops: I) -> Self {
+        Self(
+            shops
+                .into_iter()
+                .map(|shop| (shop.domain.to_ascii_lowercase(), Arc::new(shop)))
+                .collect(),
+        )
+    }
+}
+
+impl IntakeShops {
+    fn of_domain(&self, domain: &str) -> Option<Arc<IntakeShop>> {
+        self.0.get(domain.trim().to_ascii_lowercase().as_str()).cloned()
+    }
+}
+
+/// What a signature is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// Made for this body with one of the secrets.
+    Good,
+    /// There is none.
+    Missing,
+    /// Any other.
+    Bad,
+}
+
+/// Judges a signature: the live secrets, the exact body, the header `X-Shopify-Hmac-Sha256`. It must try every secret and
+/// compare in constant time.
+pub type Verify = Arc<dyn Fn(&[SecretString], &[u8], Option<&str>) -> Signature + Send + Sync>;
+
+/// What the route needs.
+pub struct Intake {
+    store: SharedStore,
+    clock: SharedClock,
+    shops: watch::Receiver<Arc<IntakeShops>>,
+    verify: Verify,
+    settings: Arc<Settings>,
+    refusals: Refusals,
+}
+
+impl fmt::Debug for Intake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Intake").finish_non_exhaustive()
+    }
+}
+
+impl Intake {
+    /// Takes deliveries of `shops` (followed while it runs) into `store`.
+    pub fn new(
+        store: SharedStore,
+        clock: SharedClock,
+        shops: watch::Receiver<Arc<IntakeShops>>,
+        verify: Verify,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let refusals = Refusals::new(settings.bad_signatures.get());
+        Self {
+            store,
+            clock,
+            shops,
+            verify,
+            settings,
+            refusals,
+        }
+    }
+
+    /// Writes the counts of refused deliveries, and opens and closes the problem about wrong secrets, until `stop` and
+    /// once more then. To be run beside the listener.
+    pub async fn keep_count(&self, stop: CancellationToken) {
+        self.refusals.keep(&self.store, &self.clock, &stop).await;
+    }
+
+    async fn take(&self, request: Request) -> Result<Outcome, Refused> {
+        let (parts, body) = request.into_parts();
+        let request = parts.extensions.get::<RequestId>().copied();
+        let headers = &parts.headers;
+        let shop = headers
+            .get("x-shopify-shop-domain")
+            .and_then(|domain| domain.to_str().ok())
+            .and_then(|domain| self.shops.borrow().of_domain(domain));
+        let refuse = |refusal| Refused {
+            refusal,
+            shop: shop.as_ref().map(|shop| shop.name.clone()),
+            request,
+            body: None,
+        };
+        let Some(shop) = shop.as_deref() else {
+            return Err(refuse(Refusal::UnknownShop));
+        };
+        let body = self.read(headers, body).await.map_err(refuse)?;
+        let refuse_body = |refusal| Refused {
+            body: Some((body.len(), hex::encode(Sha256::digest(&body)))),
+            ..refuse(refusal)
+        };
+        self.judge(shop, headers, &body).map_err(refuse_body)?;
+        self.refusals.signed_well(&shop.name);
+
+        failpoint::reach(FailPoint::IntakeVerified)
+            .await
+            .map_err(|_| refuse(Refusal::NotStored))?;
+        let delivery = delivery::delivery(
+            &shop.name,
+            &shop.wanted,
+            Headers::read(headers),
+            body,
+            self.clock.now(),
+        );
+        let outcome = self.store(delivery, request).await.map_err(refuse)?;
+        failpoint::reach(FailPoint::IntakeCommitted)
+            .await
+            .map_err(|_| refuse(Refusal::NotStored))?;
+        Ok(Outcome {
+            shop: shop.name.clone(),
+            what: outcome,
+        })
+    }
+
+    /// The whole body, within its limits.
+    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+        let most = self.settings.max_body_bytes.get();
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        if announced.is_some_and(|length| length > most as u64) {
+            return Err(Refusal::TooLarge);
+        }
+        match tokio::time::timeout(self.settings.body_timeout(), collect(body, most)).await {
+            Ok(result) => result,
+            Err(_) => Err(Refusal::BodyTooSlow),
+        }
+    }
+
+    /// Judges the signature. Secrets in files are read again before a signature is refused.
+    fn judge(&self, shop: &IntakeShop, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal> {
+        let header = headers
+            .get("x-shopify-hmac-sha256")
+            .map(|value| value.to_str().unwrap_or("unreadable"));
+        let mut signature = (self.verify)(&live_secrets(shop)?, body, header);
+        if signature == Signature::Bad && shop.secrets.iter().any(|secret| secret.path().is_some()) {
+            shop.secrets.iter().for_each(Secret::refresh);
+            signature = (self.verify)(&live_secrets(shop)?, body, header);
+        }
+        match signature {
+            Signature::Good => Ok(()),
+            Signature::Missing => Err(Refusal::NoSignature),
+            Signature::Bad => Err(Refusal::BadSignature),
+        }
+    }
+
+    async fn store(&self, delivery: Delivery, request: Option<RequestId>) -> Result<&'static str, Refusal> {
+        let what = match &delivery.action {
+            DeliveryAction::Job { .. } => "job",
+            DeliveryAction::Record { reason } => reason,
+            DeliveryAction::Problem { .. } => "unreadable",
+        };
+        let (shop, topic) = (delivery.shop.clone(), delivery.topic.clone());
+        let request = request.map(|id| id.to_string());
+        let recorded =
+            tokio::time::timeout(self.settings.store_within(), self.store.record_delivery(delivery));
+        match recorded.await {
+            Ok(Ok(Recorded::New { event, job })) => {
+                if what == "unreadable" {
+                    warn!(%shop, topic, %event, request, "signed delivery could not be understood; it is a problem now");
+                }
+                debug!(%shop, topic, %event, job = job.map(|job| job.0), request, "delivery stored");
+                Ok(what)
+            }
+            Ok(Ok(Recorded::Repeated)) => {
+                debug!(%shop, topic, request, "delivery was stored before");
+                Ok("repeated")
+            }
+            Ok(Err(failure)) => {
+                error!(%shop, topic, request, error = %failure, "delivery could not be stored");
+                Err(Refusal::NotStored)
+            }
+            Err(_) => {
+                error!(%shop, topic, request, "delivery was not durable in time");
+                Err(Refusal::StoreTooSlow)
+            }
+        }
+    }
+}
+
+/// The secrets that can be read. When there is none that can, nothing can be judged.
+fn live_secrets(shop: &IntakeShop) -> Result<Vec<SecretString>, Refusal> {
+    let mut secrets = Vec::with_capacity(shop.secrets.len());
+    for secret in &shop.secrets {
+        match secret.current() {
+            Ok(secret) => secrets.push(secret),
+            Err(failure) => error!(shop = %shop.name, error = %failure, "cannot read a webhook secret"),
+        }
+    }
+    if secrets.is_empty() && !shop.secrets.is_empty() {
+        return Err(Refusal::SecretUnreadable);
+    }
+    Ok(secrets)
+}
+
+/// The body, if it has at most `most` bytes. One that comes in one piece is not copied.
+async fn collect(body: Body, most: usize) -> Result<Bytes, Refusal> {
+    let mut pieces = body.into_data_stream();
+    let Some(first) = pieces.next().await else {
+        return Ok(Bytes::new());
+    };
+    let first = first.map_err(|_| Refusal::BodyBroken)?;
+    if first.len() > most {
+        return Err(Refusal::TooLarge);
+    }
+    let Some(second) = pieces.next().await else {
+        return Ok(first);
+    };
+    let mut whole = BytesMut::from(&first[..]);
+    let mut next = Some(second);
+    while let Some(piece) = next {
+        let piece = piece.map_err(|_| Refusal::BodyBroken)?;
+        if whole.len() + piece.len() > most {
+            return Err(Refusal::TooLarge);
+        }
+        whole.extend_from_slice(&piece);
+        next = pieces.next().await;
+    }
+    Ok(whole.freeze())
+}
+
+/// A delivery that is durable.
+struct Outcome {
+    shop: ShopName,
+    what: &'static str,
+}
+
+/// A delivery that is refused.
+struct Refused {
+    refusal: Refusal,
+    shop: Option<ShopName>,
+    request: Option<RequestId>,
+    /// Length and hash of a body that was read and is not accepted.
+    body: Option<(usize, String)>,
+}
+
+/// The route.
+pub(super) async fn receive(State(intake): State<Arc<Intake>>, request: Request) -> Response {
+    let began = intake.clock.now();
+    let extensions = request.extensions().clone();
+    let result = intake.take(request).await;
+    let now = intake.clock.now();
+    let (shop, what, response) = match result {
+        Ok(Outcome { shop, what }) => {
+            if what == "repeated" {
+                metrics::counter!(telemetry::DUPLICATES_SKIPPED, "shop" => shop.as_str().to_owned())
+                    .increment(1);
+            }
+            (Some(shop), what, StatusCode::OK.into_response())
+        }
+        Err(refused) => {
+            let Refused {
+                refusal,
+                shop,
+                request,
+                body,
+            } = refused;
+            if intake.refusals.count(shop.as_ref(), refusal, now) {
+                let (length, sha256) = body.unzip();
+                warn!(
+                    shop = shop.as_ref().map(ShopName::as_str),
+                    request = request.map(|id| id.to_string()),
+                    body_length = length,
+                    body_sha256 = sha256,
+                    "delivery refused: {}",
+                    refusal.code()
+                );
+            }
+            (shop, refusal.code(), refusal.answer(&extensions))
+        }
+    };
+    let shop = shop.map_or_else(|| "-".to_owned(), |shop| shop.as_str().to_owned());
+    metrics::counter!(telemetry::INTAKE, "shop" => shop, "outcome" => what).increment(1);
+    metrics::histogram!(telemetry::INTAKE_SECONDS, "outcome" => what).record(now.since(began).as_secs_f64());
+    response
+}

@@ -1,0 +1,96 @@
+//! The listeners: what the world may say to lockstep, and what it answers.
+//!
+//! The *public* listener takes webhooks and answers health checks. The *admin* listener (loopback unless told otherwise)
+//! gives metrics. Both are served through hyper with deadlines for headers and bodies, a cap on connections and on
+//! their lifetime, and a stop that ends in time whatever clients do.
+//!
+//! Promises:
+//! - A webhook is answered with 200 only after its event is durable (`intake`).
+//! - Nothing that a client sends makes it panic, and a panic all the same becomes a plain 500.
+//! - Inner error texts never leave: errors are `application/problem+json` with a stable `code`.
+//!
+//! Deliberately not here: TLS (a reverse proxy's work), and what a webhook leads to (the queue's work). Shops, secrets and
+//! signatures come in through [`IntakeShops`] and [`Verify`], so that this module knows no pillar but the store.
+
+mod address;
+mod admin;
+mod answer;
+mod health;
+mod intake;
+mod reach;
+mod serve;
+mod settings;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware;
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::domain::SharedEntropy;
+
+pub use address::{Cidr, CidrError};
+pub use admin::{Admin, admin_router, keep_metrics_small};
+pub use health::Health;
+pub use intake::{Intake, IntakeShop, IntakeShops, Signature, Verify};
+pub use reach::{InstanceKey, NONCE_PATH, nonce_proof};
+pub use serve::{HttpError, Limits, Listeners, serve};
+pub use settings::{AdminSettings, AllowFrom, Settings};
+
+/// What the public routes need.
+#[derive(Clone, Debug)]
+pub struct Public {
+    /// Webhooks.
+    pub intake: Arc<Intake>,
+    /// Health.
+    pub health: Arc<Health>,
+    /// What proves that this very installation was reached.
+    pub instance_key: InstanceKey,
+    /// `[http]`.
+    pub settings: Arc<Settings>,
+    /// For request ids.
+    pub entropy: SharedEntropy,
+}
+
+/// The routes of the public listener.
+pub fn public_router(parts: Public) -> Router {
+    let Public {
+        intake,
+        health,
+        instance_key,
+        settings,
+        entropy,
+    } = parts;
+    let access = |allowed: &[Cidr]| {
+        middleware::from_fn_with_state(
+            address::Access::new(allowed, &settings.trusted_proxies),
+            address::only_from,
+        )
+    };
+    let webhooks = Router::new()
+        .route("/webhooks/shopify", post(intake::receive))
+        .with_state(intake)
+        .layer(access(&settings.allow_from.webhooks));
+    let health = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .with_state(health)
+        .layer(access(&settings.allow_from.health));
+    let reach = Router::new()
+        .route(reach::ROUTE, get(reach::answer))
+        .with_state(instance_key);
+    finish(webhooks.merge(health).merge(reach), entropy)
+}
+
+/// What all routes have in common: answers for what is not there, request ids, no panic that gets out.
+fn finish(router: Router, entropy: SharedEntropy) -> Router {
+    router
+        .fallback(answer::not_found)
+        .method_not_allowed_fallback(answer::wrong_method)
+        .layer(CatchPanicLayer::custom(answer::panicked))
+        .layer(middleware::from_fn_with_state(entropy, answer::number_requests))
+}

@@ -1,0 +1,159 @@
+//! `[http]` and `[admin]`.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::address::Cidr;
+
+/// `[http]`: the public listener.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Address and port. Port 0 takes any free one.
+    pub listen: SocketAddr,
+    /// Where Shopify reaches this listener, e.g. `https://sync.example.com`. Webhooks are sent to `/webhooks/shopify` there.
+    pub public_url: Option<String>,
+    /// The largest body that is accepted, in bytes; larger ones are answered 413. Shopify sends about 1 MB for large orders.
+    pub max_body_bytes: NonZeroUsize,
+    /// Connections that are open at once; further ones wait.
+    pub max_connections: NonZeroU32,
+    /// How long a client may take to send a request's headers, and stay silent between requests, in seconds.
+    pub header_timeout_s: NonZeroU64,
+    /// How long a client may take to send a request's body, in seconds.
+    pub body_timeout_s: NonZeroU64,
+    /// What is not durable within this many milliseconds is answered 503, so that Shopify sends it again. Shopify waits
+    /// five seconds for the whole answer.
+    pub store_within_ms: NonZeroU64,
+    /// Bad signatures of a shop in a row that become a problem: after eight failures in a row Shopify deletes the
+    /// subscription.
+    pub bad_signatures: NonZeroU32,
+    /// How long open requests may go on after the daemon was told to stop, in seconds.
+    pub stop_within_s: u64,
+    /// Who may call what; empty lists mean everybody.
+    pub allow_from: AllowFrom,
+    /// Reverse proxies whose `X-Forwarded-For` is believed, e.g. `["10.0.0.0/8"]`.
+    pub trusted_proxies: Vec<Cidr>,
+}
+
+/// `[http.allow_from]`: client addresses (behind trusted proxies) that may call a route, e.g. `["192.0.2.0/24"]`. Shopify
+/// publishes no addresses, so webhooks are restricted only where something stands between.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AllowFrom {
+    /// `/webhooks/…`.
+    pub webhooks: Vec<Cidr>,
+    /// `/healthz` and `/readyz`.
+    pub health: Vec<Cidr>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::UNSPECIFIED, 8080)),
+            public_url: None,
+            max_body_bytes: NonZeroUsize::MIN.saturating_add(5 * 1024 * 1024 - 1),
+            max_connections: NonZeroU32::MIN.saturating_add(1023),
+            header_timeout_s: NonZeroU64::MIN.saturating_add(9),
+            body_timeout_s: NonZeroU64::MIN.saturating_add(9),
+            store_within_ms: NonZeroU64::MIN.saturating_add(2999),
+            bad_signatures: NonZeroU32::MIN.saturating_add(2),
+            stop_within_s: 10,
+            allow_from: AllowFrom::default(),
+            trusted_proxies: Vec::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// How long a client may take for a body.
+    pub fn body_timeout(&self) -> Duration {
+        Duration::from_secs(self.body_timeout_s.get())
+    }
+
+    /// How long the store may take.
+    pub fn store_within(&self) -> Duration {
+        Duration::from_millis(self.store_within_ms.get())
+    }
+}
+
+/// `[admin]`: the listener for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct AdminSettings {
+    /// Address and port. Port 0 takes any free one. This version has no log-in: anything but this machine's own address
+    /// is refused unless `allow_insecure_listen` says otherwise.
+    pub listen: SocketAddr,
+    /// Listen on an address that other machines reach, although everybody there can read the metrics.
+    pub allow_insecure_listen: bool,
+}
+
+impl Default for AdminSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            allow_insecure_listen: false,
+        }
+    }
+}
+
+impl AdminSettings {
+    /// Whether the address may be listened on.
+    pub fn is_allowed(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback() || self.allow_insecure_listen
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_what_the_documentation_says() {
+        let settings = Settings::default();
+        assert_eq!(settings.listen.to_string(), "0.0.0.0:8080");
+        assert_eq!(settings.max_body_bytes.get(), 5 * 1024 * 1024);
+        assert_eq!(settings.max_connections.get(), 1024);
+        assert_eq!(settings.header_timeout_s.get(), 10);
+        assert_eq!(settings.store_within_ms.get(), 3000);
+        assert_eq!(settings.bad_signatures.get(), 3);
+        assert_eq!(AdminSettings::default().listen.to_string(), "127.0.0.1:8081");
+    }
+
+    #[test]
+    fn settings_are_read_strictly() {
+        for (text, valid) in [
+            ("listen = '[::]:0'\ntrusted_proxies = ['10.0.0.0/8', '::1']", true),
+            ("[allow_from]\nwebhooks = ['192.0.2.1']", true),
+            ("listen = 'everywhere'", false),
+            ("trusted_proxies = ['10.0.0.0/33']", false),
+            ("max_body_bytes = 0", false),
+            ("max_body = 5", false),
+            ("[allow_from]\nmetrics = []", false),
+        ] {
+            assert_eq!(toml::from_str::<Settings>(text).is_ok(), valid, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_admin_listener_stays_on_this_machine() {
+        for (listen, insecure, allowed) in [
+            ("127.0.0.1:0", false, true),
+            ("[::1]:0", false, true),
+            ("[::ffff:127.0.0.1]:0", false, true),
+            ("0.0.0.0:0", false, false),
+            ("[::]:0", false, false),
+            ("192.0.2.1:0", false, false),
+            ("0.0.0.0:0", true, true),
+        ] {
+            let settings = AdminSettings {
+                listen: listen.parse().unwrap(),
+                allow_insecure_listen: insecure,
+            };
+            assert_eq!(settings.is_allowed(), allowed, "{listen} {insecure}");
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! The mappings that are shipped, compiled into the program.
+
+/// Name and text of every shipped mapping. A file of the same name in the mappings folder takes its place.
+pub const DEFAULTS: &[(&str, &str)] = &[
+    (
+        "customer.in.toml",
+        include_str!("../../mappings/customer.in.toml"),
+    ),
+    ("order.in.toml", include_str!("../../mappings/order.in.toml")),
+    ("product.in.toml", include_str!("../../mappings/product.in.toml")),
+];

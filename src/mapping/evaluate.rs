@@ -1,0 +1,234 @@
+//! Evaluating a mapping: what must be asked for a record, what is left alone, and what is to be written.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::expr::Frame;
+use super::mapped::{FieldProblem, Mapped, MappedGroup, Skip};
+use super::pass::{Answers, Pass};
+use super::rule::{From, Group, Mapping, Rule};
+use super::value::is_empty;
+use super::words::{At, Cause};
+use crate::domain::{Fact, Need};
+
+impl Mapping {
+    /// Whether this record is left alone, and why. Pure.
+    ///
+    /// # Errors
+    /// When a condition cannot be worked out for this record.
+    pub fn skip(&self, record: &Fact, settings: &Fact) -> Result<Option<Skip>, Vec<FieldProblem>> {
+        let answers = Answers::new();
+        let lets = self.lets(record, settings);
+        let mut pass = Pass::new(self, Some(&answers), frame(record, settings, &lets));
+        let base = pass.base.clone();
+        for rule in &self.skips {
+            match rule.when.holds(&base) {
+                Ok(false) => {}
+                Ok(true) => {
+                    return Ok(Some(Skip {
+                        reason: rule.reason.clone(),
+                        line: rule.line,
+                    }));
+                }
+                Err(reason) => {
+                    let at = At {
+                        target: "skip".into(),
+                        source: &rule.when.text,
+                        line: rule.line,
+                        owner: None,
+                    };
+                    pass.report(&at, &Cause::Failed(reason), false);
+                }
+            }
+        }
+        if pass.problems.is_empty() {
+            Ok(None)
+        } else {
+            Err(pass.problems)
+        }
+    }
+
+    /// The external id of this record. Pure, and without any answer: it is known before anything is gathered.
+    ///
+    /// # Errors
+    /// When a value in it is missing.
+    pub fn identity(&self, record: &Fact, settings: &Fact) -> Result<String, Vec<FieldProblem>> {
+        let answers = Answers::new();
+        let lets = self.lets(record, settings);
+        let mut pass = Pass::new(self, Some(&answers), frame(record, settings, &lets));
+        let base = pass.base.clone();
+        pass.external_id(&self.external_id, &base, "external_id")
+            .ok_or(pass.problems)
+    }
+
+    /// Which links and look-ups this record needs, each once, in the order in which they are met. Pure. What is wrong
+    /// with the record is found by [`Mapping::evaluate`], all at once.
+    pub fn needs(&self, record: &Fact, settings: &Fact) -> Vec<Need> {
+        let lets = self.lets(record, settings);
+        let mut pass = Pass::new(self, None, frame(record, settings, &lets));
+        let base = pass.base.clone();
+        pass.heads(&base, |_| true);
+        drop(pass.fields(&self.fields, &base, ""));
+        drop(pass.groups(&base, |_| true));
+        if let Some(stage) = &self.stage {
+            drop(pass.rule(stage, &base, ""));
+        }
+        pass.needs
+    }
+
+    /// The records of their own that the record refers to (groups with a link and without a field): they are made first,
+    /// their links then answer what the record itself needs. Pure.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    pub fn prepare(
+        &self,
+        record: &Fact,
+        settings: &Fact,
+        answers: &Answers,
+    ) -> Result<Vec<MappedGroup>, Vec<FieldProblem>> {
+        let lets = self.lets(record, settings);
+        let mut pass = Pass::new(self, Some(answers), frame(record, settings, &lets));
+        let base = pass.base.clone();
+        pass.heads(&base, Group::is_own);
+        let groups = pass.groups(&base, Group::is_own);
+        pass.problems.append(&mut pass.held);
+        if pass.problems.is_empty() {
+            Ok(groups)
+        } else {
+            Err(pass.problems)
+        }
+    }
+
+    /// What is to be written for this record. Pure: every need has its answer, or what the mapping says about missing ones
+    /// applies.
+    ///
+    /// # Errors
+    /// Everything that is wrong, each with field, reason, fix and owner.
+    pub fn evaluate(
+        &self,
+        record: &Fact,
+        settings: &Fact,
+        answers: &Answers,
+    ) -> Result<Mapped, Vec<FieldProblem>> {
+        let lets = self.lets(record, settings);
+        let mut pass = Pass::new(self, Some(answers), frame(record, settings, &lets));
+        let base = pass.base.clone();
+        pass.heads(&base, |_| true);
+        let external_id = pass.external_id(&self.external_id, &base, "external_id");
+        let fields = pass.fields(&self.fields, &base, "");
+        let mut groups = pass.groups(&base, |_| true);
+        let match_keys = pass.match_keys(&self.match_keys, &base, "");
+        let stage = self.stage.as_ref().and_then(|rule| pass.stage(rule, &base));
+        let (Some(external_id), true) = (external_id, pass.problems.is_empty()) else {
+            return Err(pass.problems);
+        };
+        for group in groups.iter_mut().filter(|group| group.field.is_some()) {
+            for row in &mut group.rows {
+                row.external_id = format!("{external_id}_{}", row.key);
+            }
+        }
+        Ok(Mapped {
+            model: self.model.clone(),
+            external_id,
+            fields,
+            groups,
+            match_keys,
+            adopt_exact: self.adopt_exact,
+            stage,
+            held: pass.held,
+        })
+    }
+
+    /// The values behind the mapping's own names.
+    fn lets(&self, record: &Fact, settings: &Fact) -> Vec<Fact> {
+        let mut values: Vec<Fact> = Vec::with_capacity(self.lets.len());
+        for rule in &self.lets {
+            let found = {
+                let frame = frame(record, settings, &values);
+                // One that cannot be worked out counts as empty: whatever needs it says so.
+                rule.first_of
+                    .iter()
+                    .filter_map(|compiled| compiled.value(&frame).ok())
+                    .find(|fact| !is_empty(fact))
+                    .map(Cow::into_owned)
+            };
+            values.push(found.unwrap_or(Fact::Null));
+        }
+        values
+    }
+
+    /// Which fields of which models this mapping writes with these settings, for `check --live`. A field that only a
+    /// setting fills is not among them while the shop does not use that setting.
+    pub fn targets(&self, settings: Option<&Fact>) -> BTreeMap<String, Vec<String>> {
+        let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut add = |model: &str, fields: Vec<String>| {
+            let known = targets.entry(model.to_owned()).or_default();
+            for field in fields {
+                if !known.contains(&field) {
+                    known.push(field);
+                }
+            }
+        };
+        let used = |rule: &&Rule| settings.is_none_or(|settings| !rule.is_unused(settings));
+        add(
+            &self.model,
+            self.fields
+                .iter()
+                .filter(used)
+                .map(|rule| rule.target.clone())
+                .collect(),
+        );
+        add(
+            &self.model,
+            self.match_keys
+                .iter()
+                .flat_map(|rule| rule.equal.iter().map(|(name, _)| name.clone()))
+                .collect(),
+        );
+        for group in &self.groups {
+            add(
+                &group.model,
+                group
+                    .fields
+                    .iter()
+                    .filter(used)
+                    .map(|rule| rule.target.clone())
+                    .collect(),
+            );
+            let keys = group
+                .match_keys
+                .iter()
+                .flat_map(|rule| rule.equal.iter().map(|(name, _)| name.clone()));
+            add(&group.model, keys.collect());
+            if let Some(field) = &group.field {
+                add(&self.model, vec![field.clone()]);
+            }
+        }
+        targets
+    }
+}
+
+impl Rule {
+    /// Whether it does nothing because its one source is a setting that the shop leaves empty.
+    fn is_unused(&self, settings: &Fact) -> bool {
+        let [choice] = self.choices.as_slice() else {
+            return false;
+        };
+        let From::Value(compiled) = &choice.from else {
+            return false;
+        };
+        compiled
+            .text
+            .strip_prefix("settings.")
+            .and_then(|name| settings.at(name))
+            .is_some_and(|fact| *fact == Fact::Null)
+    }
+}
+
+fn frame<'f>(record: &'f Fact, settings: &'f Fact, lets: &'f [Fact]) -> Frame<'f> {
+    let mut slots = Vec::with_capacity(2 + lets.len());
+    slots.extend([record, settings]);
+    slots.extend(lets);
+    Frame { slots }
+}

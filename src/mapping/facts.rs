@@ -1,0 +1,61 @@
+//! What a shop declares, as far as mappings may read it: `settings.…`.
+
+use rust_decimal::Decimal;
+
+use crate::domain::canonical;
+use crate::domain::{Canonical as _, Shape};
+
+canonical! {
+    /// A shop's own values. All of them may stand in expressions as `settings.NAME`.
+    ShopFacts {
+        /// The shop's name in the configuration.
+        name: String,
+        /// The currency of the ERP's company, where it is known, e.g. `EUR`.
+        company_currency: Option<String>,
+        /// The ERP's company (its database id); none for the API user's own.
+        company_id: Option<i64>,
+        /// The warehouse (its database id).
+        warehouse_id: Option<i64>,
+        /// The sales team (its database id).
+        team_id: Option<i64>,
+        /// The salesperson (database id of the user).
+        user_id: Option<i64>,
+        /// The price list (its database id); none to choose by the order's currency.
+        pricelist_id: Option<i64>,
+        /// The partner (its database id) on which all guests are booked, where the shop wants that.
+        guest_partner: Option<i64>,
+        /// For an order, who buys, as the customer link's id: the customer's number or `guest_…`. None where all guests
+        /// are booked on `guest_partner`, and for other records.
+        buyer: Option<String>,
+        /// Whether orders of a test gateway are booked.
+        book_test_orders: bool,
+        /// The largest difference that may go on a visible rounding line, in the order's currency.
+        rounding_limit: Decimal,
+        /// How far an order's tax may be from Shopify's while the total is exact.
+        tax_tolerance: Decimal,
+    }
+}
+
+impl Default for ShopFacts {
+    fn default() -> Self {
+        Self {
+            name: "main".to_owned(),
+            company_currency: None,
+            company_id: None,
+            warehouse_id: None,
+            team_id: None,
+            user_id: None,
+            pricelist_id: None,
+            guest_partner: None,
+            buyer: None,
+            book_test_orders: false,
+            rounding_limit: Decimal::new(2, 2),
+            tax_tolerance: Decimal::new(2, 2),
+        }
+    }
+}
+
+/// The shape of `settings`.
+pub(super) fn settings_shape() -> Shape {
+    ShopFacts::shape()
+}

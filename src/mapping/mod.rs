@@ -1,0 +1,44 @@
+//! Mappings: files that say, in a small declarative language, what becomes of a record of the shop in the ERP.
+//!
+//! A mapping is read, checked and compiled as a whole when it is loaded: every path against the shape of the canonical
+//! record, every filter, table, look-up and type, so that a typo is an error with file, line and a caret before any
+//! order meets it. Evaluating one is pure and bounded: [`Mapping::needs`] says which links and look-ups a record needs,
+//! [`Mapping::evaluate`] makes the fields from the record and the answers. Amounts are exact from end to end: no
+//! operator takes them, only filters that are exact.
+//!
+//! Deliberately not here: reading or writing anything, the target fields' existence (that is `check --live`), and
+//! arithmetic of orders (that is done before, by normalising). `docs/reference/mapping.md` is the manual.
+
+mod check;
+mod check_rules;
+mod compile;
+mod compile_group;
+mod compile_rule;
+mod compile_source;
+mod convert;
+mod defaults;
+mod diagnose;
+mod discounts;
+mod document;
+mod evaluate;
+mod expr;
+mod facts;
+mod filter_work;
+mod filters;
+mod mapped;
+mod pass;
+mod rows;
+mod rule;
+mod set;
+#[cfg(test)]
+mod tests;
+mod types;
+mod value;
+mod words;
+
+pub use defaults::DEFAULTS;
+pub use diagnose::{MappingError, MappingErrors};
+pub use facts::ShopFacts;
+pub use mapped::{FieldProblem, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth};
+pub use rule::Mapping;
+pub use set::{Mappings, Source};

@@ -1,0 +1,188 @@
+//! The set of all mappings in force: taken as a whole, or not at all.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::compile::compile;
+use super::defaults::DEFAULTS;
+use super::diagnose::{MappingError, MappingErrors, hint};
+use super::rule::Mapping;
+use crate::domain::{Direction, Fact, Object};
+
+/// The text of one mapping file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// The file's name without folders, e.g. `order.in.toml`.
+    pub file: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// All mappings, compiled. Immutable: a changed file makes a new set.
+#[derive(Debug)]
+pub struct Mappings {
+    mappings: Vec<Arc<Mapping>>,
+    sources: Vec<Source>,
+    revision: String,
+}
+
+impl Mappings {
+    /// The shipped mappings, each replaced by the file of the same name in `overrides`, if there is one.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any file, and nothing is taken then. A file in the folder that is named `*.toml` but
+    /// like no mapping is wrong too: it would silently do nothing.
+    pub fn load(overrides: Option<&Path>) -> Result<Self, MappingErrors> {
+        let mut sources: Vec<Source> = DEFAULTS
+            .iter()
+            .map(|(file, text)| Source {
+                file: (*file).to_owned(),
+                text: (*text).to_owned(),
+            })
+            .collect();
+        let mut errors = Vec::new();
+        if let Some(folder) = overrides {
+            match read_folder(folder) {
+                Ok(found) => {
+                    for source in found {
+                        match sources.iter_mut().find(|known| known.file == source.file) {
+                            Some(known) => *known = source,
+                            None => errors.push(unknown_file(&source.file)),
+                        }
+                    }
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        match Self::from_sources(sources) {
+            Ok(mappings) if errors.is_empty() => Ok(mappings),
+            Ok(_) => Err(MappingErrors { errors }),
+            Err(mut more) => {
+                more.errors.splice(0..0, errors);
+                Err(more)
+            }
+        }
+    }
+
+    /// Compiles exactly these files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with any of them.
+    pub fn from_sources(mut sources: Vec<Source>) -> Result<Self, MappingErrors> {
+        sources.sort_by(|a, b| a.file.cmp(&b.file));
+        let mut mappings: Vec<Arc<Mapping>> = Vec::new();
+        let mut errors = Vec::new();
+        for source in &sources {
+            match compile(&source.file, &source.text) {
+                Ok(mapping) => {
+                    let twice = mappings
+                        .iter()
+                        .any(|known| known.object == mapping.object && known.direction == mapping.direction);
+                    if twice {
+                        errors.push(MappingError::of_file(
+                            &source.file,
+                            "this file is given twice".to_owned(),
+                            None,
+                        ));
+                    }
+                    mappings.push(Arc::new(mapping));
+                }
+                Err(wrong) => errors.extend(wrong),
+            }
+        }
+        if !errors.is_empty() {
+            return Err(MappingErrors { errors });
+        }
+        let mut hasher = Sha256::new();
+        for source in &sources {
+            for part in [&source.file, &source.text] {
+                hasher.update(part.len().to_le_bytes());
+                hasher.update(part.as_bytes());
+            }
+        }
+        let revision = hex::encode(&hasher.finalize()[..8]);
+        Ok(Self {
+            mappings,
+            sources,
+            revision,
+        })
+    }
+
+    /// The mapping of an object in a direction.
+    pub fn get(&self, object: Object, direction: Direction) -> Option<&Arc<Mapping>> {
+        self.mappings
+            .iter()
+            .find(|mapping| mapping.object == object && mapping.direction == direction)
+    }
+
+    /// Every mapping, by file name.
+    pub fn all(&self) -> &[Arc<Mapping>] {
+        &self.mappings
+    }
+
+    /// The files that they were compiled from, by name.
+    pub fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// What stands for exactly these files: 16 hexadecimal digits.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Per model the fields that are written or matched, for `check --live`. With a shop's settings, fields that only an
+    /// unused setting fills are left out.
+    pub fn needs(&self, settings: Option<&Fact>) -> BTreeMap<String, Vec<String>> {
+        let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for mapping in &self.mappings {
+            for (model, fields) in mapping.targets(settings) {
+                let known = needs.entry(model).or_default();
+                for field in fields {
+                    if !known.contains(&field) {
+                        known.push(field);
+                    }
+                }
+            }
+        }
+        needs
+    }
+}
+
+fn unknown_file(file: &str) -> MappingError {
+    let known: Vec<&str> = DEFAULTS.iter().map(|(name, _)| *name).collect();
+    MappingError::of_file(
+        file,
+        format!("`{file}` is no mapping that this version has"),
+        hint(file, &known),
+    )
+}
+
+/// The mapping files in a folder.
+fn read_folder(folder: &Path) -> Result<Vec<Source>, MappingError> {
+    let shown = folder.display().to_string();
+    let failed = |error: &std::io::Error| {
+        MappingError::of_file(&shown, format!("the mappings cannot be read: {error}"), None)
+    };
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(|error| failed(&error))? {
+        let path = entry.map_err(|error| failed(&error))?.path();
+        let Some(file) = path.file_name().and_then(|name| name.to_str()) else {
+            continue;
+        };
+        // Editors leave hidden files and backups behind.
+        if file.starts_with('.') || !file.ends_with(".toml") || !path.is_file() {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            MappingError::of_file(file, format!("`{file}` cannot be read: {error}"), None)
+        })?;
+        sources.push(Source {
+            file: file.to_owned(),
+            text,
+        });
+    }
+    Ok(sources)
+}

@@ -1,0 +1,8 @@
+//! What the language does, on the shipped mappings and on small ones made for one case each.
+
+mod diagnostics;
+mod manual;
+mod policies;
+mod properties;
+mod samples;
+mod shipped;

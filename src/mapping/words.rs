@@ -1,0 +1,210 @@
+//! What a person is told when a field cannot be written: one plain sentence, and what to do about it.
+
+use super::mapped::FieldProblem;
+use super::rule::{Mapping, Rule};
+use crate::domain::{ErpId, LinkKind, LookUp, Scalar};
+
+/// Why a field has no value.
+#[derive(Clone, Debug)]
+pub(super) enum Cause {
+    /// The source is empty.
+    Missing,
+    /// The value is not in the table.
+    NotInTable { table: String, value: String },
+    /// The record is not linked.
+    NotLinked { kind: LinkKind, id: String },
+    /// The ERP has no such record.
+    NotFound(LookUp),
+    /// The ERP has several.
+    Ambiguous(LookUp, Vec<ErpId>),
+    /// The question was not asked before: a mistake of the caller.
+    NotGathered(String),
+    /// Two items lead to one record.
+    Twice(ErpId),
+    /// The expression failed on this record.
+    Failed(String),
+    /// The value does not fit the field.
+    WrongKind(String),
+    /// A line costs something for no units.
+    NoUnits,
+}
+
+/// Where a problem is.
+pub(super) struct At<'a> {
+    pub(super) target: String,
+    pub(super) source: &'a str,
+    pub(super) line: usize,
+    pub(super) owner: Option<&'a str>,
+}
+
+impl<'a> At<'a> {
+    pub(super) fn rule(rule: &'a Rule, target: String) -> Self {
+        Self {
+            target,
+            source: &rule.text,
+            line: rule.line,
+            owner: rule.owner.as_deref(),
+        }
+    }
+}
+
+/// The problem of a cause at a place.
+pub(super) fn problem(mapping: &Mapping, at: &At<'_>, cause: &Cause, hold: bool) -> FieldProblem {
+    let file = &mapping.file;
+    let (target, source, line) = (&at.target, at.source, at.line);
+    let mapping_line = format!("{file} line {line}");
+    let field = target.rsplit('.').next().unwrap_or(target);
+    let (code, reason, fix, same) = match cause {
+        Cause::Missing => (
+            "missing_value".to_owned(),
+            format!("`{target}` needs a value, and `{source}` is empty."),
+            format!(
+                "Fill it in on the record, or say in {mapping_line} what happens when it is missing; then retry."
+            ),
+            format!("{file}:{field}"),
+        ),
+        Cause::NotInTable { table, value } => (
+            "not_in_table".to_owned(),
+            format!("`{target}`: the table `{table}` of the mapping has no entry for `{value}`."),
+            format!("Add `{value}` to `[tables.{table}]` in {file}, then retry."),
+            format!("{table}:{value}"),
+        ),
+        Cause::NotLinked { kind, id } => (
+            "not_linked".to_owned(),
+            format!("`{target}`: the {kind} {id} of the shop is not linked to a record in the ERP."),
+            format!("Sync the {kind} or link it to its record in the ERP, then retry."),
+            format!("{kind}:{id}"),
+        ),
+        Cause::NotFound(look_up) => (
+            format!("{}_not_found", look_up.kind),
+            format!("`{target}`: the ERP has no {}.", described(look_up)),
+            format!("{} Or change {mapping_line}. Then retry.", remedy(look_up)),
+            one_cause(look_up),
+        ),
+        Cause::Ambiguous(look_up, ids) => (
+            format!("{}_ambiguous", look_up.kind),
+            format!(
+                "`{target}`: the ERP has more than one {}: {}.",
+                described(look_up),
+                listed(ids)
+            ),
+            format!(
+                "Archive or rename all but one in the ERP, or say in {mapping_line} which one is meant; then retry."
+            ),
+            look_up.to_string(),
+        ),
+        Cause::NotGathered(need) => (
+            "not_gathered".to_owned(),
+            format!("`{target}` was not looked up before it was needed ({need})."),
+            "Report this as a defect of lockstep.".to_owned(),
+            field.to_owned(),
+        ),
+        Cause::Twice(id) => (
+            "same_record_twice".to_owned(),
+            format!(
+                "`{target}`: two different items lead to the same record {id} of the ERP, which counts only once there."
+            ),
+            format!(
+                "Make one record for each in the ERP, or combine the items in {mapping_line}; then retry."
+            ),
+            format!("{field}:{id}"),
+        ),
+        Cause::Failed(reason) => (
+            "expression_failed".to_owned(),
+            format!("`{target}`: `{source}` cannot be worked out for this record: {reason}."),
+            format!("Correct the value on the record or the expression in {mapping_line}, then retry."),
+            format!("{file}:{field}"),
+        ),
+        Cause::WrongKind(reason) => (
+            "wrong_kind_of_value".to_owned(),
+            format!("`{target}`: `{source}` does not fit the field: {reason}."),
+            format!("Correct the value on the record or the rule in {mapping_line}, then retry."),
+            format!("{file}:{field}"),
+        ),
+        Cause::NoUnits => (
+            "line_without_units".to_owned(),
+            format!("`{target}` costs something, but has no units."),
+            "Look at this line of the order on Shopify; enter it in the ERP by hand, then discard the job."
+                .to_owned(),
+            field.to_owned(),
+        ),
+    };
+    FieldProblem {
+        code,
+        target: target.clone(),
+        source: source.to_owned(),
+        reason,
+        fix,
+        file: file.clone(),
+        line,
+        owner: at.owner.unwrap_or(&mapping.owner).to_owned(),
+        hold,
+        cause: same,
+    }
+}
+
+fn listed(ids: &[ErpId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn key(look_up: &LookUp, name: &str) -> String {
+    look_up
+        .keys
+        .get(name)
+        .map_or_else(|| "?".to_owned(), ToString::to_string)
+}
+
+/// A tax that is missing is one cause, whatever the shop calls it.
+fn one_cause(look_up: &LookUp) -> String {
+    let mut look_up = look_up.clone();
+    look_up.keys.remove("title");
+    look_up.to_string()
+}
+
+/// A look-up in words, as after `the ERP has no …`.
+fn described(look_up: &LookUp) -> String {
+    let key = |name| key(look_up, name);
+    match look_up.kind.as_str() {
+        "country" => format!("country with the code {}", key("code")),
+        "state" => format!(
+            "state with the code {} in the country {}",
+            key("code"),
+            key("country")
+        ),
+        "currency" => format!("active currency {}", key("code")),
+        "pricelist" => format!("price list in {}", key("currency")),
+        "language" => format!("installed language {}", key("code")),
+        "tax" => {
+            let included = look_up.keys.get("included") == Some(&Scalar::Bool(true));
+            let how = if included {
+                "included in the price"
+            } else {
+                "on top of the price"
+            };
+            format!("sales tax of {} % {how}", key("rate"))
+        }
+        "service" => format!("service product for `{}`", key("purpose")),
+        _ => format!("record for {look_up}"),
+    }
+}
+
+/// What to do about a look-up without an answer.
+fn remedy(look_up: &LookUp) -> String {
+    let key = |name| key(look_up, name);
+    match look_up.kind.as_str() {
+        "country" => "Correct the country of the address.".to_owned(),
+        "state" => "Correct the province of the address, or add it to the country in the ERP.".to_owned(),
+        "currency" => format!("Activate the currency {} in the ERP.", key("code")),
+        "pricelist" => format!("Make a price list in {} in the ERP.", key("currency")),
+        "language" => format!("Install the language {} in the ERP.", key("code")),
+        "tax" => format!(
+            "Make the sales tax {} in the ERP's accounting.",
+            described(look_up).trim_start_matches("sales tax ")
+        ),
+        "service" => format!(
+            "Make a service product in the ERP and name it in the shop's configuration under `services.{}`.",
+            key("purpose")
+        ),
+        _ => "Make it in the ERP.".to_owned(),
+    }
+}

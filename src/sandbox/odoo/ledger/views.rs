@@ -1,0 +1,418 @@
+//! Orders, partners and products as the books show them.
+
+use chrono::NaiveDateTime;
+use rust_decimal::Decimal;
+
+use crate::sandbox::odoo::env::Env;
+use crate::sandbox::odoo::external;
+use crate::sandbox::odoo::schema::sale_line_names;
+use crate::sandbox::odoo::value::Val;
+
+/// One sale order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OrderView {
+    /// Database id.
+    pub id: i64,
+    /// Odoo's number, such as `S00001`.
+    pub name: String,
+    /// External ids, oldest first.
+    pub external_ids: Vec<String>,
+    /// `draft`, `sent`, `sale` or `cancel`.
+    pub state: String,
+    /// Whether it is locked.
+    pub locked: bool,
+    /// Customer.
+    pub partner_id: i64,
+    /// Invoice address.
+    pub partner_invoice_id: i64,
+    /// Delivery address.
+    pub partner_shipping_id: i64,
+    /// The customer's reference: the shop's number belongs here.
+    pub client_order_ref: Option<String>,
+    /// Source document.
+    pub origin: Option<String>,
+    /// Terms and notes, as cleaned HTML.
+    pub note: Option<String>,
+    /// ISO code of the order's currency.
+    pub currency: String,
+    /// Order date, UTC.
+    pub date_order: Option<NaiveDateTime>,
+    /// Company.
+    pub company_id: i64,
+    /// Warehouse.
+    pub warehouse_id: Option<i64>,
+    /// Sales team.
+    pub team_id: Option<i64>,
+    /// Salesperson.
+    pub user_id: Option<i64>,
+    /// Price list.
+    pub pricelist_id: Option<i64>,
+    /// Net.
+    pub amount_untaxed: Decimal,
+    /// Tax.
+    pub amount_tax: Decimal,
+    /// Gross.
+    pub amount_total: Decimal,
+    /// Lines in their order.
+    pub lines: Vec<LineView>,
+    /// Transfers.
+    pub pickings: Vec<PickingView>,
+    /// When it was created.
+    pub created_at: Option<NaiveDateTime>,
+    /// When it was last written.
+    pub written_at: Option<NaiveDateTime>,
+}
+
+/// One order line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineView {
+    /// Database id.
+    pub id: i64,
+    /// External ids.
+    pub external_ids: Vec<String>,
+    /// Product variant.
+    pub product_id: Option<i64>,
+    /// The product's SKU.
+    pub sku: Option<String>,
+    /// Description.
+    pub name: String,
+    /// `line_section`, `line_note`, or none for a priced line.
+    pub display_type: Option<String>,
+    /// Quantity.
+    pub quantity: Decimal,
+    /// Price of one.
+    pub price_unit: Decimal,
+    /// Percent.
+    pub discount: Decimal,
+    /// Taxes.
+    pub taxes: Vec<TaxView>,
+    /// Net.
+    pub price_subtotal: Decimal,
+    /// Gross.
+    pub price_total: Decimal,
+    /// Position.
+    pub sequence: i64,
+}
+
+/// One tax of a line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaxView {
+    /// Database id.
+    pub id: i64,
+    /// Percent.
+    pub amount: Decimal,
+    /// Whether prices contain it.
+    pub price_include: bool,
+}
+
+/// One transfer of an order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PickingView {
+    /// Database id.
+    pub id: i64,
+    /// Its state: `confirmed`, `done`, `cancel`…
+    pub state: String,
+    /// `outgoing` or `incoming`.
+    pub kind: String,
+    /// Demand by product, in the order of moves.
+    pub moves: Vec<(i64, Decimal)>,
+}
+
+/// One partner: customer, company or address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartnerView {
+    /// Database id.
+    pub id: i64,
+    /// External ids, oldest first.
+    pub external_ids: Vec<String>,
+    /// Name.
+    pub name: String,
+    /// E-mail as entered.
+    pub email: Option<String>,
+    /// E-mail as compared.
+    pub email_normalized: Option<String>,
+    /// Phone.
+    pub phone: Option<String>,
+    /// `contact`, `invoice`, `delivery` or `other`.
+    pub kind: String,
+    /// The record it is an address of.
+    pub parent_id: Option<i64>,
+    /// Street.
+    pub street: Option<String>,
+    /// Second line.
+    pub street2: Option<String>,
+    /// Postcode.
+    pub zip: Option<String>,
+    /// City.
+    pub city: Option<String>,
+    /// ISO code of the country.
+    pub country: Option<String>,
+    /// Code of the state.
+    pub state: Option<String>,
+    /// Tax number.
+    pub vat: Option<String>,
+    /// Language code.
+    pub lang: Option<String>,
+    /// Company it belongs to; none is all.
+    pub company_id: Option<i64>,
+    /// Whether it is a company.
+    pub is_company: bool,
+    /// Own reference.
+    pub reference: Option<String>,
+    /// How much of a customer it is: 0 is none.
+    pub customer_rank: i64,
+    /// False when archived.
+    pub active: bool,
+}
+
+/// One product variant.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ProductView {
+    /// Database id of the variant.
+    pub id: i64,
+    /// Database id of its template.
+    pub template_id: i64,
+    /// External ids of the variant.
+    pub external_ids: Vec<String>,
+    /// External ids of the template.
+    pub template_external_ids: Vec<String>,
+    /// Name of the template.
+    pub name: String,
+    /// SKU.
+    pub sku: Option<String>,
+    /// Barcode.
+    pub barcode: Option<String>,
+    /// Price of the template.
+    pub list_price: Decimal,
+    /// Price of this variant: with the extras of its values.
+    pub price: Decimal,
+    /// Weight in kg.
+    pub weight: Decimal,
+    /// Values by attribute, in the order of the template's lines.
+    pub options: Vec<(String, String)>,
+    /// `consu`, `service` or `combo`.
+    pub kind: String,
+    /// False when archived.
+    pub active: bool,
+}
+
+/// Shortcuts to one record's fields.
+struct Record<'e, 'd> {
+    env: &'e Env<'d>,
+    model: &'static str,
+    id: i64,
+}
+
+impl Record<'_, '_> {
+    fn text(&self, field: &str) -> Option<String> {
+        Some(self.env.text(self.model, self.id, field)).filter(|text| !text.is_empty())
+    }
+
+    fn word(&self, field: &str) -> String {
+        self.text(field).unwrap_or_default()
+    }
+
+    fn one(&self, field: &str) -> Option<i64> {
+        self.env.id(self.model, self.id, field)
+    }
+
+    fn id(&self, field: &str) -> i64 {
+        self.one(field).unwrap_or_default()
+    }
+
+    fn dec(&self, field: &str) -> Decimal {
+        self.env.dec(self.model, self.id, field).normalize()
+    }
+
+    fn is(&self, field: &str) -> bool {
+        self.env.is(self.model, self.id, field)
+    }
+
+    fn time(&self, field: &str) -> Option<NaiveDateTime> {
+        match self.env.get(self.model, self.id, field) {
+            Val::Time(time) => Some(time),
+            _ => None,
+        }
+    }
+
+    fn of(&self, field: &str, model: &str, column: &str) -> Option<String> {
+        self.one(field)
+            .map(|id| self.env.text(model, id, column))
+            .filter(|text| !text.is_empty())
+    }
+
+    fn external_ids(&self) -> Vec<String> {
+        external::names(self.env, self.model, self.id)
+    }
+}
+
+pub(super) fn order(env: &Env<'_>, id: i64) -> OrderView {
+    let row = Record {
+        env,
+        model: "sale.order",
+        id,
+    };
+    OrderView {
+        id,
+        name: row.word("name"),
+        external_ids: row.external_ids(),
+        state: row.word("state"),
+        locked: row.is("locked"),
+        partner_id: row.id("partner_id"),
+        partner_invoice_id: row.id("partner_invoice_id"),
+        partner_shipping_id: row.id("partner_shipping_id"),
+        client_order_ref: row.text("client_order_ref"),
+        origin: row.text("origin"),
+        note: row.text("note"),
+        currency: row.of("currency_id", "res.currency", "name").unwrap_or_default(),
+        date_order: row.time("date_order"),
+        company_id: row.id("company_id"),
+        warehouse_id: row.one("warehouse_id"),
+        team_id: row.one("team_id"),
+        user_id: row.one("user_id"),
+        pricelist_id: row.one("pricelist_id"),
+        amount_untaxed: row.dec("amount_untaxed"),
+        amount_tax: row.dec("amount_tax"),
+        amount_total: row.dec("amount_total"),
+        lines: env
+            .ids("sale.order", id, "order_line")
+            .into_iter()
+            .map(|line| line_view(env, line))
+            .collect(),
+        pickings: env
+            .db
+            .children("stock.picking", "sale_id", id)
+            .into_iter()
+            .map(|id| picking(env, id))
+            .collect(),
+        created_at: row.time("create_date"),
+        written_at: row.time("write_date"),
+    }
+}
+
+fn line_view(env: &Env<'_>, id: i64) -> LineView {
+    let row = Record {
+        env,
+        model: "sale.order.line",
+        id,
+    };
+    let (_, taxes) = sale_line_names(env.version());
+    LineView {
+        id,
+        external_ids: row.external_ids(),
+        product_id: row.one("product_id"),
+        sku: row.of("product_id", "product.product", "default_code"),
+        name: row.word("name"),
+        display_type: row.text("display_type"),
+        quantity: row.dec("product_uom_qty"),
+        price_unit: row.dec("price_unit"),
+        discount: row.dec("discount"),
+        taxes: env
+            .ids("sale.order.line", id, taxes)
+            .into_iter()
+            .map(|id| TaxView {
+                id,
+                amount: env.dec("account.tax", id, "amount").normalize(),
+                price_include: env.is("account.tax", id, "price_include"),
+            })
+            .collect(),
+        price_subtotal: row.dec("price_subtotal"),
+        price_total: row.dec("price_total"),
+        sequence: row.id("sequence"),
+    }
+}
+
+fn picking(env: &Env<'_>, id: i64) -> PickingView {
+    let row = Record {
+        env,
+        model: "stock.picking",
+        id,
+    };
+    let moves = env.db.children("stock.move", "picking_id", id).into_iter();
+    PickingView {
+        id,
+        state: row.word("state"),
+        kind: row.word("picking_type_code"),
+        moves: moves
+            .map(|known| {
+                let product = env.id("stock.move", known, "product_id").unwrap_or_default();
+                (
+                    product,
+                    env.dec("stock.move", known, "product_uom_qty").normalize(),
+                )
+            })
+            .collect(),
+    }
+}
+
+pub(super) fn partner(env: &Env<'_>, id: i64) -> PartnerView {
+    let row = Record {
+        env,
+        model: "res.partner",
+        id,
+    };
+    PartnerView {
+        id,
+        external_ids: row.external_ids(),
+        name: row.word("name"),
+        email: row.text("email"),
+        email_normalized: row.text("email_normalized"),
+        phone: row.text("phone"),
+        kind: row.word("type"),
+        parent_id: row.one("parent_id"),
+        street: row.text("street"),
+        street2: row.text("street2"),
+        zip: row.text("zip"),
+        city: row.text("city"),
+        country: row.of("country_id", "res.country", "code"),
+        state: row.of("state_id", "res.country.state", "code"),
+        vat: row.text("vat"),
+        lang: row.text("lang"),
+        company_id: row.one("company_id"),
+        is_company: row.is("is_company"),
+        reference: row.text("ref"),
+        customer_rank: row.id("customer_rank"),
+        active: row.is("active"),
+    }
+}
+
+pub(super) fn product(env: &Env<'_>, id: i64) -> ProductView {
+    let row = Record {
+        env,
+        model: "product.product",
+        id,
+    };
+    let template = row.id("product_tmpl_id");
+    let values = env
+        .ids("product.product", id, "product_template_attribute_value_ids")
+        .into_iter();
+    ProductView {
+        id,
+        template_id: template,
+        external_ids: row.external_ids(),
+        template_external_ids: external::names(env, "product.template", template),
+        name: row.word("name"),
+        sku: row.text("default_code"),
+        barcode: row.text("barcode"),
+        list_price: row.dec("list_price"),
+        price: row.dec("lst_price"),
+        weight: row.dec("weight"),
+        options: values
+            .map(|value| {
+                let offered = Record {
+                    env,
+                    model: "product.template.attribute.value",
+                    id: value,
+                };
+                (
+                    offered
+                        .of("attribute_id", "product.attribute", "name")
+                        .unwrap_or_default(),
+                    offered.word("name"),
+                )
+            })
+            .collect(),
+        kind: row.word("type"),
+        active: row.is("active"),
+    }
+}

@@ -1,0 +1,185 @@
+//! Transfers that follow a confirmed order.
+
+use rust_decimal::Decimal;
+
+use super::product;
+use crate::sandbox::odoo::db::Row;
+use crate::sandbox::odoo::env::Env;
+use crate::sandbox::odoo::error::{OdooError, Res};
+use crate::sandbox::odoo::value::Val;
+
+const LINE: &str = "sale.order.line";
+const ORDER: &str = "sale.order";
+const PICKING: &str = "stock.picking";
+const MOVE: &str = "stock.move";
+
+/// Has `quantity` of a line's product delivered: in the order's open delivery, or a new one.
+pub(super) fn procure(env: &mut Env<'_>, line: i64, quantity: Decimal) {
+    let Some(product) = env.id(LINE, line, "product_id") else {
+        return;
+    };
+    if quantity <= Decimal::ZERO || !product::is_goods(env, product) {
+        return;
+    }
+    let order = env.id(LINE, line, "order_id").unwrap_or_default();
+    let picking = open_delivery(env, order).unwrap_or_else(|| new_picking(env, order, "outgoing"));
+    add_move(env, picking, line, product, quantity);
+}
+
+fn open_delivery(env: &Env<'_>, order: i64) -> Option<i64> {
+    env.db
+        .children(PICKING, "sale_id", order)
+        .into_iter()
+        .find(|picking| {
+            env.text(PICKING, *picking, "picking_type_code") == "outgoing"
+                && !["done", "cancel"].contains(&env.text(PICKING, *picking, "state").as_str())
+        })
+}
+
+fn new_picking(env: &mut Env<'_>, order: i64, kind: &str) -> i64 {
+    let outgoing = kind == "outgoing";
+    let warehouse = env.id(ORDER, order, "warehouse_id").unwrap_or_default();
+    let code = env.text("stock.warehouse", warehouse, "code");
+    let number = env.db.next_number(if outgoing { "outgoing" } else { "incoming" });
+    let name = format!("{code}/{}/{number:05}", if outgoing { "OUT" } else { "IN" });
+    let row = Row::from([
+        ("name", Val::Text(name)),
+        ("origin", env.get(ORDER, order, "name")),
+        ("partner_id", env.get(ORDER, order, "partner_shipping_id")),
+        ("company_id", env.get(ORDER, order, "company_id")),
+        ("sale_id", Val::Int(order)),
+        ("state", Val::text("confirmed")),
+        ("picking_type_code", Val::text(kind)),
+        ("scheduled_date", Val::Time(env.now)),
+    ]);
+    env.insert(PICKING, row)
+}
+
+fn add_move(env: &mut Env<'_>, picking: i64, line: i64, product: i64, quantity: Decimal) {
+    let same = env
+        .db
+        .children(MOVE, "picking_id", picking)
+        .into_iter()
+        .find(|known| {
+            env.id(MOVE, *known, "sale_line_id") == Some(line) && env.text(MOVE, *known, "state") != "cancel"
+        });
+    if let Some(known) = same {
+        let demand = env.dec(MOVE, known, "product_uom_qty") + quantity;
+        env.set(MOVE, known, [("product_uom_qty", Val::Dec(demand))]);
+        return;
+    }
+    let mut row = Row::from([
+        ("picking_id", Val::Int(picking)),
+        ("product_id", Val::Int(product)),
+        ("sale_line_id", Val::Int(line)),
+        ("product_uom_qty", Val::Dec(quantity)),
+        ("quantity", Val::Dec(Decimal::ZERO)),
+        ("state", Val::text("confirmed")),
+        ("date", Val::Time(env.now)),
+    ]);
+    if env.version().before_19() {
+        row.insert("name", env.get(LINE, line, "name"));
+    }
+    env.insert(MOVE, row);
+}
+
+/// Takes `quantity` back. When nothing is left the delivery is cancelled; otherwise, with several lines, 19 makes a
+/// return, and 18 posts a message, which fails for a user without an e-mail address.
+pub(super) fn reduce(env: &mut Env<'_>, line: i64, quantity: Decimal) -> Res<()> {
+    let Some(product) = env
+        .id(LINE, line, "product_id")
+        .filter(|product| product::is_goods(env, *product))
+    else {
+        return Ok(());
+    };
+    let order = env.id(LINE, line, "order_id").unwrap_or_default();
+    let lines = env.db.children(LINE, "order_id", order);
+    let several = lines
+        .iter()
+        .filter(|line| env.id(LINE, **line, "product_id").is_some())
+        .count()
+        > 1;
+    if several && !env.version().before_19() {
+        let picking = new_picking(env, order, "incoming");
+        add_move(env, picking, line, product, quantity);
+        return Ok(());
+    }
+    if several {
+        let partner = env.id("res.users", env.uid, "partner_id").unwrap_or_default();
+        if env.text("res.partner", partner, "email").is_empty() {
+            return Err(OdooError::user(
+                "Unable to send message, please configure the sender's email address.",
+            ));
+        }
+        env.post(
+            ORDER,
+            order,
+            "<p>The ordered quantity has been updated.</p>",
+            "notification",
+        );
+    }
+    take_from_moves(env, line, quantity);
+    for picking in env.db.children(PICKING, "sale_id", order) {
+        let moves = env.db.children(MOVE, "picking_id", picking);
+        if !moves.is_empty()
+            && moves
+                .iter()
+                .all(|known| env.text(MOVE, *known, "state") == "cancel")
+        {
+            env.set(PICKING, picking, [("state", Val::text("cancel"))]);
+        }
+    }
+    Ok(())
+}
+
+fn take_from_moves(env: &mut Env<'_>, line: i64, quantity: Decimal) {
+    let mut left = quantity;
+    for known in env.db.children(MOVE, "sale_line_id", line) {
+        if ["done", "cancel"].contains(&env.text(MOVE, known, "state").as_str()) || left.is_zero() {
+            continue;
+        }
+        let demand = env.dec(MOVE, known, "product_uom_qty");
+        let taken = demand.min(left);
+        left -= taken;
+        let state = if taken == demand { "cancel" } else { "confirmed" };
+        env.set(
+            MOVE,
+            known,
+            [
+                ("product_uom_qty", Val::Dec(demand - taken)),
+                ("state", Val::text(state)),
+            ],
+        );
+    }
+}
+
+/// Cancels every open transfer of an order.
+pub(super) fn cancel_all(env: &mut Env<'_>, order: i64) {
+    for picking in env.db.children(PICKING, "sale_id", order) {
+        if env.text(PICKING, picking, "state") == "done" {
+            continue;
+        }
+        env.set(PICKING, picking, [("state", Val::text("cancel"))]);
+        for known in env.db.children(MOVE, "picking_id", picking) {
+            env.set(MOVE, known, [("state", Val::text("cancel"))]);
+        }
+    }
+}
+
+/// How far the deliveries of an order are.
+pub(super) fn delivery_status(env: &Env<'_>, order: i64) -> Val {
+    let pickings = env.db.children(PICKING, "sale_id", order);
+    let states: Vec<String> = pickings
+        .into_iter()
+        .map(|picking| env.text(PICKING, picking, "state"))
+        .filter(|state| state != "cancel")
+        .collect();
+    let done = states.iter().filter(|state| *state == "done").count();
+    if states.is_empty() {
+        Val::Empty
+    } else if done == states.len() {
+        Val::text("full")
+    } else {
+        Val::text(if done > 0 { "partial" } else { "pending" })
+    }
+}

@@ -1,0 +1,216 @@
+//! What a stand-in ERP starts with: version, company, logins, money, faults of the set-up.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use rust_decimal::Decimal;
+
+/// The major version whose behaviour is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Version {
+    /// Odoo 17.0: played as 18 with the older product type fields; nothing about it was observed.
+    V17,
+    /// Odoo 18.0 Community.
+    V18,
+    /// Odoo 19.0 Community: also speaks JSON-2.
+    V19,
+}
+
+impl Version {
+    /// The major number.
+    pub fn major(self) -> u32 {
+        match self {
+            Self::V17 => 17,
+            Self::V18 => 18,
+            Self::V19 => 19,
+        }
+    }
+
+    /// Up to 18, where 19 renamed or dropped something.
+    pub(super) fn before_19(self) -> bool {
+        self < Self::V19
+    }
+}
+
+/// `res.company.tax_calculation_rounding_method`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rounding {
+    /// `round_per_line`: each line's taxes are rounded.
+    PerLine,
+    /// `round_globally`: taxes are summed over the order and rounded once per tax.
+    Globally,
+}
+
+/// Tells the server's time.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// One company of the database. The first one is the API user's default.
+#[derive(Debug, Clone)]
+pub struct CompanySeed {
+    /// Its name.
+    pub name: String,
+    /// ISO 4217 code of its currency.
+    pub currency: String,
+    /// ISO 3166 code of its country.
+    pub country: String,
+    /// Whether the API user may work in it.
+    pub allowed: bool,
+}
+
+/// One sale tax.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaxSeed {
+    /// Percent.
+    pub amount: Decimal,
+    /// Whether prices contain it.
+    pub price_include: bool,
+}
+
+/// One service product that exists from the start, as a shop owner would have made it for shipping or discounts.
+#[derive(Debug, Clone)]
+pub struct ServiceSeed {
+    /// Its name.
+    pub name: String,
+    /// Its SKU (`default_code`).
+    pub code: String,
+    /// `module.name`, when it has one.
+    pub external_id: Option<String>,
+}
+
+/// A model on which the API user lacks rights.
+#[derive(Debug, Clone)]
+pub struct Denied {
+    /// Technical name of the model.
+    pub model: String,
+    /// Operations refused, of `read`, `write`, `create`, `unlink`.
+    pub operations: Vec<String>,
+}
+
+/// Everything that a stand-in ERP can be started with. `Options::default()` is a small US company on 18.
+#[derive(Clone)]
+pub struct Options {
+    /// Played version.
+    pub version: Version,
+    /// Rounding method of all companies.
+    pub rounding: Rounding,
+    /// Name of the only database.
+    pub database: String,
+    /// The API user's login.
+    pub login: String,
+    /// The API user's password: good for JSON-RPC, not accepted by JSON-2.
+    pub password: String,
+    /// The API user's keys, all valid at once. More can be added and revoked while it runs.
+    pub api_keys: Vec<String>,
+    /// The API user's e-mail address; on 18 some messages fail without one.
+    pub user_email: Option<String>,
+    /// The API user's time zone, which `load` falls back to.
+    pub user_tz: Option<String>,
+    /// Port on 127.0.0.1; 0 takes a free one.
+    pub port: u16,
+    /// How long every model call takes before it is applied.
+    pub latency: Duration,
+    /// What `common.authenticate` costs on top (the real one burns more than a second).
+    pub authenticate_latency: Duration,
+    /// The companies.
+    pub companies: Vec<CompanySeed>,
+    /// Active currencies beside those of the companies (ISO codes).
+    pub currencies: Vec<String>,
+    /// Price lists: name and currency code. None by default, as in a fresh database.
+    pub pricelists: Vec<(String, String)>,
+    /// Languages that are installed beside `en_US`.
+    pub languages: Vec<String>,
+    /// Sale taxes.
+    pub taxes: Vec<TaxSeed>,
+    /// Percent of the tax that new products get by default (created excluded if `taxes` lacks it).
+    pub default_tax: Decimal,
+    /// Service products.
+    pub services: Vec<ServiceSeed>,
+    /// Rights taken from the API user.
+    pub denied: Vec<Denied>,
+    /// Whether calls that overlap in time lose races as on the real server (needs a latency to overlap).
+    pub races: bool,
+    /// Whether confirmed orders are locked at once (a sales setting).
+    pub auto_lock: bool,
+    /// The server's clock.
+    pub clock: Clock,
+}
+
+impl Options {
+    /// The defaults, playing `version`.
+    pub fn version(version: Version) -> Self {
+        Self {
+            version,
+            ..Self::default()
+        }
+    }
+}
+
+/// Percentages seeded by default, each price-included and price-excluded.
+const RATES: [&str; 12] = [
+    "0", "5", "6", "7", "8.1", "8.875", "9", "10", "19", "20", "21", "25",
+];
+
+impl Default for Options {
+    fn default() -> Self {
+        let taxes = RATES
+            .iter()
+            .filter_map(|rate| rate.parse().ok())
+            .flat_map(|amount| {
+                [false, true].map(|price_include| TaxSeed {
+                    amount,
+                    price_include,
+                })
+            })
+            .collect();
+        Self {
+            version: Version::V18,
+            rounding: Rounding::PerLine,
+            database: "prod".to_owned(),
+            login: "connector@example.com".to_owned(),
+            password: "sandbox-password".to_owned(),
+            api_keys: vec!["5a6e4b0c1d2f3a4b5c6d7e8f9a0b1c2d3e4f5a6b".to_owned()],
+            user_email: Some("connector@example.com".to_owned()),
+            user_tz: None,
+            port: 0,
+            latency: Duration::ZERO,
+            authenticate_latency: Duration::ZERO,
+            companies: vec![CompanySeed {
+                name: "My Company".to_owned(),
+                currency: "USD".to_owned(),
+                country: "US".to_owned(),
+                allowed: true,
+            }],
+            currencies: vec!["EUR".to_owned()],
+            pricelists: Vec::new(),
+            languages: ["de_DE", "fr_FR", "nl_NL"].map(str::to_owned).to_vec(),
+            taxes,
+            default_tax: Decimal::from(15),
+            services: Vec::new(),
+            denied: Vec::new(),
+            races: false,
+            auto_lock: false,
+            clock: Arc::new(system_time),
+        }
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the stand-in is another system and has its own clock"
+)]
+fn system_time() -> DateTime<Utc> {
+    Utc::now()
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("version", &self.version)
+            .field("rounding", &self.rounding)
+            .field("database", &self.database)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,15 @@
+//! The stand-in held to what was observed on the real servers: each table names the section of the reference notes
+//! (`odoo.md`) that it plays.
+
+mod basics;
+mod errors;
+mod loading;
+mod orders;
+mod partners;
+mod products;
+mod protocol;
+mod reading;
+mod support;
+mod taxes;
+mod trouble;
+mod values;

@@ -1,0 +1,281 @@
+//! Products come, change and go; stock is counted.
+
+use super::{ActionError, not_found, tidy_tags};
+use crate::sandbox::shopify::draft::{ProductDraft, VariantDraft};
+use crate::sandbox::shopify::facts::{
+    InventoryItem, Level, OptionValue, Product, ProductOption, ProductStatus, Variant,
+};
+use crate::sandbox::shopify::shop::Shop;
+use crate::sandbox::shopify::webhook::Change;
+
+impl Shop {
+    /// Makes a product and returns its id.
+    pub fn create_product(&mut self, draft: ProductDraft) -> u64 {
+        let now = self.now();
+        let id = self.ids.take();
+        let plain = draft.options.is_empty();
+        let names = if plain {
+            vec!["Title".to_owned()]
+        } else {
+            draft.options
+        };
+        let status = draft.status.unwrap_or(ProductStatus::Active);
+        let mut images = draft.images;
+        for image in &mut images {
+            image.id = self.ids.take();
+        }
+        let mut product = Product {
+            id,
+            handle: self.free_handle(&draft.title),
+            title: draft.title,
+            description_html: draft.description_html,
+            vendor: draft.vendor,
+            product_type: draft.product_type,
+            status,
+            tags: tidy_tags(draft.tags),
+            gift_card: draft.gift_card,
+            category: None,
+            options: names
+                .into_iter()
+                .map(|name| ProductOption {
+                    id: self.ids.take(),
+                    name,
+                    values: Vec::new(),
+                })
+                .collect(),
+            variants: Vec::new(),
+            images,
+            metafields: Vec::new(),
+            created_at: now,
+            updated_at: now,
+            published_at: (status == ProductStatus::Active).then_some(now),
+        };
+        for variant in draft.variants {
+            let variant = self.new_variant(id, plain, variant);
+            product.variants.push(variant);
+        }
+        self.complete_options(&mut product);
+        self.products.insert(id, product);
+        self.announce(&[Change::Product("products/create", id)]);
+        id
+    }
+
+    /// Changes a product or its variants; both are stamped.
+    ///
+    /// # Errors
+    /// The product does not exist.
+    pub fn edit_product(&mut self, id: u64, edit: impl FnOnce(&mut Product)) -> Result<(), ActionError> {
+        let now = self.now();
+        let mut product = self
+            .products
+            .remove(&id)
+            .ok_or_else(|| not_found("product", id))?;
+        edit(&mut product);
+        product.id = id;
+        product.updated_at = now;
+        self.complete_options(&mut product);
+        self.products.insert(id, product);
+        self.announce(&[Change::Product("products/update", id)]);
+        Ok(())
+    }
+
+    /// Changes one variant.
+    ///
+    /// # Errors
+    /// The variant does not exist.
+    pub fn edit_variant(&mut self, id: u64, edit: impl FnOnce(&mut Variant)) -> Result<(), ActionError> {
+        let now = self.now();
+        let product = *self.product_of.get(&id).ok_or_else(|| not_found("variant", id))?;
+        self.edit_product(product, |p| {
+            if let Some(variant) = p.variants.iter_mut().find(|v| v.id == id) {
+                edit(variant);
+                variant.updated_at = now;
+            }
+        })
+    }
+
+    /// Adds a variant to a product and returns its id.
+    ///
+    /// # Errors
+    /// The product does not exist.
+    pub fn add_variant(&mut self, product: u64, draft: VariantDraft) -> Result<u64, ActionError> {
+        if !self.products.contains_key(&product) {
+            return Err(not_found("product", product));
+        }
+        let variant = self.new_variant(product, false, draft);
+        let id = variant.id;
+        self.edit_product(product, |p| p.variants.push(variant))?;
+        Ok(id)
+    }
+
+    /// Deletes a variant; lines that were sold with it keep their words.
+    ///
+    /// # Errors
+    /// The variant does not exist.
+    pub fn delete_variant(&mut self, id: u64) -> Result<(), ActionError> {
+        let product = *self.product_of.get(&id).ok_or_else(|| not_found("variant", id))?;
+        self.forget_variants(&[id]);
+        self.edit_product(product, |p| p.variants.retain(|v| v.id != id))
+    }
+
+    /// Deletes a product; lines that were sold with it keep their words.
+    ///
+    /// # Errors
+    /// The product does not exist.
+    pub fn delete_product(&mut self, id: u64) -> Result<(), ActionError> {
+        let product = self
+            .products
+            .remove(&id)
+            .ok_or_else(|| not_found("product", id))?;
+        let variants: Vec<u64> = product.variants.iter().map(|v| v.id).collect();
+        self.forget_variants(&variants);
+        for line in self
+            .orders
+            .values_mut()
+            .flat_map(|o| &mut o.lines)
+            .filter(|l| l.product == Some(id))
+        {
+            line.product = None;
+        }
+        self.deleted.push(("Product", id));
+        self.announce(&[Change::Deleted("products/delete", "Product", id)]);
+        Ok(())
+    }
+
+    /// Sets what can be sold at a place.
+    ///
+    /// # Errors
+    /// The variant does not exist.
+    pub fn set_available(&mut self, variant: u64, location: u64, available: i64) -> Result<(), ActionError> {
+        self.change_stock(variant, location, |level| level.available = available)?;
+        let item = self
+            .variant(variant)
+            .map(|(_, v)| v.item.id)
+            .ok_or_else(|| not_found("variant", variant))?;
+        self.announce(&[Change::Level("inventory_levels/update", item, location)]);
+        Ok(())
+    }
+
+    /// Changes the quantities of a variant at a place, without announcing it.
+    pub(in crate::sandbox::shopify) fn change_stock(
+        &mut self,
+        variant: u64,
+        location: u64,
+        change: impl FnOnce(&mut Level),
+    ) -> Result<(), ActionError> {
+        let now = self.now();
+        let product = *self
+            .product_of
+            .get(&variant)
+            .ok_or_else(|| not_found("variant", variant))?;
+        let variants = self.products.get_mut(&product).map(|p| &mut p.variants);
+        let found = variants.and_then(|all| all.iter_mut().find(|v| v.id == variant));
+        let item = &mut found.ok_or_else(|| not_found("variant", variant))?.item;
+        let index = item
+            .levels
+            .iter()
+            .position(|l| l.location == location)
+            .unwrap_or_else(|| {
+                item.levels.push(new_level(location, 0, now));
+                item.levels.len() - 1
+            });
+        change(&mut item.levels[index]);
+        item.levels[index].updated_at = now;
+        Ok(())
+    }
+
+    fn new_variant(&mut self, product: u64, plain: bool, draft: VariantDraft) -> Variant {
+        let now = self.now();
+        let [id, item] = [self.ids.take(), self.ids.take()];
+        self.product_of.insert(id, product);
+        self.product_of.insert(item, product);
+        let option_values = if plain {
+            vec!["Default Title".to_owned()]
+        } else {
+            draft.option_values
+        };
+        Variant {
+            id,
+            sku: draft.sku,
+            barcode: draft.barcode,
+            price: draft.price,
+            compare_at_price: draft.compare_at_price,
+            taxable: draft.taxable,
+            oversell: false,
+            option_values,
+            item: InventoryItem {
+                id: item,
+                tracked: draft.tracked,
+                requires_shipping: draft.requires_shipping,
+                cost: draft.cost,
+                weight_kg: draft.weight_kg,
+                origin: None,
+                hs_code: None,
+                levels: vec![new_level(self.main_location(), draft.available, now)],
+            },
+            metafields: Vec::new(),
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Every value that a variant uses exists in its option.
+    fn complete_options(&mut self, product: &mut Product) {
+        for (index, option) in product.options.iter_mut().enumerate() {
+            let used: Vec<String> = product
+                .variants
+                .iter()
+                .filter_map(|v| v.option_values.get(index).cloned())
+                .collect();
+            option.values.retain(|v| used.contains(&v.name));
+            for name in used {
+                if option.values.iter().all(|v| v.name != name) {
+                    option.values.push(OptionValue {
+                        id: self.ids.take(),
+                        name,
+                    });
+                }
+            }
+        }
+    }
+
+    fn forget_variants(&mut self, gone: &[u64]) {
+        for line in self.orders.values_mut().flat_map(|o| &mut o.lines) {
+            if line.variant.is_some_and(|v| gone.contains(&v)) {
+                line.variant = None;
+            }
+        }
+        for id in gone {
+            self.product_of.remove(id);
+        }
+    }
+
+    fn free_handle(&self, title: &str) -> String {
+        let words: Vec<String> = title
+            .to_lowercase()
+            .split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let base = words.join("-");
+        let taken = |handle: &str| self.products.values().any(|p| p.handle == handle);
+        if !taken(&base) {
+            return base;
+        }
+        // As many numbers as there are products cannot all be taken.
+        let numbered = (1..=self.products.len()).map(|n| format!("{base}-{n}"));
+        numbered.into_iter().find(|handle| !taken(handle)).unwrap_or(base)
+    }
+}
+
+fn new_level(location: u64, available: i64, now: chrono::DateTime<chrono::Utc>) -> Level {
+    Level {
+        location,
+        available,
+        committed: 0,
+        incoming: 0,
+        reserved: 0,
+        damaged: 0,
+        updated_at: now,
+    }
+}

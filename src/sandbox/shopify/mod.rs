@@ -1,0 +1,42 @@
+//! A stand-in Shopify shop on loopback: the Admin GraphQL API, tokens, rate limits and webhooks, over data in memory.
+//!
+//! It is held to the facts that were recorded from real shops, and it uses nothing else of this crate, so that it cannot
+//! share its mistakes: its own money, its own totals, its own signatures.
+//!
+//! - [`ShopSandbox`] starts it; [`ShopSandbox::change`] makes things happen in it ([`Shop`] has the actions), the
+//!   webhooks follow by themselves;
+//! - the API executes any document that is valid against the pinned schema ([`schema`]); what the data lacks is null or
+//!   the default of its type; errors, cost and throttling have Shopify's shapes;
+//! - [`shopping`] makes realistic orders of many kinds; [`faults`] go wrong on demand;
+//! - [`Ledger`] is the shop's own truth and what happened on the wire.
+//!
+//! Absent: every mutation but those on webhook subscriptions, bulk operations, draft orders, fulfillment orders,
+//! returns as objects, REST, XML.
+
+mod access;
+mod actions;
+mod bucket;
+pub mod draft;
+pub mod facts;
+pub mod faults;
+mod graphql;
+pub mod ids;
+pub mod ledger;
+pub mod money;
+pub mod options;
+mod sandbox;
+pub mod schema;
+mod search;
+mod server;
+mod shop;
+pub mod shopping;
+pub mod webhook;
+
+pub use actions::ActionError;
+pub use ledger::Ledger;
+pub use options::Options;
+pub use sandbox::{CONNECTOR_TOPICS, ShopSandbox};
+pub use shop::Shop;
+
+#[cfg(test)]
+mod tests;

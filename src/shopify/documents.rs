@@ -1,0 +1,208 @@
+//! The GraphQL documents that are sent, as files under `queries/`, and what is known about each before it was sent.
+//!
+//! Fragments are files of their own; a document names those that it uses. A test validates every document against the
+//! pinned schema, so nothing here can misspell a field. Page documents share one shape: `owner` is the record whose
+//! `updatedAt` tells whether it changed between two pages, `holder` is the part of it that the list belongs to, `page`
+//! is the list.
+
+/// One document.
+#[derive(Debug)]
+pub(super) struct Document {
+    /// The operation's name, in logs and metrics, too.
+    pub(super) name: &'static str,
+    /// The whole text.
+    pub(super) text: &'static str,
+    /// Points reserved for it until an answer told its cost: computed by the rules that were measured for the API
+    /// (an object costs 1, a list of n costs 2 + about 2 ln n times one node).
+    pub(super) points: f64,
+    /// Whether it writes: every payload is looked through for user errors.
+    pub(super) writes: bool,
+    /// Whether it searches: an ignored search term is a failure.
+    pub(super) searches: bool,
+}
+
+macro_rules! document {
+    ($name:literal, $points:literal, $file:literal $(, $fragment:literal)*) => {
+        Document {
+            name: $name,
+            text: concat!(
+                include_str!(concat!("queries/", $file, ".graphql"))
+                $(, include_str!(concat!("queries/fragments/", $fragment, ".graphql")))*
+            ),
+            points: $points,
+            writes: false,
+            searches: false,
+        }
+    };
+}
+
+pub(super) const ORDER: Document = document!(
+    "LockstepOrder",
+    170.0,
+    "order",
+    "address",
+    "bag",
+    "tax",
+    "allocation",
+    "order_line",
+    "order_shipping",
+    "order_discount",
+    "refund_line",
+    "refund_shipping"
+);
+pub(super) const ORDER_LINES: Document = document!(
+    "LockstepOrderLines",
+    95.0,
+    "order_lines",
+    "order_line",
+    "bag",
+    "tax",
+    "allocation"
+);
+pub(super) const ORDER_SHIPPING_LINES: Document = document!(
+    "LockstepOrderShippingLines",
+    32.0,
+    "order_shipping_lines",
+    "order_shipping",
+    "bag",
+    "tax",
+    "allocation"
+);
+pub(super) const ORDER_DISCOUNTS: Document = document!(
+    "LockstepOrderDiscounts",
+    22.0,
+    "order_discounts",
+    "order_discount"
+);
+pub(super) const REFUND_LINES: Document =
+    document!("LockstepRefundLines", 22.0, "refund_lines", "refund_line", "bag");
+pub(super) const REFUND_SHIPPING_LINES: Document = document!(
+    "LockstepRefundShippingLines",
+    18.0,
+    "refund_shipping_lines",
+    "refund_shipping",
+    "bag"
+);
+pub(super) const CUSTOMER: Document = document!("LockstepCustomer", 13.0, "customer", "address");
+pub(super) const CUSTOMER_ADDRESSES: Document =
+    document!("LockstepCustomerAddresses", 13.0, "customer_addresses", "address");
+pub(super) const PRODUCT: Document = document!("LockstepProduct", 51.0, "product", "variant");
+pub(super) const PRODUCT_VARIANTS: Document =
+    document!("LockstepProductVariants", 49.0, "product_variants", "variant");
+pub(super) const ORDERS_BY_NAME: Document = Document {
+    searches: true,
+    ..document!("LockstepOrdersByName", 12.0, "orders_by_name")
+};
+pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
+pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
+
+/// Every document.
+#[cfg(test)]
+pub(super) const ALL: &[&Document] = &[
+    &ORDER,
+    &ORDER_LINES,
+    &ORDER_SHIPPING_LINES,
+    &ORDER_DISCOUNTS,
+    &REFUND_LINES,
+    &REFUND_SHIPPING_LINES,
+    &CUSTOMER,
+    &CUSTOMER_ADDRESSES,
+    &PRODUCT,
+    &PRODUCT_VARIANTS,
+    &ORDERS_BY_NAME,
+    &PROBE,
+    &CHECK,
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use apollo_compiler::ast::OperationType;
+    use apollo_compiler::executable::{Selection, SelectionSet};
+    use apollo_compiler::{ExecutableDocument, Schema};
+
+    use super::*;
+    use crate::sandbox::shopify::schema;
+
+    /// Every field that is selected, with the reason if it is deprecated.
+    fn deprecations(
+        schema: &Schema,
+        document: &ExecutableDocument,
+        set: &SelectionSet,
+        found: &mut Vec<String>,
+    ) {
+        for selection in &set.selections {
+            match selection {
+                Selection::Field(field) => {
+                    if let Some(reason) = field.definition.directives.get("deprecated") {
+                        found.push(format!("{}.{}: {reason}", set.ty, field.name));
+                    }
+                    deprecations(schema, document, &field.selection_set, found);
+                }
+                Selection::InlineFragment(fragment) => {
+                    deprecations(schema, document, &fragment.selection_set, found);
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = document.fragments.get(&spread.fragment_name) {
+                        deprecations(schema, document, &fragment.selection_set, found);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_document_is_valid_against_the_pinned_schema_and_uses_nothing_deprecated() {
+        for document in ALL {
+            let parsed = ExecutableDocument::parse_and_validate(
+                schema::schema(),
+                document.text,
+                format!("{}.graphql", document.name),
+            )
+            .unwrap_or_else(|e| panic!("{}:\n{}", document.name, e.errors));
+            let operation = parsed.operations.get(Some(document.name)).unwrap_or_else(|e| {
+                panic!("{} does not name its operation so: {e:?}", document.name);
+            });
+            assert_eq!(
+                document.writes,
+                operation.operation_type == OperationType::Mutation,
+                "{}",
+                document.name
+            );
+            let mut found = Vec::new();
+            deprecations(schema::schema(), &parsed, &operation.selection_set, &mut found);
+            assert!(found.is_empty(), "{} selects deprecated {found:?}", document.name);
+        }
+    }
+
+    #[test]
+    fn a_deprecated_field_would_be_seen() {
+        let text = "query Old($id: ID!) { order(id: $id) { totalPrice } }";
+        let parsed = ExecutableDocument::parse_and_validate(schema::schema(), text, "old.graphql").unwrap();
+        let mut found = Vec::new();
+        let operation = parsed.operations.get(None).unwrap();
+        deprecations(schema::schema(), &parsed, &operation.selection_set, &mut found);
+        assert_eq!(found.len(), 1, "{found:?}");
+    }
+
+    #[test]
+    fn every_file_belongs_to_a_document() {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/shopify/queries");
+        let mut files = BTreeSet::new();
+        for folder in [folder.clone(), folder.join("fragments")] {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    files.insert(std::fs::read_to_string(path).unwrap());
+                }
+            }
+        }
+        for text in files {
+            assert!(
+                ALL.iter().any(|document| document.text.contains(&text)),
+                "unused:\n{text}"
+            );
+        }
+    }
+}

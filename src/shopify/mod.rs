@@ -1,0 +1,145 @@
+//! The Shopify side: reads orders, customers and products fresh over the GraphQL Admin API, and verifies webhooks.
+//!
+//! A record is read whole (every page of every list, one state of it), then made canonical by [`normalise`], which does
+//! all arithmetic and proves an order's total. Everybody who asks one shop something shares its [`Shopify`]: one cost
+//! throttle, one token, one pool of connections.
+//!
+//! Promises: the token appears in no log, error or `Debug`; a failure says what it means ([`ShopifyError::disposition`])
+//! and carries Shopify's number of the request; a record that cannot be read or proven is an error, never a guess.
+//! Deliberately absent: retries over time (the queue's), writes and bulk operations (later steps), caches.
+
+mod answer;
+mod auth;
+mod check;
+mod client;
+mod documents;
+mod error;
+mod fetch;
+pub mod normalise;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod throttle;
+pub mod webhook;
+
+use serde_json::{Value, json};
+
+use crate::domain::{CheckRow, Customer, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId};
+use crate::transport;
+
+pub use check::CheckNeeds;
+pub use error::{RequestId, ShopifyError};
+pub use normalise::NormaliseError;
+pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
+
+/// One shop. Share it in an `Arc`: all users share one throttle and one token.
+#[derive(Debug)]
+pub struct Shopify {
+    settings: Settings,
+    client: client::Client,
+    clock: SharedClock,
+}
+
+impl Shopify {
+    /// A client for one shop. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the settings cannot be right or a file they name cannot be read.
+    pub fn connect(
+        shop: ShopName,
+        settings: &Settings,
+        credentials: Credentials,
+        transport: &transport::Settings,
+        clock: SharedClock,
+        entropy: SharedEntropy,
+    ) -> Result<Self, transport::BuildError> {
+        Ok(Self {
+            client: client::Client::new(shop, settings, credentials, transport, clock.clone(), entropy)?,
+            settings: settings.clone(),
+            clock,
+        })
+    }
+
+    /// The order as it is now, whole and normalised; `None` when Shopify does not have it (any more), or does not show
+    /// it to us because it is older than 60 days and we lack `read_all_orders`.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn order(&self, id: ShopifyId) -> Result<Option<Order>, ShopifyError> {
+        let Some(raw) = fetch::whole(&self.client, &fetch::ORDER, id).await? else {
+            return Ok(None);
+        };
+        Ok(Some(normalise::order(raw, self.settings.currency)?))
+    }
+
+    /// The customer as it is now, with all addresses; `None` when Shopify does not have it (any more).
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn customer(&self, id: ShopifyId) -> Result<Option<Customer>, ShopifyError> {
+        let Some(raw) = fetch::whole(&self.client, &fetch::CUSTOMER, id).await? else {
+            return Ok(None);
+        };
+        Ok(Some(normalise::customer(raw)?))
+    }
+
+    /// The product as it is now, with all variants; `None` when Shopify does not have it (any more).
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn product(&self, id: ShopifyId) -> Result<Option<Product>, ShopifyError> {
+        let Some(raw) = fetch::whole(&self.client, &fetch::PRODUCT, id).await? else {
+            return Ok(None);
+        };
+        Ok(Some(normalise::product(raw)?))
+    }
+
+    /// The orders with this name, e.g. `#1001` (the `#` may be left out), with their names as Shopify spells them.
+    /// Found by Shopify's search index, which lags by seconds.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn find_order_by_name(&self, name: &str) -> Result<Vec<(ShopifyId, String)>, ShopifyError> {
+        let bare = |name: &str| name.trim().trim_start_matches('#').to_owned();
+        let wanted = bare(name);
+        let quoted = name.trim().replace('\\', "\\\\").replace('"', "\\\"");
+        let variables = json!({ "search": format!("name:\"{quoted}\"") });
+        let data = self.client.call(&documents::ORDERS_BY_NAME, &variables).await?;
+        let nodes = data.pointer("/orders/nodes").and_then(Value::as_array);
+        let found = nodes.into_iter().flatten().filter_map(|node| {
+            let id = node.get("id")?.as_str()?.parse().ok()?;
+            let name = node.get("name")?.as_str()?;
+            // The search may be looser than meant; only the very name counts.
+            (bare(name) == wanted).then(|| (id, name.to_owned()))
+        });
+        Ok(found.collect())
+    }
+
+    /// A cheap question that needs our credentials.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn probe(&self) -> Result<(), ShopifyError> {
+        self.client.call(&documents::PROBE, &json!({})).await.map(drop)
+    }
+
+    /// What works and what does not, for `check --live`. Never fails: failures are rows.
+    pub async fn check(&self, needs: &CheckNeeds) -> Vec<CheckRow> {
+        check::rows(&self.client, &self.settings, needs, self.clock.now()).await
+    }
+
+    /// Points left in the shop's cost bucket, once an answer told them.
+    pub fn bucket_level(&self) -> Option<f64> {
+        self.client.throttle.level()
+    }
+
+    /// The API version served last, once an answer told it.
+    pub fn served_version(&self) -> Option<String> {
+        self.client.versions().1
+    }
+
+    /// Where a person sees this record: `kind` is `order`, `customer` or `product`.
+    pub fn admin_url(&self, kind: &str, id: ShopifyId) -> String {
+        format!("https://{}/admin/{kind}s/{id}", self.settings.domain())
+    }
+}

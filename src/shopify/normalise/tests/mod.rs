@@ -1,0 +1,7 @@
+//! Orders of our own making, with every sum worked out by hand, and everything else by property.
+
+mod build;
+mod golden;
+mod golden_changed;
+mod people;
+mod properties;

@@ -1,0 +1,8 @@
+//! The client against answers of every kind, over real HTTP on loopback.
+
+mod auth;
+mod errors;
+mod pace;
+mod paging;
+mod stand_in;
+mod support;

@@ -1,0 +1,92 @@
+//! How bodies are kept: compressed with LZ4 where that saves a tenth or more, else as they came.
+
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::ShopName;
+
+/// Larger bodies are never stored, so a longer length in front of a compressed one means damage.
+const LONGEST_BYTES: u32 = 256 * 1024 * 1024;
+
+/// A body as it is stored.
+pub(super) struct Packed {
+    pub(super) bytes: Vec<u8>,
+    pub(super) codec: &'static str,
+}
+
+/// Compresses a body where it pays.
+pub(super) fn pack(body: &[u8]) -> Packed {
+    let compressed = lz4_flex::block::compress_prepend_size(body);
+    if compressed.len() <= body.len() / 10 * 9 {
+        Packed {
+            bytes: compressed,
+            codec: "lz4",
+        }
+    } else {
+        Packed {
+            bytes: body.to_vec(),
+            codec: "raw",
+        }
+    }
+}
+
+/// The body of what [`pack`] made; `None` when it is damaged or of a codec that this version does not know.
+pub(super) fn unpack(bytes: Vec<u8>, codec: &str) -> Option<Vec<u8>> {
+    match codec {
+        "raw" => Some(bytes),
+        "lz4" => {
+            let length = u32::from_le_bytes(bytes.first_chunk::<4>().copied()?);
+            if length > LONGEST_BYTES {
+                return None;
+            }
+            lz4_flex::block::decompress_size_prepended(&bytes).ok()
+        }
+        _ => None,
+    }
+}
+
+/// What is unique for each delivery: 16 bytes of a SHA-256, hexadecimal. Keys of senders have any length, and an index
+/// of short keys stays in memory longer.
+pub(super) fn dedup(shop: &ShopName, key: &str) -> String {
+    let mut hasher = Sha256::new();
+    hasher.update(shop.as_str().as_bytes());
+    // No shop's name contains it.
+    hasher.update([0]);
+    hasher.update(key.as_bytes());
+    hex::encode(&hasher.finalize()[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn repetitive_bodies_are_compressed_and_others_are_not() {
+        assert_eq!(pack(&[b'a'; 1000]).codec, "lz4");
+        assert_eq!(pack(b"{}").codec, "raw");
+        assert_eq!(pack(b"").codec, "raw");
+    }
+
+    #[test]
+    fn damage_is_noticed() {
+        assert_eq!(unpack(vec![1, 2], "lz4"), None);
+        assert_eq!(unpack(vec![255; 100], "lz4"), None);
+        assert_eq!(unpack(vec![], "zstd"), None);
+    }
+
+    #[test]
+    fn dedup_keys_of_two_shops_differ() {
+        let (a, b): (ShopName, ShopName) = ("a".parse().unwrap(), "b".parse().unwrap());
+        assert_ne!(dedup(&a, "1"), dedup(&b, "1"));
+        assert_eq!(dedup(&a, "1").len(), 32);
+    }
+
+    proptest! {
+        #[test]
+        fn bodies_come_back_as_they_were(body in proptest::collection::vec(0_u8..4, 0..2000)) {
+            let packed = pack(&body);
+            prop_assert_eq!(unpack(packed.bytes, packed.codec), Some(body));
+        }
+    }
+}

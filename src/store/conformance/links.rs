@@ -1,0 +1,274 @@
+//! Links, and the small things that are kept for each shop.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::fixture::Fixture;
+use super::given::{START, claim_as, claim_one, end, link, new_job, order, other_shop, shop, state, story};
+use crate::domain::{ErpId, Fence, JobState, LinkKind, LinkState, Object, System};
+use crate::store::{BreakerRow, Finished, Saved, Verdict};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) async fn links_are_unique_both_ways(fixture: Fixture) {
+    let store = &fixture.store;
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    let job = claim_one(store, Object::Order, START).await;
+    let save = |links| async move { store.save_links(job.id, job.fence, links).await.unwrap() };
+    let of = |id: &str| {
+        let ids = [id.to_owned(), "unknown".to_owned()];
+        async move { store.links(&shop(), LinkKind::Customer, &ids).await.unwrap() }
+    };
+    assert_eq!(save(vec![link(LinkKind::Customer, "1", 10)]).await, Saved::Done);
+    assert_eq!(of("1").await, [link(LinkKind::Customer, "1", 10)]);
+
+    // Another source record of the same kind may not have the same ERP record, nor anything saved with it.
+    let mixed = vec![
+        link(LinkKind::Customer, "3", 30),
+        link(LinkKind::Customer, "2", 10),
+    ];
+    assert_eq!(save(mixed).await, Saved::Conflict);
+    assert!(of("2").await.is_empty() && of("3").await.is_empty());
+    let twice = vec![
+        link(LinkKind::Customer, "4", 40),
+        link(LinkKind::Customer, "5", 40),
+    ];
+    assert_eq!(save(twice).await, Saved::Conflict);
+    assert!(of("4").await.is_empty());
+
+    // Other kinds and other shops have records of their own; addresses share one.
+    let mut theirs = link(LinkKind::Customer, "9", 10);
+    theirs.shop = other_shop();
+    assert_eq!(
+        save(vec![link(LinkKind::Product, "1", 10), theirs]).await,
+        Saved::Done
+    );
+    let addresses = vec![link(LinkKind::Address, "a", 10), link(LinkKind::Address, "b", 10)];
+    assert_eq!(save(addresses).await, Saved::Done);
+
+    // The same source record again replaces: it may move to a free ERP record.
+    let mut moved = link(LinkKind::Customer, "1", 11);
+    moved.erp_name = None;
+    moved.source_updated_at = None;
+    assert_eq!(save(vec![moved]).await, Saved::Done);
+    let now = of("1").await.remove(0);
+    assert_eq!(
+        (now.erp_id, now.erp_name.as_deref()),
+        (ErpId(11), Some("S00010")),
+        "what is known stays"
+    );
+    assert_eq!(now.source_updated_at, Some(START));
+    assert_eq!(
+        store
+            .link_of_erp(&shop(), LinkKind::Customer, ErpId(10))
+            .await
+            .unwrap(),
+        None
+    );
+    let back = store
+        .link_of_erp(&shop(), LinkKind::Customer, ErpId(11))
+        .await
+        .unwrap();
+    assert_eq!(back.map(|link| link.source_id).as_deref(), Some("1"));
+    assert_eq!(save(vec![link(LinkKind::Customer, "2", 10)]).await, Saved::Done);
+}
+
+pub(super) async fn links_are_saved_only_under_the_fence(fixture: Fixture) {
+    let store = &fixture.store;
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    let job = claim_as(store, "node-1", Object::Order, 1, START, Duration::ZERO)
+        .await
+        .remove(0);
+    let links = vec![link(LinkKind::Order, "1", 10)];
+    let stale = store
+        .save_links(job.id, Fence(job.fence.0 + 1), links.clone())
+        .await
+        .unwrap();
+    assert_eq!(stale, Saved::Stale);
+    store.reclaim(START.plus(SECOND)).await.unwrap();
+    assert_eq!(
+        store.save_links(job.id, job.fence, links).await.unwrap(),
+        Saved::Stale
+    );
+    assert!(
+        store
+            .links(&shop(), LinkKind::Order, &["1".to_owned()])
+            .await
+            .unwrap()
+            .is_empty()
+    );
+}
+
+pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut jobs = Vec::new();
+    for id in ["1", "2", "3"] {
+        store.enqueue(new_job(&order(id), START)).await.unwrap();
+        jobs.push(claim_one(store, Object::Order, START).await);
+    }
+    // All three at once, so that they meet in one batch: two of them claim the same ERP record.
+    let ends = jobs.iter().zip([10, 10, 20]).map(|(job, erp_id)| {
+        let mut done = end(job, START, Verdict::Completed);
+        done.links = vec![link(LinkKind::Order, &job.key.source_id, erp_id)];
+        store.finish(done)
+    });
+    let results: Vec<_> = futures_util::future::join_all(ends)
+        .await
+        .into_iter()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(results[2], Finished::Done(JobState::Completed));
+    let problems = results
+        .iter()
+        .filter(|result| **result == Finished::Done(JobState::Problem))
+        .count();
+    assert_eq!(problems, 1, "{results:?}");
+    let loser = jobs
+        .iter()
+        .zip(&results)
+        .find(|(_, result)| **result == Finished::Done(JobState::Problem))
+        .unwrap()
+        .0;
+    let problem = story(store, loser.id).await.job.problem.unwrap();
+    assert_eq!(problem.code, "link_conflict".into());
+    assert!(
+        problem.reason.contains("10") && problem.reason.contains(&loser.key.source_id),
+        "{}",
+        problem.reason
+    );
+    let links = store
+        .links(
+            &shop(),
+            LinkKind::Order,
+            &["1".to_owned(), "2".to_owned(), "3".to_owned()],
+        )
+        .await
+        .unwrap();
+    assert_eq!(links.len(), 2);
+    assert_eq!(state(store, jobs[2].id).await, JobState::Completed);
+}
+
+pub(super) async fn retired_links_set_their_record_free(fixture: Fixture) {
+    let store = &fixture.store;
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    let job = claim_one(store, Object::Order, START).await;
+    let save = |links| async move { store.save_links(job.id, job.fence, links).await.unwrap() };
+    assert_eq!(save(vec![link(LinkKind::Product, "old", 10)]).await, Saved::Done);
+    let mut retired = link(LinkKind::Product, "old", 10);
+    retired.state = LinkState::Retired;
+    // In one go, and whatever their order.
+    assert_eq!(
+        save(vec![link(LinkKind::Product, "new", 10), retired.clone()]).await,
+        Saved::Done
+    );
+    let owner = store
+        .link_of_erp(&shop(), LinkKind::Product, ErpId(10))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(owner.source_id, "new");
+    let old = store
+        .links(&shop(), LinkKind::Product, &["old".to_owned()])
+        .await
+        .unwrap();
+    assert_eq!(old, [retired]);
+}
+
+pub(super) async fn agreed_values_come_back(fixture: Fixture) {
+    let store = &fixture.store;
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    let job = claim_one(store, Object::Order, START).await;
+    let mut adopted = link(LinkKind::Order, "1", 10);
+    adopted.state = LinkState::Adopted;
+    adopted.agreed = json!(null);
+    adopted.erp_name = None;
+    assert_eq!(
+        store
+            .save_links(job.id, job.fence, vec![adopted.clone()])
+            .await
+            .unwrap(),
+        Saved::Done
+    );
+    let stored = || async {
+        store
+            .links(&shop(), LinkKind::Order, &["1".to_owned()])
+            .await
+            .unwrap()
+            .remove(0)
+    };
+    assert_eq!(stored().await, adopted);
+    let mut linked = link(LinkKind::Order, "1", 10);
+    linked.agreed =
+        json!({ "note": { "source": "a'b\"c\\", "target": "ü\u{1f600}" }, "deep": [1, 2.5, null] });
+    let mut done = end(&job, START, Verdict::Completed);
+    done.links = vec![linked.clone()];
+    store.finish(done).await.unwrap();
+    assert_eq!(stored().await, linked);
+}
+
+pub(super) async fn shops_cursors_breakers_and_revisions(fixture: Fixture) {
+    let store = &fixture.store;
+    let later = START.plus(SECOND);
+    let first = store.shop_state(&shop(), START).await.unwrap();
+    assert_eq!((first.first_seen_at, first.disabled.clone()), (START, None));
+    assert_eq!(store.shop_state(&shop(), later).await.unwrap(), first);
+    store
+        .set_shop_disabled(&shop(), Some("uninstalled"), later)
+        .await
+        .unwrap();
+    let disabled = store.shop_state(&shop(), later).await.unwrap();
+    assert_eq!(
+        (disabled.first_seen_at, disabled.disabled.as_deref()),
+        (START, Some("uninstalled"))
+    );
+    store.set_shop_disabled(&shop(), None, later).await.unwrap();
+    assert_eq!(store.shop_state(&shop(), later).await.unwrap(), first);
+    assert_eq!(
+        store
+            .shop_state(&other_shop(), later)
+            .await
+            .unwrap()
+            .first_seen_at,
+        later
+    );
+
+    assert_eq!(store.cursor(&shop(), "orders").await.unwrap(), None);
+    store.set_cursor(&shop(), "orders", "1", START).await.unwrap();
+    store.set_cursor(&shop(), "orders", "2", later).await.unwrap();
+    store
+        .set_cursor(&other_shop(), "orders", "3", later)
+        .await
+        .unwrap();
+    assert_eq!(
+        store.cursor(&shop(), "orders").await.unwrap().as_deref(),
+        Some("2")
+    );
+
+    let mut breaker = BreakerRow {
+        shop: shop(),
+        system: System::Erp,
+        state: "open".to_owned(),
+        since: START,
+        reason: Some("refused".to_owned()),
+    };
+    store.save_breaker(breaker.clone()).await.unwrap();
+    assert_eq!(store.breakers().await.unwrap(), [breaker.clone()]);
+    breaker.state = "closed".to_owned();
+    breaker.reason = None;
+    store.save_breaker(breaker.clone()).await.unwrap();
+    assert_eq!(store.breakers().await.unwrap(), [breaker]);
+
+    let one = store.config_revision("hash a", "two shops", START).await.unwrap();
+    let two = store
+        .config_revision("hash b", "three shops", later)
+        .await
+        .unwrap();
+    assert_eq!((one, two), (1, 2));
+    assert_eq!(
+        store.config_revision("hash a", "two shops", later).await.unwrap(),
+        one
+    );
+    assert_eq!(store.config_revision("hash c", "none", later).await.unwrap(), 3);
+    store.ping().await.unwrap();
+}

@@ -1,0 +1,103 @@
+//! One suite for both stores: what every operation promises, and what happens when two of them meet.
+//!
+//! SQLite's tests have a file each, PostgreSQL's a schema each, in the database that `LOCKSTEP_TEST_POSTGRES_URL` names.
+
+mod fixture;
+mod given;
+mod housekeeping;
+mod intake;
+mod links;
+mod locks;
+mod model;
+mod people;
+mod queue;
+
+/// Makes a test of each case for each store.
+macro_rules! suite {
+    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
+        mod on_sqlite {
+            use super::fixture::Fixture;
+            $(mod $module {
+                use super::*;
+                $(#[tokio::test]
+                async fn $case() {
+                    super::super::$module::$case(Fixture::sqlite().await).await;
+                })+
+            })+
+        }
+
+        mod on_postgres {
+            use super::fixture::Fixture;
+            $(mod $module {
+                use super::*;
+                $(#[tokio::test]
+                async fn $case() {
+                    super::super::$module::$case(Fixture::postgres().await).await;
+                })+
+            })+
+        }
+    };
+}
+
+suite! {
+    intake:
+        a_repeated_delivery_changes_nothing,
+        the_same_delivery_fifty_times_at_once_is_one_event,
+        deliveries_of_one_record_join_one_job,
+        recorded_deliveries_make_no_job,
+        an_unreadable_delivery_is_a_problem_at_once,
+        bodies_come_back_as_they_were,
+        a_bad_unit_fails_alone,
+        rejections_add_up;
+    queue:
+        an_enqueued_job_is_claimed_once,
+        two_claimers_never_share_a_job,
+        claims_go_by_priority_then_age,
+        lanes_are_ready_when_a_job_is_due,
+        an_event_during_a_run_makes_the_job_available_again,
+        an_event_during_a_failing_run_does_not_get_lost,
+        a_stale_end_saves_nothing,
+        a_bad_end_fails_alone,
+        a_heartbeat_keeps_the_lease_and_tells_what_is_lost,
+        a_lost_lease_is_reclaimed_as_unclean,
+        a_crash_gives_all_running_jobs_back,
+        retries_count_only_when_they_should,
+        a_release_leaves_no_trace,
+        recovery_hastens_only_what_that_system_stopped,
+        every_closed_state_lets_a_new_job_be_made,
+        a_problem_stays_open_until_an_attempt_succeeds,
+        a_held_job_stays_held,
+        the_next_due_time_is_the_earliest_after_the_last_look,
+        work_is_announced;
+    locks:
+        locks_are_taken_all_or_none,
+        another_running_jobs_own_record_is_busy,
+        a_locked_record_is_not_claimed_until_released,
+        locks_end_with_the_attempt_and_wake_who_waits,
+        a_wait_for_a_free_record_is_short,
+        a_job_waits_for_the_job_of_another_record,
+        a_lost_attempt_takes_no_locks;
+    people:
+        retry_depends_on_the_state,
+        discard_is_refused_while_the_job_runs,
+        discarded_work_comes_back_with_the_next_event,
+        jobs_are_filtered_and_paged,
+        a_story_has_everything,
+        counts_follow_the_jobs,
+        shop_problems_form_clusters;
+    links:
+        links_are_unique_both_ways,
+        links_are_saved_only_under_the_fence,
+        a_conflict_at_the_end_is_a_problem_not_a_loss,
+        retired_links_set_their_record_free,
+        agreed_values_come_back,
+        shops_cursors_breakers_and_revisions;
+    housekeeping:
+        pruning_goes_in_steps_and_leaves_what_is_open,
+        redaction_removes_contents_and_keeps_ids,
+        a_whole_shop_is_redacted_alone,
+        odd_characters_survive,
+        what_was_committed_survives_a_crash,
+        a_second_daemon_is_refused,
+        migrations_are_reported_and_newer_ones_refused;
+}

@@ -1,0 +1,149 @@
+//! A store for tests that fails, refuses or hangs on demand, and is otherwise the one behind it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+};
+use crate::store::{
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
+    JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried,
+    Saved, SharedStore, ShopState, Store, StoreError,
+};
+
+/// What an operation does instead of its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreFault {
+    /// Reports that the store is away.
+    Away,
+    /// Reports that the database refuses the operation.
+    Refuses,
+    /// Never returns.
+    Hangs,
+}
+
+/// A store whose operations can be made to fail.
+pub struct FaultyStore {
+    inner: SharedStore,
+    faults: Mutex<HashMap<&'static str, (StoreFault, u32)>>,
+    calls: Mutex<BTreeMap<&'static str, u32>>,
+}
+
+impl FaultyStore {
+    /// Passes everything on to `inner`.
+    pub fn new(inner: SharedStore) -> Self {
+        Self {
+            inner,
+            faults: Mutex::default(),
+            calls: Mutex::default(),
+        }
+    }
+
+    /// Has the next `times` calls of `operation` (the method's name) fail.
+    pub fn fail(&self, operation: &'static str, fault: StoreFault, times: u32) {
+        let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.insert(operation, (fault, times));
+    }
+
+    /// How often `operation` was called.
+    pub fn calls(&self, operation: &str) -> u32 {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.get(operation).copied().unwrap_or(0)
+    }
+
+    async fn pass(&self, operation: &'static str) -> Result<(), StoreError> {
+        *self
+            .calls
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(operation)
+            .or_default() += 1;
+        let fault = {
+            let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+            faults
+                .get_mut(operation)
+                .filter(|(_, left)| *left > 0)
+                .map(|(fault, left)| {
+                    *left -= 1;
+                    *fault
+                })
+        };
+        match fault {
+            None => Ok(()),
+            Some(StoreFault::Away) => Err(StoreError::Unavailable {
+                trying: operation,
+                source: sqlx::Error::PoolTimedOut,
+            }),
+            Some(StoreFault::Refuses) => Err(StoreError::Failed {
+                trying: operation,
+                source: sqlx::Error::RowNotFound,
+            }),
+            Some(StoreFault::Hangs) => std::future::pending().await,
+        }
+    }
+}
+
+/// Every operation that can fail: count the call, fail if told to, else pass it on.
+macro_rules! pass_on {
+    ($($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)*) => {
+        #[async_trait]
+        impl Store for FaultyStore {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$result, StoreError> {
+                self.pass(stringify!($name)).await?;
+                self.inner.$name($($argument),*).await
+            })*
+
+            async fn work_arrived(&self) {
+                self.inner.work_arrived().await;
+            }
+
+            async fn close(&self) {
+                self.inner.close().await;
+            }
+        }
+    };
+}
+
+pass_on! {
+    record_delivery(delivery: Delivery) -> Recorded;
+    count_rejections(counts: Vec<RejectionCount>) -> ();
+    rejections(since: Timestamp) -> Vec<RejectionCount>;
+    enqueue(job: NewJob) -> Enqueued;
+    ready_lanes(now: Timestamp) -> Vec<ReadyLane>;
+    claim(claim: Claim) -> Vec<ClaimedJob>;
+    next_due() -> Option<Timestamp>;
+    heartbeat(attempts: Vec<(JobId, Fence)>, lease_until: Timestamp) -> Vec<JobId>;
+    lock(job: JobId, fence: Fence, records: Vec<RecordKey>) -> Locked;
+    finish(finish: Finish) -> Finished;
+    reclaim(now: Timestamp) -> u64;
+    hasten(shop: &ShopName, system: System, now: Timestamp) -> u64;
+    jobs(filter: JobFilter) -> Vec<JobRow>;
+    job(id: JobId) -> Option<JobStory>;
+    retry(id: JobId, now: Timestamp) -> Retried;
+    discard(id: JobId, reason: &str, now: Timestamp) -> bool;
+    counts(now: Timestamp) -> Counts;
+    open_shop_problem(shop: &ShopName, problem: NewProblem, now: Timestamp) -> ();
+    close_shop_problems(shop: &ShopName, code: &str, now: Timestamp) -> u64;
+    open_problems(limit: u32) -> Vec<ProblemRow>;
+    event(id: EventId) -> Option<EventRow>;
+    events_of(job: JobId, with_bodies: bool) -> Vec<EventRow>;
+    redact(shop: &ShopName, records: &[RecordKey], now: Timestamp) -> u64;
+    redact_shop(shop: &ShopName, now: Timestamp) -> u64;
+    record_compliance(record: ComplianceRecord) -> ();
+    compliance_records(shop: &ShopName) -> Vec<ComplianceRecord>;
+    links(shop: &ShopName, kind: LinkKind, source_ids: &[String]) -> Vec<Link>;
+    link_of_erp(shop: &ShopName, kind: LinkKind, erp_id: ErpId) -> Option<Link>;
+    save_links(job: JobId, fence: Fence, links: Vec<Link>) -> Saved;
+    shop_state(shop: &ShopName, now: Timestamp) -> ShopState;
+    set_shop_disabled(shop: &ShopName, reason: Option<&str>, now: Timestamp) -> ();
+    cursor(shop: &ShopName, name: &str) -> Option<String>;
+    set_cursor(shop: &ShopName, name: &str, value: &str, now: Timestamp) -> ();
+    save_breaker(breaker: BreakerRow) -> ();
+    breakers() -> Vec<BreakerRow>;
+    config_revision(hash: &str, summary: &str, now: Timestamp) -> i64;
+    prune(before: Timestamp, limit: u32) -> u64;
+    ping() -> ();
+}

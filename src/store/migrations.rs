@@ -1,0 +1,147 @@
+//! Which migrations this binary has, which a database has, and applying the difference.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+use sqlx::SqlSafeStr as _;
+use sqlx::migrate::{Migrate, MigrateError, Migration, MigrationType, Migrator};
+
+use crate::store::StoreError;
+
+/// sqlx's own name for its table.
+const TABLE: &str = "_sqlx_migrations";
+
+/// A migration in a folder of `migrations/`: the same number means the same in both.
+struct File {
+    version: i64,
+    name: &'static str,
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+/// Every migration, first to last. A released one is never edited.
+const FILES: &[File] = &[File {
+    version: 1,
+    name: "first",
+    sqlite: include_str!("../../migrations/sqlite/0001_first.sql"),
+    postgres: include_str!("../../migrations/postgres/0001_first.sql"),
+}];
+
+/// One of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+/// A migration, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct MigrationName {
+    /// Its number, from 1.
+    pub version: i64,
+    /// Its name.
+    pub name: String,
+}
+
+/// How far a database is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MigrationReport {
+    /// What was applied, oldest first.
+    pub applied: Vec<MigrationName>,
+    /// What this binary would apply, in order.
+    pub pending: Vec<MigrationName>,
+}
+
+impl MigrationReport {
+    /// For a database that has these versions.
+    ///
+    /// # Errors
+    /// When the database has one that this binary does not know.
+    pub(super) fn new(versions: &[i64]) -> Result<Self, StoreError> {
+        let known = FILES.last().map_or(0, |file| file.version);
+        if let Some(found) = versions.iter().copied().filter(|version| *version > known).max() {
+            return Err(StoreError::TooNew { found, known });
+        }
+        let names = |is_applied: bool| {
+            let files = FILES
+                .iter()
+                .filter(|file| versions.contains(&file.version) == is_applied);
+            files
+                .map(|file| MigrationName {
+                    version: file.version,
+                    name: file.name.to_owned(),
+                })
+                .collect()
+        };
+        Ok(Self {
+            applied: names(true),
+            pending: names(false),
+        })
+    }
+}
+
+fn migrator(dialect: Dialect) -> Migrator {
+    let migrations = FILES.iter().map(|file| {
+        let sql = match dialect {
+            Dialect::Sqlite => file.sqlite,
+            Dialect::Postgres => file.postgres,
+        };
+        Migration::new(
+            file.version,
+            Cow::Borrowed(file.name),
+            MigrationType::Simple,
+            sql.into_sql_str(),
+            false,
+        )
+    });
+    Migrator::with_migrations(migrations.collect())
+}
+
+fn failed(trying: &'static str) -> impl Fn(MigrateError) -> StoreError {
+    move |error| StoreError::Failed {
+        trying,
+        source: sqlx::Error::Migrate(Box::new(error)),
+    }
+}
+
+/// What the database behind the connection has. Makes the table of migrations when there is none.
+pub(super) async fn report<C: Migrate>(conn: &mut C) -> Result<MigrationReport, StoreError> {
+    let trying = failed("read the list of applied migrations");
+    conn.ensure_migrations_table(TABLE).await.map_err(&trying)?;
+    let applied = conn.list_applied_migrations(TABLE).await.map_err(&trying)?;
+    let versions: Vec<i64> = applied.iter().map(|migration| migration.version).collect();
+    MigrationReport::new(&versions)
+}
+
+/// Applies what is pending. On PostgreSQL a database lock keeps two processes from doing it at once; on SQLite the
+/// caller holds the file lock.
+pub(super) async fn apply<C: Migrate>(conn: &mut C, dialect: Dialect) -> Result<(), StoreError> {
+    migrator(dialect)
+        .run_direct(None, conn, false)
+        .await
+        .map_err(failed("apply migrations"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_rise_by_one() {
+        for (index, file) in FILES.iter().enumerate() {
+            assert_eq!(usize::try_from(file.version).unwrap(), index + 1);
+        }
+    }
+
+    #[test]
+    fn a_newer_database_is_refused() {
+        let known = FILES.last().unwrap().version;
+        assert!(matches!(
+            MigrationReport::new(&[1, known + 1]),
+            Err(StoreError::TooNew { found, known: k }) if found == known + 1 && k == known
+        ));
+        let fresh = MigrationReport::new(&[]).unwrap();
+        assert_eq!(fresh.pending.len(), FILES.len());
+        assert!(fresh.applied.is_empty());
+    }
+}

@@ -1,0 +1,238 @@
+//! Durable state: events, jobs, attempts, links, problems, locks, cursors.
+//!
+//! One trait of named operations, two implementations: SQLite (one writer, the default) and PostgreSQL (several
+//! nodes). SQL appears nowhere else. Both pass one conformance suite. Every operation is atomic: it happens wholly or
+//! not at all, and when it returned `Ok` it survives a power cut.
+
+mod body;
+#[cfg(test)]
+mod conformance;
+mod fault;
+#[cfg(test)]
+pub mod faulty;
+mod migrations;
+mod open;
+mod postgres;
+mod prepared;
+mod rules;
+mod sqlite;
+#[cfg(test)]
+pub mod testing;
+mod types;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{EventId, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
+
+pub use migrations::{MigrationName, MigrationReport};
+pub use open::{OpenMode, migrate, migrations, open};
+pub use types::*;
+
+/// A store that many parts share.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Durable state. See the module's documentation for what every operation promises.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    // --- intake -----------------------------------------------------------------------------------------------
+
+    /// Stores one delivery and, in the same transaction, what it asks for (see [`DeliveryAction`]). Concurrent calls
+    /// share commits; each returns only after its own commit. A delivery whose `dedup_key` the shop has sent before
+    /// changes nothing.
+    async fn record_delivery(&self, delivery: Delivery) -> Result<Recorded, StoreError>;
+
+    /// Adds to the durable counts of refused deliveries, by shop, reason and hour.
+    async fn count_rejections(&self, counts: Vec<RejectionCount>) -> Result<(), StoreError>;
+
+    /// The refusals since `since`, newest hour first.
+    async fn rejections(&self, since: Timestamp) -> Result<Vec<RejectionCount>, StoreError>;
+
+    // --- queue ------------------------------------------------------------------------------------------------
+
+    /// Makes sure that an open job exists for the key and wants at least one more attempt: a new job, or one more
+    /// `wanted` on the open one (which a `problem` or `retryable` job leaves at once, a `held` one does not).
+    async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError>;
+
+    /// The lanes (shop, object, direction) that have a job to claim at `now`, with the time of the oldest. Its cost
+    /// follows the number of lanes, not of jobs.
+    async fn ready_lanes(&self, now: Timestamp) -> Result<Vec<ReadyLane>, StoreError>;
+
+    /// Claims up to `limit` jobs of each named lane for `node`: the first by priority, then the oldest. Each claimed
+    /// job gets a new fence, a lease, and `taken = wanted`.
+    async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedJob>, StoreError>;
+
+    /// When the next job that waits for a time becomes ready; `None` when none does.
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Extends the leases of these attempts. Returns those that are no longer ours.
+    async fn heartbeat(
+        &self,
+        attempts: Vec<(JobId, crate::domain::Fence)>,
+        lease_until: Timestamp,
+    ) -> Result<Vec<JobId>, StoreError>;
+
+    /// Takes locks on records for a running attempt, all or none, never waiting. The job's own record is locked by its
+    /// claim: a lock on a record that another job's running attempt is about, or has locked, is refused. Locks end with
+    /// the attempt's [`Store::finish`] or with the loss of its lease.
+    async fn lock(
+        &self,
+        job: JobId,
+        fence: crate::domain::Fence,
+        records: Vec<RecordKey>,
+    ) -> Result<Locked, StoreError>;
+
+    /// Ends an attempt: checks the fence and saves attempt, job state, links, problem, new jobs and lock release, all or
+    /// nothing. Jobs that waited for this job's record or for its locks become available. When `wanted > taken`, a job
+    /// that would be closed becomes available again instead.
+    async fn finish(&self, finish: Finish) -> Result<Finished, StoreError>;
+
+    /// Gives back every job that a dead node held (SQLite: every running job at start; PostgreSQL: those of nodes whose
+    /// session lock is free, or whose lease ended). Returns how many. The attempt is recorded as unclean.
+    async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Makes retryable jobs of the shop due now whose last attempt failed because `system` was down.
+    async fn hasten(
+        &self,
+        shop: &ShopName,
+        system: crate::domain::System,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Completes when new work may be there (a hint: it may be late, early or lost; callers also poll).
+    async fn work_arrived(&self);
+
+    // --- people -----------------------------------------------------------------------------------------------
+
+    /// Jobs that fit the filter, newest first.
+    async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobRow>, StoreError>;
+
+    /// One job with its attempts, events and problems.
+    async fn job(&self, id: JobId) -> Result<Option<JobStory>, StoreError>;
+
+    /// Makes an open job that waits (`problem`, `retryable`, `scheduled`, `held`) available now, with its attempts
+    /// counted anew; a `completed`, `obsolete` or `discarded` one gets a new job of the same key.
+    async fn retry(&self, id: JobId, now: Timestamp) -> Result<Retried, StoreError>;
+
+    /// Gives an open job up, with a person's reason. Refused while it runs.
+    async fn discard(&self, id: JobId, reason: &str, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Counts for `status`, metrics and the demo.
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError>;
+
+    // --- problems without a job -------------------------------------------------------------------------------
+
+    /// Opens a problem of the shop itself (or raises its count when one of the same cluster is open).
+    async fn open_shop_problem(
+        &self,
+        shop: &ShopName,
+        problem: crate::domain::NewProblem,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Closes the shop's open problems of this code. Returns how many.
+    async fn close_shop_problems(
+        &self,
+        shop: &ShopName,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// All open problems, newest first, up to `limit`.
+    async fn open_problems(&self, limit: u32) -> Result<Vec<ProblemRow>, StoreError>;
+
+    // --- events -----------------------------------------------------------------------------------------------
+
+    /// One event with its body.
+    async fn event(&self, id: EventId) -> Result<Option<EventRow>, StoreError>;
+
+    /// The events that asked for this job, oldest first, without bodies unless asked for.
+    async fn events_of(&self, job: JobId, with_bodies: bool) -> Result<Vec<EventRow>, StoreError>;
+
+    /// Removes or blanks what we store about one customer (by Shopify's id, and the orders named): bodies of their events,
+    /// names and details of jobs, attempts and problems. Ids stay, so that nothing is synced twice. Returns rows touched.
+    async fn redact(&self, shop: &ShopName, records: &[RecordKey], now: Timestamp)
+    -> Result<u64, StoreError>;
+
+    /// As [`Store::redact`], for everything of a shop.
+    async fn redact_shop(&self, shop: &ShopName, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Records that a privacy request was carried out.
+    async fn record_compliance(&self, record: ComplianceRecord) -> Result<(), StoreError>;
+
+    /// The privacy requests carried out, newest first.
+    async fn compliance_records(&self, shop: &ShopName) -> Result<Vec<ComplianceRecord>, StoreError>;
+
+    // --- links ------------------------------------------------------------------------------------------------
+
+    /// The links of these source ids; absent ones are missing from the answer.
+    async fn links(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        source_ids: &[String],
+    ) -> Result<Vec<Link>, StoreError>;
+
+    /// The link of an ERP record.
+    async fn link_of_erp(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        erp_id: crate::domain::ErpId,
+    ) -> Result<Option<Link>, StoreError>;
+
+    /// Commits links before an attempt ends (adoption, references), under its fence.
+    async fn save_links(
+        &self,
+        job: JobId,
+        fence: crate::domain::Fence,
+        links: Vec<Link>,
+    ) -> Result<Saved, StoreError>;
+
+    // --- shops, cursors, configuration ------------------------------------------------------------------------
+
+    /// What is known of a shop; made with `start_at = now` when it is new.
+    async fn shop_state(&self, shop: &ShopName, now: Timestamp) -> Result<ShopState, StoreError>;
+
+    /// Disables or enables a shop.
+    async fn set_shop_disabled(
+        &self,
+        shop: &ShopName,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// A named position of a shop, e.g. of a run.
+    async fn cursor(&self, shop: &ShopName, name: &str) -> Result<Option<String>, StoreError>;
+
+    /// Moves a named position.
+    async fn set_cursor(
+        &self,
+        shop: &ShopName,
+        name: &str,
+        value: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Records the state of a breaker, so that other processes can show it.
+    async fn save_breaker(&self, breaker: BreakerRow) -> Result<(), StoreError>;
+
+    /// The breakers that were ever recorded.
+    async fn breakers(&self) -> Result<Vec<BreakerRow>, StoreError>;
+
+    /// The number of this configuration (by its content hash), new or known.
+    async fn config_revision(&self, hash: &str, summary: &str, now: Timestamp) -> Result<i64, StoreError>;
+
+    // --- housekeeping -----------------------------------------------------------------------------------------
+
+    /// Deletes at most `limit` of the closed jobs (with their events and attempts) and of the recorded-only events that
+    /// ended before `before`; never a failure that is open. Returns how many rows went; 0 means that nothing is left.
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// A cheap proof that the store can be written and read.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Flushes, releases locks and closes.
+    async fn close(&self);
+}

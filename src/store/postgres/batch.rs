@@ -1,0 +1,217 @@
+//! Group commit: a task for deliveries, one for wishes for work and one for ends of attempts, each of which saves everything that came meanwhile
+//! in one transaction and answers after its commit. When a batch fails, its units are saved again one by one, each in a
+//! transaction of its own, so that a bad unit fails alone.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use sqlx::postgres::PgPool;
+use tokio::sync::{Notify, mpsc, oneshot};
+
+use super::{Conn, finish, intake};
+use crate::store::fault::Fault;
+use crate::store::prepared::{Lanes, PreparedDelivery, PreparedFinish};
+use crate::store::{Enqueued, Finished, NewJob, Recorded, StoreError};
+
+/// How many units may wait; more callers wait for a place.
+const QUEUE: usize = 4096;
+
+/// At most this many units share a commit.
+const MOST_UNITS: usize = 512;
+
+/// How often a unit is tried that lost against another node's transaction.
+const TRIES: usize = 4;
+
+/// What saves a batch.
+pub(super) trait Batch: Send + Sync + 'static {
+    type Unit: Send + Sync + 'static;
+    type Answer: Send + 'static;
+    /// What is tried, for errors.
+    const TRYING: &'static str;
+
+    /// Saves the units within the open transaction; says whether work may have arrived. `alone` as in
+    /// [`finish::finish`].
+    fn save<'a>(
+        &'a self,
+        conn: &'a mut Conn,
+        units: &'a [Self::Unit],
+        alone: bool,
+    ) -> BoxFuture<'a, Result<(Vec<Self::Answer>, bool), Fault>>;
+}
+
+/// Deliveries.
+pub(super) struct Deliveries;
+
+impl Batch for Deliveries {
+    type Unit = PreparedDelivery;
+    type Answer = Recorded;
+    const TRYING: &'static str = "record a delivery";
+
+    fn save<'a>(
+        &'a self,
+        conn: &'a mut Conn,
+        units: &'a [PreparedDelivery],
+        _alone: bool,
+    ) -> BoxFuture<'a, Result<(Vec<Recorded>, bool), Fault>> {
+        Box::pin(async move {
+            let results = intake::record(conn, units).await?;
+            let stirred = results
+                .iter()
+                .any(|result| matches!(result, Recorded::New { job: Some(_), .. }));
+            Ok((results, stirred))
+        })
+    }
+}
+
+/// Wishes for work, with their lanes.
+pub(super) struct Jobs;
+
+impl Batch for Jobs {
+    type Unit = (NewJob, i64);
+    type Answer = Enqueued;
+    const TRYING: &'static str = "enqueue a job";
+
+    fn save<'a>(
+        &'a self,
+        conn: &'a mut Conn,
+        units: &'a [(NewJob, i64)],
+        _alone: bool,
+    ) -> BoxFuture<'a, Result<(Vec<Enqueued>, bool), Fault>> {
+        Box::pin(async move { Ok((intake::enqueue(conn, units).await?, true)) })
+    }
+}
+
+/// Ends of attempts.
+pub(super) struct Finishes(pub(super) Arc<Lanes>);
+
+impl Batch for Finishes {
+    type Unit = PreparedFinish;
+    type Answer = Finished;
+    const TRYING: &'static str = "finish an attempt";
+
+    fn save<'a>(
+        &'a self,
+        conn: &'a mut Conn,
+        units: &'a [PreparedFinish],
+        alone: bool,
+    ) -> BoxFuture<'a, Result<(Vec<Finished>, bool), Fault>> {
+        Box::pin(async move {
+            let ends = finish::finish(conn, &self.0, units, alone).await?;
+            Ok((ends.results, ends.stirred))
+        })
+    }
+}
+
+/// The way to a task.
+pub(super) struct Batcher<B: Batch> {
+    units: mpsc::Sender<(B::Unit, Reply<B::Answer>)>,
+}
+
+type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
+
+impl<B: Batch> Batcher<B> {
+    /// Starts the task. It ends when nobody can reach it any more or the pool is closed.
+    pub(super) fn start(batch: B, pool: PgPool, bell: Bell) -> Self {
+        let (units, receiver) = mpsc::channel(QUEUE);
+        tokio::spawn(run(batch, pool, bell, receiver));
+        Self { units }
+    }
+
+    pub(super) async fn submit(&self, unit: B::Unit) -> Result<B::Answer, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.units
+            .send((unit, reply))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answer.await.unwrap_or(Err(StoreError::Closed))
+    }
+}
+
+/// Tells the dispatchers of all nodes that there may be work.
+#[derive(Clone)]
+pub(super) struct Bell {
+    pub(super) channel: Arc<str>,
+    pub(super) arrived: Arc<Notify>,
+}
+
+impl Bell {
+    /// Rings when the transaction is committed.
+    pub(super) async fn announce(&self, conn: &mut Conn) -> Result<(), Fault> {
+        sqlx::query("SELECT pg_notify($1, '')")
+            .bind(&*self.channel)
+            .execute(conn)
+            .await?;
+        Ok(())
+    }
+}
+
+async fn run<B: Batch>(
+    batch: B,
+    pool: PgPool,
+    bell: Bell,
+    mut receiver: mpsc::Receiver<(B::Unit, Reply<B::Answer>)>,
+) {
+    let mut queue = Vec::new();
+    while receiver.recv_many(&mut queue, MOST_UNITS).await > 0 {
+        let (units, replies): (Vec<_>, Vec<_>) = queue.drain(..).unzip();
+        let results = match transact(&batch, &pool, &bell, &units, false).await {
+            Ok(answers) => answers.into_iter().map(Ok).collect(),
+            Err(fault) => {
+                tracing::debug!(
+                    error = &fault.told(B::TRYING) as &dyn std::error::Error,
+                    units = units.len(),
+                    "a batch failed: its units are saved one by one"
+                );
+                one_by_one(&batch, &pool, &bell, &units).await
+            }
+        };
+        for (reply, result) in replies.into_iter().zip(results) {
+            // A caller that does not wait any more (a time limit) needs no answer; the work is done all the same.
+            let _ = reply.send(result);
+        }
+    }
+}
+
+async fn transact<B: Batch>(
+    batch: &B,
+    pool: &PgPool,
+    bell: &Bell,
+    units: &[B::Unit],
+    alone: bool,
+) -> Result<Vec<B::Answer>, Fault> {
+    let mut transaction = pool.begin().await?;
+    let (answers, stirred) = batch.save(&mut transaction, units, alone).await?;
+    if stirred {
+        bell.announce(&mut transaction).await?;
+    }
+    transaction.commit().await?;
+    if stirred {
+        bell.arrived.notify_one();
+    }
+    Ok(answers)
+}
+
+async fn one_by_one<B: Batch>(
+    batch: &B,
+    pool: &PgPool,
+    bell: &Bell,
+    units: &[B::Unit],
+) -> Vec<Result<B::Answer, StoreError>> {
+    let mut results = Vec::with_capacity(units.len());
+    for unit in units {
+        let mut tries = 0;
+        let result = loop {
+            tries += 1;
+            match transact(batch, pool, bell, std::slice::from_ref(unit), true).await {
+                // The same delivery may have been stored by another node just now: the next look finds it.
+                Err(fault) if tries < TRIES && (fault.is_lost_race() || fault.is_unique_violation()) => {}
+                result => break result,
+            }
+        };
+        results.push(match result {
+            Ok(mut answers) => answers.pop().ok_or(StoreError::Closed),
+            Err(fault) => Err(fault.told(B::TRYING)),
+        });
+    }
+    results
+}

@@ -1,0 +1,302 @@
+//! The store in PostgreSQL, shared by several nodes.
+//!
+//! Claims pass over what another node is claiming (`SKIP LOCKED`); a dead node is noticed by the lock of its session
+//! (see `node`), leases by the database's clock are the backstop; work is announced by `NOTIFY` and found by polling at
+//! the latest. Deliveries and ends of attempts share commits (see `batch`), everything else has a transaction of its own.
+
+mod batch;
+mod node;
+mod sql;
+
+// What is done with a statement's answers is the same on both databases; these files are compiled once for each.
+#[path = "../shared/events.rs"]
+mod events;
+#[path = "../shared/finish.rs"]
+mod finish;
+#[path = "../shared/housekeeping.rs"]
+mod housekeeping;
+#[path = "../shared/intake.rs"]
+mod intake;
+#[path = "../shared/links.rs"]
+mod links;
+#[path = "../shared/operations.rs"]
+mod operations;
+#[path = "../shared/people.rs"]
+mod people;
+#[path = "../shared/problems.rs"]
+mod problems;
+#[path = "../shared/queue.rs"]
+mod queue;
+#[path = "../shared/shops.rs"]
+mod shops;
+
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
+use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
+use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::batch::{Batcher, Bell, Deliveries, Finishes, Jobs};
+use self::node::Node;
+use crate::domain::{SharedClock, Timestamp};
+use crate::store::fault::Fault;
+use crate::store::migrations::{self, Dialect, MigrationReport};
+use crate::store::prepared::{Lanes, PreparedDelivery, PreparedFinish};
+use crate::store::{Enqueued, Finished, NewJob, OpenMode, Recorded, Settings, StoreError};
+
+type Backend = PgStore;
+type Db = sqlx::Postgres;
+type Conn = sqlx::PgConnection;
+type DbRow = sqlx::postgres::PgRow;
+
+/// How long a caller waits for a connection.
+const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// Work that was announced to nobody is found after this long.
+const POLL: Duration = Duration::from_secs(2);
+
+/// How long the listener waits before it connects again.
+const LISTEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// For every connection. All statements are written for an index; a plan that was made while a table was small must not
+/// read the whole of it when it has grown. Nothing of ours takes as long as the time limits.
+const SESSION: &str = "
+    SET enable_seqscan = off;
+    SET enable_bitmapscan = off;
+    SET jit = off;
+    SET statement_timeout = '60s';
+    SET idle_in_transaction_session_timeout = '60s'";
+
+/// A store in PostgreSQL.
+pub(super) struct PgStore {
+    pool: PgPool,
+    lanes: Arc<Lanes>,
+    arrived: Arc<Notify>,
+    bell: Bell,
+    /// The time of the last look for ready lanes, in milliseconds.
+    looked_at: AtomicI64,
+    deliveries: Batcher<Deliveries>,
+    jobs: Batcher<Jobs>,
+    finishes: Batcher<Finishes>,
+    node: Option<Node>,
+    clock: SharedClock,
+    _listener: Option<AbortOnDropHandle<()>>,
+}
+
+/// Whether the address is one of PostgreSQL's.
+pub(super) fn is_address(url: &str) -> bool {
+    url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+fn options(url: &str) -> Result<PgConnectOptions, Fault> {
+    Ok(PgConnectOptions::from_str(url)?
+        .application_name("lockstep")
+        .disable_statement_logging())
+}
+
+fn failed(trying: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
+    move |error| Fault::Sql(error).told(trying)
+}
+
+/// How far the database is. Makes nothing but the table of migrations.
+pub(super) async fn report(url: &str) -> Result<MigrationReport, StoreError> {
+    let trying = "reach the database";
+    let mut conn = options(url)
+        .map_err(|fault| fault.told(trying))?
+        .connect()
+        .await
+        .map_err(failed(trying))?;
+    let report = migrations::report(&mut conn).await?;
+    conn.close().await.map_err(failed(trying))?;
+    Ok(report)
+}
+
+/// Applies what is pending. Nodes that run meanwhile go on: a migration suits the version before it, too.
+pub(super) async fn migrate(url: &str) -> Result<(), StoreError> {
+    let trying = "reach the database";
+    let mut conn = options(url)
+        .map_err(|fault| fault.told(trying))?
+        .connect()
+        .await
+        .map_err(failed(trying))?;
+    migrations::apply(&mut conn, Dialect::Postgres).await?;
+    conn.close().await.map_err(failed(trying))
+}
+
+impl PgStore {
+    /// Opens the database and applies migrations. To serve also makes this process a node, listens for announcements,
+    /// and takes back what dead nodes held.
+    pub(super) async fn open(
+        settings: &Settings,
+        clock: SharedClock,
+        mode: OpenMode,
+    ) -> Result<Self, StoreError> {
+        if !report(&settings.url).await?.pending.is_empty() {
+            migrate(&settings.url).await?;
+        }
+        let told = |fault: Fault| fault.told("open the database");
+        let options = options(&settings.url).map_err(told)?;
+        let pool = PgPoolOptions::new()
+            // Batches, the listener, and some more that do not wait for each other.
+            .max_connections(settings.max_connections.max(4))
+            .acquire_timeout(ACQUIRE)
+            .after_connect(|conn, _| {
+                Box::pin(async move {
+                    conn.execute(SESSION).await?;
+                    Ok(())
+                })
+            })
+            .connect_with(options.clone())
+            .await
+            .map_err(|error| told(error.into()))?;
+        let channel: String =
+            sqlx::query_scalar("SELECT 'lockstep_' || abs(hashtext(current_schema())::bigint)")
+                .fetch_one(&pool)
+                .await
+                .map_err(|error| told(error.into()))?;
+        let arrived = Arc::new(Notify::new());
+        let bell = Bell {
+            channel: channel.into(),
+            arrived: Arc::clone(&arrived),
+        };
+        let (node, listener) = match mode {
+            OpenMode::Tool => (None, None),
+            OpenMode::Serve => {
+                let node = Node::join(&options, clock.now()).await.map_err(told)?;
+                let listener = tokio::spawn(listen(pool.clone(), bell.clone()));
+                (Some(node), Some(AbortOnDropHandle::new(listener)))
+            }
+        };
+        let lanes = Arc::new(Lanes::default());
+        let store = Self {
+            deliveries: Batcher::start(Deliveries, pool.clone(), bell.clone()),
+            jobs: Batcher::start(Jobs, pool.clone(), bell.clone()),
+            finishes: Batcher::start(Finishes(Arc::clone(&lanes)), pool.clone(), bell.clone()),
+            pool,
+            lanes,
+            arrived,
+            bell,
+            looked_at: AtomicI64::new(i64::MIN),
+            node,
+            clock,
+            _listener: listener,
+        };
+        store.refresh_lanes().await?;
+        if mode == OpenMode::Serve {
+            store.take_back(store.clock.now()).await?;
+        }
+        Ok(store)
+    }
+
+    /// Gives back the jobs of nodes that are gone, and those whose lease ended by the database's clock.
+    async fn take_back(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let trying = "reclaim jobs";
+        if let Some(node) = &self.node {
+            node.assert().await.map_err(|fault| fault.told(trying))?;
+        }
+        let count = self
+            .write(trying, move |conn| {
+                Box::pin(async move {
+                    let dead = sql::reclaimable(conn).await?;
+                    queue::reclaim(conn, &dead, now).await
+                })
+            })
+            .await?;
+        if count > 0 {
+            self.ring().await;
+        }
+        Ok(count)
+    }
+
+    /// Runs an operation in a transaction.
+    async fn write<T, F>(&self, trying: &'static str, operation: F) -> Result<T, StoreError>
+    where
+        T: Send,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T, Fault>> + Send,
+    {
+        let result = async {
+            let mut transaction = self.pool.begin().await?;
+            let value = operation(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(value)
+        };
+        result.await.map_err(|fault: Fault| fault.told(trying))
+    }
+
+    /// A connection to read with.
+    async fn reader(&self) -> Result<PoolConnection<Db>, Fault> {
+        Ok(self.pool.acquire().await?)
+    }
+
+    async fn submit_delivery(&self, delivery: PreparedDelivery) -> Result<Recorded, StoreError> {
+        self.deliveries.submit(delivery).await
+    }
+
+    async fn submit_job(&self, job: NewJob, lane_id: i64) -> Result<Enqueued, StoreError> {
+        self.jobs.submit((job, lane_id)).await
+    }
+
+    async fn submit_finish(&self, finish: PreparedFinish) -> Result<Finished, StoreError> {
+        self.finishes.submit(finish).await
+    }
+
+    /// Tells all nodes that there may be work. A failure costs a poll's delay, no more.
+    async fn ring(&self) {
+        self.arrived.notify_one();
+        let announced = match self.reader().await {
+            Ok(mut conn) => self.bell.announce(&mut conn).await,
+            Err(fault) => Err(fault),
+        };
+        if announced.is_err() {
+            tracing::debug!("the other nodes were not told of new work");
+        }
+    }
+
+    /// A lease as the statements want it: how long, by the database's clock.
+    fn lease(_now: Timestamp, lease: Duration) -> i64 {
+        i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 4)
+    }
+
+    fn lease_until(&self, until: Timestamp) -> i64 {
+        Self::lease(until, until.since(self.clock.now()))
+    }
+
+    fn node_id(&self) -> Option<i64> {
+        self.node.as_ref().map(|node| node.id)
+    }
+
+    /// The backstop of announcements.
+    #[expect(clippy::unused_self, reason = "SQLite asks its file")]
+    async fn another_process_wrote(&self) {
+        tokio::time::sleep(POLL).await;
+    }
+
+    async fn shut(&self) {
+        if let Some(node) = &self.node {
+            node.leave().await;
+        }
+        self.pool.close().await;
+    }
+}
+
+/// Rings the bell of this process when another one announces work.
+async fn listen(pool: PgPool, bell: Bell) {
+    while !pool.is_closed() {
+        if let Ok(mut listener) = PgListener::connect_with(&pool).await
+            && listener.listen(&bell.channel).await.is_ok()
+        {
+            // Announcements that came before the listener did are lost.
+            bell.arrived.notify_one();
+            while listener.recv().await.is_ok() {
+                bell.arrived.notify_one();
+            }
+        }
+        tokio::time::sleep(LISTEN_AGAIN).await;
+    }
+}

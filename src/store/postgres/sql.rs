@@ -1,0 +1,286 @@
+//! PostgreSQL's spelling of the statements that differ between the two databases. What each of them is given and answers
+//! is told once, in SQLite's file of the same name; here stands what is special: which rows are locked, and why.
+//!
+//! Every transaction takes its row locks in this order, so that none waits for another in a circle: jobs by number (or
+//! skipping what others hold), then locks by record.
+
+use crate::store::fault::Fault;
+use crate::store::postgres::Conn;
+
+/// A comparison with a JSON array of numbers. As an array it is looked up through an index whatever the statistics say.
+macro_rules! in_array {
+    ($parameter:literal) => {
+        concat!(
+            "= ANY (ARRAY(SELECT json_array_elements_text(",
+            $parameter,
+            "::json)::bigint))"
+        )
+    };
+}
+pub(super) use in_array;
+
+/// A comparison with a JSON array of texts.
+macro_rules! in_texts {
+    ($parameter:literal) => {
+        concat!(
+            "= ANY (ARRAY(SELECT json_array_elements_text(",
+            $parameter,
+            "::json)))"
+        )
+    };
+}
+pub(super) use in_texts;
+
+/// No body, of the same type as one.
+macro_rules! no_body {
+    () => {
+        "NULL::bytea"
+    };
+}
+pub(super) use no_body;
+
+/// The database's clock in milliseconds: leases of all nodes are measured by this one.
+macro_rules! now {
+    () => {
+        "(extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    };
+}
+
+pub(super) const DEDUP_KNOWN: &str = "
+    SELECT coalesce(json_agg(v), '[]')::text FROM json_array_elements_text($1::json) AS x (v)
+    WHERE EXISTS (SELECT 1 FROM events WHERE dedup = decode(v, 'hex'))";
+
+pub(super) const EVENTS_INSERT: &str = "
+    INSERT INTO events (id, shop, topic, webhook_id, event_id, dedup, triggered_at, received_at, api_version, body,
+                        body_codec, body_sha256, job_id, reason)
+    SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2, v ->> 3, v ->> 4, decode(v ->> 5, 'hex'), (v ->> 6)::bigint,
+           (v ->> 7)::bigint, v ->> 8, substring($2::bytea FROM 1 + (v ->> 9)::int FOR (v ->> 10)::int), v ->> 11,
+           v ->> 12, (v ->> 13)::bigint, v ->> 14
+    FROM json_array_elements($1::json) AS x (v)";
+
+pub(super) const JOBS_WANT: &str = "
+    INSERT INTO jobs AS j (lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, triggered_at,
+                           cause, created_at, updated_at)
+    SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2, (v ->> 3)::bigint, (v ->> 4)::bigint, (v ->> 5)::bigint,
+           (v ->> 6)::bigint, (v ->> 4)::bigint, (v ->> 7)::bigint, v ->> 8, (v ->> 4)::bigint, (v ->> 4)::bigint
+    FROM json_array_elements($1::json) AS x (v)
+    ON CONFLICT (lane_id, source_id) WHERE ended_at IS NULL DO UPDATE SET
+        wanted = j.wanted + excluded.wanted,
+        events = j.events + excluded.events,
+        priority = least(j.priority, excluded.priority),
+        later_since = CASE j.state WHEN 'running' THEN coalesce(j.later_since, excluded.wanted_since) END,
+        later_triggered_at = CASE j.state WHEN 'running'
+            THEN CASE WHEN j.later_since IS NULL THEN excluded.triggered_at ELSE j.later_triggered_at END END,
+        run_at = CASE WHEN j.state IN ('problem', 'retryable') AND excluded.state = 'available'
+            THEN excluded.run_at ELSE j.run_at END,
+        failed_attempts = CASE WHEN j.state = 'problem' AND excluded.state = 'available'
+            THEN 0 ELSE j.failed_attempts END,
+        system_down = CASE WHEN excluded.state = 'available' THEN NULL ELSE j.system_down END,
+        state = CASE WHEN j.state IN ('problem', 'retryable') AND excluded.state = 'available'
+            THEN 'available' ELSE j.state END,
+        updated_at = excluded.updated_at
+    RETURNING id, lane_id, source_id, wanted";
+
+pub(super) const READY_LANES: &str = "
+    SELECT coalesce(json_agg(json_build_array(id, due)), '[]')::text FROM (
+        SELECT l.id, least(
+            (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 0
+                AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1),
+            (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 1
+                AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1),
+            (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2
+                AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1)
+        ) AS due FROM lanes AS l) AS x
+    WHERE due <= $1";
+
+/// Rows that another node is about to claim are passed over; the rest stays ours until the claim is committed.
+pub(super) const CANDIDATES: &str = "
+    SELECT coalesce(json_agg(json_build_array(id, source_id, fence, failed_attempts, attempts, after_unclean,
+                                              wanted_since, triggered_at, record_name)), '[]')::text
+    FROM (SELECT * FROM (
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable')
+            ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS urgent
+        UNION ALL
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 1 AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable')
+            ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS live
+        UNION ALL
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable')
+            ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS background
+    ) AS every LIMIT $3) AS x";
+
+pub(super) const LOCKS_TAKE: &str = "
+    INSERT INTO locks (record, job_id) SELECT v ->> 0, (v ->> 1)::bigint FROM json_array_elements($1::json) AS x (v)
+    ON CONFLICT (record) DO NOTHING";
+
+/// Held until our own transaction ends: a release that is under way is waited for, and one that comes later waits for us
+/// and then finds whoever we set to wait.
+pub(super) const LOCKS_OF_OTHERS: &str = "
+    SELECT coalesce(json_agg(json_build_array(record, job_id)), '[]')::text FROM (
+        SELECT l.record, (v ->> 1)::bigint AS job_id FROM json_array_elements($1::json) AS x (v)
+        JOIN locks AS l ON l.record = v ->> 0 WHERE l.job_id <> (v ->> 1)::bigint
+        ORDER BY l.record FOR SHARE OF l) AS others";
+
+pub(super) const LOCKS_UNDO: &str = "
+    DELETE FROM locks USING json_array_elements($1::json) AS x (v)
+    WHERE record = v ->> 0 AND job_id = (v ->> 1)::bigint";
+
+pub(super) const LOCKS_HELD: &str = concat!(
+    "SELECT coalesce(json_agg(record), '[]')::text FROM (
+        SELECT record FROM locks WHERE job_id ",
+    in_array!("$1"),
+    " ORDER BY record FOR UPDATE) AS held"
+);
+
+pub(super) const CLAIM: &str = concat!(
+    "UPDATE jobs SET state = 'running', fence = fence + 1, taken = wanted, attempts = attempts + 1, node = $2,
+        claimed_at = $3, lease_until = ",
+    now!(),
+    " + $4, waits_on = NULL, later_since = NULL, later_triggered_at = NULL, system_down = NULL, updated_at = $3,
+        node_id = $5
+     WHERE id ",
+    in_array!("$1")
+);
+
+pub(super) const SET_ASIDE: &str = "
+    UPDATE jobs SET state = 'scheduled', waits_on = v ->> 0, run_at = $2, updated_at = $3
+    FROM json_array_elements($1::json) AS x (v) WHERE jobs.id = (v ->> 1)::bigint";
+
+pub(super) const LEASES_LOST: &str = "
+    SELECT coalesce(json_agg((v ->> 0)::bigint), '[]')::text FROM json_array_elements($1::json) AS x (v)
+    WHERE NOT EXISTS (SELECT 1 FROM jobs
+        WHERE id = (v ->> 0)::bigint AND fence = (v ->> 1)::bigint AND state = 'running')";
+
+/// `$2` is how long from now, by the database's clock.
+pub(super) const LEASES_EXTEND: &str = concat!(
+    "UPDATE jobs SET lease_until = ",
+    now!(),
+    " + $2 FROM (SELECT j.id FROM json_array_elements($1::json) AS x (v)
+         JOIN jobs AS j ON j.id = (v ->> 0)::bigint
+         WHERE j.fence = (v ->> 1)::bigint AND j.state = 'running' ORDER BY j.id FOR UPDATE OF j) AS held
+     WHERE jobs.id = held.id"
+);
+
+pub(super) const RECLAIM: &str = concat!(
+    "UPDATE jobs SET state = 'available', run_at = $2, lease_until = NULL, node_id = NULL, after_unclean = true,
+        failed_attempts = failed_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
+     WHERE id ",
+    in_array!("$1")
+);
+
+pub(super) const STANDINGS: &str = concat!(
+    "SELECT coalesce(json_agg(json_build_array(id, lane_id, state, fence, run_at, wanted, taken, attempts,
+        failed_attempts, after_unclean, wanted_since, triggered_at, later_since, later_triggered_at, node)), '[]')::text
+     FROM (SELECT * FROM jobs WHERE id ",
+    in_array!("$1"),
+    " ORDER BY id FOR UPDATE) AS held"
+);
+
+pub(super) const CHANGE: &str = "
+    UPDATE jobs SET state = c.state, run_at = c.run_at, attempts = c.attempts, failed_attempts = c.failed_attempts,
+        after_unclean = c.after_unclean, system_down = c.system_down, waits_on = c.waits_on,
+        wanted_since = c.wanted_since, triggered_at = c.triggered_at, later_since = NULL, later_triggered_at = NULL,
+        lease_until = NULL, node_id = NULL, reason = c.reason, record_name = coalesce(c.record_name, jobs.record_name),
+        erp_name = coalesce(c.erp_name, jobs.erp_name),
+        last_summary = coalesce(c.last_summary, jobs.last_summary), updated_at = c.updated_at, ended_at = c.ended_at
+    FROM json_to_recordset($1::json) AS c (id bigint, state text, run_at bigint, attempts bigint,
+        failed_attempts bigint, after_unclean boolean, system_down text, waits_on text, wanted_since bigint,
+        triggered_at bigint, reason text, record_name text, erp_name text, last_summary text, updated_at bigint,
+        ended_at bigint)
+    WHERE jobs.id = c.id";
+
+pub(super) const ATTEMPTS_INSERT: &str = "
+    INSERT INTO attempts (job_id, number, node, started_at, ended_at, outcome, summary, detail, revision)
+    SELECT (v ->> 0)::bigint, (v ->> 1)::bigint, v ->> 2, (v ->> 3)::bigint, (v ->> 4)::bigint, v ->> 5, v ->> 6,
+           v ->> 7, (v ->> 8)::bigint
+    FROM json_array_elements($1::json) AS x (v)";
+
+pub(super) const WAKE: &str = concat!(
+    "UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
+     FROM (SELECT id FROM jobs WHERE state = 'scheduled' AND waits_on ",
+    in_texts!("$1"),
+    " ORDER BY id FOR UPDATE) AS waiting WHERE jobs.id = waiting.id"
+);
+
+/// A release that is under way is waited for; one that comes later finds us waiting.
+pub(super) const LOCK_OF: &str = "SELECT job_id FROM locks WHERE record = $1 FOR SHARE";
+
+pub(super) const OPEN_STATE: &str =
+    "SELECT state FROM jobs WHERE lane_id = $1 AND source_id = $2 AND ended_at IS NULL FOR SHARE";
+
+pub(super) const JOB_FOR_PERSON: &str = "SELECT state, lane_id, source_id FROM jobs WHERE id = $1 FOR UPDATE";
+
+pub(super) const LINKS_IN_CONFLICT: &str = "
+    SELECT coalesce(json_agg(position - 1), '[]')::text
+    FROM json_array_elements($1::json) WITH ORDINALITY AS x (v, position)
+    WHERE v ->> 'state' <> 'retired' AND v ->> 'kind' <> 'address' AND EXISTS (
+        SELECT 1 FROM links AS l
+        WHERE l.shop = v ->> 'shop' AND l.kind = v ->> 'kind' AND l.erp_id = (v ->> 'erp_id')::bigint
+          AND l.kind <> 'address' AND l.state <> 'retired' AND l.source_id <> v ->> 'source_id'
+          AND NOT EXISTS (SELECT 1 FROM json_array_elements($1::json) AS o (w) WHERE w ->> 'shop' = l.shop
+              AND w ->> 'kind' = l.kind AND w ->> 'source_id' = l.source_id))";
+
+pub(super) const LINKS_SAVE: &str = "
+    INSERT INTO links AS l (shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed,
+                            updated_at)
+    SELECT shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed, $2
+    FROM json_to_recordset($1::json) AS x (shop text, kind text, source_id text, model text, erp_id bigint,
+        erp_name text, state text, source_updated_at bigint, agreed text)
+    ON CONFLICT (shop, kind, source_id) DO UPDATE SET model = excluded.model, erp_id = excluded.erp_id,
+        erp_name = coalesce(excluded.erp_name, l.erp_name), state = excluded.state,
+        source_updated_at = coalesce(excluded.source_updated_at, l.source_updated_at), agreed = excluded.agreed,
+        updated_at = excluded.updated_at";
+
+/// Numbers of transactions that were given up are missing, so this may be a little more than there were events.
+pub(super) const EVENTS_EVER: &str =
+    "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_id_seq";
+
+pub(super) const COUNTS: &str = "
+    SELECT lane_id, state, count(*), min(created_at) FROM jobs
+        WHERE state IN ('available', 'scheduled', 'retryable') GROUP BY lane_id, state
+    UNION ALL
+    SELECT lane_id, state, count(*), min(created_at) FROM jobs
+        WHERE state IN ('running', 'held', 'problem') GROUP BY lane_id, state
+    UNION ALL
+    SELECT lane_id, state, count(*), min(created_at) FROM jobs
+        WHERE ended_at IS NOT NULL AND ended_at >= $1 GROUP BY lane_id, state";
+
+/// The nodes with running jobs whose session is gone. Their advisory locks become ours until the transaction ends, so
+/// that two nodes never take back the same.
+const DEAD_NODES: &str = "
+    WITH working AS MATERIALIZED (
+        SELECT id, lock_key FROM nodes
+        WHERE id = ANY (ARRAY(SELECT DISTINCT node_id FROM jobs WHERE state = 'running' AND node_id IS NOT NULL)))
+    SELECT coalesce(json_agg(id), '[]')::text FROM working WHERE pg_try_advisory_xact_lock(lock_key)";
+
+/// `$1`: dead nodes.
+const RECLAIMABLE: &str = concat!(
+    "SELECT coalesce(json_agg(json_build_array(id, attempts, node, claimed_at)), '[]')::text
+     FROM (SELECT * FROM jobs WHERE state = 'running' AND (lease_until <= ",
+    now!(),
+    " OR node_id ",
+    in_array!("$1"),
+    ") ORDER BY id FOR UPDATE SKIP LOCKED) AS dead"
+);
+
+/// The running jobs of dead nodes, and those whose lease ended.
+pub(super) async fn reclaimable(conn: &mut Conn) -> Result<String, Fault> {
+    let nodes: String = sqlx::query_scalar(DEAD_NODES).fetch_one(&mut *conn).await?;
+    Ok(sqlx::query_scalar(RECLAIMABLE)
+        .bind(nodes)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Numbers for events that are about to be stored.
+pub(super) async fn reserve_event_ids(conn: &mut Conn, count: usize) -> Result<Vec<i64>, Fault> {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    Ok(
+        sqlx::query_scalar("SELECT nextval('events_id_seq') FROM generate_series(1, $1)")
+            .bind(count)
+            .fetch_all(conn)
+            .await?,
+    )
+}

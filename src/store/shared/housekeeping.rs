@@ -1,0 +1,61 @@
+//! Deleting what was finished long ago, in small steps.
+
+use super::{Conn, sql};
+use crate::domain::Timestamp;
+use crate::store::fault::Fault;
+
+/// Deletes at most `limit` closed jobs (with what belongs to them), then recorded-only events, closed problems of shops,
+/// and counts of refusals. Open jobs and open problems are never touched.
+pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64, Fault> {
+    let limit = u64::from(limit);
+    let jobs: Vec<i64> = sqlx::query_scalar(
+        "SELECT id FROM jobs WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2",
+    )
+    .bind(before.millis())
+    .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut deleted = 0;
+    if !jobs.is_empty() {
+        let jobs = serde_json::to_string(&jobs)?;
+        for statement in [
+            concat!("DELETE FROM events WHERE job_id ", sql::in_array!("$1")),
+            concat!("DELETE FROM attempts WHERE job_id ", sql::in_array!("$1")),
+            concat!("DELETE FROM problems WHERE job_id ", sql::in_array!("$1")),
+        ] {
+            sqlx::query(statement).bind(&jobs).execute(&mut *conn).await?;
+        }
+        deleted = sqlx::query(concat!("DELETE FROM jobs WHERE id ", sql::in_array!("$1")))
+            .bind(jobs)
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+    }
+    for statement in [
+        "DELETE FROM events WHERE id IN (SELECT id FROM events
+             WHERE job_id IS NULL AND received_at < $1 ORDER BY received_at LIMIT $2)",
+        "DELETE FROM problems WHERE id IN (SELECT id FROM problems
+             WHERE job_id IS NULL AND closed_at IS NOT NULL AND closed_at < $1 ORDER BY closed_at LIMIT $2)",
+        "DELETE FROM rejections WHERE (hour, shop, reason) IN (SELECT hour, shop, reason FROM rejections
+             WHERE hour < $1 ORDER BY hour LIMIT $2)",
+    ] {
+        let left = limit.saturating_sub(deleted);
+        if left == 0 {
+            break;
+        }
+        deleted += sqlx::query(statement)
+            .bind(before.millis())
+            .bind(i64::try_from(left).unwrap_or(i64::MAX))
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+    }
+    Ok(deleted)
+}
+
+/// Whether the database answers. In the writer's transaction this also proves that writing is possible: the transaction
+/// could not begin otherwise.
+pub(super) async fn ping(conn: &mut Conn) -> Result<(), Fault> {
+    sqlx::query("SELECT 1 FROM shops LIMIT 1").execute(conn).await?;
+    Ok(())
+}

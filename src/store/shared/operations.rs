@@ -1,0 +1,408 @@
+//! The store's operations over either database: what a caller gave is made ready, run as a read, as a write, or as part
+//! of a batch, and its failures are told in the store's words.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+
+use super::{Backend, events, housekeeping, intake, links, people, problems, queue, shops};
+use crate::domain::{
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+};
+use crate::store::fault::Fault;
+use crate::store::prepared::{PreparedDelivery, PreparedFinish};
+use crate::store::{
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
+    JobFilter, JobRow, JobStory, Lane, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount,
+    Retried, Saved, ShopState, Store, StoreError, Verdict,
+};
+
+/// Runs a question on a connection of its own.
+macro_rules! ask {
+    ($store:expr, $trying:expr, |$conn:ident| $question:expr) => {
+        match $store.reader().await {
+            Ok(mut held) => {
+                let $conn = &mut *held;
+                $question.await
+            }
+            Err(fault) => Err(fault),
+        }
+        .map_err(|fault: Fault| fault.told($trying))
+    };
+}
+
+/// Runs a change in a transaction.
+macro_rules! change {
+    ($store:expr, $trying:expr, |$conn:ident| $change:expr) => {
+        $store
+            .write($trying, move |$conn| Box::pin(async move { $change.await }))
+            .await
+    };
+}
+
+impl Backend {
+    pub(super) async fn refresh_lanes(&self) -> Result<(), StoreError> {
+        let lanes = ask!(self, "read lanes", |conn| queue::all_lanes(conn))?;
+        self.lanes.learn(lanes);
+        Ok(())
+    }
+
+    /// The numbers of these lanes; those that are missing are made.
+    async fn lane_ids(&self, lanes: Vec<Lane>) -> Result<Vec<i64>, StoreError> {
+        let known = |lanes: &[Lane]| lanes.iter().map(|lane| self.lanes.id(lane)).collect();
+        let ids: Option<Vec<i64>> = known(&lanes);
+        if let Some(ids) = ids {
+            return Ok(ids);
+        }
+        let missing = lanes.clone();
+        let made = change!(self, "make a lane", |conn| queue::make_lanes(conn, &missing))?;
+        self.lanes.learn(made);
+        let ids: Option<Vec<i64>> = known(&lanes);
+        ids.ok_or(StoreError::BadRow {
+            table: "lanes",
+            row: 0,
+            column: "object",
+        })
+    }
+}
+
+#[async_trait]
+impl Store for Backend {
+    async fn record_delivery(&self, delivery: Delivery) -> Result<Recorded, StoreError> {
+        let lane_id = match PreparedDelivery::key(&delivery) {
+            Some(key) => self.lane_ids(vec![Lane::of(key)]).await?.pop(),
+            None => None,
+        };
+        self.submit_delivery(PreparedDelivery::new(delivery, lane_id))
+            .await
+    }
+
+    async fn count_rejections(&self, counts: Vec<RejectionCount>) -> Result<(), StoreError> {
+        change!(self, "count rejections", |conn| intake::count_rejections(
+            conn, &counts
+        ))
+    }
+
+    async fn rejections(&self, since: Timestamp) -> Result<Vec<RejectionCount>, StoreError> {
+        ask!(self, "read rejections", |conn| intake::rejections(conn, since))
+    }
+
+    async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError> {
+        let lane_ids = self.lane_ids(vec![Lane::of(&job.key)]).await?;
+        self.submit_job(job, lane_ids[0]).await
+    }
+
+    async fn ready_lanes(&self, now: Timestamp) -> Result<Vec<ReadyLane>, StoreError> {
+        self.looked_at.store(now.millis(), Ordering::Relaxed);
+        let ready = ask!(self, "find ready lanes", |conn| queue::ready_lanes(conn, now))?;
+        if ready.iter().any(|(id, _)| self.lanes.lane(*id).is_none()) {
+            self.refresh_lanes().await?;
+        }
+        Ok(queue::named(ready, &self.lanes))
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<ClaimedJob>, StoreError> {
+        if claim.lanes.iter().any(|(lane, _)| self.lanes.id(lane).is_none()) {
+            // Another process may have made it.
+            self.refresh_lanes().await?;
+        }
+        let mut seen = BTreeSet::new();
+        let lanes = claim
+            .lanes
+            .into_iter()
+            .filter_map(|(lane, limit)| Some((self.lanes.id(&lane)?, lane, limit)))
+            .filter(|(id, ..)| seen.insert(*id))
+            .collect();
+        let prepared = queue::PreparedClaim {
+            node: claim.node,
+            node_id: self.node_id(),
+            lanes,
+            now: claim.now,
+            lease: Self::lease(claim.now, claim.lease),
+        };
+        change!(self, "claim jobs", |conn| queue::claim(conn, &prepared))
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        let after = self.looked_at.load(Ordering::Relaxed);
+        ask!(self, "find the next due job", |conn| queue::next_due(conn, after))
+    }
+
+    async fn heartbeat(
+        &self,
+        attempts: Vec<(JobId, Fence)>,
+        lease_until: Timestamp,
+    ) -> Result<Vec<JobId>, StoreError> {
+        let lease = self.lease_until(lease_until);
+        change!(self, "extend leases", |conn| queue::heartbeat(
+            conn, &attempts, lease
+        ))
+    }
+
+    async fn lock(&self, job: JobId, fence: Fence, records: Vec<RecordKey>) -> Result<Locked, StoreError> {
+        change!(self, "lock records", |conn| queue::lock(
+            conn, job, fence, records
+        ))
+    }
+
+    async fn finish(&self, finish: Finish) -> Result<Finished, StoreError> {
+        let lanes = finish.enqueue.iter().map(|job| Lane::of(&job.key)).collect();
+        let lane_ids = self.lane_ids(lanes).await?;
+        let awaited = match &finish.verdict {
+            Verdict::Wait { on, .. } => self.lanes.about(on),
+            _ => None,
+        };
+        let prepared = PreparedFinish {
+            finish,
+            lane_ids,
+            awaited,
+        };
+        self.submit_finish(prepared).await
+    }
+
+    async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {
+        self.take_back(now).await
+    }
+
+    async fn hasten(&self, shop: &ShopName, system: System, now: Timestamp) -> Result<u64, StoreError> {
+        let shop = shop.clone();
+        let count = change!(self, "hasten jobs", |conn| queue::hasten(
+            conn, &shop, system, now
+        ))?;
+        self.ring().await;
+        Ok(count)
+    }
+
+    async fn work_arrived(&self) {
+        tokio::select! {
+            () = self.arrived.notified() => {}
+            () = self.another_process_wrote() => {}
+        }
+    }
+
+    async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobRow>, StoreError> {
+        self.refresh_lanes().await?;
+        let lanes = Arc::clone(&self.lanes);
+        ask!(self, "list jobs", |conn| people::jobs(conn, &filter, &lanes))
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<JobStory>, StoreError> {
+        ask!(self, "read a job", |conn| people::job(conn, id))
+    }
+
+    async fn retry(&self, id: JobId, now: Timestamp) -> Result<Retried, StoreError> {
+        let retried = change!(self, "retry a job", |conn| people::retry(conn, id, now))?;
+        self.ring().await;
+        Ok(retried)
+    }
+
+    async fn discard(&self, id: JobId, reason: &str, now: Timestamp) -> Result<bool, StoreError> {
+        self.refresh_lanes().await?;
+        let (lanes, reason) = (Arc::clone(&self.lanes), reason.to_owned());
+        let discarded = change!(self, "discard a job", |conn| people::discard(
+            conn, id, &reason, now, &lanes
+        ))?;
+        self.ring().await;
+        Ok(discarded)
+    }
+
+    async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
+        self.refresh_lanes().await?;
+        let lanes = Arc::clone(&self.lanes);
+        ask!(self, "count jobs", |conn| people::counts(conn, now, &lanes))
+    }
+
+    async fn open_shop_problem(
+        &self,
+        shop: &ShopName,
+        problem: NewProblem,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let shop = shop.clone();
+        change!(self, "open a problem", |conn| problems::open_for_shop(
+            conn, &shop, &problem, now
+        ))
+    }
+
+    async fn close_shop_problems(
+        &self,
+        shop: &ShopName,
+        code: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (shop, code) = (shop.clone(), code.to_owned());
+        change!(self, "close problems", |conn| problems::close_for_shop(
+            conn, &shop, &code, now
+        ))
+    }
+
+    async fn open_problems(&self, limit: u32) -> Result<Vec<ProblemRow>, StoreError> {
+        ask!(self, "list problems", |conn| problems::open(conn, limit))
+    }
+
+    async fn event(&self, id: EventId) -> Result<Option<EventRow>, StoreError> {
+        ask!(self, "read an event", |conn| events::event(conn, id))
+    }
+
+    async fn events_of(&self, job: JobId, with_bodies: bool) -> Result<Vec<EventRow>, StoreError> {
+        ask!(self, "read events", |conn| events::of_job(conn, job, with_bodies))
+    }
+
+    async fn redact(
+        &self,
+        shop: &ShopName,
+        records: &[RecordKey],
+        _now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.refresh_lanes().await?;
+        let mentions = ask!(
+            self,
+            "look for mentions of a customer",
+            |conn| events::mentioning(conn, shop, records, &self.lanes)
+        )?;
+        let (shop, records, lanes) = (shop.clone(), records.to_vec(), Arc::clone(&self.lanes));
+        change!(self, "remove a customer's data", |conn| events::redact(
+            conn, &shop, &records, &mentions, &lanes
+        ))
+    }
+
+    async fn redact_shop(&self, shop: &ShopName, _now: Timestamp) -> Result<u64, StoreError> {
+        self.refresh_lanes().await?;
+        let trying = "remove a shop's data";
+        let last = ask!(self, trying, |conn| events::highest(conn))?;
+        let mut touched = 0;
+        let mut after = 0;
+        while after < last {
+            let (shop, lanes) = (shop.clone(), Arc::clone(&self.lanes));
+            touched += change!(self, trying, |conn| events::redact_shop_step(
+                conn, &shop, after, &lanes
+            ))?;
+            after += events::STEP;
+        }
+        let mut next = Some((String::new(), String::new()));
+        while let Some(position) = next {
+            let shop = shop.clone();
+            let (rows, further) = change!(self, trying, |conn| events::redact_shop_links(
+                conn, &shop, &position
+            ))?;
+            touched += rows;
+            next = further;
+        }
+        Ok(touched)
+    }
+
+    async fn record_compliance(&self, record: ComplianceRecord) -> Result<(), StoreError> {
+        change!(self, "record a privacy request", |conn| shops::record_compliance(
+            conn, &record
+        ))
+    }
+
+    async fn compliance_records(&self, shop: &ShopName) -> Result<Vec<ComplianceRecord>, StoreError> {
+        ask!(self, "read privacy requests", |conn| shops::compliance(
+            conn, shop
+        ))
+    }
+
+    async fn links(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        source_ids: &[String],
+    ) -> Result<Vec<Link>, StoreError> {
+        ask!(self, "read links", |conn| links::of_sources(
+            conn, shop, kind, source_ids
+        ))
+    }
+
+    async fn link_of_erp(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        erp_id: ErpId,
+    ) -> Result<Option<Link>, StoreError> {
+        ask!(self, "read a link", |conn| links::of_erp(
+            conn, shop, kind, erp_id
+        ))
+    }
+
+    async fn save_links(&self, job: JobId, fence: Fence, links: Vec<Link>) -> Result<Saved, StoreError> {
+        change!(self, "save links", |conn| links::save_under_fence(
+            conn, job, fence, &links
+        ))
+    }
+
+    async fn shop_state(&self, shop: &ShopName, now: Timestamp) -> Result<ShopState, StoreError> {
+        let known = ask!(self, "read a shop's state", |conn| shops::known_state(conn, shop))?;
+        if let Some(state) = known {
+            return Ok(state);
+        }
+        let shop = shop.clone();
+        change!(self, "remember a shop", |conn| shops::state(conn, &shop, now))
+    }
+
+    async fn set_shop_disabled(
+        &self,
+        shop: &ShopName,
+        reason: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (shop, reason) = (shop.clone(), reason.map(str::to_owned));
+        change!(self, "disable or enable a shop", |conn| shops::set_disabled(
+            conn,
+            &shop,
+            reason.as_deref(),
+            now
+        ))
+    }
+
+    async fn cursor(&self, shop: &ShopName, name: &str) -> Result<Option<String>, StoreError> {
+        ask!(self, "read a position", |conn| shops::cursor(conn, shop, name))
+    }
+
+    async fn set_cursor(
+        &self,
+        shop: &ShopName,
+        name: &str,
+        value: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (shop, name, value) = (shop.clone(), name.to_owned(), value.to_owned());
+        change!(self, "move a position", |conn| shops::set_cursor(
+            conn, &shop, &name, &value, now
+        ))
+    }
+
+    async fn save_breaker(&self, breaker: BreakerRow) -> Result<(), StoreError> {
+        change!(self, "record a breaker", |conn| shops::save_breaker(
+            conn, &breaker
+        ))
+    }
+
+    async fn breakers(&self) -> Result<Vec<BreakerRow>, StoreError> {
+        ask!(self, "read breakers", |conn| shops::breakers(conn))
+    }
+
+    async fn config_revision(&self, hash: &str, summary: &str, now: Timestamp) -> Result<i64, StoreError> {
+        let (hash, summary) = (hash.to_owned(), summary.to_owned());
+        change!(self, "number a configuration", |conn| shops::revision(
+            conn, &hash, &summary, now
+        ))
+    }
+
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        change!(self, "delete old work", |conn| housekeeping::prune(
+            conn, before, limit
+        ))
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        ask!(self, "read", |conn| housekeeping::ping(conn))?;
+        change!(self, "write", |conn| housekeeping::ping(conn))
+    }
+
+    async fn close(&self) {
+        self.shut().await;
+    }
+}

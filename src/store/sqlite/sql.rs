@@ -1,0 +1,240 @@
+//! SQLite's spelling of the statements that differ between the two databases. Many rows go in as one JSON array and
+//! come out as one: each statement costs a change of threads, each row that is returned another message.
+
+use crate::store::fault::Fault;
+use crate::store::sqlite::Conn;
+
+/// `IN (…)` over a JSON array of plain values.
+macro_rules! in_array {
+    ($parameter:literal) => {
+        concat!("IN (SELECT value FROM json_each(", $parameter, "))")
+    };
+}
+pub(super) use in_array;
+
+/// `IN (…)` over a JSON array of texts.
+macro_rules! in_texts {
+    ($parameter:literal) => {
+        concat!("IN (SELECT value FROM json_each(", $parameter, "))")
+    };
+}
+pub(super) use in_texts;
+
+/// No body, of the same type as one.
+macro_rules! no_body {
+    () => {
+        "NULL"
+    };
+}
+pub(super) use no_body;
+
+/// `$1`: array of deduplication keys. Those that are stored.
+pub(super) const DEDUP_KNOWN: &str = "
+    SELECT json_group_array(x.value) FROM json_each($1) AS x
+    WHERE EXISTS (SELECT 1 FROM events WHERE dedup = unhex(x.value))";
+
+/// `$1`: array of events, `$2`: their bodies, one after the other.
+pub(super) const EVENTS_INSERT: &str = "
+    INSERT INTO events (id, shop, topic, webhook_id, event_id, dedup, triggered_at, received_at, api_version, body,
+                        body_codec, body_sha256, job_id, reason)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, unhex(value ->> 5), value ->> 6,
+           value ->> 7, value ->> 8, substr($2, 1 + (value ->> 9), value ->> 10), value ->> 11, value ->> 12,
+           value ->> 13, value ->> 14
+    FROM json_each($1)";
+
+/// `$1`: array of jobs that are wanted, each key once. Returns what stands there afterwards.
+pub(super) const JOBS_WANT: &str = "
+    INSERT INTO jobs (lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, triggered_at, cause,
+                      created_at, updated_at)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 4,
+           value ->> 7, value ->> 8, value ->> 4, value ->> 4
+    FROM json_each($1) WHERE true
+    ON CONFLICT (lane_id, source_id) WHERE ended_at IS NULL DO UPDATE SET
+        wanted = wanted + excluded.wanted,
+        events = events + excluded.events,
+        priority = min(priority, excluded.priority),
+        later_since = CASE state WHEN 'running' THEN coalesce(later_since, excluded.wanted_since) END,
+        later_triggered_at = CASE state WHEN 'running'
+            THEN CASE WHEN later_since IS NULL THEN excluded.triggered_at ELSE later_triggered_at END END,
+        run_at = CASE WHEN state IN ('problem', 'retryable') AND excluded.state = 'available'
+            THEN excluded.run_at ELSE run_at END,
+        failed_attempts = CASE WHEN state = 'problem' AND excluded.state = 'available'
+            THEN 0 ELSE failed_attempts END,
+        system_down = CASE WHEN excluded.state = 'available' THEN NULL ELSE system_down END,
+        state = CASE WHEN state IN ('problem', 'retryable') AND excluded.state = 'available'
+            THEN 'available' ELSE state END,
+        updated_at = excluded.updated_at
+    RETURNING id, lane_id, source_id, wanted";
+
+/// `$1`: now. Each lane that has a ready job, with the time of the oldest.
+pub(super) const READY_LANES: &str = "
+    SELECT coalesce(json_group_array(json_array(id, due)), '[]') FROM (
+        SELECT l.id AS id, min(
+            coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 0
+                AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807),
+            coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 1
+                AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807),
+            coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2
+                AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807)
+        ) AS due FROM lanes AS l)
+    WHERE due <= $1";
+
+/// `$1`: lane, `$2`: now, `$3`: at most so many.
+pub(super) const CANDIDATES: &str = "
+    SELECT coalesce(json_group_array(json_array(id, source_id, fence, failed_attempts, attempts,
+                                                after_unclean, wanted_since, triggered_at, record_name)), '[]')
+    FROM (SELECT * FROM (
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
+        UNION ALL
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 1 AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
+        UNION ALL
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
+    ) LIMIT $3)";
+
+/// `$1`: array of `[record, job]`. Locks those records that are free.
+pub(super) const LOCKS_TAKE: &str = "
+    INSERT INTO locks (record, job_id) SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true
+    ON CONFLICT (record) DO NOTHING";
+
+/// `$1`: array of `[record, job]`. Those pairs whose record is in another job's hands.
+pub(super) const LOCKS_OF_OTHERS: &str = "
+    SELECT coalesce(json_group_array(json_array(l.record, x.value ->> 1)), '[]')
+    FROM json_each($1) AS x CROSS JOIN locks AS l ON l.record = x.value ->> 0 WHERE l.job_id <> x.value ->> 1";
+
+/// `$1`: array of `[record, job]`. Takes back what was locked just now.
+pub(super) const LOCKS_UNDO: &str = "
+    DELETE FROM locks WHERE (record, job_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each($1))";
+
+/// `$1`: array of jobs. The records that they hold.
+pub(super) const LOCKS_HELD: &str = concat!(
+    "SELECT coalesce(json_group_array(record), '[]') FROM locks WHERE job_id ",
+    in_array!("$1")
+);
+
+/// `$1`: array of jobs, `$2`: node, `$3`: now, `$4`: lease, `$5`: the store's number of the node (unused here).
+pub(super) const CLAIM: &str = concat!(
+    "UPDATE jobs SET state = 'running', fence = fence + 1, taken = wanted, attempts = attempts + 1, node = $2,
+        claimed_at = $3, lease_until = $4, waits_on = NULL, later_since = NULL, later_triggered_at = NULL,
+        system_down = NULL, updated_at = $3
+     WHERE id ",
+    in_array!("$1"),
+    " AND $5 IS NULL"
+);
+
+/// `$1`: array of `[record, job]`, `$2`: looked at again then, `$3`: now.
+pub(super) const SET_ASIDE: &str = "
+    UPDATE jobs SET state = 'scheduled', waits_on = x.value ->> 0, run_at = $2, updated_at = $3
+    FROM json_each($1) AS x WHERE jobs.id = x.value ->> 1";
+
+/// `$1`: array of `[job, fence]`. Those that do not run under this fence.
+pub(super) const LEASES_LOST: &str = "
+    SELECT coalesce(json_group_array(x.value ->> 0), '[]') FROM json_each($1) AS x
+    WHERE NOT EXISTS (SELECT 1 FROM jobs WHERE id = x.value ->> 0 AND fence = x.value ->> 1 AND state = 'running')";
+
+/// `$1`: array of `[job, fence]`, `$2`: lease.
+pub(super) const LEASES_EXTEND: &str = "
+    UPDATE jobs SET lease_until = $2 FROM json_each($1) AS x
+    WHERE jobs.id = x.value ->> 0 AND jobs.fence = x.value ->> 1 AND jobs.state = 'running'";
+
+/// `$1`: now. The jobs to take back: `[id, attempts, node, claimed_at]`.
+pub(super) const RECLAIMABLE: &str = "
+    SELECT coalesce(json_group_array(json_array(id, attempts, node, claimed_at)), '[]') FROM jobs
+    WHERE state = 'running' AND lease_until <= $1";
+
+/// `$1`: array of jobs, `$2`: now.
+pub(super) const RECLAIM: &str = concat!(
+    "UPDATE jobs SET state = 'available', run_at = $2, lease_until = NULL, after_unclean = 1,
+        failed_attempts = failed_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
+     WHERE id ",
+    in_array!("$1")
+);
+
+/// `$1`: array of jobs. What the end of an attempt must know.
+pub(super) const STANDINGS: &str = "
+    SELECT coalesce(json_group_array(json_array(j.id, j.lane_id, j.state, j.fence, j.run_at, j.wanted,
+        j.taken, j.attempts, j.failed_attempts, j.after_unclean, j.wanted_since, j.triggered_at, j.later_since,
+        j.later_triggered_at, j.node)), '[]')
+    FROM json_each($1) AS x CROSS JOIN jobs AS j ON j.id = x.value";
+
+/// `$1`: array of changes.
+pub(super) const CHANGE: &str = "
+    UPDATE jobs SET state = v ->> 'state', run_at = v ->> 'run_at', attempts = v ->> 'attempts',
+        failed_attempts = v ->> 'failed_attempts', after_unclean = v ->> 'after_unclean',
+        system_down = v ->> 'system_down', waits_on = v ->> 'waits_on', wanted_since = v ->> 'wanted_since',
+        triggered_at = v ->> 'triggered_at', later_since = NULL, later_triggered_at = NULL, lease_until = NULL,
+        reason = v ->> 'reason', record_name = coalesce(v ->> 'record_name', record_name),
+        erp_name = coalesce(v ->> 'erp_name', erp_name),
+        last_summary = coalesce(v ->> 'last_summary', last_summary), updated_at = v ->> 'updated_at',
+        ended_at = v ->> 'ended_at'
+    FROM (SELECT value AS v FROM json_each($1)) WHERE jobs.id = v ->> 'id'";
+
+/// `$1`: array of attempts.
+pub(super) const ATTEMPTS_INSERT: &str = "
+    INSERT INTO attempts (job_id, number, node, started_at, ended_at, outcome, summary, detail, revision)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7,
+           value ->> 8
+    FROM json_each($1)";
+
+/// `$1`: array of records, `$2`: now. Wakes the jobs that wait for one of them.
+pub(super) const WAKE: &str = concat!(
+    "UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
+     WHERE state = 'scheduled' AND waits_on ",
+    in_array!("$1")
+);
+
+/// `$1`: record. The job that has it locked.
+pub(super) const LOCK_OF: &str = "SELECT job_id FROM locks WHERE record = $1";
+
+/// `$1`: lane, `$2`: source id. The state of the open job.
+pub(super) const OPEN_STATE: &str =
+    "SELECT state FROM jobs WHERE lane_id = $1 AND source_id = $2 AND ended_at IS NULL";
+
+/// `$1`: job. Its row as people's orders find it.
+pub(super) const JOB_FOR_PERSON: &str = "SELECT state, lane_id, source_id FROM jobs WHERE id = $1";
+
+/// `$1`: array of links. The positions of those whose ERP record belongs to another source record that is not among
+/// them.
+pub(super) const LINKS_IN_CONFLICT: &str = "
+    SELECT coalesce(json_group_array(x.key), '[]') FROM json_each($1) AS x
+    WHERE x.value ->> 'state' <> 'retired' AND x.value ->> 'kind' <> 'address' AND EXISTS (
+        SELECT 1 FROM links AS l
+        WHERE l.shop = x.value ->> 'shop' AND l.kind = x.value ->> 'kind' AND l.erp_id = x.value ->> 'erp_id'
+          AND l.kind <> 'address' AND l.state <> 'retired' AND l.source_id <> x.value ->> 'source_id'
+          AND NOT EXISTS (SELECT 1 FROM json_each($1) AS o WHERE o.value ->> 'shop' = l.shop
+              AND o.value ->> 'kind' = l.kind AND o.value ->> 'source_id' = l.source_id))";
+
+/// `$1`: array of links, `$2`: now.
+pub(super) const LINKS_SAVE: &str = "
+    INSERT INTO links (shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed, updated_at)
+    SELECT v ->> 'shop', v ->> 'kind', v ->> 'source_id', v ->> 'model', v ->> 'erp_id', v ->> 'erp_name',
+           v ->> 'state', v ->> 'source_updated_at', v ->> 'agreed', $2
+    FROM (SELECT value AS v FROM json_each($1)) WHERE true
+    ON CONFLICT (shop, kind, source_id) DO UPDATE SET model = excluded.model, erp_id = excluded.erp_id,
+        erp_name = coalesce(excluded.erp_name, erp_name), state = excluded.state,
+        source_updated_at = coalesce(excluded.source_updated_at, source_updated_at), agreed = excluded.agreed,
+        updated_at = excluded.updated_at";
+
+/// The highest event number ever given.
+pub(super) const EVENTS_EVER: &str =
+    "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
+
+/// `$1`: ended since then. `[lane, state, count, oldest]` of open jobs and of those.
+pub(super) const COUNTS: &str = "
+    SELECT lane_id, state, count(*), min(created_at) FROM jobs
+        WHERE state IN ('available', 'scheduled', 'retryable') GROUP BY lane_id, state
+    UNION ALL
+    SELECT lane_id, state, count(*), min(created_at) FROM jobs
+        WHERE state IN ('running', 'held', 'problem') GROUP BY lane_id, state
+    UNION ALL
+    SELECT lane_id, state, count(*), min(created_at) FROM jobs
+        WHERE ended_at IS NOT NULL AND ended_at >= $1 GROUP BY lane_id, state";
+
+/// Numbers for events that are about to be stored.
+pub(super) async fn reserve_event_ids(conn: &mut Conn, count: usize) -> Result<Vec<i64>, Fault> {
+    // The writer's transaction keeps everybody else out until the rows are there.
+    let last: i64 = sqlx::query_scalar(EVENTS_EVER).fetch_one(conn).await?;
+    Ok((last + 1..).take(count).collect())
+}

@@ -1,0 +1,186 @@
+//! Agreement: which fields a side changed since both sides last agreed.
+//!
+//! Per mapped field a link keeps two hashes: of the value as the mapping made it from Shopify, and of the value as it was
+//! read from the ERP afterwards. Each side is compared only with itself, so an ERP's rounding or html clean-up is no
+//! change, and our own write coming back is none either. Times and users play no part.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::FieldValue;
+
+/// The hashes of one field when both sides last agreed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Agreed {
+    /// Of the value that the mapping made.
+    pub(super) source: String,
+    /// Of the value that was read from the ERP after writing; none while it was not read yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) target: Option<String>,
+}
+
+/// All fields of one record.
+pub(super) type Agreement = BTreeMap<String, Agreed>;
+
+/// Who has the last word when both sides changed a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Truth {
+    Shopify,
+    Erp,
+    Hold,
+}
+
+/// What to do about one field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing: the source did not change, or both hold the same.
+    Keep,
+    /// Write it.
+    Write,
+    /// Both sides changed it, and the mapping leaves the choice to a person.
+    Conflict,
+}
+
+/// A short hash of a value.
+pub(super) fn hash(value: &FieldValue) -> String {
+    // The debug form tells kinds apart (the text "1" from the number 1); decimals are normalised, so that 1.0 is 1.
+    let text = match value {
+        FieldValue::Decimal(number) => format!("Decimal({})", number.normalize()),
+        FieldValue::Text(text) if text.is_empty() => format!("{:?}", FieldValue::Clear),
+        FieldValue::Records(ids) => {
+            let mut sorted = ids.clone();
+            sorted.sort();
+            format!("{sorted:?}")
+        }
+        other => format!("{other:?}"),
+    };
+    hex::encode(&Sha256::digest(text.as_bytes())[..8])
+}
+
+/// What to do about a field, given what was agreed, what the mapping wants now and what the ERP holds now.
+pub(super) fn decide(
+    agreed: Option<&Agreed>,
+    wanted: &FieldValue,
+    held: &FieldValue,
+    truth: Truth,
+) -> Change {
+    let (wanted_hash, held_hash) = (hash(wanted), hash(held));
+    if wanted_hash == held_hash {
+        return Change::Keep;
+    }
+    let Some(agreed) = agreed else {
+        // Never agreed: an adopted record meets its source for the first time.
+        return match truth {
+            Truth::Shopify => Change::Write,
+            Truth::Erp if *held == FieldValue::Clear => Change::Write,
+            Truth::Erp => Change::Keep,
+            Truth::Hold if *held == FieldValue::Clear => Change::Write,
+            Truth::Hold => Change::Conflict,
+        };
+    };
+    if agreed.source == wanted_hash {
+        return Change::Keep;
+    }
+    let erp_changed = agreed.target.as_ref().is_some_and(|target| *target != held_hash);
+    match (erp_changed, truth) {
+        (false, _) | (true, Truth::Shopify) => Change::Write,
+        (true, Truth::Erp) => Change::Keep,
+        (true, Truth::Hold) => Change::Conflict,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rust_decimal::Decimal;
+
+    use super::*;
+
+    fn text(text: &str) -> FieldValue {
+        FieldValue::Text(text.into())
+    }
+
+    #[test]
+    fn each_side_is_compared_only_with_itself() {
+        let agreed = Agreed {
+            source: hash(&text("Ada")),
+            target: Some(hash(&text("ADA"))),
+        };
+        for (name, wanted, held, truth, expected) in [
+            (
+                "nothing changed, the ERP upper-cased it",
+                "Ada",
+                "ADA",
+                Truth::Shopify,
+                Change::Keep,
+            ),
+            (
+                "only the ERP changed",
+                "Ada",
+                "Ada L.",
+                Truth::Shopify,
+                Change::Keep,
+            ),
+            ("only Shopify changed", "Ada B.", "ADA", Truth::Erp, Change::Write),
+            (
+                "both changed, Shopify decides",
+                "Ada B.",
+                "Ada L.",
+                Truth::Shopify,
+                Change::Write,
+            ),
+            (
+                "both changed, the ERP decides",
+                "Ada B.",
+                "Ada L.",
+                Truth::Erp,
+                Change::Keep,
+            ),
+            (
+                "both changed, a person decides",
+                "Ada B.",
+                "Ada L.",
+                Truth::Hold,
+                Change::Conflict,
+            ),
+            (
+                "both changed to the same",
+                "Ada B.",
+                "Ada B.",
+                Truth::Hold,
+                Change::Keep,
+            ),
+        ] {
+            assert_eq!(
+                decide(Some(&agreed), &text(wanted), &text(held), truth),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_first_meeting_follows_the_source_of_truth() {
+        for (held, truth, expected) in [
+            (text("x"), Truth::Shopify, Change::Write),
+            (text("x"), Truth::Erp, Change::Keep),
+            (text("x"), Truth::Hold, Change::Conflict),
+            (FieldValue::Clear, Truth::Erp, Change::Write),
+        ] {
+            assert_eq!(
+                decide(None, &text("y"), &held, truth),
+                expected,
+                "{held} {truth:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn equal_values_have_equal_hashes() {
+        let number = |units, scale| FieldValue::Decimal(Decimal::new(units, scale));
+        assert_eq!(hash(&number(10, 1)), hash(&number(1, 0)));
+        assert_eq!(hash(&text("")), hash(&FieldValue::Clear));
+        assert_ne!(hash(&text("1")), hash(&number(1, 0)));
+    }
+}

@@ -1,0 +1,193 @@
+//! The flows that carry one record from one side to the other: order, customer, product, and notices about the shop.
+//!
+//! Every flow reads its record fresh (a webhook body is only a hint), gathers the facts that the mapping names, plans
+//! without I/O, and applies only what differs. What a flow did, and why it could not, it reports; the queue decides what
+//! becomes of the job. Flows are idempotent: run again after a crash at any step, they end in the same state.
+
+mod agree;
+mod customers;
+mod flow;
+mod gather;
+mod notices;
+mod orders;
+mod preview;
+mod products;
+mod settings;
+mod source;
+mod stop;
+mod totals;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::domain::{
+    Direction, LinkState, Object, Outcome, Report, SharedClock, ShopName, ShopifyId, Timestamp,
+};
+use crate::erp::SharedErp;
+use crate::mapping::{Mappings, ShopFacts};
+use crate::store::{ClaimedJob, SharedStore};
+
+pub use preview::{Preview, PreviewError, PreviewedWrite};
+pub use settings::{Deleted, Guests, Settings};
+pub use source::Source;
+
+#[cfg(test)]
+mod tests;
+
+use flow::Flow;
+use stop::{Stop, Subject};
+
+/// One shop with both of its sides, ready to work.
+#[derive(Clone)]
+pub struct ShopContext {
+    /// The shop's name.
+    pub name: ShopName,
+    /// Its `….myshopify.com` address.
+    pub domain: String,
+    /// What it declares about its flows.
+    pub settings: Settings,
+    /// What mappings may read of the shop, e.g. the ERP's ids of the declared company and warehouse.
+    pub facts: ShopFacts,
+    /// Orders made before this time are left alone; none means the shop's first connection.
+    pub start_at: Option<Timestamp>,
+    /// Who owns problems that no mapping owns.
+    pub owner: String,
+    /// Where records are read fresh.
+    pub source: Arc<dyn Source>,
+    /// The ERP.
+    pub erp: SharedErp,
+    /// The mappings in force; an attempt keeps the ones that it began with.
+    pub mappings: watch::Receiver<Arc<Mappings>>,
+    /// Durable state.
+    pub store: SharedStore,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+/// All shops, and the flows of each.
+#[derive(Clone, Default)]
+pub struct Engine {
+    shops: HashMap<ShopName, Arc<ShopContext>>,
+}
+
+impl Engine {
+    /// An engine for these shops.
+    pub fn new(shops: impl IntoIterator<Item = ShopContext>) -> Self {
+        Self {
+            shops: shops
+                .into_iter()
+                .map(|shop| (shop.name.clone(), Arc::new(shop)))
+                .collect(),
+        }
+    }
+
+    /// Carries one claimed job as far as it goes. `stop` asks to end before the next step that writes.
+    pub async fn attempt(&self, job: ClaimedJob, stop: CancellationToken) -> Report {
+        let Some(shop) = self.shops.get(&job.key.shop) else {
+            let subject = Subject {
+                record: None,
+                owner: "operator".into(),
+                mapping: None,
+            };
+            let problem = subject.problem(
+                "shop_not_configured",
+                job.key.shop.as_str(),
+                format!("The configuration has no shop `{}`.", job.key.shop),
+                "Add the shop to the configuration again and retry, or discard the job.",
+            );
+            return Report::of(Outcome::Problem(problem), "no such shop");
+        };
+        let mappings = Arc::clone(&shop.mappings.borrow());
+        let mapping = mappings.get(job.key.object, job.key.direction);
+        let subject = Subject {
+            record: job.record_name.clone(),
+            owner: mapping.map_or_else(|| shop.owner.clone(), |mapping| mapping.owner.clone()),
+            mapping: mapping.map(|mapping| mapping.file.clone()),
+        };
+        let mut flow = Flow::new(shop, &job, mappings, subject);
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Report::of(Outcome::Interrupted, "stopped"),
+            report = run(&mut flow) => report,
+        }
+    }
+
+    /// The shop of this name.
+    pub fn shop(&self, name: &ShopName) -> Option<&Arc<ShopContext>> {
+        self.shops.get(name)
+    }
+}
+
+/// Runs the flow that the job asks for.
+async fn run(flow: &mut Flow<'_>) -> Report {
+    let key = &flow.job.key;
+    let result = match (key.object, key.direction) {
+        (Object::Shop, _) => notice(flow).await,
+        (Object::Order, Direction::In) => match source_id(flow) {
+            Ok(id) => orders::sync(flow, id).await,
+            Err(stop) => Err(stop),
+        },
+        (Object::Customer, Direction::In) => customer(flow).await,
+        (Object::Product, Direction::In) => product(flow).await,
+        (Object::Inventory, _) | (_, Direction::Out) => {
+            Err(Stop::Obsolete("not_carried_out_by_this_version".into()))
+        }
+    };
+    let mut report = match result {
+        Ok(report) => report,
+        Err(stop) => {
+            let summary = stop.to_string();
+            Report::of(stop.outcome(&flow.subject), summary)
+        }
+    };
+    report.detail = flow.story();
+    if report.record_name.is_none() {
+        report.record_name.clone_from(&flow.subject.record);
+    }
+    report
+}
+
+async fn notice(flow: &Flow<'_>) -> Result<Report, Stop> {
+    let summary = notices::carry_out(flow.shop, flow.job, &flow.subject).await?;
+    Ok(Report::of(Outcome::Completed, summary))
+}
+
+async fn customer(flow: &Flow<'_>) -> Result<Report, Stop> {
+    let id = source_id(flow)?;
+    let ensured = customers::sync(flow, id).await?;
+    let mut report = Report::of(Outcome::Completed, ensured.summary);
+    report.record_name = Some(format!("customer {id}"));
+    report.links.extend(ensured.link);
+    Ok(report)
+}
+
+async fn product(flow: &mut Flow<'_>) -> Result<Report, Stop> {
+    let id = source_id(flow)?;
+    let synced = products::sync(flow, id).await?;
+    let mut report = Report::of(Outcome::Completed, synced.summary);
+    report.record_name = Some(synced.name);
+    report.links = synced.links;
+    Ok(report)
+}
+
+/// Shopify's number from the job's key.
+fn source_id(flow: &Flow<'_>) -> Result<ShopifyId, Stop> {
+    flow.job.key.source_id.parse().map_err(|_| {
+        flow.subject
+            .problem(
+                "event_unreadable",
+                "",
+                format!("The event named no usable id (`{}`).", flow.job.key.source_id),
+                "Look at the event; if the record matters, sync it by its number, then discard this job.",
+            )
+            .into()
+    })
+}
+
+/// The live link among `links`.
+fn live(links: Vec<crate::domain::Link>) -> Option<crate::domain::Link> {
+    links.into_iter().find(|link| link.state != LinkState::Retired)
+}

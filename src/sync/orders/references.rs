@@ -1,0 +1,303 @@
+//! What an order refers to: its buyer's partner, its addresses, its products. They come first.
+
+use sha2::{Digest as _, Sha256};
+
+use super::super::customers::{self, GUEST, Party};
+use super::super::flow::Flow;
+use super::super::gather::Answers;
+use super::super::live;
+use super::super::stop::Stop;
+use crate::domain::{
+    Address, Customer, Direction, ErpId, Fact, JobKey, JobState, Link, LinkKind, LinkState, Need, Needed,
+    Object, Order, OrderCustomer, Priority, ShopifyId, System,
+};
+use crate::erp::Save;
+use crate::failpoint::{FailPoint, reach};
+use crate::mapping::{Mapped, MappedGroup, Mapping};
+use crate::store::JobFilter;
+use crate::sync::settings::Guests;
+
+/// How long an order waits for a product's job at most before it looks again; the job's end wakes it at once.
+const PRODUCT_AT_MOST: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// The buyer of an order, as the customer link's id; `None` when all guests are booked on one partner.
+pub(in crate::sync) fn buyer(guests: Guests, order: &Order) -> Option<String> {
+    if let Some(customer) = &order.customer {
+        return Some(customer.id.to_string());
+    }
+    let contact = order
+        .email
+        .as_deref()
+        .or(order.phone.as_deref())
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    match (guests, contact) {
+        (Guests::Partner, _) => None,
+        (Guests::PerContact, Some(contact)) => {
+            let hash = hex::encode(&Sha256::digest(contact.to_lowercase().as_bytes())[..12]);
+            Some(format!("{GUEST}{hash}"))
+        }
+        (Guests::PerContact, None) | (Guests::PerOrder, _) => Some(format!("{GUEST}order_{}", order.id)),
+    }
+}
+
+/// Makes sure that everything the order refers to is in the ERP, and evaluates the order's mapping with it.
+pub(super) async fn ensure(
+    flow: &Flow<'_>,
+    order: &Order,
+    record: &Fact,
+    mapping: &Mapping,
+) -> Result<Mapped, Stop> {
+    let buyer = buyer(flow.shop.settings.guests, order);
+    let shared = match &buyer {
+        Some(buyer) => ensure_buyer(flow, order, buyer).await?,
+        None => None,
+    };
+    let settings = flow.settings_fact(buyer.as_deref());
+    let mut answers = flow.gather(mapping, record, &settings).await?;
+    if let (Some(buyer), Some(partner)) = (buyer, shared) {
+        answers.insert(
+            Need::Link {
+                kind: LinkKind::Customer,
+                source_id: buyer,
+            },
+            Needed::Found(partner),
+        );
+    }
+    products(flow, order, &mut answers).await?;
+    let groups = mapping
+        .prepare(record, &settings, &answers)
+        .map_err(|problems| flow.field_problems(&problems))?;
+    for group in &groups {
+        save_group(flow, group, &mut answers).await?;
+    }
+    flow.mapped(mapping, record, &settings, &answers)
+}
+
+/// Links the buyer's partner: linked already, or found or made now under the buyer's lock. A guest whose contact belongs to
+/// a customer's partner has no link of their own; that partner is returned.
+async fn ensure_buyer(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Option<ErpId>, Stop> {
+    let shop = flow.shop;
+    let linked = shop
+        .store
+        .links(&shop.name, LinkKind::Customer, &[key.to_owned()])
+        .await?;
+    if linked.iter().any(|link| link.state != LinkState::Retired) {
+        return Ok(None);
+    }
+    flow.lock(System::Shopify, Object::Customer.as_str(), key).await?;
+    let party = party(flow, order, key).await?;
+    let ensured = customers::ensure(flow, &party, false).await?;
+    match ensured.link {
+        Some(link) => flow.commit_links(vec![link]).await.map(|()| None),
+        None => Ok(Some(ensured.erp_id)),
+    }
+}
+
+/// Who buys: the customer as it is now, or what the order says where Shopify has no more to say.
+pub(in crate::sync) async fn party(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Party, Stop> {
+    let record = match &order.customer {
+        // A customer that was deleted or merged since is made from what the order says.
+        Some(customer) => match flow.shop.source.customer(customer.id).await? {
+            Some(record) => record,
+            None => from_order(order, customer),
+        },
+        None => guest(order),
+    };
+    Ok(Party {
+        key: key.to_owned(),
+        record,
+    })
+}
+
+/// A customer made of what the order says, where Shopify has no more to say.
+fn from_order(order: &Order, customer: &OrderCustomer) -> Customer {
+    let mut record = guest(order);
+    record.id = customer.id;
+    record.display_name.clone_from(&customer.display_name);
+    record.email = customer.email.clone().or(record.email);
+    record.phone = customer.phone.clone().or(record.phone);
+    record
+}
+
+/// A guest as a customer: the order's contact and its billing (else shipping) address.
+fn guest(order: &Order) -> Customer {
+    let address = order
+        .billing_address
+        .clone()
+        .or_else(|| order.shipping_address.clone())
+        .unwrap_or_else(Address::nothing);
+    let email = order.email.clone().filter(|email| !email.trim().is_empty());
+    let phone = order.phone.clone().or_else(|| address.phone.clone());
+    let names = [address.first_name.as_deref(), address.last_name.as_deref()];
+    let full_name = names.into_iter().flatten().collect::<Vec<_>>().join(" ");
+    let display_name = [
+        Some(full_name),
+        address.name.clone(),
+        address.company.clone(),
+        email.clone(),
+        phone.clone(),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|name| name.trim().to_owned())
+    .find(|name| !name.is_empty())
+    .unwrap_or_else(|| format!("Guest of {}", order.name));
+    Customer {
+        id: ShopifyId(0),
+        first_name: address.first_name.clone(),
+        last_name: address.last_name.clone(),
+        display_name,
+        company: address.company.clone(),
+        email,
+        phone,
+        locale: None,
+        note: None,
+        tags: Vec::new(),
+        tax_exempt: false,
+        state: None,
+        addresses: vec![address.clone()],
+        default_address: (!address.is_empty()).then_some(address),
+        created_at: order.created_at,
+        updated_at: order.updated_at,
+        raw: std::sync::Arc::default(),
+    }
+}
+
+/// Records of their own that the order refers to (its addresses): made where they are not linked yet, in one call.
+async fn save_group(flow: &Flow<'_>, group: &MappedGroup, answers: &mut Answers) -> Result<(), Stop> {
+    let missing: Vec<_> = group
+        .rows
+        .iter()
+        .filter(|row| row.linked.is_none() || !group.once)
+        .collect();
+    let mut saves = Vec::with_capacity(missing.len());
+    for row in &missing {
+        saves.push(Save {
+            model: group.model.clone(),
+            external_id: flow.external_id(&row.external_id)?,
+            fields: row
+                .fields
+                .iter()
+                .map(|field| (field.target.clone(), field.value.clone()))
+                .collect(),
+            lines: None,
+        });
+    }
+    if saves.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<ErpId> = flow.shop.erp.save(&saves).await?;
+    reach(FailPoint::ReferenceSaved).await?;
+    flow.note(
+        "saved",
+        serde_json::json!({ "model": group.model, "group": group.name, "ids": ids }),
+    );
+    let mut links = Vec::new();
+    for (row, id) in missing.into_iter().zip(ids) {
+        let Some(need @ Need::Link { kind, source_id }) = &row.link else {
+            continue;
+        };
+        answers.insert(need.clone(), Needed::Found(id));
+        links.push(Link {
+            shop: flow.shop.name.clone(),
+            kind: *kind,
+            source_id: source_id.clone(),
+            model: group.model.clone(),
+            erp_id: id,
+            erp_name: None,
+            state: LinkState::Linked,
+            source_updated_at: None,
+            agreed: serde_json::Value::Null,
+        });
+    }
+    flow.commit_links(links).await
+}
+
+/// Every variant must be linked. One that is not gets its product's job, and the order waits for it; only when that job
+/// ended without a link does the order become a problem, which names the product.
+async fn products(flow: &Flow<'_>, order: &Order, answers: &mut Answers) -> Result<(), Stop> {
+    for line in &order.lines {
+        let (Some(variant), Some(product)) = (line.variant_id, line.product_id) else {
+            continue;
+        };
+        let need = Need::Link {
+            kind: LinkKind::Variant,
+            source_id: variant.to_string(),
+        };
+        if answers.get(&need) != Some(&Needed::Missing) {
+            continue;
+        }
+        let key = JobKey {
+            shop: flow.shop.name.clone(),
+            object: Object::Product,
+            direction: Direction::In,
+            source_id: product.to_string(),
+        };
+        let filter = JobFilter {
+            shop: Some(key.shop.clone()),
+            object: Some(key.object),
+            source_id: Some(key.source_id.clone()),
+            limit: 1,
+            ..JobFilter::default()
+        };
+        let last = flow.shop.store.jobs(filter).await?.into_iter().next();
+        // The job may have ended between the gathering and this look: its links are asked for again, after its state.
+        let links = flow
+            .shop
+            .store
+            .links(&flow.shop.name, LinkKind::Variant, &[variant.to_string()])
+            .await?;
+        if let Some(link) = live(links) {
+            answers.insert(need, Needed::Found(link.erp_id));
+            continue;
+        }
+        match last {
+            Some(job) if job.state == JobState::Problem || job.state == JobState::Held => {
+                let why = job
+                    .problem
+                    .map_or_else(String::new, |problem| format!(" {}", problem.reason));
+                return Err(unlinked(
+                    flow,
+                    &line.title,
+                    product,
+                    &format!("Its job {} needs a person.{why}", job.id),
+                ));
+            }
+            Some(job) if job.state.is_open() => {}
+            Some(job) if job.updated_at >= flow.job.wanted_since => {
+                let why = format!(
+                    "Its job {} ended ({}) without linking this variant.",
+                    job.id, job.state
+                );
+                return Err(unlinked(flow, &line.title, product, &why));
+            }
+            _ => {
+                let cause = format!("order {} needs it", order.name);
+                let job = crate::store::NewJob {
+                    key: key.clone(),
+                    priority: Priority::URGENT,
+                    now: flow.shop.clock.now(),
+                    cause,
+                };
+                flow.shop.store.enqueue(job).await?;
+            }
+        }
+        return Err(Stop::Wait {
+            on: key.record(),
+            at_most: PRODUCT_AT_MOST,
+        });
+    }
+    Ok(())
+}
+
+fn unlinked(flow: &Flow<'_>, title: &str, product: ShopifyId, why: &str) -> Stop {
+    let mut problem = flow.subject.problem(
+        "product_not_linked",
+        &product.to_string(),
+        format!("The product `{title}` (Shopify {product}) has no counterpart in the ERP. {why}"),
+        "Solve the product's own problem first; this order then goes on when it is retried.",
+    );
+    problem.field = Some("lines.product".into());
+    problem.into()
+}

@@ -1,0 +1,278 @@
+//! Two stand-ins with the engine between them, and a queue of one.
+
+use super::*;
+
+/// Both sides, a store and the engine.
+pub(super) struct Bench {
+    pub(super) shop: ShopSandbox,
+    pub(super) erp: OdooSandbox,
+    pub(super) store: SharedStore,
+    pub(super) engine: Engine,
+    _folder: tempfile::TempDir,
+}
+
+pub(super) fn decimal(text: &str) -> Decimal {
+    text.parse().unwrap()
+}
+
+pub(super) fn services() -> Vec<ServiceSeed> {
+    ["shipping", "discount", "rounding", "custom", "tip"]
+        .map(|purpose| ServiceSeed {
+            name: purpose.to_owned(),
+            code: purpose.to_uppercase(),
+            external_id: Some(format!("__lockstep_main__.service_{purpose}")),
+        })
+        .to_vec()
+}
+
+impl Bench {
+    pub(super) async fn new(version: Version) -> Self {
+        Self::with(
+            OdooOptions {
+                services: services(),
+                ..OdooOptions::version(version)
+            },
+            Settings::default(),
+        )
+        .await
+    }
+
+    pub(super) async fn with(mut options: OdooOptions, settings: Settings) -> Self {
+        options.companies[0].currency = "EUR".to_owned();
+        options.companies[0].country = "DE".to_owned();
+        let erp = OdooSandbox::start(options).await.unwrap();
+        let shop = ShopSandbox::start(ShopOptions::default()).await.unwrap();
+        let clock: SharedClock = Arc::new(SystemClock);
+        let (folder, store) = open_temp(Arc::clone(&clock)).await;
+        let name: ShopName = "main".parse().unwrap();
+        let connection = transport::Settings {
+            connect_timeout_s: 5,
+            timeout_s: 20,
+            ..Default::default()
+        };
+        let odoo_settings = odoo::Settings {
+            calls_per_second: 10_000,
+            max_concurrent_calls: 16,
+            ..odoo::Settings::new(erp.url(), "prod", "connector@example.com")
+        };
+        let odoo = Odoo::connect(
+            odoo_settings,
+            Secret::text(erp.api_key()),
+            &connection,
+            name.clone(),
+            Arc::clone(&clock),
+        );
+        let odoo = Arc::new(odoo.unwrap());
+        let mut shopify_settings = crate::shopify::Settings::new(shop.domain());
+        shopify_settings.base_url = Some(shop.url());
+        let token = Credentials::Token(Secret::text("shpat_sandbox_0123456789abcdef"));
+        let shopify = Shopify::connect(
+            name.clone(),
+            &shopify_settings,
+            token,
+            &connection,
+            Arc::clone(&clock),
+            Arc::new(SystemEntropy),
+        )
+        .unwrap();
+        let (_keep, mappings) = watch::channel(Arc::new(Mappings::load(None).unwrap()));
+        let context = ShopContext {
+            name,
+            domain: shop.domain().to_owned(),
+            settings,
+            facts: ShopFacts::default(),
+            start_at: Some(Timestamp::from_millis(0)),
+            owner: "operator".into(),
+            source: Arc::new(shopify),
+            erp: Arc::clone(&odoo) as SharedErp,
+            mappings,
+            store: Arc::clone(&store),
+            clock,
+        };
+        Self {
+            shop,
+            erp,
+            store,
+            engine: Engine::new([context]),
+            _folder: folder,
+        }
+    }
+
+    fn key(&self, object: Object, id: u64) -> JobKey {
+        JobKey {
+            shop: "main".parse().unwrap(),
+            object,
+            direction: Direction::In,
+            source_id: id.to_string(),
+        }
+    }
+
+    /// Makes the job and runs it, and whatever it waits for, until nothing is due. Returns the job's state and the
+    /// reason of its problem.
+    pub(super) async fn sync(&self, object: Object, id: u64) -> (JobState, Option<String>) {
+        let clock = SystemClock;
+        let job = NewJob {
+            key: self.key(object, id),
+            priority: Priority::LIVE,
+            now: crate::domain::Clock::now(&clock),
+            cause: "test".into(),
+        };
+        let job = self.store.enqueue(job).await.unwrap().job;
+        for _ in 0..20 {
+            let now = crate::domain::Clock::now(&clock);
+            let ready = self.store.ready_lanes(now).await.unwrap();
+            if ready.is_empty() {
+                break;
+            }
+            let lanes: Vec<(Lane, u32)> = ready.into_iter().map(|ready| (ready.lane, 10)).collect();
+            let claim = Claim {
+                node: "test".into(),
+                lanes,
+                now,
+                lease: Duration::from_secs(60),
+            };
+            for claimed in self.store.claim(claim).await.unwrap() {
+                let (id, fence) = (claimed.id, claimed.fence);
+                let report = self.engine.attempt(claimed, CancellationToken::new()).await;
+                let finished = self.store.finish(finish(id, fence, report)).await.unwrap();
+                assert!(matches!(finished, Finished::Done(_)), "{finished:?}");
+            }
+        }
+        let row = self.story(job).await;
+        (row.0, row.1)
+    }
+
+    async fn story(&self, job: JobId) -> (JobState, Option<String>) {
+        let story = self.store.job(job).await.unwrap().unwrap();
+        let reason = story
+            .job
+            .problem
+            .map(|problem| format!("{}: {}", problem.code, problem.reason));
+        let last = story.attempts.last().map(|attempt| attempt.summary.clone());
+        (story.job.state, reason.or(story.job.reason).or(last))
+    }
+
+    /// The one sales order with this number; more or fewer than one are a failure.
+    pub(super) fn booked(&self, name: &str) -> OrderView {
+        let mut orders = self.erp.ledger().orders_by_reference(name);
+        assert_eq!(orders.len(), 1, "sales orders for {name}");
+        orders.remove(0)
+    }
+
+    /// Calls of the ERP since `before`, by method.
+    pub(super) fn calls_since(&self, before: &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+        let now = self.erp.ledger().calls();
+        now.into_iter()
+            .map(|(name, count)| {
+                let known = before.get(&name).copied().unwrap_or(0);
+                (name, count - known)
+            })
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+fn finish(job: JobId, fence: crate::domain::Fence, report: Report) -> Finish {
+    let now = crate::domain::Clock::now(&SystemClock);
+    let verdict = match report.outcome {
+        Outcome::Completed => Verdict::Completed,
+        Outcome::Obsolete(reason) => Verdict::Obsolete { reason },
+        Outcome::Problem(problem) => Verdict::Problem(problem),
+        Outcome::Held(problem) => Verdict::Held(problem),
+        Outcome::Wait { on, at_most } => Verdict::Wait {
+            on,
+            until: now.plus(at_most),
+        },
+        // Tests of single flows look at a failure as the problem that it would become.
+        Outcome::Failed { problem, .. } => Verdict::Problem(problem),
+        Outcome::Interrupted => Verdict::Release,
+    };
+    Finish {
+        job,
+        fence,
+        started_at: now,
+        ended_at: now,
+        verdict,
+        summary: report.summary,
+        detail: report.detail,
+        revision: None,
+        record_name: report.record_name,
+        erp_name: report.erp_name,
+        links: report.links,
+        enqueue: Vec::new(),
+    }
+}
+
+pub(super) fn vat(percent: i64) -> Tax {
+    Tax::new("MwSt", Decimal::new(percent, 2))
+}
+
+pub(super) fn berlin(last_name: &str) -> Address {
+    Address {
+        first_name: Some("Ada".into()),
+        last_name: Some(last_name.into()),
+        address1: Some("Unter den Linden 1".into()),
+        city: Some("Berlin".into()),
+        zip: Some("10117".into()),
+        country_code: Some("DE".into()),
+        ..Address::default()
+    }
+}
+
+/// A product with two variants; returns their ids.
+pub(super) fn shirt(bench: &Bench) -> (u64, Vec<u64>) {
+    bench.shop.change(|shop| {
+        let product = shop.create_product(ProductDraft {
+            title: "Shirt".into(),
+            options: vec!["Size".into()],
+            variants: vec![
+                VariantDraft::new(&["S"], "SHIRT-S", decimal("19.99")),
+                VariantDraft::new(&["M"], "SHIRT-M", decimal("21.99")),
+            ],
+            ..ProductDraft::default()
+        });
+        let variants = shop
+            .product(product)
+            .unwrap()
+            .variants
+            .iter()
+            .map(|variant| variant.id)
+            .collect();
+        (product, variants)
+    })
+}
+
+pub(super) fn ada(bench: &Bench) -> u64 {
+    bench.shop.change(|shop| {
+        shop.create_customer(CustomerDraft {
+            first_name: Some("Ada".into()),
+            last_name: Some("Lovelace".into()),
+            email: Some("Ada@Example.com".into()),
+            addresses: vec![berlin("Lovelace")],
+            ..CustomerDraft::default()
+        })
+        .unwrap()
+    })
+}
+
+/// An order of `lines`; returns its id and name.
+pub(super) fn order(bench: &Bench, draft: OrderDraft) -> (u64, String) {
+    bench.shop.change(|shop| {
+        let id = shop.place_order(draft).unwrap();
+        (id, shop.order(id).unwrap().name.clone())
+    })
+}
+
+pub(super) fn everyday(buyer: Buyer, variant: u64) -> OrderDraft {
+    OrderDraft {
+        buyer,
+        lines: vec![LineDraft::variant(variant, 3)],
+        shipping: vec![ShippingDraft::new("Standard", decimal("4.90"))],
+        taxes: vec![vat(19)],
+        taxes_included: true,
+        payment: Payment::Paid("shopify_payments".into()),
+        shipping_address: Some(berlin("Lovelace")),
+        billing_address: Some(berlin("Byron")),
+        ..OrderDraft::default()
+    }
+}

@@ -1,0 +1,28 @@
+//! The flows between the stand-in shop and the stand-in ERP, through the real clients and a real store.
+
+mod bench;
+mod customers;
+mod orders;
+mod products;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rust_decimal::Decimal;
+
+use super::*;
+use crate::domain::{Direction, JobId, JobKey, JobState, Priority, SystemClock, SystemEntropy, Timestamp};
+use crate::erp::odoo::{self, Odoo};
+use crate::mapping::ShopFacts;
+use crate::sandbox::odoo::{OdooSandbox, Options as OdooOptions, OrderView, ServiceSeed, Version};
+use crate::sandbox::shopify::draft::{
+    Buyer, CustomerDraft, LineDraft, OrderDraft, Payment, ProductDraft, ShippingDraft, VariantDraft,
+};
+use crate::sandbox::shopify::facts::{Address, Tax};
+use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
+use crate::secret::Secret;
+use crate::shopify::{Credentials, Shopify};
+use crate::store::testing::open_temp;
+use crate::store::{Claim, Finish, Finished, Lane, NewJob, Verdict};
+use crate::transport;

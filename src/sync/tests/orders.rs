@@ -1,0 +1,205 @@
+//! Orders.
+
+use super::bench::*;
+use super::*;
+
+#[tokio::test]
+async fn a_paid_order_becomes_one_confirmed_sales_order_with_the_same_total() {
+    for version in [Version::V18, Version::V19] {
+        let bench = Bench::new(version).await;
+        let (_, variants) = shirt(&bench);
+        let customer = ada(&bench);
+        let (id, name) = order(&bench, everyday(Buyer::Customer(customer), variants[0]));
+        let (state, why) = bench.sync(Object::Order, id).await;
+        assert_eq!(state, JobState::Completed, "{version:?} {why:?}");
+        let booked = bench.booked(&name);
+        // 3 x 19.99 + 4.90 = 64.87, tax included.
+        assert_eq!(booked.amount_total, decimal("64.87"), "{version:?}");
+        assert_eq!(booked.state, "sale");
+        let placed = bench.shop.ledger().order(&name).unwrap().processed_at.naive_utc();
+        assert_eq!(
+            booked.date_order.unwrap().and_utc().timestamp(),
+            placed.and_utc().timestamp()
+        );
+        assert_ne!(booked.partner_invoice_id, booked.partner_shipping_id);
+        // Again, because the webhook came twice: nothing changes and nothing is written.
+        let before = bench.erp.ledger().calls();
+        let (state, why) = bench.sync(Object::Order, id).await;
+        assert_eq!(state, JobState::Completed, "{why:?}");
+        assert_eq!(bench.booked(&name), booked);
+        let calls = bench.calls_since(&before);
+        assert!(
+            !calls
+                .keys()
+                .any(|call| call.contains("load") || call.contains("write")),
+            "{calls:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_order_costs_at_most_six_calls_for_a_known_customer_and_nine_for_a_new_guest() {
+    for version in [Version::V18, Version::V19] {
+        let bench = Bench::new(version).await;
+        let (_, variants) = shirt(&bench);
+        let customer = ada(&bench);
+        let before = bench.erp.ledger().calls();
+        let (first, _) = order(&bench, everyday(Buyer::Customer(customer), variants[0]));
+        assert_eq!(bench.sync(Object::Order, first).await.0, JobState::Completed);
+        let cold: u64 = bench.calls_since(&before).values().sum();
+
+        // The customer is linked, the address is new.
+        let before = bench.erp.ledger().calls();
+        let mut draft = everyday(Buyer::Customer(customer), variants[1]);
+        draft.shipping_address = Some(berlin("Somerville"));
+        let (second, _) = order(&bench, draft);
+        assert_eq!(bench.sync(Object::Order, second).await.0, JobState::Completed);
+        let linked = bench.calls_since(&before);
+
+        let before = bench.erp.ledger().calls();
+        let guest = Buyer::Guest {
+            email: Some("guest@example.com".into()),
+            phone: None,
+        };
+        let (third, _) = order(&bench, everyday(guest, variants[0]));
+        let (state, why) = bench.sync(Object::Order, third).await;
+        assert_eq!(state, JobState::Completed, "{why:?}");
+        let new_guest = bench.calls_since(&before);
+
+        let (linked_sum, guest_sum): (u64, u64) = (linked.values().sum(), new_guest.values().sum());
+        println!("{version:?}: cold {cold}, linked customer {linked_sum}, new guest {guest_sum} ERP calls");
+        assert!(linked_sum <= 6, "{version:?} linked customer: {linked:?}");
+        assert!(guest_sum <= 9, "{version:?} new guest: {new_guest:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pending_order_stays_a_quotation_until_it_is_paid() {
+    let bench = Bench::new(Version::V18).await;
+    let (_, variants) = shirt(&bench);
+    let mut draft = everyday(Buyer::Customer(ada(&bench)), variants[0]);
+    draft.payment = Payment::Pending("bank_transfer".into());
+    let (id, name) = order(&bench, draft);
+    assert_eq!(bench.sync(Object::Order, id).await.0, JobState::Completed);
+    assert_eq!(bench.booked(&name).state, "draft");
+    bench.shop.change(|shop| shop.pay_order(id)).unwrap();
+    assert_eq!(bench.sync(Object::Order, id).await.0, JobState::Completed);
+    assert_eq!(bench.booked(&name).state, "sale");
+}
+
+#[tokio::test]
+async fn cancelled_orders_are_cancelled_or_never_made() {
+    for version in [Version::V18, Version::V19] {
+        let bench = Bench::new(version).await;
+        let (_, variants) = shirt(&bench);
+        let customer = ada(&bench);
+        let (id, name) = order(&bench, everyday(Buyer::Customer(customer), variants[0]));
+        assert_eq!(bench.sync(Object::Order, id).await.0, JobState::Completed);
+        bench
+            .shop
+            .change(|shop| shop.cancel_order(id, &Default::default()))
+            .unwrap();
+        let (state, why) = bench.sync(Object::Order, id).await;
+        assert_eq!(state, JobState::Completed, "{why:?}");
+        assert_eq!(bench.booked(&name).state, "cancel", "{version:?}");
+
+        let (early, name) = order(&bench, everyday(Buyer::Customer(customer), variants[0]));
+        bench
+            .shop
+            .change(|shop| shop.cancel_order(early, &Default::default()))
+            .unwrap();
+        assert_eq!(bench.sync(Object::Order, early).await.0, JobState::Obsolete);
+        assert!(bench.erp.ledger().orders_by_reference(&name).is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_tax_that_the_erp_lacks_is_one_problem_and_nothing_is_written() {
+    let bench = Bench::new(Version::V18).await;
+    let (_, variants) = shirt(&bench);
+    let mut draft = everyday(Buyer::Customer(ada(&bench)), variants[0]);
+    draft.taxes = vec![vat(13)];
+    let (id, name) = order(&bench, draft);
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Problem);
+    assert!(why.unwrap().contains("13"));
+    assert!(bench.erp.ledger().orders_by_reference(&name).is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_that_was_cut_off_after_the_commit_makes_no_second_order() {
+    use crate::sandbox::odoo::Fault;
+    for (model, method) in [
+        ("sale.order", "load"),
+        ("sale.order", "action_confirm"),
+        ("res.partner", "load"),
+    ] {
+        let bench = Bench::new(Version::V18).await;
+        let (product, variants) = shirt(&bench);
+        assert_eq!(bench.sync(Object::Product, product).await.0, JobState::Completed);
+        let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+        bench.erp.faults().on(model, method, Fault::CloseAfter);
+        assert_eq!(
+            bench.sync(Object::Order, id).await.0,
+            JobState::Problem,
+            "{model}.{method}"
+        );
+        let (state, why) = bench.sync(Object::Order, id).await;
+        assert_eq!(state, JobState::Completed, "{model}.{method}: {why:?}");
+        let booked = bench.booked(&name);
+        assert_eq!(
+            (booked.state.as_str(), booked.amount_total),
+            ("sale", decimal("64.87")),
+            "{model}.{method}"
+        );
+        let placed = bench.shop.ledger().order(&name).unwrap().processed_at.timestamp();
+        assert_eq!(
+            booked.date_order.unwrap().and_utc().timestamp(),
+            placed,
+            "{model}.{method}: the date is the sale's"
+        );
+    }
+}
+
+#[tokio::test]
+async fn orders_before_the_start_and_test_orders_are_left_alone() {
+    let bench = Bench::new(Version::V18).await;
+    let (_, variants) = shirt(&bench);
+    let mut draft = everyday(Buyer::Nobody, variants[0]);
+    draft.test = true;
+    let (id, name) = order(&bench, draft);
+    let (state, _) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Obsolete);
+    assert!(bench.erp.ledger().orders_by_reference(&name).is_empty());
+}
+
+#[tokio::test]
+async fn a_preview_shows_the_writes_and_writes_nothing() {
+    let bench = Bench::new(Version::V18).await;
+    let (_, variants) = shirt(&bench);
+    let (id, _) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    let partners = bench.erp.ledger().partners().len();
+    let preview = bench
+        .engine
+        .preview(&"main".parse().unwrap(), Object::Order, ShopifyId(id))
+        .await
+        .unwrap();
+    assert!(
+        preview.verdict.contains("would be created and confirmed"),
+        "{}",
+        preview.verdict
+    );
+    let line = preview
+        .writes
+        .iter()
+        .find(|write| write.model == "sale.order.line")
+        .unwrap();
+    let price = line
+        .fields
+        .iter()
+        .find(|field| field.field == "price_unit")
+        .unwrap();
+    assert_eq!(price.then, "19.99");
+    assert!(bench.erp.ledger().orders().is_empty());
+    assert_eq!(bench.erp.ledger().partners().len(), partners);
+}

@@ -1,0 +1,8 @@
+//! End to end: the built binary between a stand-in shop and a stand-in ERP, over real HTTP, with real crashes.
+
+mod crashes;
+mod demo;
+mod faults;
+mod orders;
+mod people;
+mod support;
