@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use lockstep::domain::{Canonical as _, Direction, ErpId, Fact, Need, Needed, Object};
 use lockstep::mapping::{Mappings, ShopFacts};
-use lockstep::shopify::{CurrencyChoice, normalise};
+use lockstep::shopify::{AdminSchema, CurrencyChoice, normalise};
 use serde_json::{Value, json};
 
 const LINES: u32 = 20;
@@ -138,7 +138,7 @@ fn median(mut step: impl FnMut()) -> Duration {
 }
 
 fn main() {
-    let mappings = Mappings::load(None).expect("the shipped mappings are right");
+    let mappings = Mappings::load(None, &AdminSchema).expect("the shipped mappings are right");
     let mapping = mappings
         .get(Object::Order, Direction::In)
         .expect("orders are mapped");
@@ -177,7 +177,7 @@ fn main() {
         let answers = answers(&fact);
         drop(black_box(mapping.evaluate(&fact, &settings, &answers)));
     });
-    let load = median_of_few(|| drop(black_box(Mappings::load(None))));
+    let load = median_of_few(|| drop(black_box(Mappings::load(None, &AdminSchema))));
 
     let us = |time: Duration| time.as_secs_f64() * 1e6;
     let build = if cfg!(debug_assertions) {

@@ -7,6 +7,7 @@ pub mod connect;
 pub mod daemon;
 pub mod enqueue;
 pub mod jobs;
+pub mod mappings;
 mod open;
 pub mod preview;
 pub mod reach;

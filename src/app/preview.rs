@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use super::daemon::{self, StartError};
 use crate::config::{Config, Shop};
 use crate::domain::{Object, SharedClock, SharedEntropy, ShopifyId};
-use crate::mapping::Mappings;
 use crate::store::{OpenMode, StoreError};
 use crate::sync::Engine;
 
@@ -39,7 +38,8 @@ pub async fn preview(
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<Preview, PreviewFailure> {
-    let mappings = Mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
+    let mappings =
+        crate::app::mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
     let mappings = watch::Sender::new(Arc::new(mappings));
     let store = super::open(config, clock, OpenMode::Tool).await?;
     let previewed = match daemon::context(shop, &mappings, &store, clock, entropy) {

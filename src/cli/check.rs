@@ -66,7 +66,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     if !output.json {
         tell_findings(&config.warnings);
     }
-    let mappings = match Mappings::load(config.mappings.dir.as_deref()) {
+    let mappings = match crate::app::mappings::load(config.mappings.dir.as_deref()) {
         Ok(mappings) => mappings,
         Err(errors) => {
             result.mappings = rows(&errors);

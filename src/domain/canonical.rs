@@ -4,6 +4,7 @@
 //! error before any record is met; the facts of one record are built when it is mapped. Amounts stay decimals: they
 //! never pass through text or floating point on their way into an expression.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
@@ -66,8 +67,8 @@ pub enum Shape {
     /// Any number of values of this shape.
     List(Box<Shape>),
     /// Named values.
-    Record(Vec<(&'static str, Shape)>),
-    /// The source system's own record: checked against that system's schema, not here.
+    Record(Vec<(Cow<'static, str>, Shape)>),
+    /// Something of the source system's own record whose shape only [`RawSchema`](super::RawSchema) knows, or nobody.
     Raw,
 }
 
@@ -130,7 +131,7 @@ macro_rules! canonical {
         impl $crate::domain::Canonical for $name {
             fn shape() -> $crate::domain::Shape {
                 $crate::domain::Shape::Record(vec![
-                    $((stringify!($field), <$type as $crate::domain::Canonical>::shape())),+
+                    $((stringify!($field).into(), <$type as $crate::domain::Canonical>::shape())),+
                 ])
             }
 

@@ -17,6 +17,7 @@ mod money;
 mod order;
 mod problem;
 mod product;
+mod raw_schema;
 mod report;
 mod retry;
 mod target;
@@ -41,6 +42,7 @@ pub use order::{
 };
 pub use problem::{NewProblem, ProblemCode};
 pub use product::{OptionValue, Product, ProductOption, Variant};
+pub use raw_schema::{RawSchema, Selected, SelectionError};
 pub use report::{Outcome, Report};
 pub use retry::RetryPolicy;
 pub use target::{ExternalId, FieldValue, Fields, LOOK_UP_KINDS, LookUp, LookUpKind, Need, Needed, Scalar};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use super::check::Scope;
+use super::check::{Scope, Wrong};
 use super::compile_group::{group_heads, groups};
 use super::compile_rule::{RuleContext, rule};
 use super::compile_source::match_rule;
@@ -16,7 +16,9 @@ use super::facts::settings_shape;
 use super::mapped::Truth;
 use super::rule::{Let, Mapping, MatchRule, Rule, SkipRule, Table, stage_named};
 use super::types::{Kind, Typed};
-use crate::domain::{Canonical as _, Customer, Direction, FieldValue, Object, Order, Product, Shape};
+use crate::domain::{
+    Canonical as _, Customer, Direction, FieldValue, Object, Order, Product, RawSchema, Shape,
+};
 
 /// The ERPs that mappings can be written for.
 const ERPS: &[&str] = &["odoo"];
@@ -32,6 +34,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
     "external_id",
     "adopt",
     "truth",
+    "select",
     "skip",
     "let",
     "tables",
@@ -61,7 +64,7 @@ pub(super) fn source_of(object: Object) -> Option<(&'static str, Shape)> {
 }
 
 /// Compiles one file.
-pub(super) fn compile(file: &str, source: &str) -> Result<Mapping, Vec<MappingError>> {
+pub(super) fn compile(file: &str, source: &str, raw: &dyn RawSchema) -> Result<Mapping, Vec<MappingError>> {
     let mut d = Diagnostics::new(file, source);
     if source.len() > LARGEST {
         return Err(vec![MappingError::of_file(
@@ -75,7 +78,7 @@ pub(super) fn compile(file: &str, source: &str) -> Result<Mapping, Vec<MappingEr
         d.add(error.span().unwrap_or(0..0), error.message().to_owned(), "here");
     }
     if d.errors.is_empty()
-        && let Some(mapping) = mapping(&mut d, parsed.get_ref())
+        && let Some(mapping) = mapping(&mut d, parsed.get_ref(), raw)
         && d.errors.is_empty()
     {
         return Ok(mapping);
@@ -87,7 +90,7 @@ pub(super) fn compile(file: &str, source: &str) -> Result<Mapping, Vec<MappingEr
     Err(d.errors)
 }
 
-fn mapping(d: &mut Diagnostics, top: &DeTable<'_>) -> Option<Mapping> {
+fn mapping(d: &mut Diagnostics, top: &DeTable<'_>, raw: &dyn RawSchema) -> Option<Mapping> {
     doc::only(d, top, TOP_KEYS);
     for key in [
         "version",
@@ -129,7 +132,8 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>) -> Option<Mapping> {
     let truth = doc::choice_at(d, top, "truth", &TRUTHS).unwrap_or_default();
     let adopt = doc::choice_at(d, top, "adopt", &[("exact", true), ("propose", false)]);
 
-    let (name, shape) = source_of(object)?;
+    let (name, mut shape) = source_of(object)?;
+    let select = selection(d, top, object, raw, &mut shape);
     let mut scope = Scope::default()
         .with(name, Typed::from(&shape))
         .with("settings", Typed::from(&settings_shape()));
@@ -156,6 +160,7 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>) -> Option<Mapping> {
         model: identifier(d, top, "model").unwrap_or_default(),
         owner: filled(d, top, "owner"),
         note: filled(d, top, "note"),
+        select,
         external_id: external_id?,
         adopt_exact: adopt.unwrap_or(false),
         skips,
@@ -165,6 +170,53 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>) -> Option<Mapping> {
         match_keys,
         stage,
     })
+}
+
+/// What is read of the shop's own record besides what is always read; puts the shape of `raw` in its place.
+fn selection(
+    d: &mut Diagnostics,
+    top: &DeTable<'_>,
+    object: Object,
+    raw: &dyn RawSchema,
+    shape: &mut Shape,
+) -> String {
+    let node = get(top, "select");
+    // The shop's schema is large: it is asked only by files that read `raw`.
+    if node.is_none() && !d.text.contains("raw") {
+        return String::new();
+    }
+    let select = node.and_then(|node| text(d, node)).unwrap_or_default();
+    match raw.selected(object, select) {
+        Ok(selected) => {
+            if let Shape::Record(fields) = shape {
+                for (_, known) in fields.iter_mut().filter(|(name, _)| name == "raw") {
+                    *known = selected.shape.clone();
+                }
+            }
+            selected.text
+        }
+        Err(wrong) => {
+            for wrong in wrong {
+                let Some(node) = node else {
+                    d.add(0..0, wrong.message, "here");
+                    continue;
+                };
+                let whole = 0..node.get_ref().as_str().map_or(0, str::len);
+                doc::report(
+                    d,
+                    node,
+                    0,
+                    Wrong {
+                        place: wrong.place.unwrap_or(whole),
+                        message: wrong.message,
+                        label: "here".into(),
+                        help: None,
+                    },
+                );
+            }
+            String::new()
+        }
+    }
 }
 
 fn version(d: &mut Diagnostics, top: &DeTable<'_>) {

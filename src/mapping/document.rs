@@ -165,12 +165,16 @@ fn inside(d: &Diagnostics, node: &Node<'_>) -> Option<usize> {
     let written = d.text.get(span.clone())?;
     ["\"\"\"", "'''", "\"", "'"].iter().find_map(|quote| {
         let inner = written.strip_prefix(quote)?.strip_suffix(quote)?;
-        (inner == text).then_some(span.start + quote.len())
+        // A line break right behind the quotes of a long text does not belong to it.
+        let text_begins = ["", "\n", "\r\n"]
+            .iter()
+            .find(|start| inner.strip_prefix(**start) == Some(text))?;
+        Some(span.start + quote.len() + text_begins.len())
     })
 }
 
-/// Reports what is wrong with an expression that begins `offset` bytes into a string value.
-fn report(d: &mut Diagnostics, node: &Node<'_>, offset: usize, wrong: Wrong) {
+/// Reports what is wrong with an expression, or a selection, that begins `offset` bytes into a string value.
+pub(super) fn report(d: &mut Diagnostics, node: &Node<'_>, offset: usize, wrong: Wrong) {
     let place = match inside(d, node) {
         Some(start) => start + offset + wrong.place.start..start + offset + wrong.place.end,
         None => node.span(),

@@ -199,6 +199,16 @@ pub(super) fn parts(value: &Value, args: &[Value]) -> Result<Vec<Value>, String>
         .collect())
 }
 
+/// The value of the attribute of this name; empty when there is none.
+pub(super) fn attribute(value: &Value, args: &[Value]) -> Result<Value, String> {
+    let name = str_of(args.first().ok_or("the name of the attribute is missing")?)?;
+    let found = items(value)?.into_iter().find_map(|item| {
+        let pair = item.downcast_object_ref::<Parts>()?;
+        (pair.get("key")?.as_str() == Some(name)).then(|| pair.get("value").cloned())?
+    });
+    Ok(found.unwrap_or_else(nothing))
+}
+
 /// The day on which a time falls in a zone, as `YYYY-MM-DD`.
 pub(super) fn date(value: &Value, args: &[Value]) -> Result<Value, String> {
     let zone: Tz = str_of(args.first().ok_or("the time zone is missing")?)?

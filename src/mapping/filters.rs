@@ -8,8 +8,8 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use rust_decimal::Decimal;
 
 use super::filter_work::{
-    amount, cents, combine, date, decimal, digits, fixed, hash, html, items, joined, normal_email, parts,
-    split, str_of, sum, truncate,
+    amount, attribute, cents, combine, date, decimal, digits, fixed, hash, html, items, joined, normal_email,
+    parts, split, str_of, sum, truncate,
 };
 use super::types::{Kind, Typed};
 use super::value::{canonical_text, is_nothing, nothing, value_is_empty};
@@ -167,6 +167,7 @@ pub(super) const FILTERS: &[Filter] = &[
         |input, args| Ok(Typed::list(part_of(input, args)?).or_empty(input.optional)),
         |value, args| Ok(Value::from(parts(value, args)?)),
     ),
+    filter("attribute", attribute_type, attribute),
     of_empty(
         "any",
         |input, args| condition_of(input, args),
@@ -391,6 +392,30 @@ fn part_of(input: &Typed, args: &[Arg]) -> Result<Typed, String> {
         }
         Kind::Any => Ok(Typed::maybe(Kind::Any)),
         _ => Err("the items of this list have no parts".to_owned()),
+    }
+}
+
+/// Shopify's own lists of `{ key, value }` (custom attributes, line properties) are found in by key.
+fn attribute_type(input: &Typed, args: &[Arg]) -> Result<Typed, String> {
+    if one(args)?.text.is_none() {
+        return Err("it takes the name of an attribute, e.g. `attribute('gift_note')`".to_owned());
+    }
+    let item = list_of(input)?;
+    match item.kind {
+        Kind::Record(fields) => {
+            let part = |name: &str| {
+                fields
+                    .iter()
+                    .find(|(known, _)| known == name)
+                    .map(|(_, typed)| typed)
+            };
+            match (part("key"), part("value")) {
+                (Some(key), Some(value)) if key.is_text() => Ok(value.clone().or_empty(true)),
+                _ => Err("its items are no pairs of `key` and `value`".to_owned()),
+            }
+        }
+        Kind::Any => Ok(Typed::maybe(Kind::Any)),
+        _ => Err("its items are no pairs of `key` and `value`".to_owned()),
     }
 }
 

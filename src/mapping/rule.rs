@@ -25,6 +25,8 @@ pub struct Mapping {
     pub owner: String,
     /// What it is for.
     pub note: String,
+    /// What it reads of the shop's own record besides what is always read, as it is sent; empty when nothing.
+    pub select: String,
     pub(super) external_id: Template,
     pub(super) adopt_exact: bool,
     pub(super) skips: Vec<SkipRule>,

@@ -10,7 +10,7 @@ use super::compile::compile;
 use super::defaults::DEFAULTS;
 use super::diagnose::{MappingError, MappingErrors, hint};
 use super::rule::Mapping;
-use crate::domain::{Direction, Fact, Object};
+use crate::domain::{Direction, Fact, Object, RawSchema};
 
 /// The text of one mapping file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +30,13 @@ pub struct Mappings {
 }
 
 impl Mappings {
-    /// The shipped mappings, each replaced by the file of the same name in `overrides`, if there is one.
+    /// The shipped mappings, each replaced by the file of the same name in `overrides`, if there is one. `raw` knows the
+    /// shop's own records.
     ///
     /// # Errors
     /// Everything that is wrong with any file, and nothing is taken then. A file in the folder that is named `*.toml` but
     /// like no mapping is wrong too: it would silently do nothing.
-    pub fn load(overrides: Option<&Path>) -> Result<Self, MappingErrors> {
+    pub fn load(overrides: Option<&Path>, raw: &dyn RawSchema) -> Result<Self, MappingErrors> {
         let mut sources: Vec<Source> = DEFAULTS
             .iter()
             .map(|(file, text)| Source {
@@ -57,7 +58,7 @@ impl Mappings {
                 Err(error) => errors.push(error),
             }
         }
-        match Self::from_sources(sources) {
+        match Self::from_sources(sources, raw) {
             Ok(mappings) if errors.is_empty() => Ok(mappings),
             Ok(_) => Err(MappingErrors { errors }),
             Err(mut more) => {
@@ -71,12 +72,12 @@ impl Mappings {
     ///
     /// # Errors
     /// Everything that is wrong with any of them.
-    pub fn from_sources(mut sources: Vec<Source>) -> Result<Self, MappingErrors> {
+    pub fn from_sources(mut sources: Vec<Source>, raw: &dyn RawSchema) -> Result<Self, MappingErrors> {
         sources.sort_by(|a, b| a.file.cmp(&b.file));
         let mut mappings: Vec<Arc<Mapping>> = Vec::new();
         let mut errors = Vec::new();
         for source in &sources {
-            match compile(&source.file, &source.text) {
+            match compile(&source.file, &source.text, raw) {
                 Ok(mapping) => {
                     let twice = mappings
                         .iter()

@@ -98,7 +98,7 @@ impl From<&Shape> for Typed {
             Shape::Record(fields) => Kind::Record(
                 fields
                     .iter()
-                    .map(|(name, shape)| ((*name).to_owned(), Self::from(shape)))
+                    .map(|(name, shape)| (name.clone().into_owned(), Self::from(shape)))
                     .collect(),
             ),
             Shape::Raw => return Self::maybe(Kind::Any),

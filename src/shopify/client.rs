@@ -77,21 +77,34 @@ impl Client {
     /// # Errors
     /// Every way in which that fails, told apart.
     pub(super) async fn call(&self, document: &Document, variables: &Value) -> Result<Value, ShopifyError> {
-        let outcome = self.ask(document, variables).await;
+        self.call_selecting(document, "", variables).await
+    }
+
+    /// The same with more fields of the record that the document reads.
+    ///
+    /// # Errors
+    /// Every way in which that fails, told apart.
+    pub(super) async fn call_selecting(
+        &self,
+        document: &Document,
+        select: &str,
+        variables: &Value,
+    ) -> Result<Value, ShopifyError> {
+        let outcome = self.ask(document, &document.selecting(select), variables).await;
         if let Err(error) = &outcome {
             self.count(error.code());
         }
         outcome
     }
 
-    async fn ask(&self, document: &Document, variables: &Value) -> Result<Value, ShopifyError> {
+    async fn ask(&self, document: &Document, text: &str, variables: &Value) -> Result<Value, ShopifyError> {
         let deadline = self.clock.now().plus(PATIENCE);
         let mut renewed = false;
         let mut pause = FIRST_PAUSE;
         loop {
             let token = self.tokens.current().await?;
             let permit = self.throttle.take(document, deadline).await?;
-            let reply = self.send(document, variables, &token).await?;
+            let reply = self.send(document, text, variables, &token).await?;
             let told = reply.cost.status.is_some();
             permit.settle(reply.cost);
             self.report_level();
@@ -130,6 +143,7 @@ impl Client {
     async fn send(
         &self,
         document: &Document,
+        text: &str,
         variables: &Value,
         token: &Token,
     ) -> Result<Reply, ShopifyError> {
@@ -148,7 +162,7 @@ impl Client {
             .header("X-Shopify-Access-Token", secret)
             .header(reqwest::header::ACCEPT, "application/json")
             .json(&json!({
-                "query": document.text,
+                "query": text,
                 "operationName": document.name,
                 "variables": variables,
             }));

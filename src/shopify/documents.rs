@@ -5,6 +5,8 @@
 //! `updatedAt` tells whether it changed between two pages, `holder` is the part of it that the list belongs to, `page`
 //! is the list.
 
+use std::borrow::Cow;
+
 /// One document.
 #[derive(Debug)]
 pub(super) struct Document {
@@ -19,6 +21,20 @@ pub(super) struct Document {
     pub(super) writes: bool,
     /// Whether it searches: an ignored search term is a failure.
     pub(super) searches: bool,
+}
+
+/// Where a mapping's own selection stands in the documents of whole records.
+const SELECT: &str = "# select\n";
+
+impl Document {
+    /// The text with more fields of the record, as the schema has approved them.
+    pub(super) fn selecting(&self, select: &str) -> Cow<'static, str> {
+        if select.is_empty() {
+            Cow::Borrowed(self.text)
+        } else {
+            Cow::Owned(self.text.replacen(SELECT, &format!("{select}\n"), 1))
+        }
+    }
 }
 
 macro_rules! document {

@@ -19,10 +19,10 @@ const MOST_PAGES: usize = 200;
 /// A kind of record: how it is asked for, and which lists it has.
 pub(super) struct Kind {
     /// GraphQL's type.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// The field of the query's root.
-    root: &'static str,
-    document: &'static Document,
+    pub(super) root: &'static str,
+    pub(super) document: &'static Document,
     lists: &'static [List],
     parts: Option<Parts>,
 }
@@ -94,6 +94,13 @@ pub(super) const PRODUCT: Kind = Kind {
     parts: None,
 };
 
+impl Kind {
+    /// The record's lists that are read to their end, page by page.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &'static str> {
+        self.lists.iter().map(|list| list.field)
+    }
+}
+
 /// Why a reading ended before its end.
 enum Stop {
     /// The record changed, or went, between two pages.
@@ -107,7 +114,7 @@ impl From<ShopifyError> for Stop {
     }
 }
 
-/// The record as it is now; `None` when Shopify does not have it.
+/// The record as it is now, with the fields that `select` adds; `None` when Shopify does not have it.
 ///
 /// # Errors
 /// When a question fails, or the record changes faster than it can be read.
@@ -115,9 +122,10 @@ pub(super) async fn whole(
     client: &Client,
     kind: &Kind,
     id: ShopifyId,
+    select: &str,
 ) -> Result<Option<Value>, ShopifyError> {
     for _ in 0..TRIES {
-        match attempt(client, kind, id).await {
+        match attempt(client, kind, id, select).await {
             Ok(record) => return Ok(record),
             Err(Stop::Failed(error)) => return Err(error),
             Err(Stop::Changed) => {}
@@ -126,9 +134,11 @@ pub(super) async fn whole(
     Err(ShopifyError::KeepsChanging { tries: TRIES })
 }
 
-async fn attempt(client: &Client, kind: &Kind, id: ShopifyId) -> Result<Option<Value>, Stop> {
+async fn attempt(client: &Client, kind: &Kind, id: ShopifyId, select: &str) -> Result<Option<Value>, Stop> {
     let gid = id.gid(kind.name);
-    let mut data = client.call(kind.document, &json!({ "id": gid })).await?;
+    let mut data = client
+        .call_selecting(kind.document, select, &json!({ "id": gid }))
+        .await?;
     let mut record = match data.get_mut(kind.root).map(Value::take) {
         None => return Err(incomplete(kind.document, format!("it has no `{}`", kind.root)).into()),
         Some(Value::Null) => return Ok(None),

@@ -16,6 +16,7 @@ mod documents;
 mod error;
 mod fetch;
 pub mod normalise;
+mod schema;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use crate::transport;
 pub use check::CheckNeeds;
 pub use error::{RequestId, ShopifyError};
 pub use normalise::NormaliseError;
+pub use schema::AdminSchema;
 pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
 
 /// One shop. Share it in an `Arc`: all users share one throttle and one token.
@@ -60,13 +62,13 @@ impl Shopify {
         })
     }
 
-    /// The order as it is now, whole and normalised; `None` when Shopify does not have it (any more), or does not show
+    /// The order as it is now, with the fields that `select` adds ([`Selected::text`](crate::domain::Selected)), whole and normalised; `None` when Shopify does not have it (any more), or does not show
     /// it to us because it is older than 60 days and we lack `read_all_orders`.
     ///
     /// # Errors
     /// A [`ShopifyError`], whose disposition says what it means.
-    pub async fn order(&self, id: ShopifyId) -> Result<Option<Order>, ShopifyError> {
-        let Some(raw) = fetch::whole(&self.client, &fetch::ORDER, id).await? else {
+    pub async fn order(&self, id: ShopifyId, select: &str) -> Result<Option<Order>, ShopifyError> {
+        let Some(raw) = fetch::whole(&self.client, &fetch::ORDER, id, select).await? else {
             return Ok(None);
         };
         Ok(Some(normalise::order(raw, self.settings.currency)?))
@@ -76,8 +78,8 @@ impl Shopify {
     ///
     /// # Errors
     /// A [`ShopifyError`], whose disposition says what it means.
-    pub async fn customer(&self, id: ShopifyId) -> Result<Option<Customer>, ShopifyError> {
-        let Some(raw) = fetch::whole(&self.client, &fetch::CUSTOMER, id).await? else {
+    pub async fn customer(&self, id: ShopifyId, select: &str) -> Result<Option<Customer>, ShopifyError> {
+        let Some(raw) = fetch::whole(&self.client, &fetch::CUSTOMER, id, select).await? else {
             return Ok(None);
         };
         Ok(Some(normalise::customer(raw)?))
@@ -87,8 +89,8 @@ impl Shopify {
     ///
     /// # Errors
     /// A [`ShopifyError`], whose disposition says what it means.
-    pub async fn product(&self, id: ShopifyId) -> Result<Option<Product>, ShopifyError> {
-        let Some(raw) = fetch::whole(&self.client, &fetch::PRODUCT, id).await? else {
+    pub async fn product(&self, id: ShopifyId, select: &str) -> Result<Option<Product>, ShopifyError> {
+        let Some(raw) = fetch::whole(&self.client, &fetch::PRODUCT, id, select).await? else {
             return Ok(None);
         };
         Ok(Some(normalise::product(raw)?))

@@ -43,7 +43,12 @@ pub(super) struct Ensured {
 
 /// A customer's own job.
 pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop> {
-    let Some(record) = flow.shop.source.customer(id).await? else {
+    let Some(record) = flow
+        .shop
+        .source
+        .customer(id, flow.select(Object::Customer))
+        .await?
+    else {
         return deleted(flow, id).await;
     };
     reach(FailPoint::SourceFetched).await?;

@@ -82,6 +82,13 @@ impl<'a> Flow<'a> {
         })
     }
 
+    /// What the mapping of an object reads of the shop's own record besides what is always read.
+    pub(super) fn select(&self, object: Object) -> &str {
+        self.mappings
+            .get(object, Direction::In)
+            .map_or("", |mapping| mapping.select.as_str())
+    }
+
     /// What the mapping may read of the shop. `buyer` is the customer link's id of an order's buyer.
     pub(super) fn settings_fact(&self, buyer: Option<&str>) -> Fact {
         let settings = &self.shop.settings;

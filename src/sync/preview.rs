@@ -168,7 +168,7 @@ fn nobodys_job(shop: &ShopContext, object: Object, id: ShopifyId) -> ClaimedJob 
 
 async fn order(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
     let shop = flow.shop;
-    let Some(order) = shop.source.order(id).await? else {
+    let Some(order) = shop.source.order(id, flow.select(Object::Order)).await? else {
         return Ok(false);
     };
     flow.subject.record = Some(order.name.clone());
@@ -286,7 +286,12 @@ async fn stand_in(
 }
 
 async fn customer(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
-    let Some(record) = flow.shop.source.customer(id).await? else {
+    let Some(record) = flow
+        .shop
+        .source
+        .customer(id, flow.select(Object::Customer))
+        .await?
+    else {
         return Ok(false);
     };
     preview.record_name = Some(format!("customer {id}"));
@@ -357,7 +362,7 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
 
 async fn product(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
     let shop = flow.shop;
-    let Some(record) = shop.source.product(id).await? else {
+    let Some(record) = shop.source.product(id, flow.select(Object::Product)).await? else {
         return Ok(false);
     };
     preview.record_name = Some(record.title.clone());

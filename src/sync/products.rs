@@ -32,7 +32,7 @@ const VARIANTS: &str = "variants";
 
 /// A product's own job.
 pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
-    let Some(product) = flow.shop.source.product(id).await? else {
+    let Some(product) = flow.shop.source.product(id, flow.select(Object::Product)).await? else {
         return deleted(flow, id).await;
     };
     reach(FailPoint::SourceFetched).await?;

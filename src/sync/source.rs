@@ -5,31 +5,32 @@ use async_trait::async_trait;
 use crate::domain::{Customer, Order, Product, ShopifyId};
 use crate::shopify::{Shopify, ShopifyError};
 
-/// Reads records as they are now. `None` means that Shopify does not have the record (any more).
+/// Reads records as they are now, with the fields that a mapping selects besides what is always read. `None` means that
+/// Shopify does not have the record (any more).
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
     /// An order, whole and normalised.
-    async fn order(&self, id: ShopifyId) -> Result<Option<Order>, ShopifyError>;
+    async fn order(&self, id: ShopifyId, select: &str) -> Result<Option<Order>, ShopifyError>;
     /// A customer with all addresses.
-    async fn customer(&self, id: ShopifyId) -> Result<Option<Customer>, ShopifyError>;
+    async fn customer(&self, id: ShopifyId, select: &str) -> Result<Option<Customer>, ShopifyError>;
     /// A product with all variants.
-    async fn product(&self, id: ShopifyId) -> Result<Option<Product>, ShopifyError>;
+    async fn product(&self, id: ShopifyId, select: &str) -> Result<Option<Product>, ShopifyError>;
     /// A cheap question that needs our credentials.
     async fn probe(&self) -> Result<(), ShopifyError>;
 }
 
 #[async_trait]
 impl Source for Shopify {
-    async fn order(&self, id: ShopifyId) -> Result<Option<Order>, ShopifyError> {
-        Shopify::order(self, id).await
+    async fn order(&self, id: ShopifyId, select: &str) -> Result<Option<Order>, ShopifyError> {
+        Shopify::order(self, id, select).await
     }
 
-    async fn customer(&self, id: ShopifyId) -> Result<Option<Customer>, ShopifyError> {
-        Shopify::customer(self, id).await
+    async fn customer(&self, id: ShopifyId, select: &str) -> Result<Option<Customer>, ShopifyError> {
+        Shopify::customer(self, id, select).await
     }
 
-    async fn product(&self, id: ShopifyId) -> Result<Option<Product>, ShopifyError> {
-        Shopify::product(self, id).await
+    async fn product(&self, id: ShopifyId, select: &str) -> Result<Option<Product>, ShopifyError> {
+        Shopify::product(self, id, select).await
     }
 
     async fn probe(&self) -> Result<(), ShopifyError> {

@@ -118,7 +118,8 @@ impl fmt::Debug for Daemon {
 pub async fn start(config: Config, options: DaemonOptions) -> Result<Daemon, StartError> {
     // Ports first: they fail fast, and deliveries that come meanwhile wait in the kernel.
     let listeners = Listeners::open(&config.http, &config.admin).await?;
-    let mappings = Mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
+    let mappings =
+        crate::app::mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
     let store = crate::app::open(&config, &options.clock, OpenMode::Serve).await?;
     match run(config, options, listeners, mappings, &store).await {
         Ok(daemon) => Ok(daemon),

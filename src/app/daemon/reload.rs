@@ -169,7 +169,7 @@ impl Reloader {
 }
 
 async fn load_mappings(folder: Option<PathBuf>) -> Result<Mappings, ReloadError> {
-    let loaded = tokio::task::spawn_blocking(move || Mappings::load(folder.as_deref())).await;
+    let loaded = tokio::task::spawn_blocking(move || crate::app::mappings::load(folder.as_deref())).await;
     match loaded {
         Ok(mappings) => mappings.map_err(ReloadError::Mappings),
         // The thread panicked: as good as a mistake in the files, which then stay out of force.

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use super::super::{Mappings, Source};
+use crate::shopify::AdminSchema;
 
 /// A small mapping that is right. `§fields§` and the like are replaced by the cases.
 const BASE: &str = r#"version = 1
@@ -18,10 +19,13 @@ external_id = "order_{order.id}"
 "#;
 
 fn errors(text: &str) -> Result<String, String> {
-    match Mappings::from_sources(vec![Source {
-        file: "order.in.toml".into(),
-        text: text.into(),
-    }]) {
+    match Mappings::from_sources(
+        vec![Source {
+            file: "order.in.toml".into(),
+            text: text.into(),
+        }],
+        &AdminSchema,
+    ) {
         Ok(_) => Ok("no mistake was found".into()),
         Err(errors) => {
             let handler =
@@ -81,7 +85,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("money divided", "[fields]\nx = \"order.totals.total / 2\"\n"),
     (
         "money of unknown kind times a number",
-        "[fields]\nx = { value = \"order.raw.total * 2\", type = \"decimal\" }\n",
+        "select = 'w: metafield(namespace: \"own\", key: \"w\") { jsonValue }'\n[fields]\nx = { value = \"order.raw.w.jsonValue * 2\", type = \"decimal\" }\n",
     ),
     (
         "money as a text",
@@ -146,7 +150,27 @@ const MISTAKES: &[(&str, &str)] = &[
     ("a whole record", "[fields]\nx = \"order.customer\"\n"),
     (
         "a raw value without a type",
-        "[fields]\nx = { value = \"order.raw.poNumber\", missing = \"skip\" }\n",
+        "select = 'w: metafield(namespace: \"own\", key: \"w\") { jsonValue }'\n[fields]\nx = { value = \"order.raw.w.jsonValue\", missing = \"skip\" }\n",
+    ),
+    (
+        "no such field in the shop's own record",
+        "[fields]\nx = { value = \"order.raw.poNumbr\", missing = \"skip\" }\n",
+    ),
+    (
+        "no such field to select",
+        "select = '''\n  poNumber\n  customer { shoeSize }\n'''\n[fields]\nx = \"order.name\"\n",
+    ),
+    (
+        "a selection that contradicts what is read anyway",
+        "select = 'note: email'\n[fields]\nx = \"order.name\"\n",
+    ),
+    (
+        "a selection of a list that is read in pages",
+        "select = 'lineItems(first: 5) { nodes { id } }'\n[fields]\nx = \"order.name\"\n",
+    ),
+    (
+        "an attribute of what is no list of pairs",
+        "[fields]\nx = { value = \"order.tags | attribute('x')\", missing = \"skip\" }\n",
     ),
     (
         "unknown key of a rule",
@@ -309,16 +333,19 @@ fn the_head_of_a_file_is_checked() {
 #[test]
 fn all_mistakes_of_all_files_are_told_at_once_and_nothing_is_taken() {
     let text = format!("{BASE}[fields]\na = \"order.nme\"\nb = \"order.name | uper\"\n");
-    let errors = Mappings::from_sources(vec![
-        Source {
-            file: "order.in.toml".into(),
-            text,
-        },
-        Source {
-            file: "customer.in.toml".into(),
-            text: "version = 1".into(),
-        },
-    ])
+    let errors = Mappings::from_sources(
+        vec![
+            Source {
+                file: "order.in.toml".into(),
+                text,
+            },
+            Source {
+                file: "customer.in.toml".into(),
+                text: "version = 1".into(),
+            },
+        ],
+        &AdminSchema,
+    )
     .expect_err("both are wrong");
     assert!(errors.errors.len() > 3, "{errors}");
     assert!(errors.to_string().contains("customer.in.toml:1:"), "{errors}");
@@ -333,9 +360,11 @@ fn all_mistakes_of_all_files_are_told_at_once_and_nothing_is_taken() {
 #[test]
 fn a_folder_replaces_shipped_files_and_must_hold_nothing_unknown() {
     let folder = tempfile::tempdir().unwrap();
-    let shipped = Mappings::load(None).unwrap();
+    let shipped = Mappings::load(None, &AdminSchema).unwrap();
     assert_eq!(
-        Mappings::load(Some(folder.path())).unwrap().revision(),
+        Mappings::load(Some(folder.path()), &AdminSchema)
+            .unwrap()
+            .revision(),
         shipped.revision(),
         "an empty folder"
     );
@@ -345,7 +374,7 @@ fn a_folder_replaces_shipped_files_and_must_hold_nothing_unknown() {
         .replace("\"order desk\"", "\"somebody else\"");
     std::fs::write(folder.path().join("order.in.toml"), changed).unwrap();
     std::fs::write(folder.path().join(".order.in.toml.swp"), "not read").unwrap();
-    let own = Mappings::load(Some(folder.path())).unwrap();
+    let own = Mappings::load(Some(folder.path()), &AdminSchema).unwrap();
     assert_ne!(own.revision(), shipped.revision());
     let order = own
         .get(crate::domain::Object::Order, crate::domain::Direction::In)
@@ -353,10 +382,10 @@ fn a_folder_replaces_shipped_files_and_must_hold_nothing_unknown() {
     assert_eq!(order.owner, "somebody else");
 
     std::fs::write(folder.path().join("ordr.in.toml"), "version = 1").unwrap();
-    let errors = Mappings::load(Some(folder.path())).expect_err("a file that would do nothing");
+    let errors = Mappings::load(Some(folder.path()), &AdminSchema).expect_err("a file that would do nothing");
     assert_eq!(
         errors.errors[0].help.as_deref(),
         Some("did you mean `order.in.toml`?")
     );
-    assert!(Mappings::load(Some(&folder.path().join("nowhere"))).is_err());
+    assert!(Mappings::load(Some(&folder.path().join("nowhere")), &AdminSchema).is_err());
 }

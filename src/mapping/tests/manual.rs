@@ -7,6 +7,7 @@ use super::super::filters::{FILTERS, TESTS};
 use super::super::types::FieldType;
 use super::super::{DEFAULTS, Mappings, Source};
 use crate::domain::LOOK_UP_KINDS;
+use crate::shopify::AdminSchema;
 
 const MANUAL: &str = include_str!("../../../docs/reference/mapping.md");
 
@@ -82,9 +83,20 @@ fn the_examples_are_taken_as_they_stand() {
             text: replaced,
         },
     ] {
-        if let Err(errors) = Mappings::from_sources(vec![source]) {
+        if let Err(errors) = Mappings::from_sources(vec![source], &AdminSchema) {
             panic!("{errors}");
         }
+    }
+    let special = MANUAL
+        .split("```toml\n")
+        .find(|block| block.starts_with("select"))
+        .and_then(|rest| rest.split("```").next())
+        .expect("an example of `select`");
+    let (select, fields) = special.split_once("[fields]\n").expect("it has fields");
+    let mut source = with("order.in.toml", "[fields]", fields);
+    source.text = format!("{select}{}", source.text);
+    if let Err(errors) = Mappings::from_sources(vec![source], &AdminSchema) {
+        panic!("{errors}");
     }
     let glance = MANUAL
         .split("```toml\n")
@@ -95,7 +107,7 @@ fn the_examples_are_taken_as_they_stand() {
         file: "customer.in.toml".into(),
         text: glance.to_owned(),
     };
-    if let Err(errors) = Mappings::from_sources(vec![source]) {
+    if let Err(errors) = Mappings::from_sources(vec![source], &AdminSchema) {
         panic!("{errors}");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::super::{Mapped, Mappings, Source};
 use super::samples::*;
 use crate::domain::{Canonical as _, Direction, ErpId, Fact, FieldValue, Need, Needed, Object, Order};
+use crate::shopify::AdminSchema;
 
 const HEAD: &str = r#"version = 1
 erp = "odoo"
@@ -14,6 +15,9 @@ owner = "order desk"
 note = "for tests"
 model = "sale.order"
 external_id = "order_{order.id}"
+"#;
+
+const SELECT: &str = r#"select = 'weight: metafield(namespace: "own", key: "weight") { json: jsonValue value }'
 "#;
 
 /// How one field came out.
@@ -34,9 +38,13 @@ fn text(value: &str) -> Out {
 fn evaluate(rule: &str, rest: &str, record: &Fact, answer: Option<&Needed>) -> Out {
     let source = Source {
         file: "order.in.toml".into(),
-        text: format!("{HEAD}[fields]\nx = {rule}\n{rest}"),
+        text: format!(
+            "{HEAD}{}[fields]\nx = {rule}\n{rest}",
+            if rule.contains("raw") { SELECT } else { "" }
+        ),
     };
-    let mappings = Mappings::from_sources(vec![source]).unwrap_or_else(|errors| panic!("{rule}: {errors}"));
+    let mappings = Mappings::from_sources(vec![source], &AdminSchema)
+        .unwrap_or_else(|errors| panic!("{rule}: {errors}"));
     let mapping = mappings.get(Object::Order, Direction::In).unwrap();
     let settings = settings(Some("7"));
     let answers: HashMap<Need, Needed> = mapping
@@ -71,7 +79,9 @@ fn evaluate(rule: &str, rest: &str, record: &Fact, answer: Option<&Needed>) -> O
                 !problem.reason.is_empty() && !problem.fix.is_empty() && problem.owner == "order desk",
                 "{problem:?}"
             );
-            assert_eq!(problem.mapping.as_deref(), Some("order.in.toml:10"), "{rule}");
+            let line = if rule.contains("raw") { 11 } else { 10 };
+            let expected = format!("order.in.toml:{line}");
+            assert_eq!(problem.mapping.as_deref(), Some(&*expected), "{rule}");
             Out::Problem(known(&problems[0].code))
         }
     }
@@ -93,7 +103,7 @@ fn each_policy_applies_when_the_source_is_empty() {
         "order.email",
         "order.phone",
         "order.email | upper",
-        "order.raw.nothing.here",
+        "order.raw.customer.displayName",
         "order.tags | first",
     ] {
         for (policy, expected) in [
@@ -292,7 +302,7 @@ fn filters_do_what_the_manual_says() {
 }
 
 #[test]
-fn unchecked_values_are_taken_only_as_the_declared_type() {
+fn the_shops_own_record_is_read_and_unchecked_values_only_as_the_declared_type() {
     let record = record().fact();
     for (rule, expected) in [
         (
@@ -300,24 +310,37 @@ fn unchecked_values_are_taken_only_as_the_declared_type() {
             text("P-1"),
         ),
         (
-            r#"{ value = "order.raw.weight", type = "decimal", missing = "skip" }"#,
+            r#"{ value = "order.raw.weight.json", type = "decimal", missing = "skip" }"#,
             Out::Value(FieldValue::Decimal(number("1.25"))),
         ),
         (
-            r#"{ value = "order.raw.weight | times('2')", missing = "skip" }"#,
+            r#"{ value = "order.raw.weight.json | times('2')", missing = "skip" }"#,
             Out::Value(FieldValue::Decimal(number("2.50"))),
         ),
         (
-            r#"{ value = "order.raw.poNumber", type = "decimal", missing = "skip" }"#,
+            r#"{ value = "order.raw.weight.json", missing = "skip", type = "boolean" }"#,
             Out::Problem("wrong_kind_of_value"),
         ),
         (
             r#"{ value = "order.raw.poNumber | decimal", missing = "skip" }"#,
             Out::Problem("expression_failed"),
         ),
+        // What the schema knows needs no type.
         (
-            r#"{ value = "order.raw.customAttributes", type = "text", missing = "skip" }"#,
-            Out::Problem("wrong_kind_of_value"),
+            r#"{ value = "order.raw.weight.value", missing = "skip" }"#,
+            text("1.25"),
+        ),
+        (
+            r#"{ value = "order.raw.weight.value | decimal", missing = "skip" }"#,
+            Out::Value(FieldValue::Decimal(number("1.25"))),
+        ),
+        (
+            r#"{ value = "order.raw.customAttributes | attribute('channel')", missing = "skip" }"#,
+            text("till 4"),
+        ),
+        (
+            r#"{ value = "order.raw.customAttributes | attribute('colour')", missing = "fail" }"#,
+            Out::Problem("missing_value"),
         ),
     ] {
         assert_eq!(evaluate(rule, "", &record, None), expected, "{rule}");

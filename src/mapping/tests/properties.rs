@@ -16,6 +16,7 @@ use super::samples;
 use crate::domain::{
     Canonical as _, Direction, ErpId, Fact, FieldValue, Need, Needed, Object, Shape, Timestamp,
 };
+use crate::shopify::AdminSchema;
 
 const OBJECTS: [Object; 3] = [Object::Order, Object::Customer, Object::Product];
 
@@ -77,7 +78,13 @@ fn fact(shape: &Shape) -> BoxedStrategy<Fact> {
             .prop_map(Fact::List)
             .boxed(),
         Shape::Record(fields) => {
-            let names: Vec<&'static str> = fields.iter().map(|(name, _)| *name).collect();
+            let names: Vec<&'static str> = fields
+                .iter()
+                .map(|(name, _)| match name {
+                    std::borrow::Cow::Borrowed(name) => *name,
+                    std::borrow::Cow::Owned(name) => panic!("`{name}` is no field of a canonical record"),
+                })
+                .collect();
             let values: Vec<BoxedStrategy<Fact>> = fields.iter().map(|(_, shape)| fact(shape)).collect();
             values
                 .prop_map(move |values| Fact::Record(names.iter().copied().zip(values).collect()))
@@ -154,7 +161,7 @@ proptest! {
         settings in settings(),
         given in prop::collection::vec(needed(), 1..8),
     ) {
-        let mappings = Mappings::load(None).expect("the shipped mappings are right");
+        let mappings = Mappings::load(None, &AdminSchema).expect("the shipped mappings are right");
         let record = match object {
             Object::Order => seeds.0,
             Object::Customer => seeds.1,
@@ -187,7 +194,7 @@ proptest! {
             chars.splice(at..end, piece.chars());
         }
         let text: String = chars.into_iter().collect();
-        match Mappings::from_sources(vec![Source { file: name.to_owned(), text }]) {
+        match Mappings::from_sources(vec![Source { file: name.to_owned(), text }], &AdminSchema) {
             Ok(mappings) => {
                 for (object, record) in [
                     (Object::Order, samples::order().fact()),
@@ -223,7 +230,7 @@ proptest! {
     #[test]
     fn garbage_is_no_mapping(text in ".{0,200}") {
         let source = Source { file: "order.in.toml".into(), text };
-        prop_assert!(Mappings::from_sources(vec![source]).is_err());
+        prop_assert!(Mappings::from_sources(vec![source], &AdminSchema).is_err());
     }
 }
 

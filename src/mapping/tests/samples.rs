@@ -194,7 +194,11 @@ pub(super) fn order() -> Order {
             outstanding: Decimal::ZERO,
         },
         payments: vec![],
-        raw: Arc::new(serde_json::json!({ "customAttributes": [], "weight": 1.25, "poNumber": "P-1" })),
+        raw: Arc::new(serde_json::json!({
+            "customAttributes": [{ "key": "gift", "value": "no" }, { "key": "channel", "value": "till 4" }],
+            "weight": { "json": 1.25, "value": "1.25" },
+            "poNumber": "P-1",
+        })),
     }
 }
 

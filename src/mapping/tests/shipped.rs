@@ -5,9 +5,10 @@ use std::sync::Arc;
 use super::super::*;
 use super::samples::*;
 use crate::domain::{Canonical as _, Direction, ErpId, Fact, FieldValue, FinancialStatus, Needed, Object};
+use crate::shopify::AdminSchema;
 
 fn shipped(object: Object) -> Arc<Mapping> {
-    let mappings = Mappings::load(None).unwrap_or_else(|errors| {
+    let mappings = Mappings::load(None, &AdminSchema).unwrap_or_else(|errors| {
         for error in &errors.errors {
             println!("{:?}", miette::Report::new(error.clone()));
         }
@@ -193,7 +194,9 @@ fn settings_of_the_shop_are_written_when_they_are_set() {
         let value = mapped.field(field).map(|field| field.value.clone());
         assert_eq!(value, expected.map(|id| FieldValue::Record(ErpId(id))), "{field}");
     }
-    let needs = Mappings::load(None).unwrap().needs(Some(&facts.fact()));
+    let needs = Mappings::load(None, &AdminSchema)
+        .unwrap()
+        .needs(Some(&facts.fact()));
     let fields = &needs["sale.order"];
     assert!(
         fields.contains(&"team_id".into()) && !fields.contains(&"warehouse_id".into()),

@@ -43,7 +43,7 @@ async fn every_page_is_read_to_the_end() {
         next(THEN, &list(101..201, Some("b"))),
         next(THEN, &list(201..258, None)),
     ]);
-    let product = stage.shop().product(ID).await.unwrap().unwrap();
+    let product = stage.shop().product(ID, "").await.unwrap().unwrap();
     let ids: Vec<u64> = product.variants.iter().map(|variant| variant.id.0).collect();
     assert_eq!(ids, (1..258).collect::<Vec<u64>>());
     let asked: Vec<Value> = stage
@@ -69,7 +69,7 @@ async fn a_record_that_changes_between_two_pages_is_read_again_from_the_start() 
         first(LATER, &list(11..13, Some("a"))),
         next(LATER, &list(13..15, None)),
     ]);
-    let product = stage.shop().product(ID).await.unwrap().unwrap();
+    let product = stage.shop().product(ID, "").await.unwrap().unwrap();
     let ids: Vec<u64> = product.variants.iter().map(|variant| variant.id.0).collect();
     assert_eq!(ids, [11, 12, 13, 14], "one state, never a mixture");
 }
@@ -84,7 +84,7 @@ async fn a_record_that_never_rests_is_left_for_later() {
         ]
     });
     stage.answers(turns);
-    let error = stage.shop().product(ID).await.unwrap_err();
+    let error = stage.shop().product(ID, "").await.unwrap_err();
     assert!(
         matches!(error, ShopifyError::KeepsChanging { tries: 4 }),
         "{error:?}"
@@ -99,16 +99,16 @@ async fn a_record_that_goes_between_two_pages_is_gone() {
         data(&json!({"owner": null, "holder": null})),
         data(&json!({"product": null})),
     ]);
-    assert!(stage.shop().product(ID).await.unwrap().is_none());
+    assert!(stage.shop().product(ID, "").await.unwrap().is_none());
 }
 
 #[tokio::test]
 async fn an_unknown_record_is_none_and_a_missing_field_is_not() {
     let stage = Stage::new().await;
     stage.answers([data(&json!({"order": null, "customer": null}))]);
-    assert!(stage.shop().order(ID).await.unwrap().is_none());
-    assert!(stage.shop().customer(ID).await.unwrap().is_none());
-    let error = stage.shop().product(ID).await.unwrap_err();
+    assert!(stage.shop().order(ID, "").await.unwrap().is_none());
+    assert!(stage.shop().customer(ID, "").await.unwrap().is_none());
+    let error = stage.shop().product(ID, "").await.unwrap_err();
     assert_eq!(error.code(), "shopify_answer_incomplete");
 }
 
@@ -124,7 +124,7 @@ async fn pages_that_do_not_say_how_they_go_on_are_refused() {
     ] {
         let stage = Stage::new().await;
         stage.answers([first(THEN, &list(1..3, Some("a"))), next(THEN, &broken)]);
-        let error = stage.shop().product(ID).await.unwrap_err();
+        let error = stage.shop().product(ID, "").await.unwrap_err();
         assert_eq!(error.code(), "shopify_answer_incomplete", "{name}");
     }
     // A list that goes on for ever ends somewhere.
@@ -133,7 +133,7 @@ async fn pages_that_do_not_say_how_they_go_on_are_refused() {
         first(THEN, &list(1..2, Some("a"))),
         next(THEN, &list(1..2, Some("a"))),
     ]);
-    let error = stage.shop().product(ID).await.unwrap_err();
+    let error = stage.shop().product(ID, "").await.unwrap_err();
     assert!(error.to_string().contains("does not end"), "{error}");
 }
 
@@ -160,7 +160,7 @@ async fn lists_within_refunds_are_read_to_the_end_too() {
             "holder": {"page": {"pageInfo": {"hasNextPage": false}, "nodes": [{"n": 2}]}},
         })),
     ]);
-    let raw = super::super::fetch::whole(&shop.client, &super::super::fetch::ORDER, ID)
+    let raw = super::super::fetch::whole(&shop.client, &super::super::fetch::ORDER, ID, "")
         .await
         .unwrap()
         .unwrap();

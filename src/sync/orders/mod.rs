@@ -33,7 +33,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
             .links(&shop.name, LinkKind::Order, &[id.to_string()])
             .await?,
     );
-    let Some(order) = shop.source.order(id).await? else {
+    let Some(order) = shop.source.order(id, flow.select(Object::Order)).await? else {
         return deleted(flow, link);
     };
     flow.subject.record = Some(order.name.clone());

@@ -98,7 +98,12 @@ async fn ensure_buyer(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Optio
 pub(in crate::sync) async fn party(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Party, Stop> {
     let record = match &order.customer {
         // A customer that was deleted or merged since is made from what the order says.
-        Some(customer) => match flow.shop.source.customer(customer.id).await? {
+        Some(customer) => match flow
+            .shop
+            .source
+            .customer(customer.id, flow.select(Object::Customer))
+            .await?
+        {
             Some(record) => record,
             None => from_order(order, customer),
         },

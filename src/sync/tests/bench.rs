@@ -75,7 +75,9 @@ impl Bench {
             Arc::new(SystemEntropy),
         )
         .unwrap();
-        let (_keep, mappings) = watch::channel(Arc::new(Mappings::load(None).unwrap()));
+        let (_keep, mappings) = watch::channel(Arc::new(
+            Mappings::load(None, &crate::shopify::AdminSchema).unwrap(),
+        ));
         let context = ShopContext {
             name,
             domain: shop.domain().to_owned(),

@@ -115,7 +115,7 @@ pub(super) fn address(city: &str) -> Address {
 /// The order as the client books it must be the order as the shop reckons it.
 pub(super) async fn compare(sandbox: &ShopSandbox, shop: &Shopify, id: ShopifyId, currency: CurrencyChoice) {
     let booked = shop
-        .order(id)
+        .order(id, "")
         .await
         .unwrap_or_else(|e| panic!("order {id}: {e}"))
         .unwrap();

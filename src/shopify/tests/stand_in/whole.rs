@@ -6,7 +6,7 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use super::{address, client, compare, connect, d, place, product, start, token, vat};
-use crate::domain::{CheckOutcome, Object, SeededEntropy, ShopifyId, SystemClock};
+use crate::domain::{CheckOutcome, Object, RawSchema as _, SeededEntropy, ShopifyId, SystemClock};
 use crate::sandbox::shopify::Options;
 use crate::sandbox::shopify::draft::{
     Buyer, CustomerDraft, LineDraft, OrderDraft, RefundDraft, RefundMoney, ShippingDraft,
@@ -17,7 +17,7 @@ use crate::sandbox::shopify::facts::{
 use crate::sandbox::shopify::faults::ApiFault;
 use crate::sandbox::shopify::options::Rate;
 use crate::secret::Secret;
-use crate::shopify::{CheckNeeds, Credentials, CurrencyChoice, Settings, Shopify, documents};
+use crate::shopify::{AdminSchema, CheckNeeds, Credentials, CurrencyChoice, Settings, Shopify, documents};
 use crate::transport;
 
 #[tokio::test]
@@ -25,7 +25,7 @@ async fn long_records_are_read_whole() {
     let sandbox = start().await;
     let shop = client(&sandbox);
     let (id, variants) = product(&sandbox, 257);
-    let seen = shop.product(id).await.unwrap().unwrap();
+    let seen = shop.product(id, "").await.unwrap().unwrap();
     let ids: Vec<u64> = seen.variants.iter().map(|variant| variant.id.0).collect();
     assert_eq!(ids, variants);
     assert_eq!((seen.options.len(), seen.options[0].values.len()), (1, 257));
@@ -64,7 +64,7 @@ async fn long_records_are_read_whole() {
         .change(|shop| shop.refund_order(order.0, &refund))
         .unwrap();
     compare(&sandbox, &shop, order, CurrencyChoice::Shop).await;
-    let raw = shop.order(order).await.unwrap().unwrap().raw;
+    let raw = shop.order(order, "").await.unwrap().unwrap().raw;
     for (list, length) in [
         ("/lineItems", 130),
         ("/shippingLines", 12),
@@ -88,10 +88,10 @@ async fn long_records_are_read_whole() {
             })
         })
         .unwrap();
-    let customer = shop.customer(ShopifyId(buyer)).await.unwrap().unwrap();
+    let customer = shop.customer(ShopifyId(buyer), "").await.unwrap().unwrap();
     assert_eq!(customer.addresses.len(), 61);
     assert_eq!(customer.display_name, "Ana");
-    assert!(shop.customer(ShopifyId(1)).await.unwrap().is_none());
+    assert!(shop.customer(ShopifyId(1), "").await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -117,7 +117,7 @@ async fn many_workers_share_the_bucket_without_being_throttled() {
         let shop = &shop;
         async move {
             loop {
-                match shop.order(id).await {
+                match shop.order(id, "").await {
                     Err(error) if error.code() == "shopify_throttled" => {}
                     other => return other,
                 }
@@ -234,7 +234,7 @@ async fn what_the_token_may_not_see_is_named_and_checked() {
     assert!(rows.iter().all(|row| row.outcome == CheckOutcome::Ok), "{rows:?}");
 
     sandbox.change(|shop| shop.grant_scopes(&["read_orders", "read_products"]));
-    let error = shop.order(id).await.unwrap_err();
+    let error = shop.order(id, "").await.unwrap_err();
     assert_eq!(error.code(), "shopify_scope_missing");
     assert!(
         error.fix().contains("read_customers"),
@@ -260,7 +260,7 @@ async fn orders_are_found_by_name_and_deleted_ones_are_gone() {
     assert_eq!(shop.find_order_by_name("1002").await.unwrap(), expected);
     assert_eq!(shop.find_order_by_name("#9").await.unwrap(), []);
     sandbox.change(|shop| shop.delete_order(ids[1].0)).unwrap();
-    assert!(shop.order(ids[1]).await.unwrap().is_none());
+    assert!(shop.order(ids[1], "").await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -284,4 +284,25 @@ async fn a_version_that_is_no_longer_served_falls_forward_and_is_seen() {
     assert_eq!(shop.served_version().as_deref(), Some("2026-01"));
     let version = rows.iter().find(|row| row.what == "Shopify API version").unwrap();
     assert_eq!(version.outcome, CheckOutcome::Warning, "{rows:?}");
+}
+
+#[tokio::test]
+async fn what_a_mapping_selects_comes_with_the_record() {
+    let sandbox = start().await;
+    let shop = client(&sandbox);
+    let (_, variants) = product(&sandbox, 1);
+    let order = place(
+        &sandbox,
+        OrderDraft {
+            lines: vec![LineDraft::variant(variants[0], 1)],
+            ..OrderDraft::default()
+        },
+    );
+    let select = r#"hint: metafield(namespace: "custom", key: "hint") { value } unpaid # more to come"#;
+    let selected = AdminSchema.selected(Object::Order, select).unwrap();
+    let raw = shop.order(order, &selected.text).await.unwrap().unwrap().raw;
+    assert!(raw["unpaid"].is_boolean(), "{raw}");
+    assert!(raw.get("hint").is_some(), "{raw}");
+    let raw = shop.order(order, "").await.unwrap().unwrap().raw;
+    assert!(raw.get("unpaid").is_none() && raw.get("hint").is_none());
 }
