@@ -8,6 +8,7 @@ mod demo;
 mod failure;
 mod init;
 mod jobs;
+mod mappings;
 mod migrate;
 mod output;
 mod pages;
@@ -73,6 +74,7 @@ enum Command {
     Jobs(jobs::Arguments),
     Sync(sync::Arguments),
     Preview(preview::Arguments),
+    Mappings(mappings::Arguments),
     Migrate(migrate::Arguments),
     Completions(pages::CompletionArguments),
     Man(pages::ManArguments),
@@ -116,6 +118,7 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Jobs(arguments) => block_on(jobs::run(&context, arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
+        Command::Mappings(arguments) => mappings::run(&context, &arguments),
         Command::Migrate(arguments) => block_on(migrate::run(&context, &arguments)),
         Command::Completions(arguments) => pages::completions(&arguments),
         Command::Man(arguments) => pages::man(&arguments),
