@@ -268,6 +268,12 @@ impl ShopSandbox {
         self.inner.delivery.release(order).await;
     }
 
+    /// Sends one of the deliveries that are held back, by its position, and waits until it was accepted, dropped or given
+    /// up; the others stay, and new ones are held back as before. Without such a position nothing happens.
+    pub async fn release_one(&self, position: usize) {
+        self.inner.delivery.release_one(position).await;
+    }
+
     /// Sends delayed deliveries and waiting retries at once, and waits until nothing is under way.
     pub async fn deliver_now(&self) {
         while self.pending() > 0 {
