@@ -13,6 +13,8 @@ use crate::sandbox::shopify::ledger::OrderFact;
 pub(super) struct Expected {
     /// Orders that must wait for a person: no confirmed sales order may exist.
     pub(super) held: BTreeSet<String>,
+    /// Orders that were cancelled after they were booked: the sales order must be there, cancelled.
+    pub(super) cancelled: BTreeSet<String>,
 }
 
 /// How far the tax of an order may differ: both sides round it in their own ways.
@@ -22,6 +24,19 @@ const TAX_TOLERANCE: Decimal = Decimal::from_parts(2, 0, 0, false, 2);
 pub(super) fn broken(shop: &ShopLedger, erp: &ErpLedger, expected: &Expected) -> Vec<String> {
     let mut broken = Vec::new();
     let mut booked: BTreeMap<String, Vec<OrderView>> = BTreeMap::new();
+    let books = Books {
+        emails: erp
+            .partners()
+            .into_iter()
+            .map(|partner| (partner.id, partner.email_normalized))
+            .collect(),
+        services: erp
+            .products()
+            .into_iter()
+            .filter(|product| product.kind == "service")
+            .map(|product| product.id)
+            .collect(),
+    };
     for order in erp.orders() {
         match &order.client_order_ref {
             Some(name) => booked.entry(name.clone()).or_default().push(order),
@@ -33,7 +48,7 @@ pub(super) fn broken(shop: &ShopLedger, erp: &ErpLedger, expected: &Expected) ->
     }
     for order in &shop.orders {
         let views = booked.remove(&order.name).unwrap_or_default();
-        if let Some(reason) = order_is_wrong(order, &views, expected) {
+        if let Some(reason) = order_is_wrong(order, &views, expected, &books) {
             broken.push(format!("order {}: {reason}", order.name));
         }
     }
@@ -45,7 +60,20 @@ pub(super) fn broken(shop: &ShopLedger, erp: &ErpLedger, expected: &Expected) ->
     broken
 }
 
-fn order_is_wrong(order: &OrderFact, views: &[OrderView], expected: &Expected) -> Option<String> {
+/// What the ERP's books say beside the orders.
+struct Books {
+    /// E-mail addresses by partner, as the ERP compares them.
+    emails: BTreeMap<i64, Option<String>>,
+    /// Variants that stand for shipping, discounts and the like.
+    services: BTreeSet<i64>,
+}
+
+fn order_is_wrong(
+    order: &OrderFact,
+    views: &[OrderView],
+    expected: &Expected,
+    books: &Books,
+) -> Option<String> {
     let standing: Vec<&OrderView> = views.iter().filter(|view| view.state != "cancel").collect();
     if order.test {
         return (!views.is_empty()).then(|| "a test order was booked".to_owned());
@@ -55,6 +83,9 @@ fn order_is_wrong(order: &OrderFact, views: &[OrderView], expected: &Expected) -
         return confirmed.then(|| "it should wait for a person and is confirmed".to_owned());
     }
     if order.cancelled {
+        if expected.cancelled.contains(&order.name) && views.is_empty() {
+            return Some("it was booked and then cancelled, and is missing in the ERP".to_owned());
+        }
         return (!standing.is_empty())
             .then(|| "it was cancelled in the shop and stands in the ERP".to_owned());
     }
@@ -92,11 +123,60 @@ fn order_is_wrong(order: &OrderFact, views: &[OrderView], expected: &Expected) -
             order.financial_status, view.state
         ));
     }
+    let (sold, booked) = (sold(order), goods(view, books));
+    if sold != booked {
+        return Some(format!(
+            "its goods are {} in the shop and {} in the ERP",
+            listed(&sold),
+            listed(&booked)
+        ));
+    }
+    if let Some(email) = &order.email {
+        let partner = books.emails.get(&view.partner_id).and_then(Option::as_deref);
+        if partner != Some(email.to_lowercase().as_str()) {
+            return Some("the ERP booked it on a partner with another e-mail address".to_owned());
+        }
+    }
     let dated = view.date_order.map(|at| at.and_utc().timestamp());
     if dated != Some(order.processed_at.timestamp()) {
         return Some("its date is not the date of the sale".to_owned());
     }
     None
+}
+
+/// How many of each SKU the shop still owes or has sent.
+fn sold(order: &OrderFact) -> BTreeMap<String, Decimal> {
+    let mut goods = BTreeMap::new();
+    for line in order.lines.iter().filter(|line| line.current_quantity > 0) {
+        if let Some(sku) = &line.sku {
+            *goods.entry(sku.clone()).or_default() += Decimal::from(line.current_quantity);
+        }
+    }
+    goods
+}
+
+/// How many of each SKU the sales order has, services left out.
+fn goods(view: &OrderView, books: &Books) -> BTreeMap<String, Decimal> {
+    let mut goods = BTreeMap::new();
+    for line in &view.lines {
+        let is_service = line.product_id.is_some_and(|id| books.services.contains(&id));
+        if let (Some(sku), false) = (&line.sku, is_service) {
+            *goods.entry(sku.clone()).or_default() += line.quantity.normalize();
+        }
+    }
+    goods
+}
+
+fn listed(goods: &BTreeMap<String, Decimal>) -> String {
+    let each: Vec<String> = goods
+        .iter()
+        .map(|(sku, count)| format!("{} x {sku}", count.normalize()))
+        .collect();
+    if each.is_empty() {
+        "none".to_owned()
+    } else {
+        each.join(", ")
+    }
 }
 
 /// Every customer has one partner, recognised by the e-mail address.
