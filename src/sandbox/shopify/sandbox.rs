@@ -66,6 +66,10 @@ impl Inner {
         Some((token, lock(&self.shop).scopes.join(","), seconds))
     }
 
+    pub(super) fn revoke_tokens(&self) {
+        lock(&self.keys).revoke_granted();
+    }
+
     pub(super) fn graphql(&self, request: &graphql::Request) -> Json {
         let now = (self.clock)();
         let (answer, report, announced) = {
@@ -302,7 +306,7 @@ impl ShopSandbox {
 
     /// All granted tokens end now.
     pub fn revoke_tokens(&self) {
-        lock(&self.inner.keys).revoke_granted();
+        self.inner.revoke_tokens();
     }
 
     /// Another static token, or none.
