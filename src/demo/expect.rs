@@ -232,3 +232,169 @@ fn products(shop: &ShopLedger, erp: &ErpLedger, broken: &mut Vec<String>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sandbox::odoo::LineView;
+    use crate::sandbox::shopify::ledger::LineFact;
+
+    const SHIPPING: i64 = 90;
+
+    fn sold_line(sku: Option<&str>, count: u32) -> LineFact {
+        LineFact {
+            id: 1,
+            variant: Some(2),
+            sku: sku.map(str::to_owned),
+            title: "Mug".into(),
+            quantity: count,
+            current_quantity: count,
+            unit_price: Decimal::new(1_000, 2),
+            total: Decimal::new(1_000, 2),
+            tax: Decimal::new(160, 2),
+            tip: false,
+        }
+    }
+
+    fn booked_line(product: i64, sku: &str, count: u32) -> LineView {
+        LineView {
+            id: 1,
+            external_ids: Vec::new(),
+            product_id: Some(product),
+            sku: Some(sku.to_owned()),
+            name: "Mug".into(),
+            display_type: None,
+            quantity: Decimal::from(count),
+            price_unit: Decimal::new(1_000, 2),
+            discount: Decimal::ZERO,
+            taxes: Vec::new(),
+            price_subtotal: Decimal::ZERO,
+            price_total: Decimal::ZERO,
+            sequence: 1,
+        }
+    }
+
+    /// Two mugs, 20.00 with 3.19 of tax, paid.
+    fn pair() -> (OrderFact, OrderView) {
+        let at = chrono::DateTime::from_timestamp(1_700_000_000, 0).unwrap();
+        let order = OrderFact {
+            id: 5,
+            name: "#1001".into(),
+            customer: Some(7),
+            email: Some("Ada@Example.org".into()),
+            currency: "EUR".into(),
+            taxes_included: true,
+            total: Decimal::new(2_000, 2),
+            current_total: Decimal::new(2_000, 2),
+            tax: Decimal::new(319, 2),
+            current_tax: Decimal::new(319, 2),
+            current_shipping: Decimal::ZERO,
+            discounts: Decimal::ZERO,
+            refunded: Decimal::ZERO,
+            lines: vec![sold_line(Some("MUG"), 2), sold_line(None, 1)],
+            cancelled: false,
+            test: false,
+            financial_status: "PAID",
+            fulfillment_status: "UNFULFILLED",
+            processed_at: at,
+            updated_at: at,
+        };
+        let view = OrderView {
+            id: 3,
+            name: "S00003".into(),
+            external_ids: Vec::new(),
+            state: "sale".into(),
+            locked: false,
+            partner_id: 11,
+            partner_invoice_id: 11,
+            partner_shipping_id: 11,
+            client_order_ref: Some("#1001".into()),
+            origin: None,
+            note: None,
+            currency: "EUR".into(),
+            date_order: Some(at.naive_utc()),
+            company_id: 1,
+            warehouse_id: None,
+            team_id: None,
+            user_id: None,
+            pricelist_id: None,
+            amount_untaxed: Decimal::new(1_681, 2),
+            amount_tax: Decimal::new(319, 2),
+            amount_total: Decimal::new(2_000, 2),
+            lines: vec![booked_line(1, "MUG", 2), booked_line(SHIPPING, "SHIPPING", 1)],
+            pickings: Vec::new(),
+            created_at: None,
+            written_at: None,
+        };
+        (order, view)
+    }
+
+    fn wrong(change: impl FnOnce(&mut OrderFact, &mut Vec<OrderView>, &mut Expected)) -> Option<String> {
+        let (mut order, view) = pair();
+        let mut views = vec![view];
+        let mut expected = Expected::default();
+        change(&mut order, &mut views, &mut expected);
+        let books = Books {
+            emails: [(11, Some("ada@example.org".to_owned())), (12, None)].into(),
+            services: [SHIPPING].into(),
+        };
+        order_is_wrong(&order, &views, &expected, &books)
+    }
+
+    #[test]
+    fn everything_that_differs_is_noticed() {
+        assert_eq!(wrong(|_, _, _| {}), None);
+        let says = |wrong: Option<String>, part: &str| {
+            assert!(
+                wrong.as_ref().is_some_and(|text| text.contains(part)),
+                "{part}: {wrong:?}"
+            );
+        };
+        says(wrong(|_, views, _| views.clear()), "missing in the ERP");
+        says(
+            wrong(|_, views, _| views.push(views[0].clone())),
+            "stands in the ERP 2 times",
+        );
+        says(
+            wrong(|_, views, _| views[0].amount_total += Decimal::new(1, 2)),
+            "costs 20.00 in the shop and 20.01 in the ERP",
+        );
+        says(
+            wrong(|_, views, _| views[0].amount_tax += Decimal::new(3, 2)),
+            "its tax",
+        );
+        says(
+            wrong(|_, views, _| views[0].currency = "USD".into()),
+            "in USD in the ERP",
+        );
+        says(
+            wrong(|_, views, _| views[0].state = "draft".into()),
+            "`draft` in the ERP",
+        );
+        says(
+            wrong(|_, views, _| views[0].lines[0].quantity = Decimal::from(1)),
+            "2 x MUG in the shop and 1 x MUG in the ERP",
+        );
+        says(
+            wrong(|_, views, _| views[0].lines[0].sku = Some("LAMP".into())),
+            "2 x MUG in the shop and 2 x LAMP in the ERP",
+        );
+        says(
+            wrong(|_, views, _| views[0].partner_id = 12),
+            "another e-mail address",
+        );
+        says(wrong(|_, views, _| views[0].date_order = None), "its date");
+        says(wrong(|order, _, _| order.test = true), "a test order");
+        says(wrong(|order, _, _| order.cancelled = true), "it was cancelled");
+        let cancelled = |order: &mut OrderFact, views: &mut Vec<OrderView>, expected: &mut Expected| {
+            order.cancelled = true;
+            expected.cancelled.insert(order.name.clone());
+            views.clear();
+        };
+        says(wrong(cancelled), "booked and then cancelled");
+        let held = |order: &mut OrderFact, _: &mut Vec<OrderView>, expected: &mut Expected| {
+            expected.held.insert(order.name.clone());
+        };
+        says(wrong(held), "should wait for a person");
+    }
+}
