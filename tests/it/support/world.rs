@@ -295,9 +295,10 @@ products = {{ in = "on" }}
         rows(&self.json(&["jobs", "list", "--problems", "--limit", "1000"]))
     }
 
-    /// All jobs about one object (`order`, `product`…), newest first, each with its history.
-    pub(crate) fn stories(&self, object: &str) -> Vec<Value> {
-        rows(&self.json(&["jobs", "list", "--object", object, "--limit", "1000"]))
+    /// The jobs that fit the filter (arguments of `jobs list`), newest first, each with its history.
+    pub(crate) fn stories(&self, filter: &[&str]) -> Vec<Value> {
+        let list = ["jobs", "list", "--limit", "1000"];
+        rows(&self.json(&[&list, filter].concat()))
             .iter()
             .map(|job| self.json(&["jobs", "show", &job["id"].to_string()]))
             .collect()
