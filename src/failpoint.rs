@@ -21,10 +21,18 @@ text_enum! {
         Planned = "planned",
         /// The link of an adopted record is committed, the record is not yet written.
         LinkAdopted = "link_adopted",
+        /// A product's options and their values are in the ERP, its template is not yet written.
+        ProductOptionsSaved = "product_options_saved",
+        /// A product's template is in the ERP with all its variants, none of which has its SKU yet.
+        ProductTemplateSaved = "product_template_saved",
         /// A reference (an order's customer or address) was written to the ERP, its link is not stored.
         ReferenceSaved = "reference_saved",
         /// The main record was written to the ERP.
         RecordSaved = "record_saved",
+        /// Lines that are no longer part of the order were removed from the draft, its totals are not yet compared.
+        LinesRemoved = "lines_removed",
+        /// The visible rounding line was written to the draft, its totals are not yet compared again.
+        RoundingAdded = "rounding_added",
         /// The order's totals were read back and compared, the order is a draft.
         TotalsChecked = "totals_checked",
         /// The order is confirmed, its date is not yet restored.
@@ -58,12 +66,16 @@ pub async fn reach(_point: FailPoint) -> Result<(), Injected> {
 /// When this point was told to report an error.
 #[cfg(debug_assertions)]
 pub async fn reach(point: FailPoint) -> Result<(), Injected> {
-    match armed::due(point) {
-        None => Ok(()),
+    let Some(action) = armed::due(point) else {
+        return Ok(());
+    };
+    // Tests wait for this line: it proves that the point was reached, and how often.
+    tracing::warn!(%point, ?action, "fail point struck");
+    match action {
         // As abrupt as kill -9: no destructors, no flushing.
-        Some(armed::Action::Abort) => std::process::abort(),
-        Some(armed::Action::Hang) => std::future::pending().await,
-        Some(armed::Action::Error) => Err(Injected(point)),
+        armed::Action::Abort => std::process::abort(),
+        armed::Action::Hang => std::future::pending().await,
+        armed::Action::Error => Err(Injected(point)),
     }
 }
 

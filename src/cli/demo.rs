@@ -77,7 +77,12 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         }
     };
     show(context, &report)?;
-    if !arguments.once {
+    if arguments.once {
+        say("\nWhere to look next:\n  \
+             lockstep demo        the same, and everything keeps running to look around\n  \
+             lockstep init        a configuration for a shop and an ERP of your own\n  \
+             lockstep check       whether it is right, and what to do where it is not");
+    } else {
         let (http, admin) = demo.addresses();
         let config = demo.config_path().display().to_string();
         say(&format!(

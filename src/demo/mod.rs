@@ -20,7 +20,7 @@ use crate::domain::{JobState, SharedClock, SystemClock};
 use crate::sandbox::odoo::{CompanySeed, OdooSandbox, Options as ErpOptions, Rounding, ServiceSeed, Version};
 use crate::sandbox::shopify::options::DeliveryOptions;
 use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
-use crate::store::{OpenMode, SharedStore};
+use crate::store::{JobRow, OpenMode, SharedStore};
 
 pub use crate::sandbox::odoo::Sabotage;
 pub use report::Report;
@@ -68,8 +68,11 @@ pub enum DemoError {
     Scenario(String),
 }
 
-/// How long everything may take to settle after the last thing that happened.
+/// How long nothing may change before the demonstration stops waiting.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often progress is told at most.
+const PROGRESS: Duration = Duration::from_millis(400);
 
 /// The running demonstration.
 pub struct Demo {
@@ -86,9 +89,13 @@ pub struct Demo {
 struct Folder(PathBuf);
 
 impl Folder {
+    /// Makes a folder that was not there before, for this user only: it holds a database and a configuration.
     fn new() -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("lockstep-demo-{}", std::process::id()));
-        std::fs::create_dir_all(&path)?;
+        let path = std::env::temp_dir().join(format!("lockstep-demo-{}", uuid::Uuid::new_v4().simple()));
+        let mut builder = std::fs::DirBuilder::new();
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(&path)?;
         Ok(Self(path))
     }
 }
@@ -165,7 +172,7 @@ impl Demo {
         scenario.changes(say)?;
         self.settle(say).await?;
         scenario.outage_begins(say).await?;
-        self.outage().await;
+        self.outage(say).await?;
         scenario.outage_ends(say).await?;
         self.settle(say).await?;
         scenario.lost_answers(say)?;
@@ -173,26 +180,89 @@ impl Demo {
         scenario.a_problem(say)?;
         self.settle(say).await?;
         let expected = scenario.expected();
-        let broken = self.wait_for(&expected).await;
-        Report::make(&self.shop, &self.erp, &self.store, broken, self.started.elapsed()).await
+        let mut broken = self.wait_for(&expected).await;
+        let jobs = report::all_jobs(&self.store).await?;
+        broken.extend(self.left_over(&expected, &jobs));
+        Report::make(
+            &self.shop,
+            &self.erp,
+            &self.store,
+            &jobs,
+            broken,
+            self.started.elapsed(),
+        )
+        .await
     }
 
-    /// Waits until the deliveries of the outage have come in and the breaker has had something to hold back.
-    async fn outage(&self) {
+    /// What shows that the demonstration itself did not run as told: work that did not end, a fault that met nobody, a
+    /// problem that nobody sees or that nobody caused.
+    fn left_over(&self, expected: &expect::Expected, jobs: &[JobRow]) -> Vec<String> {
+        let mut left = Vec::new();
+        for job in jobs.iter().filter(|job| is_under_way(job.state)) {
+            left.push(format!("job {} ({}) is still {}", job.id, job.key, job.state));
+        }
+        let missed = self.erp.faults().pending();
+        if missed > 0 {
+            left.push(format!(
+                "of the faults that the ERP was told to make, {missed} never struck"
+            ));
+        }
+        if self.shop.ledger().duplicated() == 0 {
+            left.push("no webhook was delivered twice, although one should have been".to_owned());
+        }
+        let waits = |job: &&JobRow| matches!(job.state, JobState::Problem | JobState::Held);
+        let shown: Vec<&str> = jobs
+            .iter()
+            .filter(waits)
+            .filter(|job| job.problem.is_some())
+            .filter_map(|job| job.record_name.as_deref())
+            .collect();
+        for name in expected
+            .held
+            .iter()
+            .filter(|name| !shown.contains(&name.as_str()))
+        {
+            left.push(format!("order {name} needs a person, and no problem says so"));
+        }
+        for job in jobs.iter().filter(waits) {
+            let name = job.record_name.as_deref().unwrap_or(&job.key.source_id);
+            if !expected.held.contains(name) {
+                left.push(format!(
+                    "job {} ({} {name}) needs a person without a reason",
+                    job.id, job.key.object
+                ));
+            }
+        }
+        left
+    }
+
+    /// Waits until the deliveries of the outage have come in and the daemon has noticed that the ERP is down.
+    async fn outage(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), DemoError> {
         self.shop.settle().await;
-        let mut tick = interval(Duration::from_millis(50));
-        for _ in 0..60 {
+        let deadline = Instant::now() + PATIENCE;
+        let mut tick = interval(Duration::from_millis(20));
+        loop {
             tick.tick().await;
+            let breakers = self.store.breakers().await?;
+            if breakers.iter().any(|breaker| breaker.state != "closed") {
+                say("  lockstep noticed: its jobs for the ERP wait");
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                say("  lockstep did not notice");
+                return Ok(());
+            }
         }
     }
 
-    /// Waits until every delivery was made and no job is under way. A demonstration that does not settle is compared all the
-    /// same, and fails there.
+    /// Waits until every delivery was made and no job is under way. A demonstration that does not settle (nothing changes for
+    /// a minute) goes on all the same, and fails at its end.
     async fn settle(&self, say: &mut (dyn FnMut(&str) + Send)) -> Result<(), DemoError> {
-        let deadline = Instant::now() + PATIENCE;
+        let mut deadline = Instant::now() + PATIENCE;
         let mut tick = interval(Duration::from_millis(20));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut said = 0;
+        let mut seen = 0;
+        let (mut said, mut said_at) = (0, Instant::now());
         loop {
             tick.tick().await;
             self.shop.settle().await;
@@ -200,23 +270,22 @@ impl Demo {
             let open: u64 = counts
                 .jobs
                 .iter()
-                .filter(|lane| {
-                    lane.state.is_open() && lane.state != JobState::Problem && lane.state != JobState::Held
-                })
+                .filter(|lane| is_under_way(lane.state))
                 .map(|lane| lane.count)
                 .sum();
             if open == 0 && self.shop.pending() == 0 {
                 return Ok(());
             }
+            if open != seen {
+                seen = open;
+                deadline = Instant::now() + PATIENCE;
+            }
             if Instant::now() > deadline {
-                say(&format!(
-                    "  still {open} jobs under way after {} s",
-                    PATIENCE.as_secs()
-                ));
+                say(&format!("  still {open} jobs under way, and nothing moves"));
                 return Ok(());
             }
-            if open != said && open > 0 && open % 10 == 0 {
-                said = open;
+            if open != said && said_at.elapsed() >= PROGRESS {
+                (said, said_at) = (open, Instant::now());
                 say(&format!("  {open} jobs under way"));
             }
         }
@@ -248,6 +317,11 @@ impl Demo {
         self.shop.stop().await;
         self.erp.stop().await;
     }
+}
+
+/// Whether a job in this state goes on by itself.
+fn is_under_way(state: JobState) -> bool {
+    state.is_open() && !matches!(state, JobState::Problem | JobState::Held)
 }
 
 fn erp_options(major: u32) -> ErpOptions {
@@ -304,6 +378,12 @@ listen = "127.0.0.1:0"
 
 [admin]
 listen = "127.0.0.1:0"
+
+[queue.retry]
+first_wait_s = 1
+
+[queue.breaker]
+first_probe_s = 1
 
 [shops.main]
 domain = "{domain}"

@@ -135,21 +135,31 @@ impl<'a> Scenario<'a> {
         Ok(())
     }
 
-    /// Edits, a cancellation, a payment that comes later.
+    /// Edits, cancellations before and after the payment, a payment that comes later.
     pub(super) fn changes(&mut self, say: Say<'_>) -> Result<(), DemoError> {
-        say("A product is renamed, a customer marries, an order is cancelled, a bank transfer arrives.");
+        say(
+            "A product is renamed, a customer marries, an unpaid and a paid order are cancelled, a bank transfer arrives.",
+        );
         let product = self.products[0];
         let customer = self.customers[1];
-        let cancelled = self.placed[1];
+        // The first everyday order is paid, the second is not: both are in the ERP by now, confirmed and as a quotation.
+        let cancelled = [self.placed[0], self.placed[1]];
         self.shop
             .change(|shop| -> Result<(), ActionError> {
                 shop.edit_product(product, |product| product.title = "Linen shirt, washed".into())?;
                 shop.edit_customer(customer, |customer| {
-                    customer.last_name = Some("Noether-Hilbert".into())
+                    customer.last_name = Some("Noether-Hilbert".into());
                 })?;
-                shop.cancel_order(cancelled, &Default::default())
+                for id in cancelled {
+                    shop.cancel_order(id, &Default::default())?;
+                }
+                Ok(())
             })
             .map_err(wrong)?;
+        self.expected.cancelled = self.shop.read(|shop| {
+            let orders = cancelled.iter().filter_map(|id| shop.order(*id));
+            orders.map(|order| order.name.clone()).collect()
+        });
         let orders = self.shop.ledger().orders;
         let pending: Vec<u64> = orders
             .iter()
@@ -200,6 +210,15 @@ impl<'a> Scenario<'a> {
             let draft = self.everyday(n);
             self.place(draft)?;
         }
+        // Somebody new: a partner has to be made, which the lost race is about.
+        let draft = OrderDraft {
+            buyer: Buyer::Guest {
+                email: Some("newcomer@example.org".into()),
+                phone: None,
+            },
+            ..self.everyday(0)
+        };
+        self.place(draft)?;
         Ok(())
     }
 
@@ -232,14 +251,14 @@ impl<'a> Scenario<'a> {
         let variant = |at: usize| self.variants[at % self.variants.len()];
         let mut draft = OrderDraft {
             buyer: Buyer::Customer(self.customers[n % self.customers.len()]),
-            lines: vec![LineDraft::variant(variant(n), 1 + (n % 3) as u32)],
+            lines: vec![LineDraft::variant(variant(n), [1, 2, 3][n % 3])],
             shipping: vec![ShippingDraft::new("Standard", Decimal::new(490, 2))],
             taxes: vec![Tax::new("VAT", Decimal::new(19, 2))],
             taxes_included: true,
             payment: Payment::Paid("shopify_payments".into()),
             shipping_address: Some(address(person)),
             billing_address: Some(address(person)),
-            note: (n % 4 == 0).then(|| "Please ring twice 🔔".to_owned()),
+            note: n.is_multiple_of(4).then(|| "Please ring twice 🔔".to_owned()),
             ..OrderDraft::default()
         };
         let discount = |value, target, kind| Discount {
@@ -300,7 +319,7 @@ impl<'a> Scenario<'a> {
             }
             _ => {
                 draft.lines = (0..8)
-                    .map(|at| LineDraft::variant(variant(n + at), 1 + (at % 4) as u32))
+                    .map(|at| LineDraft::variant(variant(n + at), [1, 2, 3, 4][at % 4]))
                     .collect();
             }
         }

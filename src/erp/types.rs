@@ -107,6 +107,16 @@ pub enum ErpError {
     },
 }
 
+/// Between two calls of one operation a debug build can be told to fail: as if the ERP had been busy.
+impl From<crate::failpoint::Injected> for ErpError {
+    fn from(injected: crate::failpoint::Injected) -> Self {
+        Self::Busy {
+            message: injected.to_string(),
+            retry_after: None,
+        }
+    }
+}
+
 impl ErpError {
     /// What it means for the job.
     pub fn disposition(&self) -> Disposition {

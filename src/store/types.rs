@@ -407,6 +407,9 @@ pub struct JobRow {
     pub erp_name: Option<String>,
     /// Attempts so far.
     pub attempts: u32,
+    /// Failures since the last success or the last retry by a person, those that found a whole system down not counted:
+    /// what the retry policy goes by.
+    pub failed_attempts: u32,
     /// Events that joined it.
     pub events: u32,
     /// When it was made.

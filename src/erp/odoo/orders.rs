@@ -146,12 +146,7 @@ impl Odoo {
                 return Ok(order);
             }
         } else {
-            reach(FailPoint::OrderConfirmed)
-                .await
-                .map_err(|injected| ErpError::Busy {
-                    message: injected.to_string(),
-                    retry_after: None,
-                })?;
+            reach(FailPoint::OrderConfirmed).await?;
         }
         let order = self.set_order_date(id, ordered_at).await?;
         if order.state != OrderState::Confirmed {

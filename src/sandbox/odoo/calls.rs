@@ -128,6 +128,9 @@ pub(super) async fn run(shared: &Shared, server: &CancellationToken, call: Call)
             return None;
         }
         let outcome = shared.apply(&call, arrived, snapshot);
+        if !before.is_zero() {
+            shared.faults.note_landed();
+        }
         pause(after).await;
         Some(outcome)
     };

@@ -142,6 +142,8 @@ pub struct Faults {
     /// Whether arriving calls wait.
     gate: watch::Sender<bool>,
     waiting: AtomicUsize,
+    /// Late calls that have taken effect.
+    landed: AtomicUsize,
 }
 
 impl Faults {
@@ -188,6 +190,15 @@ impl Faults {
     /// How many calls wait at the moment.
     pub fn held(&self) -> usize {
         self.waiting.load(Ordering::SeqCst)
+    }
+
+    /// How many calls of [`Fault::ApplyLate`] have taken effect so far.
+    pub fn landed(&self) -> usize {
+        self.landed.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn note_landed(&self) {
+        self.landed.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Arms a sabotage; several of them strike one after the other.

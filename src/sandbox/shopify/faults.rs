@@ -35,6 +35,8 @@ pub enum ApiFault {
     CutBefore,
     /// The request is carried out, then the connection is closed without an answer.
     CutAfter,
+    /// The request is carried out and answered, and from then on all granted tokens are worthless.
+    TokensEnd,
 }
 
 /// A fault of webhook deliveries.

@@ -66,6 +66,10 @@ impl Inner {
         Some((token, lock(&self.shop).scopes.join(","), seconds))
     }
 
+    pub(super) fn revoke_tokens(&self) {
+        lock(&self.keys).revoke_granted();
+    }
+
     pub(super) fn graphql(&self, request: &graphql::Request) -> Json {
         let now = (self.clock)();
         let (answer, report, announced) = {
@@ -268,6 +272,12 @@ impl ShopSandbox {
         self.inner.delivery.release(order).await;
     }
 
+    /// Sends one of the deliveries that are held back, by its position, and waits until it was accepted, dropped or given
+    /// up; the others stay, and new ones are held back as before. Without such a position nothing happens.
+    pub async fn release_one(&self, position: usize) {
+        self.inner.delivery.release_one(position).await;
+    }
+
     /// Sends delayed deliveries and waiting retries at once, and waits until nothing is under way.
     pub async fn deliver_now(&self) {
         while self.pending() > 0 {
@@ -296,7 +306,7 @@ impl ShopSandbox {
 
     /// All granted tokens end now.
     pub fn revoke_tokens(&self) {
-        lock(&self.inner.keys).revoke_granted();
+        self.inner.revoke_tokens();
     }
 
     /// Another static token, or none.

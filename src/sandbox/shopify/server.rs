@@ -195,6 +195,7 @@ async fn graphql_answer(
     match fault {
         Some(ApiFault::CutAfter) => return (cut(), served),
         Some(ApiFault::PartialData) => spoil(&mut answer, request_id),
+        Some(ApiFault::TokensEnd) => inner.revoke_tokens(),
         _ => {}
     }
     (axum::Json(answer).into_response(), served)
@@ -240,7 +241,7 @@ fn refusal(fault: &ApiFault, request_id: &str) -> Option<Response<Body>> {
         )
             .into_response(),
         ApiFault::CutBefore => cut(),
-        ApiFault::CutAfter | ApiFault::PartialData | ApiFault::Slow(_) => return None,
+        ApiFault::CutAfter | ApiFault::PartialData | ApiFault::TokensEnd | ApiFault::Slow(_) => return None,
     })
 }
 

@@ -18,7 +18,7 @@ const DAY_MS: i64 = 24 * 3600 * 1000;
 
 const SELECT: &str = "
     SELECT j.id, l.shop, l.object, l.direction, j.source_id, j.state, j.reason, j.record_name, j.erp_name, j.attempts,
-           j.events, j.created_at, j.updated_at, j.run_at, j.waits_on, j.last_summary
+           j.failed_attempts, j.events, j.created_at, j.updated_at, j.run_at, j.waits_on, j.last_summary
     FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id WHERE true";
 
 fn read(row: &DbRow) -> Result<JobRow, Fault> {
@@ -49,6 +49,7 @@ fn read(row: &DbRow) -> Result<JobRow, Fault> {
         record_name: row.try_get("record_name")?,
         erp_name: row.try_get("erp_name")?,
         attempts: count("attempts")?,
+        failed_attempts: count("failed_attempts")?,
         events: count("events")?,
         created_at: time("created_at")?,
         updated_at: time("updated_at")?,

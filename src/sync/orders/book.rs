@@ -134,6 +134,7 @@ async fn remove(flow: &Flow<'_>, mapped: &Mapped, held: &SalesOrder, removed: &[
     if !gone.is_empty() {
         flow.note("lines_removed", json!({ "lines": removed }));
         flow.shop.erp.remove_order_lines(held.id, &gone).await?;
+        reach(FailPoint::LinesRemoved).await?;
     }
     Ok(())
 }
@@ -190,6 +191,7 @@ async fn compared(
         rows: vec![(flow.external_id(&name)?, fields)],
     };
     save(flow, mapped, Some(lines)).await?;
+    reach(FailPoint::RoundingAdded).await?;
     flow.note("rounded", json!({ "by": difference }));
     let held = read(flow, held.id).await?;
     match check(flow, order, &held, Decimal::ZERO)? {

@@ -74,6 +74,12 @@ fn booked_before(link: Option<&Link>) -> Option<Fingerprint> {
     serde_json::from_value(link?.agreed.get("fingerprint")?.clone()).ok()
 }
 
+/// Whether the order is known to have been confirmed, with its date restored afterwards.
+fn was_confirmed(link: Option<&Link>) -> bool {
+    link.and_then(|link| link.agreed.get("confirmed")?.as_bool())
+        .unwrap_or(false)
+}
+
 /// Decides what to do. `held` is the order as the ERP has it now.
 pub(super) fn plan(mapped: &Mapped, link: Option<&Link>, held: Option<&SalesOrder>) -> OrderPlan {
     let Some(held) = held else {
@@ -103,9 +109,12 @@ pub(super) fn plan(mapped: &Mapped, link: Option<&Link>, held: Option<&SalesOrde
                 removed,
             }
         }
-        OrderState::Confirmed if same => OrderPlan::Nothing,
         // An attempt that was killed between confirming and recording: totals and date are still to be seen to.
         OrderState::Confirmed if before.is_none() => OrderPlan::Confirm,
+        OrderState::Confirmed if same && mapped.stage == Some(Stage::Confirmed) && !was_confirmed(link) => {
+            OrderPlan::Confirm
+        }
+        OrderState::Confirmed if same => OrderPlan::Nothing,
         OrderState::Confirmed | OrderState::Cancelled | OrderState::Other => OrderPlan::Changed {
             differences: differences(before.as_ref(), &wanted, held),
         },

@@ -3,9 +3,10 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
+use lockstep::failpoint::FailPoint;
 use serde_json::Value;
 
 /// How long starting, stopping or any single condition may take: ten times what is promised.
@@ -63,7 +64,7 @@ impl Daemon {
         let log = Arc::new(Mutex::new(String::new()));
         let mut errors = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let sink = Arc::clone(&log);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut line = String::new();
             while errors.read_line(&mut line).is_ok_and(|read| read > 0) {
                 sink.lock().expect("the log is not poisoned").push_str(&line);
@@ -71,22 +72,26 @@ impl Daemon {
             }
         });
         let mut output = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut line = String::new();
-        let read = output.read_line(&mut line).expect("stdout can be read");
-        let ready: Option<Value> = serde_json::from_str(&line).ok();
-        let Some(ready) = ready.filter(|_| read > 0) else {
-            child.wait().expect("the process ends");
-            // The reading thread needs its last lines.
-            let mut rest = String::new();
-            output.read_to_string(&mut rest).expect("stdout can be read");
-            let log = log.lock().expect("the log is not poisoned").clone();
-            return Err(format!("{line}{rest}{log}"));
-        };
-        // Nobody reads stdout any more; keep the pipe open so that a later line does not kill the daemon.
+        let (first, ready) = mpsc::channel();
         std::thread::spawn(move || {
+            let mut line = String::new();
+            output.read_line(&mut line).ok();
+            first.send(line).ok();
+            // Nobody needs what follows; the pipe stays open so that a later line does not kill the daemon.
             let mut rest = String::new();
             output.read_to_string(&mut rest).ok();
         });
+        let line = ready.recv_timeout(PATIENCE).unwrap_or_else(|_| {
+            child.kill().ok();
+            "(it did not say within the time that it is ready)".to_owned()
+        });
+        let Ok(ready) = serde_json::from_str::<Value>(&line) else {
+            child.wait().expect("the process ends");
+            // Its last lines are on their way.
+            reader.join().expect("the log can be read");
+            let log = log.lock().expect("the log is not poisoned").clone();
+            return Err(format!("{line}{log}"));
+        };
         let address = |name: &str| ready[name].as_str().unwrap_or_default().to_owned();
         Ok(Self {
             http: address("http"),
@@ -131,6 +136,14 @@ impl Daemon {
     /// Whether it has ended.
     pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("the process can be asked").is_some()
+    }
+
+    /// Whether a fail point that it was armed with has struck.
+    pub(crate) fn has_struck(&self, point: FailPoint) -> bool {
+        let point = format!("point={point}");
+        self.log()
+            .lines()
+            .any(|line| line.contains("fail point struck") && line.contains(&point))
     }
 
     /// What it wrote to stderr so far.

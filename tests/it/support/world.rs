@@ -2,10 +2,12 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use lockstep::sandbox::odoo::{OdooSandbox, Options as ErpOptions, OrderView, ServiceSeed, Version};
+use lockstep::sandbox::odoo::{
+    OdooSandbox, Options as ErpOptions, OrderView, Rounding, ServiceSeed, Version,
+};
 use lockstep::sandbox::shopify::draft::{
     Buyer, CustomerDraft, LineDraft, OrderDraft, Payment, ProductDraft, ShippingDraft, VariantDraft,
 };
@@ -32,11 +34,34 @@ pub(crate) struct World {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) config: PathBuf,
     pub(crate) http_port: u16,
+    settings: Settings,
+}
+
+/// What is special about a world.
+#[derive(Clone)]
+pub(crate) struct Settings {
+    /// How the ERP rounds taxes.
+    pub(crate) rounding: Rounding,
+    /// More of `[queue]`.
+    pub(crate) queue: &'static str,
+    /// More of `[shops.main.odoo]`.
+    pub(crate) odoo: &'static str,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            rounding: Rounding::PerLine,
+            queue: "",
+            odoo: "",
+        }
+    }
 }
 
 const TOPICS: &[&str] = &[
     "orders/create",
     "orders/updated",
+    "orders/edited",
     "orders/paid",
     "orders/cancelled",
     "customers/create",
@@ -47,6 +72,10 @@ const TOPICS: &[&str] = &[
 
 impl World {
     pub(crate) async fn new(database: Database) -> Self {
+        Self::with(database, Settings::default()).await
+    }
+
+    pub(crate) async fn with(database: Database, settings: Settings) -> Self {
         let service = |purpose: &str| ServiceSeed {
             name: purpose.to_owned(),
             code: purpose.to_uppercase(),
@@ -56,6 +85,7 @@ impl World {
             services: ["shipping", "discount", "rounding", "custom", "tip"]
                 .map(service)
                 .to_vec(),
+            rounding: settings.rounding,
             ..ErpOptions::version(Version::V18)
         };
         erp_options.companies[0].currency = "EUR".to_owned();
@@ -66,6 +96,8 @@ impl World {
             // Deliveries that fail come again within seconds instead of hours.
             delivery: DeliveryOptions {
                 backoff_scale: 0.002,
+                // What is sent at once arrives at once.
+                concurrency: 64,
                 ..DeliveryOptions::default()
             },
             ..ShopOptions::default()
@@ -85,6 +117,7 @@ impl World {
             erp,
             folder,
             http_port,
+            settings,
         };
         world.write_config(&world.config, &url, http_port);
         for topic in TOPICS {
@@ -111,6 +144,12 @@ listen = "127.0.0.1:0"
 [mappings]
 dir = "mappings"
 
+# Nothing may wait for a lease to run out, and a repetition comes soon.
+[queue]
+lease_s = 600
+retry = {{ first_wait_s = 1 }}
+{queue}
+
 [shops.main]
 domain = "{domain}"
 client_id = "{client_id}"
@@ -125,12 +164,15 @@ login = "connector@example.com"
 api_key = "{api_key}"
 calls_per_second = 1000
 max_concurrent_calls = 8
+{odoo}
 
 [shops.main.sync]
 orders = {{ in = "on" }}
 customers = {{ in = "on" }}
 products = {{ in = "on" }}
 "#,
+            queue = self.settings.queue,
+            odoo = self.settings.odoo,
             domain = self.shop.domain(),
             client_id = access.client_id,
             client_secret = access.client_secret,
@@ -158,13 +200,19 @@ products = {{ in = "on" }}
 
     /// A product with two variants; returns the variants.
     pub(crate) fn product(&self) -> Vec<u64> {
+        self.product_called("Shirt")
+    }
+
+    /// A product with two variants, whose title, option and SKUs are like no other product's; returns the variants.
+    pub(crate) fn product_called(&self, title: &str) -> Vec<u64> {
+        let sku = title.to_uppercase();
         self.shop.change(|shop| {
             let id = shop.create_product(ProductDraft {
-                title: "Shirt".into(),
-                options: vec!["Size".into()],
+                title: title.into(),
+                options: vec![format!("Size of {title}")],
                 variants: vec![
-                    VariantDraft::new(&["S"], "SHIRT-S", Decimal::new(1_999, 2)),
-                    VariantDraft::new(&["M"], "SHIRT-M", Decimal::new(2_199, 2)),
+                    VariantDraft::new(&["S"], &format!("{sku}-S"), Decimal::new(1_999, 2)),
+                    VariantDraft::new(&["M"], &format!("{sku}-M"), Decimal::new(2_199, 2)),
                 ],
                 ..ProductDraft::default()
             });
@@ -223,25 +271,46 @@ products = {{ in = "on" }}
         .await
     }
 
-    /// Waits until no job is under way.
+    /// Waits until every delivery was made and no job is under way.
     pub(crate) async fn idle(&self, daemon: &Daemon) {
         self.shop.settle().await;
         until(
             "no job is under way",
-            || {
-                let jobs = self.json(&["jobs", "list", "--limit", "500"]);
-                let open = |job: &Value| {
-                    matches!(
-                        job["state"].as_str(),
-                        Some("available" | "scheduled" | "running" | "retryable")
-                    )
-                };
-                (!rows(&jobs).iter().any(open)).then_some(())
-            },
+            || self.under_way().is_empty().then_some(()),
             || daemon.log(),
         )
         .await;
     }
+
+    /// Jobs that go on by themselves.
+    pub(crate) fn under_way(&self) -> Vec<Value> {
+        let states = ["available", "scheduled", "running", "retryable"];
+        let mut arguments = vec!["jobs", "list", "--limit", "1000"];
+        arguments.extend(states.iter().flat_map(|state| ["--state", *state]));
+        rows(&self.json(&arguments))
+    }
+
+    /// Jobs that need a person.
+    pub(crate) fn problems(&self) -> Vec<Value> {
+        rows(&self.json(&["jobs", "list", "--problems", "--limit", "1000"]))
+    }
+
+    /// The jobs that fit the filter (arguments of `jobs list`), newest first, each with its history.
+    pub(crate) fn stories(&self, filter: &[&str]) -> Vec<Value> {
+        let list = ["jobs", "list", "--limit", "1000"];
+        rows(&self.json(&[&list, filter].concat()))
+            .iter()
+            .map(|job| self.json(&["jobs", "show", &job["id"].to_string()]))
+            .collect()
+    }
+}
+
+/// The attempts of a job's history that ended in this way.
+pub(crate) fn attempts(story: &Value, outcome: &str) -> Vec<Value> {
+    rows(&story["attempts"])
+        .into_iter()
+        .filter(|attempt| attempt["outcome"] == outcome)
+        .collect()
 }
 
 /// The rows of a list that a command printed.
@@ -264,6 +333,8 @@ pub(crate) fn everyday(variant: u64) -> OrderDraft {
         taxes: vec![Tax::new("MwSt", Decimal::new(19, 2))],
         taxes_included: true,
         payment: Payment::Paid("shopify_payments".into()),
+        // Long ago, so that no other date is taken for it.
+        processed_at: Some("2026-01-02T03:04:05Z".parse().expect("a date")),
         shipping_address: Some(address()),
         billing_address: Some(address()),
         ..OrderDraft::default()
@@ -308,22 +379,27 @@ pub(crate) async fn until<T>(
     }
 }
 
+/// A port that nobody listens on and nobody is given by chance: it lies below the range from which systems take the ports
+/// of outgoing connections, so that a daemon which was killed finds it free again. (The test command's PostgreSQL keeps
+/// below 20000.)
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("it has an address").port()
+    const FIRST: u16 = 20_000;
+    const COUNT: u16 = 12_000;
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+    // Test processes that run side by side begin at different places.
+    let start = u16::try_from(std::process::id().wrapping_mul(97) % u32::from(COUNT)).expect("it is small");
+    (0..COUNT)
+        .map(|_| FIRST + (start + TAKEN.fetch_add(1, Ordering::Relaxed) % COUNT) % COUNT)
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("a free port")
 }
 
 /// A fresh database on the server that the test command started.
 pub(crate) async fn fresh_postgres() -> String {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
     let url = std::env::var("LOCKSTEP_TEST_POSTGRES_URL").expect(
         "LOCKSTEP_TEST_POSTGRES_URL names no server: run the tests with scripts/test, which starts one",
     );
-    let name = format!(
-        "it_{}_{}",
-        std::process::id(),
-        NEXT.fetch_add(1, Ordering::Relaxed)
-    );
+    let name = format!("it_{}", uuid::Uuid::new_v4().simple());
     let mut connection = sqlx::PgConnection::connect(&url)
         .await
         .expect("the server takes connections");

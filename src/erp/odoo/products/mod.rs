@@ -16,6 +16,7 @@ use super::value::{self, record, records, text};
 use super::{Odoo, load, nonsense};
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields};
 use crate::erp::{ErpError, Lines, ProductSave, ProductSaved, Save, VariantSave};
+use crate::failpoint::{FailPoint, reach};
 
 use self::options::{Attribute, LINE, digest};
 use self::variants::match_variants;
@@ -41,6 +42,7 @@ impl Odoo {
             });
         }
         let attributes = self.attributes(&save.external_id, &save.options).await?;
+        reach(FailPoint::ProductOptionsSaved).await?;
         let known = match save.existing {
             Some(id) => Some(id),
             None => self.known_template(&save.external_id).await?,
@@ -53,6 +55,7 @@ impl Odoo {
             }
             None => self.make_template(&save.external_id, fields, &attributes).await?,
         };
+        reach(FailPoint::ProductTemplateSaved).await?;
         let mut names: Vec<String> = Vec::new();
         for (name, _) in save.variants.iter().flat_map(|variant| &variant.fields) {
             if !names.contains(name) {

@@ -187,12 +187,12 @@ async fn each_fault_looks_as_it_should_and_leaves_what_it_should() {
     }
 }
 
-/// Waits for something to become true, ten seconds at most.
+/// Waits for something to become true, a minute at most.
 async fn until(what: &str, holds: impl Fn() -> bool) {
     let started = Instant::now();
     while !holds() {
         assert!(
-            started.elapsed() < Duration::from_secs(10),
+            started.elapsed() < Duration::from_secs(60),
             "{what} did not happen"
         );
         tokio::task::yield_now().await;
@@ -205,14 +205,12 @@ async fn a_client_that_gives_up_does_not_stop_the_server() {
     let before = erp.sandbox.ledger().count("res.partner");
     erp.sandbox
         .faults()
-        .next(Fault::ApplyLate(Duration::from_millis(300)));
+        .next(Fault::ApplyLate(Duration::from_secs(5)));
     let gave_up = raw(&erp, Duration::from_millis(50)).await.unwrap_err();
     assert!(gave_up.is_timeout());
     assert_eq!(erp.sandbox.ledger().count("res.partner"), before, "not yet");
-    until("the late commit", || {
-        erp.sandbox.ledger().count("res.partner") == before + 1
-    })
-    .await;
+    until("the late commit", || erp.sandbox.faults().landed() == 1).await;
+    assert_eq!(erp.sandbox.ledger().count("res.partner"), before + 1);
 }
 
 #[tokio::test]

@@ -305,6 +305,15 @@ impl Delivery {
         }
     }
 
+    /// Sends one of those held back and waits for it; the others stay.
+    pub(in crate::sandbox::shopify) async fn release_one(self: &Arc<Self>, position: usize) {
+        let announcement = self.state().held.remove(position);
+        if let Some(announcement) = announcement {
+            self.start(&announcement);
+            self.settle().await;
+        }
+    }
+
     /// Lets waiting retries and delayed deliveries go at once.
     pub(in crate::sandbox::shopify) fn hurry(&self) {
         self.hurry.send_modify(|n| *n += 1);
