@@ -77,7 +77,9 @@ async fn uninstalled(shop: &ShopContext) -> Result<String, Stop> {
         // Whether the token still works is not known yet.
         Err(error) => match error.disposition() {
             Disposition::Permanent | Disposition::Obsolete => Ok("the notice is not acted on".to_owned()),
-            Disposition::Transient { .. } | Disposition::SystemDown { .. } => Err(error.into()),
+            Disposition::Transient { .. } | Disposition::NotYet { .. } | Disposition::SystemDown { .. } => {
+                Err(error.into())
+            }
         },
     }
 }

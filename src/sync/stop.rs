@@ -166,7 +166,7 @@ const fn shopify_fix(disposition: &Disposition) -> &'static str {
         Disposition::Permanent | Disposition::Obsolete => {
             "Correct the record on Shopify or the app's access scopes, then retry."
         }
-        Disposition::Transient { .. } | Disposition::SystemDown { .. } => {
+        Disposition::Transient { .. } | Disposition::NotYet { .. } | Disposition::SystemDown { .. } => {
             "Make sure that Shopify is reachable and that the app's token is valid (`lockstep check --live`), then retry."
         }
     }
