@@ -5,4 +5,5 @@ mod demo;
 mod faults;
 mod orders;
 mod people;
+mod privacy;
 mod support;
