@@ -201,7 +201,7 @@ impl Session {
         result
     }
 
-    fn count_failure(&self, method: &'static str, error: Option<&ErpError>) {
+    pub(super) fn count_failure(&self, method: &'static str, error: Option<&ErpError>) {
         if let Some(error) = error {
             metrics::counter!(
                 telemetry::ERP_ERRORS,
