@@ -37,6 +37,8 @@ text_enum! {
         TotalsChecked = "totals_checked",
         /// The order is confirmed, its date is not yet restored.
         OrderConfirmed = "order_confirmed",
+        /// A privacy request was carried out on our data, its record is not stored.
+        Redacted = "redacted",
         /// Everything is written to the ERP, nothing is recorded here.
         BeforeFinish = "before_finish",
         /// The attempt's result is committed.

@@ -6,9 +6,9 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 /// A secret that could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -38,8 +38,23 @@ enum Source {
     Text(SecretString),
     File {
         path: PathBuf,
-        read: Mutex<Option<(SystemTime, SecretString)>>,
+        read: Mutex<Option<Known>>,
     },
+}
+
+/// What was read from a file.
+struct Known {
+    /// The file's modification time then; none when it is to be read again in any case.
+    modified: Option<SystemTime>,
+    secret: SecretString,
+    before: Option<Before>,
+}
+
+/// The content that the file had before.
+struct Before {
+    secret: SecretString,
+    /// When [`Secret::recent`] first saw that it was replaced.
+    replaced_at_ms: Option<i64>,
 }
 
 impl Secret {
@@ -54,6 +69,15 @@ impl Secret {
             path: path.into(),
             read: Mutex::new(None),
         }))
+    }
+
+    /// Whether both come from the same place: the same text, or the same file whatever it holds.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&*self.0, &*other.0) {
+            (Source::Text(one), Source::Text(two)) => one.expose_secret() == two.expose_secret(),
+            (Source::File { path: one, .. }, Source::File { path: two, .. }) => one == two,
+            _ => false,
+        }
     }
 
     /// The file it is read from, if it is.
@@ -77,26 +101,68 @@ impl Secret {
             return Ok(text.clone());
         };
         let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
-        match (
-            read_if_changed(path, read.as_ref().map(|(modified, _)| *modified)),
-            &*read,
-        ) {
-            (Ok(Some(fresh)), _) => Ok(read.insert(fresh).1.clone()),
-            (Ok(None) | Err(_), Some((_, secret))) => Ok(secret.clone()),
-            (Ok(None), None) => Err(SecretError::Empty { path: path.clone() }),
-            (Err(error), None) => Err(error),
-        }
+        up_to_date(path, &mut read).map(|known| known.secret.clone())
     }
 
-    /// Forgets what was read, so that the next [`Secret::current`] reads the file whatever its modification time says.
-    /// To be called when the other side refuses the secret.
+    /// The secret as it is now and, when its file got another content less than `keep` ago, the one before: whoever signs
+    /// may not have changed over yet. `now_ms` is the current time in milliseconds.
+    ///
+    /// # Errors
+    /// As [`Secret::current`].
+    pub fn recent(&self, now_ms: i64, keep: Duration) -> Result<Vec<SecretString>, SecretError> {
+        let Source::File { path, read } = &*self.0 else {
+            return self.current().map(|secret| vec![secret]);
+        };
+        let mut read = read.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = up_to_date(path, &mut read)?;
+        let keep_ms = i64::try_from(keep.as_millis()).unwrap_or(i64::MAX);
+        if let Some(before) = &mut known.before {
+            let replaced_at_ms = *before.replaced_at_ms.get_or_insert(now_ms);
+            if now_ms.saturating_sub(replaced_at_ms) >= keep_ms {
+                known.before = None;
+            }
+        }
+        let before = known.before.as_ref().map(|before| before.secret.clone());
+        Ok(std::iter::once(known.secret.clone()).chain(before).collect())
+    }
+
+    /// Has the next [`Secret::current`] read the file whatever its modification time says: two writes may fall into one
+    /// tick of the file system's clock. To be called when the other side refuses the secret.
     pub fn refresh(&self) {
         if let Source::File { read, .. } = &*self.0
-            && let Some((modified, _)) = &mut *read.lock().unwrap_or_else(PoisonError::into_inner)
+            && let Some(known) = &mut *read.lock().unwrap_or_else(PoisonError::into_inner)
         {
-            *modified = SystemTime::UNIX_EPOCH;
+            known.modified = None;
         }
     }
+}
+
+/// What the file holds. One that was readable before and is not at the moment yields its last content.
+fn up_to_date<'a>(path: &Path, read: &'a mut Option<Known>) -> Result<&'a mut Known, SecretError> {
+    let fresh = read_if_changed(path, read.as_ref().and_then(|known| known.modified));
+    match (fresh, &mut *read) {
+        (Ok(Some((modified, secret))), Some(known)) => {
+            known.modified = Some(modified);
+            if known.secret.expose_secret() != secret.expose_secret() {
+                known.before = Some(Before {
+                    secret: std::mem::replace(&mut known.secret, secret),
+                    replaced_at_ms: None,
+                });
+            }
+        }
+        (Ok(Some((modified, secret))), none) => {
+            *none = Some(Known {
+                modified: Some(modified),
+                secret,
+                before: None,
+            });
+        }
+        (Err(error), None) => return Err(error),
+        (Ok(None), _) | (Err(_), Some(_)) => {}
+    }
+    read.as_mut().ok_or_else(|| SecretError::Empty {
+        path: path.to_owned(),
+    })
 }
 
 fn read_if_changed(
@@ -134,10 +200,6 @@ impl fmt::Debug for Secret {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     #[test]
@@ -165,6 +227,36 @@ mod tests {
         assert_eq!(secret.current().unwrap().expose_secret(), "third");
         std::fs::remove_file(&path).unwrap();
         assert_eq!(secret.current().unwrap().expose_secret(), "third");
+    }
+
+    #[test]
+    fn the_secret_before_is_known_for_a_while() {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        let secret = Secret::file(&path);
+        let write = |text: &str, modified_s: u64| {
+            std::fs::write(&path, text).unwrap();
+            let file = std::fs::File::options().append(true).open(&path).unwrap();
+            file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(modified_s))
+                .unwrap();
+        };
+        let recent = |now_s: i64| -> Vec<String> {
+            let secrets = secret.recent(now_s * 1000, HOUR).unwrap();
+            secrets
+                .iter()
+                .map(|secret| secret.expose_secret().to_owned())
+                .collect()
+        };
+        // A file as old as time itself is a file like any other.
+        write("first", 0);
+        assert_eq!(recent(0), ["first"]);
+        write("second", 1);
+        assert_eq!(recent(10), ["second", "first"]);
+        write("second", 2);
+        assert_eq!(recent(3_609), ["second", "first"], "touched, not changed");
+        assert_eq!(recent(3_610), ["second"]);
+        assert_eq!(Secret::text("x").recent(0, HOUR).unwrap().len(), 1);
     }
 
     #[test]

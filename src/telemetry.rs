@@ -145,9 +145,9 @@ metrics_table! {
     HTTP_CONNECTIONS = "lockstep_http_connections", Gauge,
         "Open connections by listener.";
     ERP_CALL_SECONDS = "lockstep_erp_call_seconds", Seconds,
-        "Calls to the ERP by shop and method.";
+        "Calls to the ERP by shop, method and outcome.";
     ERP_ERRORS = "lockstep_erp_errors_total", Counter,
-        "Failed calls to the ERP by shop and kind.";
+        "Failed calls to the ERP by shop, method and code.";
     SHOPIFY_CALL_SECONDS = "lockstep_shopify_call_seconds", Seconds,
         "Calls to Shopify by shop and operation.";
     SHOPIFY_ERRORS = "lockstep_shopify_errors_total", Counter,

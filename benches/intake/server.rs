@@ -2,19 +2,17 @@
 
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use lockstep::domain::{Object, Outcome, Report, SharedClock, SystemClock, SystemEntropy};
+use lockstep::domain::{Object, SharedClock, SystemClock, SystemEntropy};
 use lockstep::http::{
     Admin, AdminSettings, Health, InstanceKey, Intake, IntakeShop, IntakeShops, Listeners, Public, Settings,
     Signature, Verify, admin_router, public_router,
 };
-use lockstep::queue::{Handler, LaneGate, Live, Queue};
 use lockstep::secret::Secret;
 use lockstep::shopify::webhook;
-use lockstep::store::{self, ClaimedJob, OpenMode, SharedStore};
+use lockstep::store::{self, OpenMode, SharedStore};
 use lockstep::telemetry;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -30,8 +28,6 @@ pub(crate) enum Kind {
     Off,
     /// Deliveries are stored, nothing works on them.
     Sqlite,
-    /// All parts run, and nothing happens.
-    Idle,
 }
 
 impl Kind {
@@ -39,12 +35,11 @@ impl Kind {
         match self {
             Self::Off => "off",
             Self::Sqlite => "sqlite",
-            Self::Idle => "idle",
         }
     }
 
     pub(crate) fn parse(name: &str) -> Self {
-        [Self::Off, Self::Sqlite, Self::Idle]
+        [Self::Off, Self::Sqlite]
             .into_iter()
             .find(|kind| kind.name() == name)
             .expect("a kind of server")
@@ -54,6 +49,7 @@ impl Kind {
 /// The process, ended with this value.
 pub(crate) struct Server {
     child: Child,
+    output: BufReader<ChildStdout>,
     pub(crate) address: SocketAddr,
 }
 
@@ -65,32 +61,46 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("the server starts");
-        let stdout = child.stdout.take().expect("its output");
-        let mut line = String::new();
-        BufReader::new(stdout)
-            .read_line(&mut line)
-            .expect("its first line");
-        let address = line.trim().parse().expect("its address");
-        Self { child, address }
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let address = next_line(&mut output).parse().expect("its address");
+        Self {
+            child,
+            output,
+            address,
+        }
     }
 
-    fn file(&self, name: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default()
+    /// Its peak memory so far, in MB.
+    pub(crate) fn peak_mb(&self) -> f64 {
+        status(self.child.id(), "VmHWM") / 1024.0
     }
 
-    /// A line of `/proc/PID/status`, in kB.
-    pub(crate) fn status_kb(&self, name: &str) -> f64 {
-        number(&self.file("status"), name)
+    /// Ends it. Returns how many events it has stored.
+    pub(crate) fn stop(mut self) -> u64 {
+        drop(self.child.stdin.take());
+        next_line(&mut self.output).parse().expect("a count")
     }
+}
 
-    /// How often its threads have been woken so far.
-    pub(crate) fn wake_ups(&self) -> f64 {
-        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).expect("its threads");
-        threads
-            .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("status")).ok())
-            .map(|status| number(&status, "voluntary_ctxt_switches"))
-            .sum()
-    }
+fn next_line(output: &mut BufReader<ChildStdout>) -> String {
+    let mut line = String::new();
+    output.read_line(&mut line).expect("a line");
+    line.trim().to_owned()
+}
+
+/// A number of a process's `/proc/PID/status`; sizes are in kB.
+pub(crate) fn status(process: u32, name: &str) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"));
+    number(&status.unwrap_or_default(), name)
+}
+
+/// How often a process's threads have been woken so far.
+pub(crate) fn wake_ups(process: u32) -> f64 {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).expect("its threads");
+    threads
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("status")).ok())
+        .map(|status| number(&status, "voluntary_ctxt_switches"))
+        .sum()
 }
 
 fn number(status: &str, name: &str) -> f64 {
@@ -115,15 +125,6 @@ impl Drop for Server {
     }
 }
 
-struct Nothing;
-
-#[async_trait]
-impl Handler for Nothing {
-    async fn attempt(&self, _: ClaimedJob, _: CancellationToken) -> Report {
-        Report::of(Outcome::Completed, "done")
-    }
-}
-
 /// What the other process does.
 pub(crate) fn run(kind: Kind) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -138,7 +139,7 @@ async fn serve(kind: Kind) {
     let clock: SharedClock = Arc::new(SystemClock);
     let store: SharedStore = match kind {
         Kind::Off => Arc::new(Off::default()),
-        Kind::Sqlite | Kind::Idle => {
+        Kind::Sqlite => {
             let settings = store::Settings::default();
             store::open(&settings, folder.path(), Arc::clone(&clock), OpenMode::Serve)
                 .await
@@ -155,11 +156,6 @@ async fn serve(kind: Kind) {
     .collect();
     let (_shops, follow) = watch::channel(Arc::new(shops));
     let (_pending, pending) = watch::channel(Vec::new());
-    let (_live, live) = watch::channel(Live {
-        settings: lockstep::queue::Settings::default(),
-        gate: LaneGate::open(),
-        revision: None,
-    });
     let verify: Verify = Arc::new(
         |secrets, body, header| match webhook::verify(secrets, body, header) {
             Ok(()) => Signature::Good,
@@ -206,25 +202,14 @@ async fn serve(kind: Kind) {
             stop.cancel();
         }
     };
-    let queue = Queue::new(
-        store.clone(),
-        Arc::new(Nothing),
-        live,
-        clock.clone(),
-        Arc::new(SystemEntropy),
-        "bench",
-    );
-    let queue = async {
-        if kind == Kind::Idle {
-            queue.run(stop.clone()).await;
-        }
-    };
     tokio::join!(
         ended,
         listeners.serve(public, admin, &settings, stop.clone()),
         intake.keep_count(stop.clone()),
-        lockstep::http::keep_metrics_small(metrics, clock, stop.clone()),
-        queue,
+        lockstep::http::keep_metrics_small(metrics, clock.clone(), stop.clone()),
     );
+    // The store that forgets everything cannot count.
+    let events = store.counts(clock.now()).await.map_or(0, |counts| counts.events);
+    println!("{events}");
     store.close().await;
 }

@@ -164,6 +164,23 @@ fn what_should_be_looked_at_is_a_warning() {
 }
 
 #[test]
+fn an_unencrypted_way_to_shopify_is_a_warning_unless_it_is_local() {
+    for (address, warned) in [
+        ("http://proxy.example.com", true),
+        ("https://proxy.example.com", false),
+        ("http://127.0.0.1:4010", false),
+    ] {
+        let line = format!("base_url = \"{address}\"\ndomain =");
+        let out = shown(&with(&[("domain =", &line)]));
+        assert_eq!(
+            out.contains("the access token travels unencrypted"),
+            warned,
+            "{address}: {out}"
+        );
+    }
+}
+
+#[test]
 fn one_store_is_declared_once() {
     let second = "\n[shops.second]\ndomain = \"Main-Store.myshopify.com\"\naccess_token = \"a\"\nwebhook_secrets = [\"b\"]\n\
         [shops.second.odoo]\nurl = \"https://erp.example.com\"\ndatabase = \"prod\"\nlogin = \"x\"\napi_key = \"y\"\n";

@@ -12,6 +12,12 @@ pub enum Disposition {
         /// The other side asked for at least this much patience.
         retry_after: Option<Duration>,
     },
+    /// Nothing failed: it is not this job's turn yet (our own line before a limit, a record that does not hold still).
+    /// Tried again after this long; burns no attempt.
+    NotYet {
+        /// How long from now.
+        after: Duration,
+    },
     /// The whole system is unavailable (refused, in maintenance, locked, credentials refused): retries of single
     /// jobs are pointless, burn no attempts, and count towards the breaker of this system.
     SystemDown {

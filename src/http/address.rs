@@ -138,7 +138,8 @@ impl Access {
         }))
     }
 
-    fn lets(&self, request: &Request) -> bool {
+    /// Whether this request comes from somebody who may call.
+    pub(super) fn lets(&self, request: &Request) -> bool {
         let Rules {
             allowed,
             trusted_proxies,

@@ -24,6 +24,9 @@ use super::{finish, health};
 /// Counts of the store are good for this long.
 const COUNTS_GOOD_FOR: Duration = Duration::from_secs(5);
 
+/// How long the store may take to count; a scrape has the rest in any case.
+const COUNT_WITHIN: Duration = Duration::from_secs(2);
+
 /// How often histograms are compacted when nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(30);
 
@@ -66,12 +69,13 @@ impl Admin {
         if counted.at.is_some_and(|at| now.since(at) < COUNTS_GOOD_FOR) {
             return;
         }
-        match self.store.counts(now).await {
-            Ok(counts) => {
+        match tokio::time::timeout(COUNT_WITHIN, self.store.counts(now)).await {
+            Err(_) => tracing::warn!("the store does not count jobs in time for the metrics"),
+            Ok(Ok(counts)) => {
                 counted.at = Some(now);
                 show(&counts, &mut counted.shown, now);
             }
-            Err(failure) => tracing::warn!(error = %failure, "cannot count jobs for the metrics"),
+            Ok(Err(failure)) => tracing::warn!(error = %failure, "cannot count jobs for the metrics"),
         }
     }
 }

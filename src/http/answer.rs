@@ -23,6 +23,7 @@ pub(super) enum Refusal {
     TooLarge,
     BodyTooSlow,
     BodyBroken,
+    TooMuchAtOnce,
     NoSignature,
     BadSignature,
     SecretUnreadable,
@@ -65,6 +66,11 @@ impl Refusal {
                 StatusCode::BAD_REQUEST,
                 "body_broken",
                 "The body could not be received.",
+            ),
+            Self::TooMuchAtOnce => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "too_much_at_once",
+                "Too many bodies arrive at this moment. Send it again.",
             ),
             Self::NoSignature => (
                 StatusCode::UNAUTHORIZED,

@@ -65,21 +65,22 @@ pub fn public_router(parts: Public) -> Router {
         settings,
         entropy,
     } = parts;
-    let access = |allowed: &[Cidr]| {
-        middleware::from_fn_with_state(
-            address::Access::new(allowed, &settings.trusted_proxies),
-            address::only_from,
-        )
-    };
+    let access = |allowed: &[Cidr]| address::Access::new(allowed, &settings.trusted_proxies);
     let webhooks = Router::new()
         .route("/webhooks/shopify", post(intake::receive))
-        .with_state(intake)
-        .layer(access(&settings.allow_from.webhooks));
+        .with_state(Arc::clone(&intake))
+        .layer(middleware::from_fn_with_state(
+            (access(&settings.allow_from.webhooks), intake),
+            intake::only_from,
+        ));
     let health = Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .with_state(health)
-        .layer(access(&settings.allow_from.health));
+        .layer(middleware::from_fn_with_state(
+            access(&settings.allow_from.health),
+            address::only_from,
+        ));
     let reach = Router::new()
         .route(reach::ROUTE, get(reach::answer))
         .with_state(instance_key);

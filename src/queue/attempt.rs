@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use tokio::select;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{Instrument as _, error, info, info_span, warn};
 
 use crate::domain::{JobKey, JobState, Outcome, Report, Timestamp};
 use crate::failpoint::{self, FailPoint};
@@ -58,8 +58,13 @@ enum Run {
     Lost,
 }
 
-/// Runs one attempt from its claim to its saved result.
+/// Runs one attempt from its claim to its saved result. Whatever is logged meanwhile, by the clients too, names the job.
 pub(super) async fn run(shared: &Shared, job: ClaimedJob, frame: Frame) -> Ended {
+    let span = info_span!("attempt", job = %job.id, shop = %job.key.shop, object = %job.key.object);
+    run_in_span(shared, job, frame).instrument(span).await
+}
+
+async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame) -> Ended {
     let started_at = shared.clock.now();
     let nothing = Ended {
         evidence: Evidence::Nothing,
@@ -83,6 +88,7 @@ pub(super) async fn run(shared: &Shared, job: ClaimedJob, frame: Frame) -> Ended
         }
     };
     let evidence = Evidence::of(&report.outcome, &report.summary);
+    let told = Told::of(&report);
     let ended_at = shared.clock.now();
     let finish = verdict::finish(
         *report,
@@ -97,8 +103,31 @@ pub(super) async fn run(shared: &Shared, job: ClaimedJob, frame: Frame) -> Ended
             revision: frame.revision,
         },
     );
-    save(shared, &job, &frame, finish).await;
+    save(shared, &job, &frame, finish, &told).await;
     Ended { evidence }
+}
+
+/// What the log says of a report. A failure's own text may quote what the other system said, and that may quote the
+/// record (names, addresses): it goes to the store, where people look, and the log has the code. What succeeded is told
+/// in our own words.
+#[derive(Debug)]
+struct Told {
+    code: Option<String>,
+    summary: Option<String>,
+}
+
+impl Told {
+    fn of(report: &Report) -> Self {
+        let code = match &report.outcome {
+            Outcome::Failed { problem, .. } | Outcome::Problem(problem) | Outcome::Held(problem) => {
+                Some(problem.code.0.clone())
+            }
+            Outcome::Obsolete(reason) => Some(reason.clone()),
+            Outcome::Completed | Outcome::Wait { .. } | Outcome::Interrupted => None,
+        };
+        let summary = matches!(report.outcome, Outcome::Completed).then(|| report.summary.clone());
+        Self { code, summary }
+    }
 }
 
 /// Why a running attempt is told to stop.
@@ -149,7 +178,7 @@ fn reported(job: &ClaimedJob, ended: std::thread::Result<Report>) -> Report {
 
 /// Saves the result, for as long as the claim is ours. The store's own failures are waited out: dropping a result would
 /// have the whole attempt repeated.
-async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Finish) {
+async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Finish, told: &Told) {
     let mut tries = 0_u32;
     let mut refusals = 0_u32;
     loop {
@@ -159,7 +188,7 @@ async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Fini
         };
         match result {
             Ok(Finished::Done(state)) => {
-                note(job, &finish, state);
+                note(job, &finish, state, told);
                 // Nothing is left to be failed here but the process.
                 failpoint::reach(FailPoint::AfterFinish).await.ok();
                 return;
@@ -207,7 +236,7 @@ pub(super) fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// Logs and counts a saved result.
-fn note(job: &ClaimedJob, finish: &Finish, state: JobState) {
+fn note(job: &ClaimedJob, finish: &Finish, state: JobState, told: &Told) {
     let took = finish.ended_at.since(finish.started_at);
     let JobKey {
         shop,
@@ -246,19 +275,21 @@ fn note(job: &ClaimedJob, finish: &Finish, state: JobState) {
         }
         Verdict::Wait { .. } | Verdict::Held(_) | Verdict::Release => {}
     }
+    // The verdict goes first: the store may have refused the result.
     let code = match &finish.verdict {
         Verdict::Problem(problem) | Verdict::Held(problem) => Some(problem.code.0.as_str()),
-        _ => None,
+        _ => told.code.as_deref(),
     };
     if let Verdict::Problem(_) = finish.verdict {
         warn!(
             %shop, job = %job.id, key = %job.key, attempt = job.attempt, took_ms = took.as_millis(), %state, code,
-            "job needs a person: {}", finish.summary
+            "job needs a person: {}", code.unwrap_or_default()
         );
     } else {
+        let what = told.summary.as_deref().or(code).unwrap_or(state.as_str());
         info!(
             %shop, job = %job.id, key = %job.key, attempt = job.attempt, took_ms = took.as_millis(), %state, code,
-            "attempt ended: {}", finish.summary
+            "attempt ended: {what}"
         );
     }
 }

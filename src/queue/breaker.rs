@@ -83,7 +83,7 @@ impl Evidence {
                 reason: summary.to_owned(),
             },
             Outcome::Failed {
-                disposition: Disposition::Transient { .. },
+                disposition: Disposition::Transient { .. } | Disposition::NotYet { .. },
                 ..
             } => Self::Unclear,
             Outcome::Completed

@@ -334,7 +334,7 @@ impl Dispatcher {
         let (row, open) = match change {
             Change::Opened(row) => {
                 warn!(
-                    shop = %row.shop, system = %row.system, reason = row.reason.as_deref(),
+                    shop = %row.shop, system = %row.system,
                     "system is down: its jobs wait, single probes find out when it is back"
                 );
                 (row, true)

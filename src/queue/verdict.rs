@@ -91,6 +91,11 @@ fn verdict(outcome: Outcome, circumstances: &Circumstances<'_>) -> Verdict {
         Outcome::Interrupted => retry_or_problem(None, interrupted_by_itself(job), circumstances),
         Outcome::Failed { disposition, problem } => match disposition {
             Disposition::Transient { retry_after } => retry_or_problem(retry_after, problem, circumstances),
+            Disposition::NotYet { after } => Verdict::Retry {
+                at: now.plus(policy.wait(1, unit, Some(after))),
+                counts: false,
+                system_down: None,
+            },
             Disposition::SystemDown { system, retry_after } => Verdict::Retry {
                 at: now.plus(
                     policy
@@ -314,6 +319,14 @@ mod tests {
             (transient(None), 8, false, "retry 21600 counts"),
             (transient(None), 9, false, "problem tax_not_found"),
             (transient(None), u32::MAX, false, "problem tax_not_found"),
+            (
+                with(Disposition::NotYet {
+                    after: Duration::from_secs(30),
+                }),
+                500,
+                false,
+                "retry 30",
+            ),
             (down(None), 0, false, "retry 20 erp"),
             (down(None), 500, false, "retry 20 erp"),
             (down(s(40)), 0, false, "retry 40 erp"),

@@ -18,8 +18,9 @@ use serde::Deserialize;
 use super::answer::first_message;
 use super::error::{RequestId, ShopifyError};
 use super::settings::Credentials;
-use crate::domain::{SharedClock, Timestamp};
+use crate::domain::{SharedClock, ShopName, Timestamp};
 use crate::secret::Secret;
+use crate::telemetry;
 use crate::transport::{Answer, Client};
 
 /// How long before its end a token is renewed; never more than half of its life.
@@ -41,6 +42,7 @@ pub(super) struct Token {
 
 /// Keeps the token of one shop.
 pub(super) struct Tokens {
+    shop: ShopName,
     credentials: Credentials,
     clock: SharedClock,
     endpoint: String,
@@ -88,11 +90,18 @@ impl std::fmt::Debug for Tokens {
 }
 
 impl Tokens {
-    pub(super) fn new(credentials: Credentials, base: &str, client: Client, clock: SharedClock) -> Self {
+    pub(super) fn new(
+        shop: ShopName,
+        credentials: Credentials,
+        base: &str,
+        client: Client,
+        clock: SharedClock,
+    ) -> Self {
         let quota = Quota::with_period(EVERY)
             .expect("the period is not zero")
             .allow_burst(BURST);
         Self {
+            shop,
             credentials,
             endpoint: format!("{base}/admin/oauth/access_token"),
             client,
@@ -220,8 +229,15 @@ impl Tokens {
             .post(&self.endpoint)
             .header(reqwest::header::ACCEPT, "application/json")
             .form(&form);
-        let answer = self.client.send(request).await?;
-        self.grant(&answer)
+        let started = self.clock.now();
+        let answer = self.client.send(request).await;
+        metrics::histogram!(
+            telemetry::SHOPIFY_CALL_SECONDS,
+            "shop" => self.shop.to_string(),
+            "operation" => "access_token"
+        )
+        .record(self.clock.now().since(started).as_secs_f64());
+        self.grant(&answer?)
     }
 
     fn grant(&self, answer: &Answer) -> Result<Grant, ShopifyError> {

@@ -54,7 +54,7 @@ impl Client {
         let base = settings.address()?;
         let http = transport::Client::new(transport)?.with_limit_bytes(LARGEST_ANSWER_BYTES);
         Ok(Self {
-            tokens: Tokens::new(credentials, &base, http.clone(), clock.clone()),
+            tokens: Tokens::new(shop.clone(), credentials, &base, http.clone(), clock.clone()),
             endpoint: format!("{base}/admin/api/{}/graphql.json", settings.api_version),
             asked_version: settings.api_version.clone(),
             throttle: Throttle::new(clock.clone(), entropy),
@@ -70,6 +70,11 @@ impl Client {
     pub(super) fn versions(&self) -> (&str, Option<String>) {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         (&self.asked_version, served.clone())
+    }
+
+    /// Waits in the daemon's time.
+    pub(super) async fn rest(&self, length: Duration) {
+        self.clock.sleep_until(self.clock.now().plus(length)).await;
     }
 
     /// Sends a document and returns its `data`.

@@ -8,6 +8,9 @@ use crate::domain::{Disposition, System};
 use crate::secret::SecretError;
 use crate::transport::Failure;
 
+/// How long a record that changes all the time is left alone.
+const SETTLING: Duration = Duration::from_mins(1);
+
 /// Shopify's number of an answer (`X-Request-Id`), which its support asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestId(pub Option<String>);
@@ -70,6 +73,12 @@ pub enum ShopifyError {
         retry_after: Option<Duration>,
         /// Request.
         request: RequestId,
+    },
+    /// Our own line before the shop's cost bucket is too long; nothing was sent.
+    #[error("the cost bucket of the shop is empty and others wait for it, too")]
+    InLine {
+        /// When it is worth to come back.
+        after: Duration,
     },
     /// One question costs more than Shopify ever allows; no patience helps.
     #[error("the query {operation} costs {cost} points, Shopify allows {limit}{request}")]
@@ -173,7 +182,10 @@ impl ShopifyError {
             }
             Self::ShopUnavailable { retry_after, .. } => down(*retry_after),
             Self::Throttled { retry_after, .. } | Self::Internal { retry_after, .. } => later(*retry_after),
-            Self::Incomplete { .. } | Self::KeepsChanging { .. } => later(None),
+            Self::Incomplete { .. } => later(None),
+            // Nobody failed: neither burns an attempt.
+            Self::InLine { after } => Disposition::NotYet { after: *after },
+            Self::KeepsChanging { .. } => Disposition::NotYet { after: SETTLING },
             Self::TooExpensive { .. }
             | Self::AccessDenied { .. }
             | Self::Refused { .. }
@@ -197,7 +209,7 @@ impl ShopifyError {
             Self::Unauthorized { .. } | Self::NoToken { .. } => "shopify_credentials_refused",
             Self::ShopUnavailable { .. } => "shop_unavailable",
             Self::NoSuchShop { .. } => "shop_not_found",
-            Self::Throttled { .. } => "shopify_throttled",
+            Self::Throttled { .. } | Self::InLine { .. } => "shopify_throttled",
             Self::TooExpensive { .. } => "shopify_query_too_expensive",
             Self::AccessDenied { .. } => "shopify_scope_missing",
             Self::Internal { .. } => "shopify_internal_error",
@@ -240,6 +252,7 @@ impl ShopifyError {
             }
             Self::NoSuchShop { .. } => "Check the shop's domain and api_version in the configuration.",
             Self::Throttled { .. }
+            | Self::InLine { .. }
             | Self::Internal { .. }
             | Self::Incomplete { .. }
             | Self::KeepsChanging { .. } => {

@@ -4,6 +4,8 @@
 //! when it is not the one that the record began with, everything is read again from the start. So what is handed on is
 //! one state of the record, or an error.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::client::Client;
@@ -13,6 +15,8 @@ use crate::domain::ShopifyId;
 
 /// How often a record that changes meanwhile is begun again.
 const TRIES: u32 = 4;
+/// How long it is left alone before it is begun again the first time; doubled each time.
+const FIRST_REST: Duration = Duration::from_secs(1);
 /// More pages than any record has: 2048 variants are 21.
 const MOST_PAGES: usize = 200;
 
@@ -124,10 +128,16 @@ pub(super) async fn whole(
     id: ShopifyId,
     select: &str,
 ) -> Result<Option<Value>, ShopifyError> {
-    for _ in 0..TRIES {
+    let mut rest = FIRST_REST;
+    for n in 1..=TRIES {
         match attempt(client, kind, id, select).await {
             Ok(record) => return Ok(record),
             Err(Stop::Failed(error)) => return Err(error),
+            // Whatever changes it is still at it: beginning again at once would only cost points.
+            Err(Stop::Changed) if n < TRIES => {
+                client.rest(rest).await;
+                rest = rest.saturating_mul(2);
+            }
             Err(Stop::Changed) => {}
         }
     }

@@ -56,6 +56,26 @@ pub enum Credentials {
     },
 }
 
+impl Credentials {
+    /// Whether both are the same app's, with secrets from the same place.
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token(one), Self::Token(two)) => one.is_same(two),
+            (
+                Self::ClientCredentials {
+                    client_id: one_id,
+                    client_secret: one,
+                },
+                Self::ClientCredentials {
+                    client_id: two_id,
+                    client_secret: two,
+                },
+            ) => one_id == two_id && one.is_same(two),
+            _ => false,
+        }
+    }
+}
+
 impl Settings {
     /// Settings for a shop, everything else as by default.
     pub fn new(domain: impl Into<String>) -> Self {

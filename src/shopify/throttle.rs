@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::documents::Document;
-use super::error::{RequestId, ShopifyError};
+use super::error::ShopifyError;
 use crate::domain::{SharedClock, SharedEntropy, Timestamp};
 
 /// Assumed until the first answer: less than the smallest bucket that Shopify gives today.
@@ -26,6 +26,8 @@ const ASSUMED: Status = Status {
     level: 1000.0,
     rate: 50.0,
 };
+/// One answer that asks for more (`Retry-After: 86400`, from some proxy) does not stop a shop for a day: it is asked again.
+const LONGEST_PAUSE: Duration = Duration::from_mins(15);
 /// The longest random addition to a wait, so that those who were refused together do not come back together.
 const JITTER: Duration = Duration::from_millis(500);
 
@@ -105,7 +107,7 @@ impl Throttle {
     /// Waits in line until `document` fits into the bucket, at most until `deadline`.
     ///
     /// # Errors
-    /// [`ShopifyError::Throttled`] when it would take longer.
+    /// [`ShopifyError::InLine`] when it would take longer.
     pub(super) async fn take(
         &self,
         document: &Document,
@@ -141,12 +143,12 @@ impl Throttle {
         }
     }
 
-    /// Lets nobody ask anything for this long and a little more.
+    /// Lets nobody ask anything for this long and a little more; never longer than [`LONGEST_PAUSE`].
     pub(super) fn pause(&self, wait: Duration) {
         let until = self
             .clock
             .now()
-            .plus(wait)
+            .plus(wait.min(LONGEST_PAUSE))
             .plus(JITTER.mul_f64(self.entropy.unit()));
         let mut bucket = self.bucket();
         bucket.paused_until = bucket.paused_until.max(until);
@@ -169,10 +171,8 @@ impl Throttle {
     }
 
     fn too_long(&self, document: &Document) -> ShopifyError {
-        ShopifyError::Throttled {
-            reason: "the cost bucket of the shop is empty and others wait for it, too",
-            retry_after: Some(self.wait_for(document)),
-            request: RequestId::default(),
+        ShopifyError::InLine {
+            after: self.wait_for(document),
         }
     }
 
@@ -381,11 +381,7 @@ mod tests {
         drop(cheap.await.unwrap());
         // 900 points are 9 s away, which is past a deadline of 5 s: said at once.
         let refused = throttle.take(&DOCUMENT, in_s(&clock, 5)).await.unwrap_err();
-        let ShopifyError::Throttled {
-            retry_after: Some(wait),
-            ..
-        } = refused
-        else {
+        let ShopifyError::InLine { after: wait } = refused else {
             panic!("{refused:?}")
         };
         assert!(
@@ -403,9 +399,21 @@ mod tests {
         let mut second = Box::pin(throttle.take(&CHEAP, in_s(&clock, 30)));
         assert!(futures_util::poll!(&mut second).is_pending());
         clock.advance(Duration::from_secs(31));
-        assert!(matches!(second.await, Err(ShopifyError::Throttled { .. })));
+        assert!(matches!(second.await, Err(ShopifyError::InLine { .. })));
         clock.advance(Duration::from_hours(1));
         drop(first.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn nobody_is_stopped_for_a_day() {
+        let (clock, throttle) = throttle();
+        throttle.pause(Duration::from_hours(24));
+        assert!(matches!(
+            throttle.take(&CHEAP, in_s(&clock, 30)).await,
+            Err(ShopifyError::InLine { .. })
+        ));
+        clock.advance(LONGEST_PAUSE + JITTER);
+        drop(throttle.take(&CHEAP, in_s(&clock, 0)).await.unwrap());
     }
 
     #[tokio::test]
@@ -418,7 +426,7 @@ mod tests {
         drop(throttle.take(&huge, in_s(&clock, 1)).await.unwrap());
         assert!(matches!(
             throttle.take(&CHEAP, in_s(&clock, 0)).await,
-            Err(ShopifyError::Throttled { .. })
+            Err(ShopifyError::InLine { .. })
         ));
     }
 }

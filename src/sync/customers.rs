@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::agree::Agreement;
 use super::flow::{Flow, agreed_of, agreement};
+use super::gone;
 use super::stop::Stop;
 use crate::domain::{
     Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, ShopifyId,
@@ -49,6 +50,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop
         .customer(id, flow.select(Object::Customer))
         .await?
     else {
+        gone::was_deleted(flow).await?;
         return deleted(flow, id).await;
     };
     reach(FailPoint::SourceFetched).await?;

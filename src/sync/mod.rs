@@ -8,6 +8,7 @@ mod agree;
 mod customers;
 mod flow;
 mod gather;
+mod gone;
 mod notices;
 mod orders;
 mod preview;

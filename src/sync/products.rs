@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::agree::Agreement;
 use super::flow::{Flow, agreed_of, agreement};
+use super::gone;
 use super::stop::Stop;
 use crate::domain::{
     Canonical as _, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, Product, ShopifyId,
@@ -33,6 +34,7 @@ const VARIANTS: &str = "variants";
 /// A product's own job.
 pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
     let Some(product) = flow.shop.source.product(id, flow.select(Object::Product)).await? else {
+        gone::was_deleted(flow).await?;
         return deleted(flow, id).await;
     };
     reach(FailPoint::SourceFetched).await?;

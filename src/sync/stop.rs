@@ -25,6 +25,12 @@ pub(super) enum Stop {
     /// A person must act.
     #[error("{}", .0.reason)]
     Problem(Box<NewProblem>),
+    /// It may be different soon; a person must act when it stays so.
+    #[error("{}", .problem.reason)]
+    Later {
+        problem: Box<NewProblem>,
+        after: Duration,
+    },
     /// A person must say yes.
     #[error("{}", .0.reason)]
     Held(Box<NewProblem>),
@@ -84,6 +90,12 @@ impl Stop {
         match self {
             Self::Problem(problem) => Outcome::Problem(*problem),
             Self::Held(problem) => Outcome::Held(*problem),
+            Self::Later { problem, after } => Outcome::Failed {
+                disposition: Disposition::Transient {
+                    retry_after: Some(after),
+                },
+                problem: *problem,
+            },
             Self::Wait { on, at_most } => Outcome::Wait { on, at_most },
             Self::Obsolete(reason) => Outcome::Obsolete(reason.into_owned()),
             Self::Stale => Outcome::Interrupted,
@@ -166,7 +178,7 @@ const fn shopify_fix(disposition: &Disposition) -> &'static str {
         Disposition::Permanent | Disposition::Obsolete => {
             "Correct the record on Shopify or the app's access scopes, then retry."
         }
-        Disposition::Transient { .. } | Disposition::SystemDown { .. } => {
+        Disposition::Transient { .. } | Disposition::NotYet { .. } | Disposition::SystemDown { .. } => {
             "Make sure that Shopify is reachable and that the app's token is valid (`lockstep check --live`), then retry."
         }
     }

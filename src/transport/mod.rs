@@ -27,7 +27,7 @@ pub use client::{Client, client};
 
 /// How a system is reached. All optional. `Debug` and `Serialize` show neither the headers' values nor the proxy's
 /// password.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// PEM file with certificates to trust besides the operating system's.

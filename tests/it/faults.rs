@@ -108,7 +108,7 @@ async fn an_erp_that_is_down_for_days_costs_no_attempts_and_everything_drains_af
 /// How many attempts ended because the ERP refused the connection.
 fn refused_attempts(log: &str) -> usize {
     log.lines()
-        .filter(|line| line.contains("attempt ended") && line.contains("refused the connection"))
+        .filter(|line| line.contains("attempt ended: erp_unreachable"))
         .count()
 }
 

@@ -5,5 +5,6 @@ mod demo;
 mod faults;
 mod orders;
 mod people;
+mod privacy;
 mod scenes;
 mod support;

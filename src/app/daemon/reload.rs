@@ -14,7 +14,7 @@ use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::shops::{Current, Disabled, Wired, note_revision};
+use super::shops::{Before, Current, Disabled, Wired, note_revision};
 use super::{StartError, pause};
 use crate::config::{Config, ConfigError};
 use crate::domain::{SharedClock, SharedEntropy};
@@ -140,6 +140,11 @@ impl Reloader {
             .map_err(ReloadError::Config)?;
         let mappings = load_mappings(config.mappings.dir.clone()).await?;
         // Shops become known, and disabled ones are left out, before anything runs for them.
+        let engine = Arc::clone(&self.engine.borrow());
+        let before = Before {
+            config: &old,
+            engine: &engine,
+        };
         let wired = Wired::new(
             &config,
             &mappings,
@@ -148,6 +153,7 @@ impl Reloader {
             &self.clock,
             &self.entropy,
             &self.disabled,
+            Some(&before),
         )
         .await?;
         for section in needs_restart(&old, &config) {

@@ -20,9 +20,10 @@ use crate::queue::{Handler, LaneGate, Live};
 use crate::shopify::webhook::{self, SignatureError};
 use crate::store::{ClaimedJob, Lane, SharedStore, StoreError};
 use crate::sync::{Engine, ShopContext};
+use crate::transport;
 
-/// How often it is looked whether a shop was disabled or enabled.
-const LOOK: Duration = Duration::from_secs(5);
+/// How often it is looked whether a shop was disabled or enabled. Machine time: tests cannot move it.
+const LOOK: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 });
 
 /// How often a disabled shop is asked whether our access works again.
 const PROBE: Duration = Duration::from_secs(600);
@@ -34,9 +35,48 @@ pub(super) struct Wired {
     pub(super) intake: IntakeShops,
 }
 
+/// What is in force when a reload begins.
+pub(super) struct Before<'a> {
+    pub(super) config: &'a Config,
+    pub(super) engine: &'a Engine,
+}
+
+impl Before<'_> {
+    /// Puts the clients back that the shop has already, where nothing that they are made of changed: they hold the throttle,
+    /// the token and the ERP's session, which a change of a toggle must not throw away.
+    fn keep_clients(&self, shop: &Shop, context: &mut ShopContext) {
+        let (Some(old), Some(known)) = (self.config.shops.get(&shop.name), self.engine.shop(&shop.name))
+        else {
+            return;
+        };
+        if old.shopify == shop.shopify
+            && old.credentials.is_same(&shop.credentials)
+            && is_reached_alike(&old.connection, &shop.connection)
+        {
+            context.source = Arc::clone(&known.source);
+        }
+        if old.odoo.server == shop.odoo.server
+            && old.odoo.api_key.is_same(&shop.odoo.api_key)
+            && is_reached_alike(&old.odoo.connection, &shop.odoo.connection)
+        {
+            context.erp = Arc::clone(&known.erp);
+        }
+    }
+}
+
+/// Whether clients with these settings are alike. The files that settings name are read when a client is made, and may hold
+/// something else by now.
+fn is_reached_alike(old: &transport::Settings, new: &transport::Settings) -> bool {
+    old == new && new.ca_file.is_none() && new.client_certificate_file.is_none()
+}
+
 impl Wired {
     /// Makes the clients of all shops, which follow `mappings`, and notes the revision of the configuration together with
-    /// the mappings that are to be in force with it.
+    /// the mappings that are to be in force with it. Clients of `before` that are still right are kept.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "everything that a configuration is wired with"
+    )]
     pub(super) async fn new(
         config: &Config,
         with: &Mappings,
@@ -45,10 +85,15 @@ impl Wired {
         clock: &SharedClock,
         entropy: &SharedEntropy,
         disabled: &Disabled,
+        before: Option<&Before<'_>>,
     ) -> Result<Self, StartError> {
         let mut contexts = Vec::new();
         for shop in config.shops.values() {
-            contexts.push(context(shop, mappings, store, clock, entropy)?);
+            let mut context = context(shop, mappings, store, clock, entropy)?;
+            if let Some(before) = before {
+                before.keep_clients(shop, &mut context);
+            }
+            contexts.push(context);
         }
         let revision = note_revision(config, with, store, clock).await?;
         Ok(Self {

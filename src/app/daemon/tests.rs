@@ -1,5 +1,9 @@
 //! Daemons in this process: started, asked, changed, stopped. Neither system is reached: what is shown here happens before.
 
+mod between;
+mod notices;
+mod seen;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -261,4 +265,51 @@ async fn what_cannot_start_says_why() {
         Err(StartError::Mappings(_))
     ));
     assert!(!Path::new(&place.folder.path().join("lockstep.db")).exists());
+}
+
+#[tokio::test]
+async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
+    let place = Place::new();
+    let clock = system_clock();
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let in_force = crate::app::mappings::load(None).unwrap();
+    let mappings = watch::Sender::new(Arc::new(crate::app::mappings::load(None).unwrap()));
+    let (_folder, store) = crate::store::testing::open_temp(Arc::clone(&clock)).await;
+    let shop: ShopName = "main".parse().unwrap();
+    let wire = async |before: Option<&shops::Before<'_>>| {
+        let config = Config::load(&place.path()).unwrap_or_else(|error| panic!("{error}"));
+        let disabled = Disabled::read(&config, &store, &clock).await.unwrap();
+        let wired = Wired::new(
+            &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, before,
+        );
+        (wired.await.unwrap().engine, config)
+    };
+    let (mut engine, mut config) = wire(None).await;
+    for (orders, odoo, token, keeps_shopify, keeps_odoo) in [
+        ("paused", "", "token", true, true),
+        ("paused", "calls_per_second = 3", "token", true, false),
+        ("on", "calls_per_second = 3", "another token", false, true),
+    ] {
+        place.write(orders, odoo);
+        let text = std::fs::read_to_string(place.path()).unwrap();
+        let text = text.replace("access_token = \"token\"", &format!("access_token = \"{token}\""));
+        std::fs::write(place.path(), text).unwrap();
+        let before = shops::Before {
+            config: &config,
+            engine: &engine,
+        };
+        let (new, new_config) = wire(Some(&before)).await;
+        let (old, now) = (engine.shop(&shop).unwrap(), new.shop(&shop).unwrap());
+        assert_eq!(
+            Arc::ptr_eq(&old.source, &now.source),
+            keeps_shopify,
+            "{orders} {odoo} {token}"
+        );
+        assert_eq!(
+            Arc::ptr_eq(&old.erp, &now.erp),
+            keeps_odoo,
+            "{orders} {odoo} {token}"
+        );
+        (engine, config) = (new, new_config);
+    }
 }

@@ -39,6 +39,16 @@ impl Checker<'_> {
             .base_url
             .as_ref()
             .map(|text| self.url(&at("base_url"), text));
+        if let Some(Some(url)) = &base_url
+            && url.scheme() == "http"
+            && !is_local(url)
+        {
+            self.warning(
+                &at("base_url"),
+                "the access token travels unencrypted",
+                "use https:// unless this network is yours alone",
+            );
+        }
         let start_at = section.start_at.as_ref().map(|text| {
             let time = parse_time(text);
             if time.is_none() {

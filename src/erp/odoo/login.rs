@@ -112,7 +112,7 @@ impl Session {
             key,
             context: Map::new(),
         };
-        login.uid = if json2 {
+        let uid = if json2 {
             let own = self
                 .exchange(&login, &Call::read("res.users", "context_get"))
                 .await?;
@@ -122,10 +122,18 @@ impl Session {
             let args = json!([settings.database, settings.login, login.key.expose_secret(), {}]);
             self.service("common", "authenticate", &args).await?.as_i64()
         }
-        .filter(|uid| *uid > 0)
-        .ok_or_else(|| ErpError::Refused {
-            message: "login or API key are not accepted; an expired key looks the same".to_owned(),
-        })?;
+        .filter(|uid| *uid > 0);
+        login.uid = match uid {
+            Some(uid) => uid,
+            None => {
+                let refused = ErpError::Refused {
+                    message: "login or API key are not accepted; an expired key looks the same".to_owned(),
+                };
+                // A log-in is refused with a good answer that names nobody.
+                self.count_failure("authenticate", Some(&refused));
+                return Err(refused);
+            }
+        };
         let profile = Call::read("res.users", "read").on([ErpId(login.uid)]).arg(
             "fields",
             json!(["login", "email", "lang", "company_id", "company_ids"]),

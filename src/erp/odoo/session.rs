@@ -129,6 +129,12 @@ impl Session {
 
     /// Fetches JSON from a page that needs no login.
     pub(super) async fn get(&self, name: &'static str, path: &str) -> Result<Value, ErpError> {
+        let result = self.page(name, path).await;
+        self.count_failure(name, result.as_ref().err());
+        result
+    }
+
+    async fn page(&self, name: &'static str, path: &str) -> Result<Value, ErpError> {
         let url = format!("{}{path}", self.base);
         let answer = self.timed(name, || self.client.get(&url)).await;
         let answer = answer.map_err(ErpError::Unreachable)?;
@@ -141,6 +147,17 @@ impl Session {
 
     /// Calls a JSON-RPC service that is not about a model.
     pub(super) async fn service(
+        &self,
+        service: &'static str,
+        method: &'static str,
+        args: &Value,
+    ) -> Result<Value, ErpError> {
+        let result = self.ask_service(service, method, args).await;
+        self.count_failure(method, result.as_ref().err());
+        result
+    }
+
+    async fn ask_service(
         &self,
         service: &'static str,
         method: &'static str,
@@ -180,14 +197,18 @@ impl Session {
             tracing::debug_span!("erp call", shop = %self.shop, model = %call.model, method = call.method);
         let answer = self.timed(call.method, request).instrument(span).await;
         let result = self.understand(login, call, answer).await;
-        if let Err(error) = &result {
+        self.count_failure(call.method, result.as_ref().err());
+        result
+    }
+
+    pub(super) fn count_failure(&self, method: &'static str, error: Option<&ErpError>) {
+        if let Some(error) = error {
             metrics::counter!(
                 telemetry::ERP_ERRORS,
-                "shop" => self.shop.to_string(), "method" => call.method, "code" => error.code()
+                "shop" => self.shop.to_string(), "method" => method, "code" => error.code()
             )
             .increment(1);
         }
-        result
     }
 
     async fn understand(

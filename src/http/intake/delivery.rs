@@ -127,13 +127,17 @@ fn action(
         };
     };
     match topic.action {
+        // Whatever is wanted: a body that cannot be understood says that something between us and Shopify is broken.
+        TopicAction::Record if !is_filled_object(body) => unreadable(
+            Object::Inventory,
+            name,
+            "its body is no JSON object with something in it",
+        ),
         TopicAction::Record => DeliveryAction::Record {
             reason: "unused_topic",
         },
-        TopicAction::Look(object, _) | TopicAction::Gone(object, _) if !wanted.contains(&object) => {
-            DeliveryAction::Record { reason: "toggle_off" }
-        }
         TopicAction::Look(object, path) | TopicAction::Gone(object, path) => match record_id(body, path) {
+            Ok(_) if !wanted.contains(&object) => DeliveryAction::Record { reason: "toggle_off" },
             Ok(id) => DeliveryAction::Job {
                 key: key(object, id.to_string()),
                 priority: Priority::LIVE,
@@ -361,7 +365,6 @@ mod tests {
             ("orders/create", r#"{"id":"7"}"#, "job order/7"),
             ("orders/create", r#"{"id":6,"id":7}"#, "job order/7"),
             ("products/update", r#"{"id":7}"#, "record toggle_off"),
-            ("products/update", "garbage", "record toggle_off"),
             (
                 "inventory_levels/update",
                 r#"{"inventory_item_id":7}"#,
@@ -458,6 +461,16 @@ mod tests {
                 "orders/create",
                 r#"{"id":{"id":7}}"#,
                 "problem order: its `id` is no id.",
+            ),
+            (
+                "products/update",
+                "garbage",
+                "problem product: its body is no JSON.",
+            ),
+            (
+                "inventory_levels/update",
+                "[]",
+                "problem inventory: its body is no JSON object with something in it.",
             ),
             (
                 "orders/edited",

@@ -1,7 +1,7 @@
 //! `POST /webhooks/shopify`.
 //!
 //! Verify, store, answer; nothing else happens in the request. The order of the checks: the shop is known (404), the body
-//! arrives in time and is not too large (408, 413), its signature fits one of the shop's live secrets (401), event and
+//! arrives in time, is not too large and not one too many (408, 413, 503), its signature fits one of the shop's live secrets (401), event and
 //! job are durable in time (503). Only then 200: for new deliveries, for repeated ones, for topics that are not used, and
 //! for signed bodies that cannot be understood, which become visible as problems. Deliveries of disabled shops are
 //! stored like all others; whether their jobs run is the queue's affair.
@@ -13,31 +13,45 @@ mod refusals;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::CONTENT_LENGTH;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{Extensions, HeaderMap, StatusCode};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use crate::domain::{Object, SharedClock, ShopName};
+use crate::domain::{Object, SharedClock, ShopName, Timestamp};
 use crate::failpoint::{self, FailPoint};
 use crate::secret::Secret;
 use crate::store::{Delivery, DeliveryAction, Recorded, SharedStore};
 use crate::telemetry;
 
+use super::address::Access;
 use super::answer::{Refusal, RequestId};
 use super::settings::Settings;
 use delivery::Headers;
 use refusals::Refusals;
+
+/// Bytes of bodies that are held at once. Nobody has proven anything while a body is read: without a bound, everybody could
+/// fill the memory through the connections that are allowed.
+const BODIES_BYTES: usize = 64 * 1024 * 1024;
+
+/// After a client secret was changed, Shopify may sign with the old one for up to an hour
+/// (<https://shopify.dev/docs/apps/build/webhooks/verify-deliveries>).
+const OLD_SECRET_SIGNS: Duration = Duration::from_hours(1);
+
+/// How often bad signatures have a shop's secret files read whatever their times say.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One shop as the intake sees it.
 #[derive(Clone, Debug)]
@@ -96,6 +110,10 @@ pub struct Intake {
     verify: Verify,
     settings: Arc<Settings>,
     refusals: Refusals,
+    /// One permit for each byte of a body that may be held.
+    bodies: Semaphore,
+    /// When a shop's secret files were last read because of a bad signature.
+    looked: Mutex<HashMap<ShopName, Timestamp>>,
 }
 
 impl fmt::Debug for Intake {
@@ -114,7 +132,10 @@ impl Intake {
         settings: Arc<Settings>,
     ) -> Self {
         let refusals = Refusals::new(settings.bad_signatures.get());
+        let bodies = BODIES_BYTES.max(settings.max_body_bytes.get());
         Self {
+            bodies: Semaphore::new(bodies.min(Semaphore::MAX_PERMITS)),
+            looked: Mutex::default(),
             store,
             clock,
             shops,
@@ -130,14 +151,17 @@ impl Intake {
         self.refusals.keep(&self.store, &self.clock, &stop).await;
     }
 
+    /// The shop that the delivery says it comes from.
+    fn shop_of(&self, headers: &HeaderMap) -> Option<Arc<IntakeShop>> {
+        let domain = headers.get("x-shopify-shop-domain")?.to_str().ok()?;
+        self.shops.borrow().of_domain(domain)
+    }
+
     async fn take(&self, request: Request) -> Result<Outcome, Refused> {
         let (parts, body) = request.into_parts();
         let request = parts.extensions.get::<RequestId>().copied();
         let headers = &parts.headers;
-        let shop = headers
-            .get("x-shopify-shop-domain")
-            .and_then(|domain| domain.to_str().ok())
-            .and_then(|domain| self.shops.borrow().of_domain(domain));
+        let shop = self.shop_of(headers);
         let refuse = |refusal| Refused {
             refusal,
             shop: shop.as_ref().map(|shop| shop.name.clone()),
@@ -147,13 +171,18 @@ impl Intake {
         let Some(shop) = shop.as_deref() else {
             return Err(refuse(Refusal::UnknownShop));
         };
-        let body = self.read(headers, body).await.map_err(refuse)?;
+        // Held until the delivery is durable or refused.
+        let mut room = Room {
+            bodies: &self.bodies,
+            taken: None,
+        };
+        let body = self.read(headers, body, &mut room).await.map_err(refuse)?;
         let refuse_body = |refusal| Refused {
             body: Some((body.len(), hex::encode(Sha256::digest(&body)))),
             ..refuse(refusal)
         };
         self.judge(shop, headers, &body).map_err(refuse_body)?;
-        self.refusals.signed_well(&shop.name);
+        self.refusals.signed_well(&shop.name, self.clock.now());
 
         failpoint::reach(FailPoint::IntakeVerified)
             .await
@@ -176,7 +205,7 @@ impl Intake {
     }
 
     /// The whole body, within its limits.
-    async fn read(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Refusal> {
+    async fn read(&self, headers: &HeaderMap, body: Body, room: &mut Room<'_>) -> Result<Bytes, Refusal> {
         let most = self.settings.max_body_bytes.get();
         let announced = headers
             .get(CONTENT_LENGTH)
@@ -184,9 +213,22 @@ impl Intake {
         if announced.is_some_and(|length| length > most as u64) {
             return Err(Refusal::TooLarge);
         }
-        match tokio::time::timeout(self.settings.body_timeout(), collect(body, most)).await {
+        match tokio::time::timeout(self.settings.body_timeout(), collect(body, most, room)).await {
             Ok(result) => result,
             Err(_) => Err(Refusal::BodyTooSlow),
+        }
+    }
+
+    /// Whether the shop's secret files may be read again because of a bad signature: forged ones must not cost a look each.
+    fn may_look_again(&self, shop: &ShopName, now: Timestamp) -> bool {
+        let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = looked.insert(shop.clone(), now);
+        match last {
+            Some(last) if now.since(last) < LOOK_AGAIN && last <= now => {
+                looked.insert(shop.clone(), last);
+                false
+            }
+            _ => true,
         }
     }
 
@@ -195,10 +237,14 @@ impl Intake {
         let header = headers
             .get("x-shopify-hmac-sha256")
             .map(|value| value.to_str().unwrap_or("unreadable"));
-        let mut signature = (self.verify)(&live_secrets(shop)?, body, header);
-        if signature == Signature::Bad && shop.secrets.iter().any(|secret| secret.path().is_some()) {
+        let now = self.clock.now();
+        let mut signature = (self.verify)(&live_secrets(shop, now)?, body, header);
+        if signature == Signature::Bad
+            && shop.secrets.iter().any(|secret| secret.path().is_some())
+            && self.may_look_again(&shop.name, now)
+        {
             shop.secrets.iter().for_each(Secret::refresh);
-            signature = (self.verify)(&live_secrets(shop)?, body, header);
+            signature = (self.verify)(&live_secrets(shop, now)?, body, header);
         }
         match signature {
             Signature::Good => Ok(()),
@@ -242,11 +288,11 @@ impl Intake {
 }
 
 /// The secrets that can be read. When there is none that can, nothing can be judged.
-fn live_secrets(shop: &IntakeShop) -> Result<Vec<SecretString>, Refusal> {
+fn live_secrets(shop: &IntakeShop, now: Timestamp) -> Result<Vec<SecretString>, Refusal> {
     let mut secrets = Vec::with_capacity(shop.secrets.len());
     for secret in &shop.secrets {
-        match secret.current() {
-            Ok(secret) => secrets.push(secret),
+        match secret.recent(now.millis(), OLD_SECRET_SIGNS) {
+            Ok(recent) => secrets.extend(recent),
             Err(failure) => error!(shop = %shop.name, error = %failure, "cannot read a webhook secret"),
         }
     }
@@ -256,8 +302,30 @@ fn live_secrets(shop: &IntakeShop) -> Result<Vec<SecretString>, Refusal> {
     Ok(secrets)
 }
 
+/// The room that one body takes of what all may take.
+struct Room<'a> {
+    bodies: &'a Semaphore,
+    taken: Option<SemaphorePermit<'a>>,
+}
+
+impl Room<'_> {
+    /// Takes room for another piece. It is not waited for: who waited would hold what was read so far.
+    fn take(&mut self, piece: &Bytes) -> Result<(), Refusal> {
+        let bytes = u32::try_from(piece.len()).map_err(|_| Refusal::TooLarge)?;
+        let more = self
+            .bodies
+            .try_acquire_many(bytes)
+            .map_err(|_| Refusal::TooMuchAtOnce)?;
+        match &mut self.taken {
+            Some(taken) => taken.merge(more),
+            None => self.taken = Some(more),
+        }
+        Ok(())
+    }
+}
+
 /// The body, if it has at most `most` bytes. One that comes in one piece is not copied.
-async fn collect(body: Body, most: usize) -> Result<Bytes, Refusal> {
+async fn collect(body: Body, most: usize, room: &mut Room<'_>) -> Result<Bytes, Refusal> {
     let mut pieces = body.into_data_stream();
     let Some(first) = pieces.next().await else {
         return Ok(Bytes::new());
@@ -266,6 +334,7 @@ async fn collect(body: Body, most: usize) -> Result<Bytes, Refusal> {
     if first.len() > most {
         return Err(Refusal::TooLarge);
     }
+    room.take(&first)?;
     let Some(second) = pieces.next().await else {
         return Ok(first);
     };
@@ -276,6 +345,7 @@ async fn collect(body: Body, most: usize) -> Result<Bytes, Refusal> {
         if whole.len() + piece.len() > most {
             return Err(Refusal::TooLarge);
         }
+        room.take(&piece)?;
         whole.extend_from_slice(&piece);
         next = pieces.next().await;
     }
@@ -297,43 +367,70 @@ struct Refused {
     body: Option<(usize, String)>,
 }
 
+impl Intake {
+    /// Counts a refusal, tells the log unless there are too many, and answers.
+    fn refuse(&self, refused: Refused, began: Timestamp, extensions: &Extensions) -> Response {
+        let Refused {
+            refusal,
+            shop,
+            request,
+            body,
+        } = refused;
+        let now = self.clock.now();
+        if self.refusals.count(shop.as_ref(), refusal, now) {
+            let (length, sha256) = body.unzip();
+            warn!(
+                shop = shop.as_ref().map(ShopName::as_str),
+                request = request.map(|id| id.to_string()),
+                body_length = length,
+                body_sha256 = sha256,
+                "delivery refused: {}",
+                refusal.code()
+            );
+        }
+        measure(shop.as_ref(), refusal.code(), now.since(began));
+        refusal.answer(extensions)
+    }
+}
+
+fn measure(shop: Option<&ShopName>, what: &'static str, took: Duration) {
+    let shop = shop.map_or_else(|| "-".to_owned(), |shop| shop.as_str().to_owned());
+    metrics::counter!(telemetry::INTAKE, "shop" => shop, "outcome" => what).increment(1);
+    metrics::histogram!(telemetry::INTAKE_SECONDS, "outcome" => what).record(took.as_secs_f64());
+}
+
 /// The route.
 pub(super) async fn receive(State(intake): State<Arc<Intake>>, request: Request) -> Response {
     let began = intake.clock.now();
     let extensions = request.extensions().clone();
-    let result = intake.take(request).await;
-    let now = intake.clock.now();
-    let (shop, what, response) = match result {
+    match intake.take(request).await {
         Ok(Outcome { shop, what }) => {
             if what == "repeated" {
                 metrics::counter!(telemetry::DUPLICATES_SKIPPED, "shop" => shop.as_str().to_owned())
                     .increment(1);
             }
-            (Some(shop), what, StatusCode::OK.into_response())
+            measure(Some(&shop), what, intake.clock.now().since(began));
+            StatusCode::OK.into_response()
         }
-        Err(refused) => {
-            let Refused {
-                refusal,
-                shop,
-                request,
-                body,
-            } = refused;
-            if intake.refusals.count(shop.as_ref(), refusal, now) {
-                let (length, sha256) = body.unzip();
-                warn!(
-                    shop = shop.as_ref().map(ShopName::as_str),
-                    request = request.map(|id| id.to_string()),
-                    body_length = length,
-                    body_sha256 = sha256,
-                    "delivery refused: {}",
-                    refusal.code()
-                );
-            }
-            (shop, refusal.code(), refusal.answer(&extensions))
-        }
+        Err(refused) => intake.refuse(refused, began, &extensions),
+    }
+}
+
+/// Refuses who may not call. A wrong `allow_from` would have all webhooks lost without a sign otherwise: these are counted
+/// and logged like every refused delivery.
+pub(super) async fn only_from(
+    State((access, intake)): State<(Access, Arc<Intake>)>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if access.lets(&request) {
+        return next.run(request).await;
+    }
+    let refused = Refused {
+        refusal: Refusal::NotAllowed,
+        shop: intake.shop_of(request.headers()).map(|shop| shop.name.clone()),
+        request: request.extensions().get::<RequestId>().copied(),
+        body: None,
     };
-    let shop = shop.map_or_else(|| "-".to_owned(), |shop| shop.as_str().to_owned());
-    metrics::counter!(telemetry::INTAKE, "shop" => shop, "outcome" => what).increment(1);
-    metrics::histogram!(telemetry::INTAKE_SECONDS, "outcome" => what).record(now.since(began).as_secs_f64());
-    response
+    intake.refuse(refused, intake.clock.now(), request.extensions())
 }

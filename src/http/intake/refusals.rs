@@ -25,6 +25,13 @@ const EVERY: Duration = Duration::from_secs(1);
 /// Log lines about refusals within that time; a flood must not fill the disk.
 const MOST_LINES: u32 = 5;
 
+/// Bad signatures do not count as a wrong secret while a good one came within this time: forged deliveries are just that.
+/// Where the secret really is wrong, no good one comes any more.
+const GOOD_SPEAKS_FOR: Duration = Duration::from_mins(1);
+
+/// The problem is over when no bad signature came for this long, and a good one did.
+const QUIET: Duration = Duration::from_mins(5);
+
 const HOUR_MS: i64 = 3_600_000;
 
 /// The code of the problem that several bad signatures in a row raise.
@@ -50,10 +57,32 @@ struct State {
 #[derive(Debug, Default)]
 struct Streak {
     bad_in_a_row: u32,
+    last_bad: Option<Timestamp>,
+    last_good: Option<Timestamp>,
     /// Whether the problem is open in the store; unknown after a start.
     stored: Option<bool>,
-    /// What is to be stored.
-    due: Option<bool>,
+}
+
+impl Streak {
+    /// What is to be stored at this time: whether the problem is open.
+    fn due(&self, threshold: u32, now: Timestamp) -> Option<bool> {
+        let is_past = |at: Option<Timestamp>, length| at.is_none_or(|at| now.since(at) >= length);
+        if self.seems_wrong(threshold) {
+            is_past(self.last_good, GOOD_SPEAKS_FOR).then_some(true)
+        } else if self.seems_right() {
+            is_past(self.last_bad, QUIET).then_some(false)
+        } else {
+            None
+        }
+    }
+
+    fn seems_wrong(&self, threshold: u32) -> bool {
+        self.bad_in_a_row >= threshold && self.stored != Some(true)
+    }
+
+    fn seems_right(&self) -> bool {
+        self.bad_in_a_row == 0 && self.last_good.is_some() && self.stored != Some(false)
+    }
 }
 
 impl Refusals {
@@ -76,12 +105,9 @@ impl Refusals {
         let name = shop.map_or("-", ShopName::as_str);
         state.add(name, refusal.code(), hour, 1);
         if let (Some(shop), Refusal::BadSignature) = (shop, refusal) {
-            let threshold = self.threshold;
             let streak = state.shops.entry(shop.clone()).or_default();
             streak.bad_in_a_row = streak.bad_in_a_row.saturating_add(1);
-            if streak.bad_in_a_row >= threshold && streak.stored != Some(true) {
-                streak.due = Some(true);
-            }
+            streak.last_bad = Some(now);
         }
         state.lines = state.lines.saturating_add(1);
         let worth_a_line = state.lines <= MOST_LINES;
@@ -91,7 +117,7 @@ impl Refusals {
     }
 
     /// Notes that a delivery of the shop was signed rightly.
-    pub(super) fn signed_well(&self, shop: &ShopName) {
+    pub(super) fn signed_well(&self, shop: &ShopName, now: Timestamp) {
         let mut state = self.lock();
         if !state.shops.contains_key(shop) {
             state.shops.insert(shop.clone(), Streak::default());
@@ -100,10 +126,8 @@ impl Refusals {
             return;
         };
         streak.bad_in_a_row = 0;
-        if streak.stored == Some(false) {
-            streak.due = None;
-        } else if streak.due != Some(false) {
-            streak.due = Some(false);
+        streak.last_good = Some(now);
+        if streak.seems_right() {
             drop(state);
             self.some.notify_one();
         }
@@ -127,7 +151,7 @@ impl Refusals {
     }
 
     async fn write(&self, store: &SharedStore, now: Timestamp) {
-        let (counts, lines, due) = self.lock().take();
+        let (counts, lines, due) = self.lock().take(self.threshold, now);
         if lines > MOST_LINES {
             warn!(
                 refused = lines,
@@ -151,19 +175,15 @@ impl Refusals {
             self.some.notify_one();
         }
         for (shop, open) in due {
-            let result = store_trouble(store, &shop, open, self.threshold, now).await;
-            let mut state = self.lock();
-            let streak = state.shops.entry(shop.clone()).or_default();
-            match result {
-                Ok(()) => streak.stored = Some(open),
+            match store_trouble(store, &shop, open, self.threshold, now).await {
+                Ok(()) => self.lock().shops.entry(shop).or_default().stored = Some(open),
                 Err(failure) => {
-                    // Unless the shop's luck turned meanwhile.
-                    streak.due.get_or_insert(open);
-                    drop(state);
                     warn!(%shop, error = %failure, "cannot store whether the webhook secret is wrong; trying on");
-                    self.some.notify_one();
                 }
             }
+        }
+        if self.lock().waits(self.threshold) {
+            self.some.notify_one();
         }
     }
 }
@@ -173,10 +193,12 @@ const OTHER: &str = "other";
 
 /// The codes that are counted.
 const CODES: &[&str] = &[
+    Refusal::NotAllowed.code(),
     Refusal::UnknownShop.code(),
     Refusal::TooLarge.code(),
     Refusal::BodyTooSlow.code(),
     Refusal::BodyBroken.code(),
+    Refusal::TooMuchAtOnce.code(),
     Refusal::NoSignature.code(),
     Refusal::BadSignature.code(),
     Refusal::SecretUnreadable.code(),
@@ -204,7 +226,14 @@ impl State {
         *count = count.saturating_add(more);
     }
 
-    fn take(&mut self) -> (Vec<RejectionCount>, u32, Vec<(ShopName, bool)>) {
+    /// Whether something is to be stored sooner or later without another delivery.
+    fn waits(&self, threshold: u32) -> bool {
+        self.shops
+            .values()
+            .any(|streak| streak.seems_wrong(threshold) || streak.seems_right())
+    }
+
+    fn take(&mut self, threshold: u32, now: Timestamp) -> (Vec<RejectionCount>, u32, Vec<(ShopName, bool)>) {
         let counts = self
             .counts
             .drain()
@@ -218,8 +247,8 @@ impl State {
         let lines = std::mem::take(&mut self.lines);
         let due = self
             .shops
-            .iter_mut()
-            .filter_map(|(shop, streak)| Some((shop.clone(), streak.due.take()?)))
+            .iter()
+            .filter_map(|(shop, streak)| Some((shop.clone(), streak.due(threshold, now)?)))
             .collect();
         (counts, lines, due)
     }
@@ -275,7 +304,7 @@ mod tests {
                 Timestamp::from_millis(n * HOUR_MS + 5),
             );
         }
-        let (counts, ..) = refusals.lock().take();
+        let (counts, ..) = refusals.lock().take(3, Timestamp::from_millis(0));
         assert!(counts.len() <= MOST_KEYS + 1, "{}", counts.len());
         assert_eq!(counts.iter().map(|count| count.count).sum::<u64>(), 1000);
         assert!(counts.iter().all(|count| count.hour.millis() % HOUR_MS == 0));
@@ -292,45 +321,102 @@ mod tests {
         assert_eq!(lines, MOST_LINES as usize);
     }
 
-    #[test]
-    fn several_bad_signatures_in_a_row_are_a_problem_until_a_good_one() {
-        let shop: ShopName = "main".parse().unwrap();
-        let now = Timestamp::from_millis(0);
-        let refusals = Refusals::new(3);
-        let bad = |n: usize| {
-            for _ in 0..n {
-                refusals.count(Some(&shop), Refusal::BadSignature, now);
+    /// A shop's signatures, and what of them is stored.
+    struct Story {
+        refusals: Refusals,
+        shop: ShopName,
+    }
+
+    impl Story {
+        fn new() -> Self {
+            Self {
+                refusals: Refusals::new(3),
+                shop: "main".parse().unwrap(),
             }
-        };
-        let due = |stored: bool| {
-            let due = refusals.lock().take().2.first().map(|(_, open)| *open);
-            if let (Some(open), true) = (due, stored) {
-                refusals.lock().shops.get_mut(&shop).unwrap().stored = Some(open);
+        }
+
+        fn bad(&self, times: usize, at_s: i64) {
+            for _ in 0..times {
+                let now = Timestamp::from_millis(at_s * 1000);
+                self.refusals.count(Some(&self.shop), Refusal::BadSignature, now);
+            }
+        }
+
+        fn good(&self, at_s: i64) {
+            self.refusals
+                .signed_well(&self.shop, Timestamp::from_millis(at_s * 1000));
+        }
+
+        /// What is to be stored then.
+        fn due(&self, at_s: i64) -> Option<bool> {
+            let due = self
+                .refusals
+                .lock()
+                .take(3, Timestamp::from_millis(at_s * 1000))
+                .2;
+            due.first().map(|(_, open)| *open)
+        }
+
+        /// The same, and the store takes it.
+        fn stored(&self, at_s: i64) -> Option<bool> {
+            let due = self.due(at_s);
+            if due.is_some() {
+                self.refusals.lock().shops.get_mut(&self.shop).unwrap().stored = due;
             }
             due
-        };
-        bad(2);
-        assert_eq!(due(true), None, "two are not enough");
-        refusals.signed_well(&shop);
+        }
+    }
+
+    #[test]
+    fn a_secret_that_nobody_signs_with_any_more_is_a_problem_until_it_is_quiet() {
+        let story = Story::new();
+        story.good(0);
         assert_eq!(
-            due(true),
+            story.stored(0),
             Some(false),
-            "the first good one closes what an earlier process opened"
+            "what an earlier process opened is over"
         );
-        bad(2);
-        refusals.signed_well(&shop);
-        bad(2);
-        assert_eq!(due(true), None, "not in a row");
-        bad(1);
-        assert_eq!(due(false), Some(true));
-        bad(1);
-        assert_eq!(due(true), Some(true), "not stored yet");
-        bad(5);
-        assert_eq!(due(true), None, "known already");
-        refusals.signed_well(&shop);
-        assert_eq!(due(true), Some(false));
-        refusals.signed_well(&shop);
-        assert_eq!(due(true), None);
+        story.bad(2, 1);
+        assert_eq!(story.stored(100), None, "two are not enough");
+        story.bad(1, 2);
+        assert_eq!(story.stored(59), None, "a good one came within a minute");
+        assert!(
+            story.refusals.lock().waits(3),
+            "looked at again without another delivery"
+        );
+        assert_eq!(story.due(60), Some(true));
+        assert_eq!(story.stored(61), Some(true), "not stored yet");
+        story.bad(5, 62);
+        assert_eq!(story.stored(63), None, "known already");
+        story.good(70);
+        assert_eq!(story.stored(70), None, "one good delivery is no quiet");
+        assert_eq!(story.stored(62 + 299), None);
+        assert_eq!(story.stored(62 + 300), Some(false));
+        assert!(!story.refusals.lock().waits(3), "nothing is left to look at");
+    }
+
+    #[test]
+    fn forged_deliveries_between_good_ones_are_no_problem() {
+        let story = Story::new();
+        story.good(0);
+        story.stored(0);
+        for second in 1..600 {
+            story.bad(3, second);
+            assert_eq!(story.stored(second), None, "at {second} s");
+            if second % 30 == 0 {
+                story.good(second);
+            }
+        }
+        // And an open problem does not flap while they go on.
+        let story = Story::new();
+        story.bad(3, 0);
+        assert_eq!(story.stored(0), Some(true), "no good one is known at all");
+        for second in 1..600 {
+            story.good(second);
+            story.bad(3, second);
+            story.good(second);
+            assert_eq!(story.stored(second), None, "at {second} s");
+        }
     }
 
     #[test]

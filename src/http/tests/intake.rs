@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderName, HeaderValue, Request};
 use bytes::Bytes;
 use futures_util::future::join_all;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use proptest::prelude::*;
 
 use super::super::Settings;
@@ -272,8 +273,43 @@ async fn what_is_not_durable_is_answered_503_and_taken_when_it_comes_again() {
         );
         assert_eq!(rig.events().await, 0);
     }
+    // What is asked of the good store has no deadline to fear: a busy machine may take longer than 50 ms.
+    let rig = Rig::new().await;
+    rig.store.fail("record_delivery", StoreFault::Away, 1);
+    let (status, _) = rig.call(delivery("w1", "orders/create", ORDER, SECRET)).await;
+    assert_eq!(status.as_u16(), 503);
     assert_eq!(rig.deliver("w1", "orders/create", ORDER).await, 200);
     assert_eq!(rig.events().await, 1);
+}
+
+#[tokio::test]
+async fn bodies_take_no_more_memory_than_they_are_given_together() {
+    let rig = Rig::new().await;
+    // Every body has one piece of five megabytes (all the same one, this test needs no memory) and does not end.
+    let piece = Bytes::from(vec![b' '; 5 * 1024 * 1024]);
+    let endless = |piece: Bytes| {
+        let mut request = delivery("w1", "orders/create", "", SECRET);
+        let pieces = stream::iter([Ok::<_, std::io::Error>(piece)]).chain(stream::pending());
+        *request.body_mut() = Body::from_stream(pieces);
+        request
+    };
+    let mut under_way: Vec<_> = (0..12)
+        .map(|_| Box::pin(rig.call(endless(piece.clone()))))
+        .collect();
+    for request in &mut under_way {
+        assert!(futures_util::poll!(request).is_pending());
+    }
+    // 60 of 64 megabytes are taken: a small one has room, another large one has not.
+    assert_eq!(rig.deliver("w2", "orders/create", ORDER).await, 200);
+    let (status, answer) = rig.call(endless(piece.clone())).await;
+    assert_eq!(
+        (status.as_u16(), answer["code"].as_str()),
+        (503, Some("too_much_at_once"))
+    );
+    // Who leaves gives the room back.
+    drop(under_way);
+    let mut again = Box::pin(rig.call(endless(piece)));
+    assert!(futures_util::poll!(&mut again).is_pending());
 }
 
 #[tokio::test]
@@ -336,6 +372,7 @@ async fn several_bad_signatures_in_a_row_raise_a_problem_and_a_good_one_closes_i
     assert_eq!(problem.code.0, "webhook_secret_wrong");
     assert!(problem.fix.contains("[shops.main]"), "{}", problem.fix);
     assert_eq!(rig.deliver("w2", "orders/create", ORDER).await, 200);
+    rig.clock.advance(Duration::from_mins(5));
     rig.until("the problem is over", 0, open).await;
 }
 
@@ -372,18 +409,35 @@ async fn secrets_in_files_are_followed_and_unreadable_ones_are_no_bad_signature(
         (status.as_u16(), answer["code"].as_str()),
         (503, Some("secret_unreadable"))
     );
-    for (n, secret) in ["first", "second"].into_iter().enumerate() {
+    // All within one tick of the file system's clock.
+    let write = |secret: &str| {
         std::fs::write(&path, secret).unwrap();
-        let request = delivery(&format!("w{n}"), "orders/create", ORDER, secret);
-        assert_eq!(rig.call(request).await.0.as_u16(), 200, "{secret}");
-    }
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    };
+    let mut number = 0;
+    let mut signed_with = async |secret: &str| {
+        number += 1;
+        let request = delivery(&format!("w{number}"), "orders/create", ORDER, secret);
+        rig.call(request).await.0.as_u16()
+    };
+    write("first");
+    assert_eq!(signed_with("first").await, 200);
+    write("second");
     assert_eq!(
-        rig.call(delivery("w9", "orders/create", ORDER, "first"))
-            .await
-            .0
-            .as_u16(),
-        401
+        signed_with("second").await,
+        200,
+        "read again because of the signature"
     );
+    // Shopify may go on with the old one for an hour.
+    assert_eq!(signed_with("first").await, 200);
+    rig.clock.advance(Duration::from_mins(61));
+    assert_eq!(signed_with("first").await, 401);
+    // That looked again; forged ones do not make it look at the disk all the time.
+    write("third");
+    assert_eq!(signed_with("third").await, 401, "within the same second");
+    rig.clock.advance(Duration::from_secs(1));
+    assert_eq!(signed_with("third").await, 200);
 }
 
 /// A body, headers (by the number of their name), and whether the body is signed rightly.

@@ -114,7 +114,7 @@ async fn routes_are_open_only_to_whom_the_settings_name() {
         trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
         ..Settings::default()
     };
-    let rig = Rig::with(settings).await;
+    let mut rig = Rig::with(settings).await;
     for (name, peer, forwarded, path, status) in [
         ("outside", "198.51.100.1", None, "/healthz", 403),
         ("inside", "127.0.0.1", None, "/healthz", 200),
@@ -155,8 +155,36 @@ async fn routes_are_open_only_to_whom_the_settings_name() {
                 .headers_mut()
                 .insert("x-forwarded-for", forwarded.parse().unwrap());
         }
+        if path != "/healthz" {
+            let domain = rig::DOMAIN.parse().unwrap();
+            request.headers_mut().insert("x-shopify-shop-domain", domain);
+        }
+        let status = if status == 404 { 401 } else { status };
         assert_eq!(rig.call(request).await.0.as_u16(), status, "{name}");
     }
+    // Lost webhooks do not go unseen.
+    let refused = rig.refused().await;
+    let not_allowed: Vec<_> = refused
+        .iter()
+        .filter(|count| count.reason == "not_allowed")
+        .map(|count| (count.shop.as_str(), count.count))
+        .collect();
+    assert_eq!(not_allowed, [("main", 3)], "{refused:?}");
+}
+
+#[tokio::test]
+async fn a_scrape_does_not_wait_for_a_store_that_hangs() {
+    let rig = Rig::new().await;
+    rig.store.fail("counts", StoreFault::Hangs, 1);
+    let admin = Admin::new(
+        Arc::clone(&rig.store) as SharedStore,
+        Arc::new(rig.clock.clone()),
+        crate::telemetry::metrics(),
+    );
+    let router = admin_router(Arc::new(admin), Arc::new(SystemEntropy));
+    let scrape = router.oneshot(get_of("/metrics"));
+    let response = tokio::time::timeout(std::time::Duration::from_secs(60), scrape).await;
+    assert_eq!(response.expect("it is answered").unwrap().status(), 200);
 }
 
 #[tokio::test]

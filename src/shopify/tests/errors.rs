@@ -330,6 +330,57 @@ async fn every_shape_of_failure_is_told_apart() {
             permanent.clone(),
         ),
         (
+            "undefinedType",
+            &PROBE,
+            error(
+                "undefinedType",
+                "No such type X, so it can't be a fragment condition",
+            ),
+            "shopify_query_refused",
+            permanent.clone(),
+        ),
+        (
+            "undefinedDirective",
+            &PROBE,
+            error("undefinedDirective", "Directive @x is not defined"),
+            "shopify_query_refused",
+            permanent.clone(),
+        ),
+        (
+            "argumentNotAccepted",
+            &PROBE,
+            error("argumentNotAccepted", "Field 'x' doesn't accept argument 'y'"),
+            "shopify_query_refused",
+            permanent.clone(),
+        ),
+        (
+            "missingRequiredArguments",
+            &PROBE,
+            error(
+                "missingRequiredArguments",
+                "Field 'x' is missing required arguments: id",
+            ),
+            "shopify_query_refused",
+            permanent.clone(),
+        ),
+        (
+            "INVALID_FIELD_ARGUMENTS",
+            &PROBE,
+            error("INVALID_FIELD_ARGUMENTS", "Invalid field arguments"),
+            "shopify_query_refused",
+            permanent.clone(),
+        ),
+        (
+            "NOT_FOUND",
+            &PROBE,
+            error(
+                "NOT_FOUND",
+                "Metafield definition of type 'id' is required when using custom ids.",
+            ),
+            "shopify_query_refused",
+            permanent.clone(),
+        ),
+        (
             "INVALID_VARIABLE",
             &PROBE,
             error("INVALID_VARIABLE", "Variable $id"),

@@ -253,6 +253,62 @@ pub(super) async fn a_whole_shop_is_redacted_alone(fixture: Fixture) {
     assert_eq!(store.open_problems(1).await.unwrap()[0].problem.record, None);
 }
 
+/// A redaction needs the requests that are still to be carried out, its own too: it may be killed and begin again.
+pub(super) async fn pending_notices_outlive_redactions(fixture: Fixture) {
+    let store = &fixture.store;
+    // Bodies name the source id: all three are about customer 77.
+    let notice = |name: &str| {
+        let mut delivery = delivery(name, &key(Object::Shop, name), START);
+        delivery.body = br#"{"customer":{"id":77}}"#.to_vec().into();
+        delivery
+    };
+    let mut jobs = Vec::new();
+    for name in ["ended", "running", "pending"] {
+        let Recorded::New { job: Some(job), .. } = store.record_delivery(notice(name)).await.unwrap() else {
+            panic!("new");
+        };
+        jobs.push(job);
+    }
+    let ended = claim_one(store, Object::Shop, START).await;
+    // Discarded, not completed: a success would have removed the body itself.
+    finish(store, &ended, START, Verdict::Problem(problem("unreadable"))).await;
+    assert!(store.discard(ended.id, "not genuine", START).await.unwrap());
+    let running = claim_one(store, Object::Shop, START).await;
+    assert_eq!((ended.id, running.id), (jobs[0], jobs[1]));
+    store
+        .record_delivery(delivery("an order", &order("1"), START))
+        .await
+        .unwrap();
+
+    let bodies = async || {
+        let mut bodies = Vec::new();
+        for job in &jobs {
+            bodies.push(store.events_of(*job, true).await.unwrap()[0].body.is_some());
+        }
+        bodies
+    };
+    store
+        .redact(&shop(), &[record("customer", "77")], START)
+        .await
+        .unwrap();
+    assert_eq!(
+        bodies().await,
+        [false, true, true],
+        "after a customer's redaction"
+    );
+    store.redact_shop(&shop(), START).await.unwrap();
+    assert_eq!(bodies().await, [false, true, true], "after the shop's redaction");
+    let orders = store.jobs(JobFilter {
+        object: Some(Object::Order),
+        ..JobFilter::default()
+    });
+    let order = orders.await.unwrap().remove(0).id;
+    assert!(store.events_of(order, true).await.unwrap()[0].body.is_none());
+    // Each goes with its own success.
+    finish(store, &running, START, Verdict::Completed).await;
+    assert_eq!(bodies().await, [false, false, true]);
+}
+
 pub(super) async fn odd_characters_survive(fixture: Fixture) {
     let store = &fixture.store;
     let odd = "ü\u{1f600}'\"\\%_\n\t\u{7f}; DROP TABLE jobs; --";

@@ -96,6 +96,7 @@ suite! {
         pruning_goes_in_steps_and_leaves_what_is_open,
         redaction_removes_contents_and_keeps_ids,
         a_whole_shop_is_redacted_alone,
+        pending_notices_outlive_redactions,
         odd_characters_survive,
         what_was_committed_survives_a_crash,
         a_second_daemon_is_refused,

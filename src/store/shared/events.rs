@@ -203,18 +203,13 @@ pub(super) async fn mentioning(
             }
         }
     }
-    let notices: Vec<i64> = lanes
-        .of_shop(shop)
-        .into_iter()
-        .filter(|(_, lane)| lane.object == Object::Shop)
-        .map(|(id, _)| id)
-        .collect();
+    // A notice that is still to be carried out needs its body: that goes with its success.
     let rows: Vec<(i64, Vec<u8>, String)> = sqlx::query_as(concat!(
         "SELECT e.id, e.body, e.body_codec FROM jobs AS j JOIN events AS e ON e.job_id = j.id
-         WHERE j.state <> 'running' AND e.body IS NOT NULL AND j.lane_id ",
+         WHERE j.ended_at IS NOT NULL AND e.body IS NOT NULL AND j.lane_id ",
         sql::in_array!("$1")
     ))
-    .bind(serde_json::to_string(&notices)?)
+    .bind(notices(shop, lanes)?)
     .fetch_all(conn)
     .await?;
     for (id, bytes, codec) in rows {
@@ -223,6 +218,17 @@ pub(super) async fn mentioning(
         }
     }
     Ok(found)
+}
+
+/// The lanes of the notices about the shop itself, as a JSON array.
+fn notices(shop: &ShopName, lanes: &Lanes) -> Result<String, Fault> {
+    let ids: Vec<i64> = lanes
+        .of_shop(shop)
+        .into_iter()
+        .filter(|(_, lane)| lane.object == Object::Shop)
+        .map(|(id, _)| id)
+        .collect();
+    Ok(serde_json::to_string(&ids)?)
 }
 
 fn names_one(bytes: &[u8], codec: &str, records: &[RecordKey]) -> bool {
@@ -243,29 +249,39 @@ fn names(body: &[u8], id: &str) -> bool {
 }
 
 /// One step of the removal of everything of a shop: events and jobs with numbers after `after`, up to [`STEP`] of each.
+/// Notices that are still to be carried out, the running one too, keep their bodies until their own success.
 pub(super) async fn redact_shop_step(
     conn: &mut Conn,
     shop: &ShopName,
     after: i64,
     lanes: &Lanes,
 ) -> Result<u64, Fault> {
-    let mut touched = sqlx::query(
-        "UPDATE events SET body = NULL WHERE id > $2 AND id <= $3 AND shop = $1 AND body IS NOT NULL",
-    )
+    let notices = notices(shop, lanes)?;
+    let mut touched = sqlx::query(concat!(
+        "UPDATE events SET body = NULL WHERE id > $2 AND id <= $3 AND shop = $1 AND body IS NOT NULL
+         AND NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.id = events.job_id AND j.ended_at IS NULL AND j.lane_id ",
+        sql::in_array!("$4"),
+        ")"
+    ))
     .bind(shop.as_str())
     .bind(after)
     .bind(after.saturating_add(STEP))
+    .bind(&notices)
     .execute(&mut *conn)
     .await?
     .rows_affected();
     let ids: Vec<i64> = lanes.of_shop(shop).into_iter().map(|(id, _)| id).collect();
     let jobs: Vec<i64> = sqlx::query_scalar(concat!(
         "SELECT id FROM jobs WHERE id > $2 AND id <= $3 AND lane_id ",
-        sql::in_array!("$1")
+        sql::in_array!("$1"),
+        " AND NOT (ended_at IS NULL AND lane_id ",
+        sql::in_array!("$4"),
+        ")"
     ))
     .bind(serde_json::to_string(&ids)?)
     .bind(after)
     .bind(after.saturating_add(STEP))
+    .bind(&notices)
     .fetch_all(&mut *conn)
     .await?;
     touched += blank_jobs(conn, &jobs).await?;

@@ -12,6 +12,7 @@ mod references;
 use serde_json::json;
 
 use super::flow::Flow;
+use super::gone;
 use super::live;
 use super::stop::Stop;
 use crate::domain::{
@@ -34,6 +35,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
             .await?,
     );
     let Some(order) = shop.source.order(id, flow.select(Object::Order)).await? else {
+        gone::was_deleted(flow).await?;
         return deleted(flow, link);
     };
     flow.subject.record = Some(order.name.clone());

@@ -37,11 +37,19 @@ impl Bench {
         .await
     }
 
-    pub(super) async fn with(mut options: OdooOptions, settings: Settings) -> Self {
+    pub(super) async fn with(options: OdooOptions, settings: Settings) -> Self {
+        Self::between(ShopOptions::default(), options, settings).await
+    }
+
+    pub(super) async fn between(
+        shop_options: ShopOptions,
+        mut options: OdooOptions,
+        settings: Settings,
+    ) -> Self {
         options.companies[0].currency = "EUR".to_owned();
         options.companies[0].country = "DE".to_owned();
         let erp = OdooSandbox::start(options).await.unwrap();
-        let shop = ShopSandbox::start(ShopOptions::default()).await.unwrap();
+        let shop = ShopSandbox::start(shop_options).await.unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
         let (folder, store) = open_temp(Arc::clone(&clock)).await;
         let name: ShopName = "main".parse().unwrap();
@@ -100,7 +108,7 @@ impl Bench {
         }
     }
 
-    fn key(&self, object: Object, id: u64) -> JobKey {
+    pub(super) fn key(&self, object: Object, id: u64) -> JobKey {
         JobKey {
             shop: "main".parse().unwrap(),
             object,
@@ -120,6 +128,13 @@ impl Bench {
             cause: "test".into(),
         };
         let job = self.store.enqueue(job).await.unwrap().job;
+        self.drain().await;
+        self.story(job).await
+    }
+
+    /// Runs jobs until nothing is due.
+    pub(super) async fn drain(&self) {
+        let clock = SystemClock;
         for _ in 0..20 {
             let now = crate::domain::Clock::now(&clock);
             let ready = self.store.ready_lanes(now).await.unwrap();
@@ -140,11 +155,9 @@ impl Bench {
                 assert!(matches!(finished, Finished::Done(_)), "{finished:?}");
             }
         }
-        let row = self.story(job).await;
-        (row.0, row.1)
     }
 
-    async fn story(&self, job: JobId) -> (JobState, Option<String>) {
+    pub(super) async fn story(&self, job: JobId) -> (JobState, Option<String>) {
         let story = self.store.job(job).await.unwrap().unwrap();
         let reason = story
             .job

@@ -2,6 +2,7 @@
 
 mod bench;
 mod customers;
+mod gone;
 mod orders;
 mod products;
 
