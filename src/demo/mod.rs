@@ -82,7 +82,7 @@ pub struct Demo {
     store: SharedStore,
     folder: Folder,
     started: Instant,
-    faults: bool,
+    sabotage: Option<Sabotage>,
 }
 
 /// A folder that goes away with the demonstration.
@@ -127,9 +127,6 @@ impl Demo {
         for topic in scenario::TOPICS {
             shop.register(topic, &format!("http://{}/webhooks/shopify", daemon.http_addr));
         }
-        if let Some(sabotage) = options.sabotage {
-            erp.faults().sabotage(sabotage);
-        }
         Ok(Self {
             shop,
             erp,
@@ -137,7 +134,7 @@ impl Demo {
             store,
             folder,
             started,
-            faults: options.sabotage.is_some(),
+            sabotage: options.sabotage,
         })
     }
 
@@ -171,6 +168,10 @@ impl Demo {
         scenario.awkward_deliveries(say).await?;
         scenario.changes(say)?;
         self.settle(say).await?;
+        if let Some(sabotage) = self.sabotage {
+            // Not before: it must strike an order that stands in the end, not one that was cancelled just now.
+            self.erp.faults().sabotage(sabotage);
+        }
         scenario.outage_begins(say).await?;
         self.outage(say).await?;
         scenario.outage_ends(say).await?;
@@ -281,12 +282,15 @@ impl Demo {
                 deadline = Instant::now() + PATIENCE;
             }
             if Instant::now() > deadline {
-                say(&format!("  still {open} jobs under way, and nothing moves"));
+                say(&format!(
+                    "  still under way: {}, and nothing moves",
+                    jobs_text(open)
+                ));
                 return Ok(());
             }
             if open != said && said_at.elapsed() >= PROGRESS {
                 (said, said_at) = (open, Instant::now());
-                say(&format!("  {open} jobs under way"));
+                say(&format!("  {} under way", jobs_text(open)));
             }
         }
     }
@@ -295,7 +299,7 @@ impl Demo {
     async fn wait_for(&self, expected: &expect::Expected) -> Vec<String> {
         // A fault that was injected stays: there is nothing to wait for.
         let deadline = Instant::now()
-            + if self.faults {
+            + if self.sabotage.is_some() {
                 Duration::from_secs(2)
             } else {
                 Duration::from_secs(15)
@@ -317,6 +321,11 @@ impl Demo {
         self.shop.stop().await;
         self.erp.stop().await;
     }
+}
+
+fn jobs_text(count: u64) -> String {
+    let word = if count == 1 { "job" } else { "jobs" };
+    format!("{count} {word}")
 }
 
 /// Whether a job in this state goes on by itself.

@@ -86,8 +86,13 @@ async fn http_429_is_waited_out_and_430_is_not_hammered() {
     assert!(wait >= Duration::from_mins(2), "{wait:?}");
     assert_eq!(stage.asked().len(), 1);
     stage.answers([shop_id()]);
-    shop.probe().await.unwrap_err();
+    let error = shop.probe().await.unwrap_err();
     assert_eq!(stage.asked().len(), 0, "nobody asks anything during the pause");
+    assert!(
+        matches!(error.disposition(), Disposition::NotYet { .. }),
+        "our own line burns no attempt: {:?}",
+        error.disposition()
+    );
     stage.clock.advance_s(121);
     shop.probe().await.unwrap();
 }

@@ -1,10 +1,12 @@
 //! Records in pages, records that change meanwhile, records that are gone.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
 use super::support::{Stage, data};
-use crate::domain::ShopifyId;
+use crate::domain::{Clock as _, Disposition, ShopifyId};
 use crate::shopify::ShopifyError;
 
 const ID: ShopifyId = ShopifyId(9);
@@ -84,10 +86,19 @@ async fn a_record_that_never_rests_is_left_for_later() {
         ]
     });
     stage.answers(turns);
+    let before = stage.clock.now();
     let error = stage.shop().product(ID, "").await.unwrap_err();
     assert!(
         matches!(error, ShopifyError::KeepsChanging { tries: 4 }),
         "{error:?}"
+    );
+    // 1 + 2 + 4 seconds between four readings; the record is not to blame for changing.
+    let waited = stage.clock.now().since(before);
+    assert!(waited >= Duration::from_secs(7), "{waited:?}");
+    assert!(
+        matches!(error.disposition(), Disposition::NotYet { .. }),
+        "{:?}",
+        error.disposition()
     );
 }
 
