@@ -249,6 +249,7 @@ fn end(job: &ClaimedJob, verdict: Verdict) -> Finish {
         started_at: now,
         ended_at: now,
         verdict,
+        unclean: false,
         summary: "nothing to do".to_owned(),
         detail: serde_json::Value::Null,
         revision: Some(1),

@@ -98,7 +98,7 @@ impl Evidence {
                 disposition: Disposition::Obsolete,
                 ..
             } => Self::Works(&[System::Shopify]),
-            Outcome::Wait { .. } | Outcome::Interrupted => Self::Nothing,
+            Outcome::Wait { .. } | Outcome::Later { .. } | Outcome::Interrupted => Self::Nothing,
         }
     }
 }

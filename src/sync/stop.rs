@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::domain::{Disposition, NewProblem, Outcome, RecordKey, System};
+use crate::domain::{Disposition, NewProblem, Outcome, RecordKey, System, Timestamp};
 use crate::erp::ErpError;
 use crate::failpoint::Injected;
 use crate::shopify::ShopifyError;
@@ -31,6 +31,9 @@ pub(super) enum Stop {
     /// Another record comes first.
     #[error("waits for {on}")]
     Wait { on: RecordKey, at_most: Duration },
+    /// Too early to tell.
+    #[error("looked at again {at}: what an earlier attempt sent may still take effect")]
+    Later { at: Timestamp },
     /// Nothing to do.
     #[error("nothing to do: {0}")]
     Obsolete(Cow<'static, str>),
@@ -85,6 +88,7 @@ impl Stop {
             Self::Problem(problem) => Outcome::Problem(*problem),
             Self::Held(problem) => Outcome::Held(*problem),
             Self::Wait { on, at_most } => Outcome::Wait { on, at_most },
+            Self::Later { at } => Outcome::Later { at },
             Self::Obsolete(reason) => Outcome::Obsolete(reason.into_owned()),
             Self::Stale => Outcome::Interrupted,
             Self::Injected(_) => Outcome::Failed {

@@ -178,7 +178,7 @@ async fn an_attempt_that_lost_its_claim_is_cancelled_and_saves_nothing() {
     rig.until_in_state(JobState::Completed, 1).await;
     let job = rig.jobs().await.remove(0);
     assert_eq!((job.state, job.problem), (JobState::Completed, None));
-    assert!(rig.handler.began.lock().unwrap()[1].after_unclean);
+    assert!(rig.handler.began.lock().unwrap()[1].unclean_at.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -66,7 +66,11 @@ suite! {
         recovery_hastens_only_what_that_system_stopped,
         every_closed_state_lets_a_new_job_be_made,
         a_problem_stays_open_until_an_attempt_succeeds,
-        a_held_job_stays_held,
+        a_held_job_is_planned_anew_by_an_event_and_stays_held,
+        events_leave_a_resting_job_its_time,
+        a_job_that_kills_its_process_rests_and_ends_as_a_problem,
+        an_end_that_knows_no_answer_is_remembered_until_a_success,
+        no_job_wakes_itself,
         the_next_due_time_is_the_earliest_after_the_last_look,
         work_is_announced;
     locks:

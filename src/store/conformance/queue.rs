@@ -24,10 +24,7 @@ pub(super) async fn an_enqueued_job_is_claimed_once(fixture: Fixture) {
     let job = claim_one(store, Object::Order, START).await;
     assert_eq!(job.id, first.job);
     assert_eq!(job.key, order("1"));
-    assert_eq!(
-        (job.attempt, job.failed_attempts, job.after_unclean),
-        (1, 0, false)
-    );
+    assert_eq!((job.attempt, job.failed_attempts, job.unclean_at), (1, 0, None));
     assert_eq!(job.wanted_since, START);
     assert!(claim(store, Object::Order, 10, START).await.is_empty());
     assert_eq!(state(store, job.id).await, JobState::Running);
@@ -392,8 +389,8 @@ pub(super) async fn a_lost_lease_is_reclaimed_as_unclean(fixture: Fixture) {
         .await
         .remove(0);
     assert_eq!(
-        (again.attempt, again.failed_attempts, again.after_unclean),
-        (2, 1, true)
+        (again.attempt, again.failed_attempts, again.unclean_at),
+        (2, 0, Some(now))
     );
     let taken = store
         .lock(again.id, again.fence, vec![record("customer", "5")])
@@ -410,11 +407,11 @@ pub(super) async fn a_lost_lease_is_reclaimed_as_unclean(fixture: Fixture) {
     // An attempt that never came to its writes says nothing about what the dead one sent.
     finish(store, &again, now, retry_at(now, false, Some(System::Shopify))).await;
     let third = claim_one(store, Object::Order, now).await;
-    assert!(third.after_unclean);
+    assert_eq!(third.unclean_at, Some(now));
     store.enqueue(new_job(&order("1"), now)).await.unwrap();
     finish(store, &third, now, Verdict::Completed).await;
     let fourth = claim_one(store, Object::Order, now).await;
-    assert!(!fourth.after_unclean);
+    assert_eq!(fourth.unclean_at, None);
 }
 
 pub(super) async fn a_crash_gives_all_running_jobs_back(fixture: Fixture) {
@@ -430,7 +427,7 @@ pub(super) async fn a_crash_gives_all_running_jobs_back(fixture: Fixture) {
     assert_eq!(again.len(), 3);
     for job in &running {
         let same = again.iter().find(|claimed| claimed.id == job.id).unwrap();
-        assert!(same.after_unclean && same.fence > job.fence);
+        assert!(same.unclean_at.is_some() && same.fence > job.fence);
         assert_eq!(
             finish(store, job, START, Verdict::Completed).await,
             Finished::Stale
@@ -481,8 +478,8 @@ pub(super) async fn a_release_leaves_no_trace(fixture: Fixture) {
     assert_eq!((before.job.attempts, before.attempts.len()), (0, 0));
     let again = claim_one(store, Object::Order, START).await;
     assert_eq!(
-        (again.attempt, again.failed_attempts, again.after_unclean),
-        (1, 0, false)
+        (again.attempt, again.failed_attempts, again.unclean_at),
+        (1, 0, None)
     );
     assert!(again.fence > job.fence);
     assert_eq!(
@@ -614,7 +611,7 @@ pub(super) async fn a_problem_stays_open_until_an_attempt_succeeds(fixture: Fixt
     assert!(story.problems.iter().all(|row| row.closed_at == Some(second)));
 }
 
-pub(super) async fn a_held_job_stays_held(fixture: Fixture) {
+pub(super) async fn a_held_job_is_planned_anew_by_an_event_and_stays_held(fixture: Fixture) {
     let store = &fixture.store;
     store
         .record_delivery(delivery("a", &order("1"), START))
@@ -627,11 +624,146 @@ pub(super) async fn a_held_job_stays_held(fixture: Fixture) {
         .record_delivery(delivery("b", &order("1"), START))
         .await
         .unwrap();
-    assert_eq!(state(store, job.id).await, JobState::Held);
-    assert!(claim(store, Object::Order, 1, START).await.is_empty());
     assert_eq!(
         story(store, job.id).await.job.problem,
-        Some(problem("needs_approval"))
+        Some(problem("needs_approval")),
+        "a person still has to say yes"
+    );
+    let again = claim_one(store, Object::Order, START).await;
+    assert_eq!(again.id, job.id);
+    // What came during the attempt may not have been seen by it.
+    store
+        .record_delivery(delivery("c", &order("1"), START))
+        .await
+        .unwrap();
+    let ended = finish(store, &again, START, Verdict::Held(problem("needs_approval"))).await;
+    assert_eq!(ended, Finished::Done(JobState::Available));
+    let last = claim_one(store, Object::Order, START).await;
+    let ended = finish(store, &last, START, Verdict::Held(problem("needs_approval"))).await;
+    assert_eq!(ended, Finished::Done(JobState::Held));
+    assert!(claim(store, Object::Order, 1, START).await.is_empty());
+    assert_eq!(story(store, job.id).await.job.state, JobState::Held);
+}
+
+pub(super) async fn events_leave_a_resting_job_its_time(fixture: Fixture) {
+    let store = &fixture.store;
+    store
+        .record_delivery(delivery("a", &order("1"), START))
+        .await
+        .unwrap();
+    let job = claim_one(store, Object::Order, START).await;
+    let at = START.plus(SECOND * 300);
+    finish(store, &job, START, retry_at(at, true, Some(System::Erp))).await;
+    for (name, n) in [("b", 1), ("c", 2), ("d", 3)] {
+        let now = START.plus(SECOND * n);
+        store
+            .record_delivery(delivery(name, &order("1"), now))
+            .await
+            .unwrap();
+        store.enqueue(new_job(&order("1"), now)).await.unwrap();
+        assert!(claim(store, Object::Order, 1, now).await.is_empty(), "{name}");
+    }
+    assert!(claim(store, Object::Order, 1, at.minus(SECOND)).await.is_empty());
+    // What ends the rest is its time, the system's return, or a person.
+    assert_eq!(store.hasten(&shop(), System::Erp, START).await.unwrap(), 1);
+    let job = claim_one(store, Object::Order, START).await;
+    assert_eq!((job.failed_attempts, job.wanted_since), (1, START));
+    let ended = finish(store, &job, START, Verdict::Completed).await;
+    assert_eq!(
+        ended,
+        Finished::Done(JobState::Completed),
+        "all events are served by the one attempt"
+    );
+}
+
+pub(super) async fn a_job_that_kills_its_process_rests_and_ends_as_a_problem(fixture: Fixture) {
+    let mut fixture = fixture;
+    for id in ["killer", "innocent"] {
+        fixture.store.enqueue(new_job(&order(id), START)).await.unwrap();
+    }
+    let both = claim(&fixture.store, Object::Order, 2, START).await;
+    let (killer, innocent) = (both[0].id, both[1].id);
+    let mut times = Vec::new();
+    for round in 1..=5 {
+        fixture = fixture.crash().await;
+        let now = fixture.now();
+        let row = story(&fixture.store, killer).await.job;
+        if round == 5 {
+            assert_eq!(row.state, JobState::Problem);
+            assert_eq!(row.problem.unwrap().code, "attempt_killed_the_process".into());
+            break;
+        }
+        times.push(row.run_at.map_or(0, |at| at.since(now).as_secs()));
+        if round == 2 {
+            let other = story(&fixture.store, innocent).await.job.run_at.unwrap();
+            assert!(other > row.run_at.unwrap(), "each is tried alone");
+            // It comes through, and its row of killed attempts is forgotten.
+            fixture.clock.advance(other.since(now));
+            let due = claim(&fixture.store, Object::Order, 2, other).await;
+            let job = due.iter().find(|job| job.id == innocent).unwrap();
+            assert_eq!(job.failed_attempts, 0, "nobody's failure");
+            finish(&fixture.store, job, other, Verdict::Completed).await;
+            continue;
+        }
+        fixture
+            .clock
+            .advance(row.run_at.map_or(SECOND, |at| at.since(now)));
+        let due = claim(&fixture.store, Object::Order, 2, fixture.now()).await;
+        assert!(due.iter().any(|job| job.id == killer), "round {round}");
+    }
+    assert_eq!(times, [0, 10, 60, 300]);
+    // A person's retry, after the cause was removed.
+    let store = &fixture.store;
+    let now = fixture.now();
+    store.retry(killer, now).await.unwrap();
+    let job = claim_one(store, Object::Order, now).await;
+    let ended = finish(store, &job, now, Verdict::Completed).await;
+    assert_eq!(ended, Finished::Done(JobState::Completed));
+    assert!(store.open_problems(10).await.unwrap().is_empty());
+}
+
+pub(super) async fn an_end_that_knows_no_answer_is_remembered_until_a_success(fixture: Fixture) {
+    let store = &fixture.store;
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    let job = claim_one(store, Object::Order, START).await;
+    let mut cut = end(&job, START.plus(SECOND), retry_at(START, false, None));
+    cut.unclean = true;
+    store.finish(cut).await.unwrap();
+    let job = claim_one(store, Object::Order, START.plus(SECOND)).await;
+    assert_eq!(job.unclean_at, Some(START.plus(SECOND)));
+    assert_eq!(
+        job.settled_at(),
+        Some(START.plus(SECOND * 131)),
+        "the longest call later"
+    );
+    // An end that sent nothing says nothing of what was sent before.
+    finish(store, &job, START.plus(SECOND * 9), retry_at(START, true, None)).await;
+    let job = claim_one(store, Object::Order, START.plus(SECOND * 9)).await;
+    assert_eq!(job.unclean_at, Some(START.plus(SECOND)));
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    finish(store, &job, START, Verdict::Completed).await;
+    assert_eq!(claim_one(store, Object::Order, START).await.unclean_at, None);
+}
+
+pub(super) async fn no_job_wakes_itself(fixture: Fixture) {
+    let store = &fixture.store;
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    let job = claim_one(store, Object::Order, START).await;
+    let wait = Verdict::Wait {
+        on: order("1").record(),
+        until: START.plus(SECOND * 100),
+    };
+    assert_eq!(
+        finish(store, &job, START, wait).await,
+        Finished::Done(JobState::Scheduled)
+    );
+    let before = START.plus(SECOND * 99);
+    assert!(claim(store, Object::Order, 1, before).await.is_empty());
+    assert_eq!(
+        claim(store, Object::Order, 1, START.plus(SECOND * 100))
+            .await
+            .len(),
+        1
     );
 }
 

@@ -71,12 +71,11 @@ pub(super) const JOBS_WANT: &str = "
         later_since = CASE j.state WHEN 'running' THEN coalesce(j.later_since, excluded.wanted_since) END,
         later_triggered_at = CASE j.state WHEN 'running'
             THEN CASE WHEN j.later_since IS NULL THEN excluded.triggered_at ELSE j.later_triggered_at END END,
-        run_at = CASE WHEN j.state IN ('problem', 'retryable') AND excluded.state = 'available'
+        run_at = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
             THEN excluded.run_at ELSE j.run_at END,
-        failed_attempts = CASE WHEN j.state = 'problem' AND excluded.state = 'available'
+        failed_attempts = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
             THEN 0 ELSE j.failed_attempts END,
-        system_down = CASE WHEN excluded.state = 'available' THEN NULL ELSE j.system_down END,
-        state = CASE WHEN j.state IN ('problem', 'retryable') AND excluded.state = 'available'
+        state = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
             THEN 'available' ELSE j.state END,
         updated_at = excluded.updated_at
     RETURNING id, lane_id, source_id, wanted";
@@ -95,7 +94,7 @@ pub(super) const READY_LANES: &str = "
 
 /// Rows that another node is about to claim are passed over; the rest stays ours until the claim is committed.
 pub(super) const CANDIDATES: &str = "
-    SELECT coalesce(json_agg(json_build_array(id, source_id, fence, failed_attempts, attempts, after_unclean,
+    SELECT coalesce(json_agg(json_build_array(id, source_id, fence, failed_attempts, attempts, unclean_at,
                                               wanted_since, triggered_at, record_name)), '[]')::text
     FROM (SELECT * FROM (
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
@@ -128,8 +127,8 @@ pub(super) const LOCKS_UNDO: &str = "
     WHERE record = v ->> 0 AND job_id = (v ->> 1)::bigint";
 
 pub(super) const LOCKS_HELD: &str = concat!(
-    "SELECT coalesce(json_agg(record), '[]')::text FROM (
-        SELECT record FROM locks WHERE job_id ",
+    "SELECT coalesce(json_agg(json_build_array(record, job_id)), '[]')::text FROM (
+        SELECT record, job_id FROM locks WHERE job_id ",
     in_array!("$1"),
     " ORDER BY record FOR UPDATE) AS held"
 );
@@ -163,16 +162,15 @@ pub(super) const LEASES_EXTEND: &str = concat!(
      WHERE jobs.id = held.id"
 );
 
-pub(super) const RECLAIM: &str = concat!(
-    "UPDATE jobs SET state = 'available', run_at = $2, lease_until = NULL, node_id = NULL, after_unclean = true,
-        failed_attempts = failed_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
-     WHERE id ",
-    in_array!("$1")
-);
+pub(super) const RECLAIM: &str = "
+    UPDATE jobs SET state = v ->> 1, run_at = (v ->> 2)::bigint, lease_until = NULL, node_id = NULL, unclean_at = $2,
+        unclean_attempts = unclean_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
+    FROM json_array_elements($1::json) AS x (v) WHERE jobs.id = (v ->> 0)::bigint";
 
 pub(super) const STANDINGS: &str = concat!(
     "SELECT coalesce(json_agg(json_build_array(id, lane_id, state, fence, run_at, wanted, taken, attempts,
-        failed_attempts, after_unclean, wanted_since, triggered_at, later_since, later_triggered_at, node)), '[]')::text
+        failed_attempts, unclean_attempts, unclean_at, wanted_since, triggered_at, later_since, later_triggered_at,
+        node)), '[]')::text
      FROM (SELECT * FROM jobs WHERE id ",
     in_array!("$1"),
     " ORDER BY id FOR UPDATE) AS held"
@@ -180,13 +178,14 @@ pub(super) const STANDINGS: &str = concat!(
 
 pub(super) const CHANGE: &str = "
     UPDATE jobs SET state = c.state, run_at = c.run_at, attempts = c.attempts, failed_attempts = c.failed_attempts,
-        after_unclean = c.after_unclean, system_down = c.system_down, waits_on = c.waits_on,
+        unclean_attempts = c.unclean_attempts, unclean_at = c.unclean_at, system_down = c.system_down,
+        waits_on = c.waits_on,
         wanted_since = c.wanted_since, triggered_at = c.triggered_at, later_since = NULL, later_triggered_at = NULL,
         lease_until = NULL, node_id = NULL, reason = c.reason, record_name = coalesce(c.record_name, jobs.record_name),
         erp_name = coalesce(c.erp_name, jobs.erp_name),
         last_summary = coalesce(c.last_summary, jobs.last_summary), updated_at = c.updated_at, ended_at = c.ended_at
     FROM json_to_recordset($1::json) AS c (id bigint, state text, run_at bigint, attempts bigint,
-        failed_attempts bigint, after_unclean boolean, system_down text, waits_on text, wanted_since bigint,
+        failed_attempts bigint, unclean_attempts bigint, unclean_at bigint, system_down text, waits_on text, wanted_since bigint,
         triggered_at bigint, reason text, record_name text, erp_name text, last_summary text, updated_at bigint,
         ended_at bigint)
     WHERE jobs.id = c.id";
@@ -197,12 +196,16 @@ pub(super) const ATTEMPTS_INSERT: &str = "
            v ->> 7, (v ->> 8)::bigint
     FROM json_array_elements($1::json) AS x (v)";
 
-pub(super) const WAKE: &str = concat!(
-    "UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
-     FROM (SELECT id FROM jobs WHERE state = 'scheduled' AND waits_on ",
-    in_texts!("$1"),
-    " ORDER BY id FOR UPDATE) AS waiting WHERE jobs.id = waiting.id"
-);
+/// A waiting job that is due may be in the hands of a claim at this moment: that wakes it as well, and is not waited for.
+pub(super) const WAKE: &str = "
+    WITH resting AS (SELECT j.id FROM json_array_elements($1::json) AS x (v) JOIN jobs AS j ON j.waits_on = v ->> 0
+            WHERE j.state = 'scheduled' AND j.id <> (v ->> 1)::bigint AND j.run_at > $2
+            ORDER BY j.id FOR UPDATE OF j),
+        due AS (SELECT j.id FROM json_array_elements($1::json) AS x (v) JOIN jobs AS j ON j.waits_on = v ->> 0
+            WHERE j.state = 'scheduled' AND j.id <> (v ->> 1)::bigint AND j.run_at <= $2
+            ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+    UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
+    WHERE id = ANY (ARRAY(SELECT id FROM resting UNION SELECT id FROM due))";
 
 /// A release that is under way is waited for; one that comes later finds us waiting.
 pub(super) const LOCK_OF: &str = "SELECT job_id FROM locks WHERE record = $1 FOR SHARE";
@@ -257,7 +260,8 @@ const DEAD_NODES: &str = "
 
 /// `$1`: dead nodes.
 const RECLAIMABLE: &str = concat!(
-    "SELECT coalesce(json_agg(json_build_array(id, attempts, node, claimed_at)), '[]')::text
+    "SELECT coalesce(json_agg(json_build_array(id, attempts, node, claimed_at, unclean_attempts, record_name)),
+        '[]')::text
      FROM (SELECT * FROM jobs WHERE state = 'running' AND (lease_until <= ",
     now!(),
     " OR node_id ",

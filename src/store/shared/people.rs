@@ -272,7 +272,7 @@ pub(super) async fn discard(
     problems::close_for_jobs(conn, &[id.0], now).await?;
     if let Some(lane) = lanes.lane(lane_id) {
         let record = lane.key(&source_id).record().to_string();
-        finish::wake(conn, &serde_json::to_string(&[record])?, now).await?;
+        finish::wake(conn, &serde_json::to_string(&[(record, id)])?, now).await?;
     }
     Ok(true)
 }

@@ -187,7 +187,7 @@ async fn save_group(flow: &Flow<'_>, group: &MappedGroup, answers: &mut Answers)
     if saves.is_empty() {
         return Ok(());
     }
-    let ids: Vec<ErpId> = flow.shop.erp.save(&saves).await?;
+    let ids: Vec<ErpId> = flow.write(flow.shop.erp.save(&saves)).await?;
     reach(FailPoint::ReferenceSaved).await?;
     flow.note(
         "saved",
