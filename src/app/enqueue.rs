@@ -98,7 +98,8 @@ pub async fn sync_now(
     object: Object,
     id: ShopifyId,
 ) -> Result<Enqueued, StoreError> {
-    store
+    let now = clock.now();
+    let enqueued = store
         .enqueue(NewJob {
             key: JobKey {
                 shop: shop.clone(),
@@ -107,10 +108,15 @@ pub async fn sync_now(
                 source_id: id.to_string(),
             },
             priority: Priority::URGENT,
-            now: clock.now(),
+            now,
             cause: "sync command".to_owned(),
         })
-        .await
+        .await?;
+    if !enqueued.created {
+        // A person waits: a job that rests does so no longer.
+        store.retry(enqueued.job, now).await?;
+    }
+    Ok(enqueued)
 }
 
 #[cfg(test)]

@@ -95,6 +95,10 @@ pub trait Store: Send + Sync + 'static {
     /// fifth makes it a problem.
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError>;
 
+    /// The clock was set back: what was ready stays ready, although its time lies in the future now. Returns how many
+    /// jobs that concerned.
+    async fn clock_went_back(&self, now: Timestamp) -> Result<u64, StoreError>;
+
     /// Makes retryable jobs of the shop due now whose last attempt failed because `system` was down.
     async fn hasten(
         &self,
@@ -235,6 +239,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// A cheap proof that the store can be written and read.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Completes when the store broke for good (a fault of lockstep itself): the process is to be started again.
+    async fn broken(&self) {
+        std::future::pending().await
+    }
 
     /// Flushes, releases locks and closes.
     async fn close(&self);

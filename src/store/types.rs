@@ -10,13 +10,18 @@ use crate::domain::{
     Priority, RecordKey, ShopName, System, Timestamp,
 };
 
+/// Finished work is kept for at least so many days: Shopify repeats a delivery for up to two, and a repetition is known
+/// only by what is kept.
+pub const LEAST_KEEP_DAYS: u32 = 7;
+
 /// `[store]`: where durable state lives and how long finished work is kept.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// `sqlite://PATH` (relative to the configuration file) or `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub url: String,
-    /// Completed work older than this many days is deleted in small steps; failures never are.
+    /// Completed work older than this many days (at least 7) is deleted in small steps; failures never are.
+    #[schemars(range(min = 7))]
     pub keep_days: u32,
     /// When to delete it: a cron expression (UTC), five or six fields.
     pub prune_schedule: String,

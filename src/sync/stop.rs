@@ -123,7 +123,7 @@ impl Stop {
                 }
             }
             Self::Shopify(error) => {
-                let mut problem = subject.problem(error.code(), "", text, shopify_fix(&error.disposition()));
+                let mut problem = subject.problem(error.code(), "", text, &error.fix());
                 problem.detail = json!({ "system": System::Shopify });
                 Outcome::Failed {
                     disposition: error.disposition(),
@@ -161,17 +161,6 @@ const fn erp_fix(error: &ErpError) -> &'static str {
         }
         ErpError::Nonsense { .. } => {
             "Look at what answers under the ERP's address (a proxy? another program?), then retry."
-        }
-    }
-}
-
-const fn shopify_fix(disposition: &Disposition) -> &'static str {
-    match disposition {
-        Disposition::Permanent | Disposition::Obsolete => {
-            "Correct the record on Shopify or the app's access scopes, then retry."
-        }
-        Disposition::Transient { .. } | Disposition::SystemDown { .. } => {
-            "Make sure that Shopify is reachable and that the app's token is valid (`lockstep check --live`), then retry."
         }
     }
 }

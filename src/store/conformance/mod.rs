@@ -10,6 +10,7 @@ mod links;
 mod locks;
 mod model;
 mod people;
+mod postgres;
 mod queue;
 
 /// Makes a test of each case for each store.
@@ -71,6 +72,7 @@ suite! {
         a_job_that_kills_its_process_rests_and_ends_as_a_problem,
         an_end_that_knows_no_answer_is_remembered_until_a_success,
         no_job_wakes_itself,
+        ready_work_stays_ready_when_the_clock_is_set_back,
         the_next_due_time_is_the_earliest_after_the_last_look,
         work_is_announced;
     locks:

@@ -816,3 +816,21 @@ pub(super) async fn work_is_announced(fixture: Fixture) {
     announced().await;
     tool.close().await;
 }
+
+pub(super) async fn ready_work_stays_ready_when_the_clock_is_set_back(fixture: Fixture) {
+    let store = &fixture.store;
+    let at = START.plus(SECOND * 5);
+    for id in ["1", "2"] {
+        store.enqueue(new_job(&order(id), START)).await.unwrap();
+    }
+    let resting = claim_one(store, Object::Order, START).await;
+    finish(store, &resting, START, retry_at(at, true, None)).await;
+    let back = START.minus(SECOND * 3600);
+    assert!(store.ready_lanes(back).await.unwrap().is_empty());
+    assert_eq!(store.clock_went_back(back).await.unwrap(), 1);
+    assert_eq!(store.ready_lanes(back).await.unwrap().len(), 1);
+    assert_eq!(claim(store, Object::Order, 5, back).await.len(), 1);
+    // What rests until a time keeps it.
+    assert_eq!(story(store, resting.id).await.job.run_at, Some(at));
+    assert_eq!(store.clock_went_back(back).await.unwrap(), 0);
+}

@@ -31,6 +31,10 @@ macro_rules! in_texts {
 }
 pub(super) use in_texts;
 
+/// A comparison with the ids that a question of its own finds. As an array it is asked once, and the ids are looked up
+/// through the primary key whatever the statistics say.
+pub(super) const AMONG: (&str, &str) = ("= ANY (ARRAY(", "))");
+
 /// No body, of the same type as one.
 macro_rules! no_body {
     () => {
@@ -236,6 +240,12 @@ pub(super) const LINKS_SAVE: &str = "
         source_updated_at = coalesce(excluded.source_updated_at, l.source_updated_at), agreed = excluded.agreed,
         updated_at = excluded.updated_at";
 
+pub(super) const CLOCK_WENT_BACK: &str = "
+    UPDATE jobs SET run_at = $1 WHERE id = ANY (ARRAY(
+        SELECT id FROM jobs WHERE state IN ('available', 'scheduled', 'retryable') AND state = 'available'
+            AND lane_id = ANY (ARRAY(SELECT id FROM lanes)) AND priority IN (0, 1, 2) AND run_at > $1
+            ORDER BY id FOR UPDATE SKIP LOCKED))";
+
 /// Numbers of transactions that were given up are missing, so this may be a little more than there were events.
 pub(super) const EVENTS_EVER: &str =
     "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_id_seq";
@@ -276,6 +286,18 @@ pub(super) async fn reclaimable(conn: &mut Conn) -> Result<String, Fault> {
         .bind(nodes)
         .fetch_one(conn)
         .await?)
+}
+
+/// `$1`: array of jobs that are wanted. Those that exist are locked in the order of their numbers.
+const WANTED: &str = "
+    SELECT count(*) FROM (SELECT j.id FROM json_array_elements($1::json) AS x (v)
+        JOIN jobs AS j ON j.lane_id = (v ->> 0)::bigint AND j.source_id = v ->> 1 AND j.ended_at IS NULL
+        ORDER BY j.id FOR UPDATE OF j) AS held";
+
+/// Holds the rows of what is wanted, in the same order as everybody.
+pub(super) async fn hold_wanted(conn: &mut Conn, wants: &str) -> Result<(), Fault> {
+    let _: i64 = sqlx::query_scalar(WANTED).bind(wants).fetch_one(conn).await?;
+    Ok(())
 }
 
 /// Numbers for events that are about to be stored.

@@ -98,6 +98,7 @@ struct Candidate {
 }
 
 /// A claim with its lanes by number.
+#[derive(Clone)]
 pub(super) struct PreparedClaim {
     pub(super) node: String,
     pub(super) node_id: Option<i64>,
@@ -373,6 +374,15 @@ pub(super) async fn reclaim(conn: &mut Conn, dead: &str, now: Timestamp) -> Resu
         .await?;
     finish::wake(conn, &records, now).await?;
     Ok(dead.len() as u64)
+}
+
+/// Makes ready work due that seems to lie in the future.
+pub(super) async fn clock_went_back(conn: &mut Conn, now: Timestamp) -> Result<u64, Fault> {
+    Ok(sqlx::query(sql::CLOCK_WENT_BACK)
+        .bind(now.millis())
+        .execute(conn)
+        .await?
+        .rows_affected())
 }
 
 /// The problem of a job whose attempts end without a word, again and again.

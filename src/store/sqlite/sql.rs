@@ -20,6 +20,9 @@ macro_rules! in_texts {
 }
 pub(super) use in_texts;
 
+/// A comparison with the ids that a question of its own finds, which is asked once: begin and end.
+pub(super) const AMONG: (&str, &str) = ("IN (", ")");
+
 /// No body, of the same type as one.
 macro_rules! no_body {
     () => {
@@ -216,6 +219,11 @@ pub(super) const LINKS_SAVE: &str = "
         source_updated_at = coalesce(excluded.source_updated_at, source_updated_at), agreed = excluded.agreed,
         updated_at = excluded.updated_at";
 
+/// `$1`: now. Ready work whose time lies in the future, because the clock was set back.
+pub(super) const CLOCK_WENT_BACK: &str = "
+    UPDATE jobs SET run_at = $1 WHERE state IN ('available', 'scheduled', 'retryable') AND state = 'available'
+        AND lane_id IN (SELECT id FROM lanes) AND priority IN (0, 1, 2) AND run_at > $1";
+
 /// The highest event number ever given.
 pub(super) const EVENTS_EVER: &str =
     "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
@@ -230,6 +238,12 @@ pub(super) const COUNTS: &str = "
     UNION ALL
     SELECT lane_id, state, count(*), min(created_at) FROM jobs
         WHERE ended_at IS NOT NULL AND ended_at >= $1 GROUP BY lane_id, state";
+
+/// Holds the rows of what is wanted: the writer's transaction holds them already.
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
+pub(super) async fn hold_wanted(_conn: &mut Conn, _wants: &str) -> Result<(), Fault> {
+    Ok(())
+}
 
 /// Numbers for events that are about to be stored.
 pub(super) async fn reserve_event_ids(conn: &mut Conn, count: usize) -> Result<Vec<i64>, Fault> {
