@@ -98,7 +98,7 @@ impl Bench {
         }
     }
 
-    fn key(&self, object: Object, id: u64) -> JobKey {
+    pub(super) fn key(&self, object: Object, id: u64) -> JobKey {
         JobKey {
             shop: "main".parse().unwrap(),
             object,
