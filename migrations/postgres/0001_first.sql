@@ -47,7 +47,10 @@ CREATE TABLE jobs (
     lease_until        BIGINT,
     attempts           BIGINT NOT NULL DEFAULT 0,
     failed_attempts    BIGINT NOT NULL DEFAULT 0,
-    after_unclean      BOOLEAN NOT NULL DEFAULT false,
+    -- Attempts in a row that ended without a word.
+    unclean_attempts   BIGINT NOT NULL DEFAULT 0,
+    -- When an attempt ended whose last call may still take effect; null once an attempt succeeded.
+    unclean_at         BIGINT,
     system_down        TEXT    CHECK (system_down IN ('shopify', 'erp')),
     waits_on           TEXT,
     -- When the oldest event that is still owed came, and when its change happened on the source side.

@@ -39,7 +39,10 @@ CREATE TABLE jobs (
     lease_until        INTEGER,
     attempts           INTEGER NOT NULL DEFAULT 0,
     failed_attempts    INTEGER NOT NULL DEFAULT 0,
-    after_unclean      INTEGER NOT NULL DEFAULT 0 CHECK (after_unclean IN (0, 1)),
+    -- Attempts in a row that ended without a word.
+    unclean_attempts   INTEGER NOT NULL DEFAULT 0,
+    -- When an attempt ended whose last call may still take effect; null once an attempt succeeded.
+    unclean_at         INTEGER,
     system_down        TEXT    CHECK (system_down IN ('shopify', 'erp')),
     waits_on           TEXT,
     -- When the oldest event that is still owed came, and when its change happened on the source side.

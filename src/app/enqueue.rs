@@ -98,7 +98,8 @@ pub async fn sync_now(
     object: Object,
     id: ShopifyId,
 ) -> Result<Enqueued, StoreError> {
-    store
+    let now = clock.now();
+    let enqueued = store
         .enqueue(NewJob {
             key: JobKey {
                 shop: shop.clone(),
@@ -107,15 +108,79 @@ pub async fn sync_now(
                 source_id: id.to_string(),
             },
             priority: Priority::URGENT,
-            now: clock.now(),
+            now,
             cause: "sync command".to_owned(),
         })
-        .await
+        .await?;
+    if !enqueued.created {
+        // A person waits: a job that rests does so no longer.
+        store.retry(enqueued.job, now).await?;
+    }
+    Ok(enqueued)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::domain::{Clock as _, ManualClock, Timestamp};
+    use crate::store::{Claim, Finish, Lane, Verdict, testing::open_temp};
+
+    #[tokio::test]
+    async fn a_person_need_not_wait_for_the_end_of_a_rest() {
+        let manual = ManualClock::new(Timestamp::from_millis(1_795_514_400_000));
+        let clock: SharedClock = Arc::new(manual.clone());
+        let (_folder, store) = open_temp(Arc::clone(&clock)).await;
+        let shop: ShopName = "main".parse().unwrap();
+        let sync = async || {
+            sync_now(&store, &clock, &shop, Object::Order, ShopifyId(7))
+                .await
+                .unwrap()
+        };
+        let made = sync().await;
+        assert!(made.created);
+        let lane = Lane {
+            shop: shop.clone(),
+            object: Object::Order,
+            direction: Direction::In,
+        };
+        let claim = async || {
+            let claim = Claim {
+                node: "test".into(),
+                lanes: vec![(lane.clone(), 1)],
+                now: manual.now(),
+                lease: Duration::from_secs(60),
+            };
+            store.claim(claim).await.unwrap()
+        };
+        let job = claim().await.remove(0);
+        let rest = Verdict::Retry {
+            at: manual.now().plus(Duration::from_secs(3600)),
+            counts: true,
+            system_down: None,
+        };
+        let finish = Finish {
+            job: job.id,
+            fence: job.fence,
+            started_at: manual.now(),
+            ended_at: manual.now(),
+            verdict: rest,
+            unclean: false,
+            summary: String::new(),
+            detail: serde_json::Value::Null,
+            revision: None,
+            record_name: None,
+            erp_name: None,
+            links: Vec::new(),
+            enqueue: Vec::new(),
+        };
+        store.finish(finish).await.unwrap();
+        assert!(claim().await.is_empty());
+        assert_eq!(sync().await.job, made.job);
+        assert_eq!(claim().await.len(), 1);
+    }
 
     #[test]
     fn people_name_records_in_many_ways() {

@@ -112,6 +112,13 @@ fn everything_wrong_is_shown_at_once_with_its_place() {
 }
 
 #[test]
+fn what_repetitions_are_known_by_is_kept_for_a_week() {
+    let days = |days: u32| with(&[("[http]", &format!("[store]\nkeep_days = {days}\n[http]"))]);
+    assert!(shown(&days(6)).contains("at least 7 days"), "{}", shown(&days(6)));
+    assert!(!shown(&days(7)).contains("keep_days"), "{}", shown(&days(7)));
+}
+
+#[test]
 fn what_is_missing_is_named() {
     insta::assert_snapshot!(
         "sections",

@@ -121,6 +121,14 @@ impl ManualClock {
     }
 }
 
+#[cfg(test)]
+impl ManualClock {
+    /// Sets the clock back, as a correction from outside does.
+    pub(crate) fn set_back(&self, by: Duration) {
+        self.now.send_modify(|now| *now = now.minus(by));
+    }
+}
+
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         *self.now.borrow()

@@ -44,6 +44,6 @@ pub use problem::{NewProblem, ProblemCode};
 pub use product::{OptionValue, Product, ProductOption, Variant};
 pub use raw_schema::{RawSchema, Selected, SelectionError};
 pub use report::{Outcome, Report};
-pub use retry::RetryPolicy;
+pub use retry::{LONGEST_CALL, RetryPolicy};
 pub use target::{ExternalId, FieldValue, Fields, LOOK_UP_KINDS, LookUp, LookUpKind, Need, Needed, Scalar};
 pub use topic::{Topic, TopicAction};

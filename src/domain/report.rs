@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
-use crate::domain::{Disposition, JobKey, Link, NewProblem, Priority, RecordKey};
+use crate::domain::{Disposition, JobKey, Link, NewProblem, Priority, RecordKey, Timestamp};
 
 /// The result of one attempt, with everything that is to be saved with it.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// What came of it.
     pub outcome: Outcome,
+    /// Whether what was sent to the ERP may still take effect: a call has no answer.
+    pub unclean: bool,
     /// One line for the retry log. No customer data.
     pub summary: String,
     /// What was done, for people: calls with durations, the plan, totals. No secrets.
@@ -48,7 +50,12 @@ pub enum Outcome {
     Problem(NewProblem),
     /// Planned; waits for a person's yes.
     Held(NewProblem),
-    /// Stopped in the middle by a shutdown before anything was written.
+    /// Too early to tell: looked at again then, and no failure.
+    Later {
+        /// When.
+        at: Timestamp,
+    },
+    /// Stopped before its end, by a shutdown or a time limit.
     Interrupted,
 }
 
@@ -57,6 +64,7 @@ impl Report {
     pub fn of(outcome: Outcome, summary: impl Into<String>) -> Self {
         Self {
             outcome,
+            unclean: false,
             summary: summary.into(),
             detail: serde_json::Value::Null,
             record_name: None,

@@ -5,6 +5,10 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// How long a call may still take effect on the other side after nobody waits for its answer any more: the longest request
+/// (120 s), and some.
+pub const LONGEST_CALL: Duration = Duration::from_secs(130);
+
 /// How often and how patiently a job is retried. The defaults spread 10 attempts over about a day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

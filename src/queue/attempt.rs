@@ -123,7 +123,7 @@ impl Told {
                 Some(problem.code.0.clone())
             }
             Outcome::Obsolete(reason) => Some(reason.clone()),
-            Outcome::Completed | Outcome::Wait { .. } | Outcome::Interrupted => None,
+            Outcome::Completed | Outcome::Wait { .. } | Outcome::Later { .. } | Outcome::Interrupted => None,
         };
         let summary = matches!(report.outcome, Outcome::Completed).then(|| report.summary.clone());
         Self { code, summary }
@@ -159,11 +159,18 @@ async fn run_handler(shared: &Shared, job: &ClaimedJob, frame: &Frame, started_a
         (Cut::Lost, _) => return Run::Lost,
         (Cut::Stopped, None) => return Run::Abandoned,
         // Only the time limit makes a failure of it; the others give the job back.
-        (Cut::TooLong, Some(report)) if matches!(report.outcome, Outcome::Interrupted) => {
-            verdict::timed_out(job, limit)
-        }
+        (Cut::TooLong, Some(report)) if matches!(report.outcome, Outcome::Interrupted) => Report {
+            unclean: report.unclean,
+            ..verdict::timed_out(job, limit)
+        },
         (_, Some(report)) => report,
-        (_, None) => verdict::timed_out(job, limit),
+        (Cut::TooLong, None) => Report {
+            unclean: true,
+            ..verdict::timed_out(job, limit)
+        },
+        (Cut::Expired, None) => verdict::cut_off(
+            "the lease ran out while the store could not be reached, and the attempt was cut off",
+        ),
     };
     Run::Reported {
         report: Box::new(report),

@@ -11,7 +11,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::domain::{Disposition, JobId, Outcome, ShopName, System, Timestamp};
+use crate::domain::{Disposition, JobId, NewProblem, Outcome, ShopName, System, Timestamp};
 use crate::store::{BreakerRow, Lane};
 
 use super::gate::needs;
@@ -63,6 +63,8 @@ pub(super) enum Evidence {
         system: System,
         retry_after: Option<Duration>,
         reason: String,
+        /// What a person must mend, where it will not mend itself.
+        blame: Option<Box<NewProblem>>,
     },
     /// Nothing was learned, and another job may be tried at once.
     Nothing,
@@ -71,36 +73,63 @@ pub(super) enum Evidence {
 }
 
 impl Evidence {
-    /// What a report shows. Attempts read the record from Shopify first, so an obsolete one proves no more than that.
+    /// What a report shows. Attempts read the record from Shopify first, so one that found nothing to do or needs a person
+    /// proves no more than that, unless the ERP itself refused.
     pub(super) fn of(outcome: &Outcome, summary: &str) -> Self {
         match outcome {
             Outcome::Failed {
                 disposition: Disposition::SystemDown { system, retry_after },
-                ..
+                problem,
             } => Self::Down {
                 system: *system,
                 retry_after: *retry_after,
                 reason: summary.to_owned(),
+                blame: blame(*system, problem).map(Box::new),
             },
             Outcome::Failed {
                 disposition: Disposition::Transient { .. } | Disposition::NotYet { .. },
                 ..
             } => Self::Unclear,
-            Outcome::Completed
+            Outcome::Completed => Self::Works(System::ALL),
+            Outcome::Failed {
+                disposition: Disposition::Permanent,
+                problem,
+            } if problem.detail["system"] == System::Erp.as_str() => Self::Works(System::ALL),
+            Outcome::Obsolete(_)
             | Outcome::Problem(_)
             | Outcome::Held(_)
             | Outcome::Failed {
-                disposition: Disposition::Permanent,
-                ..
-            } => Self::Works(System::ALL),
-            Outcome::Obsolete(_)
-            | Outcome::Failed {
-                disposition: Disposition::Obsolete,
+                disposition: Disposition::Permanent | Disposition::Obsolete,
                 ..
             } => Self::Works(&[System::Shopify]),
-            Outcome::Wait { .. } | Outcome::Interrupted => Self::Nothing,
+            Outcome::Wait { .. } | Outcome::Later { .. } | Outcome::Interrupted => Self::Nothing,
         }
     }
+}
+
+/// Failures of a whole system that a person must mend: keys, settings, the shop's plan.
+pub(super) const fn mended_by_people(system: System) -> &'static [&'static str] {
+    match system {
+        System::Erp => &["erp_login_refused", "erp_misconfigured"],
+        System::Shopify => &[
+            "shopify_credentials_refused",
+            "secret_unreadable",
+            "shop_unavailable",
+            "shop_not_found",
+        ],
+    }
+}
+
+/// The shop's own problem, of which the job's is one sign.
+fn blame(system: System, problem: &NewProblem) -> Option<NewProblem> {
+    mended_by_people(system)
+        .contains(&problem.code.0.as_str())
+        .then(|| NewProblem {
+            record: None,
+            field: None,
+            mapping: None,
+            ..problem.clone()
+        })
 }
 
 /// A breaker that changed.
@@ -110,6 +139,8 @@ pub(super) enum Change {
     Opened(BreakerRow),
     /// The system is back.
     Closed(BreakerRow),
+    /// The system is down for a reason that a person must mend.
+    Blamed(ShopName, Box<NewProblem>),
 }
 
 impl Breakers {
@@ -149,6 +180,13 @@ impl Breakers {
             admission = Admission::Probe;
         }
         admission
+    }
+
+    /// The clock was set back: no probe is to wait for what has become a far future.
+    pub(super) fn clock_went_back(&mut self, now: Timestamp) {
+        for open in self.all.values_mut().filter_map(|breaker| breaker.open.as_mut()) {
+            open.probe_at = open.probe_at.min(now.plus(open.bound));
+        }
     }
 
     /// When the next probe is due that is not yet due at `now`.
@@ -217,12 +255,18 @@ impl Breakers {
                 (
                     true,
                     Evidence::Down {
-                        retry_after, reason, ..
+                        retry_after,
+                        reason,
+                        blame,
+                        ..
                     },
                 ) => match &mut breaker.open {
                     // Attempts that began before it opened say nothing new.
                     Some(_) if !probed => {}
-                    Some(open) => open.wait_longer(*retry_after, now, settings, unit),
+                    Some(open) => {
+                        open.wait_longer(*retry_after, now, settings, unit);
+                        changes.extend(blamed(&lane.shop, blame.as_deref()));
+                    }
                     None => {
                         breaker.failures += 1;
                         if breaker.failures >= settings.failures.get() {
@@ -235,6 +279,7 @@ impl Breakers {
                             breaker.open = Some(open);
                             breaker.failures = 0;
                             changes.push(Change::Opened(row("open", Some(reason))));
+                            changes.extend(blamed(&lane.shop, blame.as_deref()));
                         }
                     }
                 },
@@ -258,6 +303,10 @@ impl Breakers {
             self.all.get_mut(&(shop.clone(), system))
         }
     }
+}
+
+fn blamed(shop: &ShopName, blame: Option<&NewProblem>) -> Option<Change> {
+    Some(Change::Blamed(shop.clone(), Box::new(blame?.clone())))
 }
 
 impl Open {
@@ -299,6 +348,7 @@ mod tests {
             system,
             retry_after: None,
             reason: "refused".into(),
+            blame: None,
         }
     }
 
@@ -390,6 +440,52 @@ mod tests {
         let changes = rig.end(20, &Evidence::Works(System::ALL), now);
         assert!(matches!(&changes[..], [Change::Closed(_)]), "{changes:?}");
         assert_eq!(rig.admits(now), Admission::Free);
+    }
+
+    #[test]
+    fn only_what_answered_counts_as_working() {
+        let problem = || NewProblem {
+            code: "x".into(),
+            record: Some("#1".into()),
+            field: None,
+            reason: String::new(),
+            fix: String::new(),
+            owner: String::new(),
+            mapping: None,
+            cluster: String::new(),
+            detail: serde_json::Value::Null,
+        };
+        let of_erp = NewProblem {
+            detail: serde_json::json!({ "system": System::Erp }),
+            ..problem()
+        };
+        let permanent = |problem| Outcome::Failed {
+            disposition: Disposition::Permanent,
+            problem,
+        };
+        for (outcome, works) in [
+            (Outcome::Completed, System::ALL),
+            (permanent(of_erp), System::ALL),
+            (permanent(problem()), &[System::Shopify]),
+            (Outcome::Problem(problem()), &[System::Shopify]),
+            (Outcome::Held(problem()), &[System::Shopify]),
+            (Outcome::Obsolete("gone".into()), &[System::Shopify]),
+        ] {
+            let text = format!("{outcome:?}");
+            assert_eq!(Evidence::of(&outcome, ""), Evidence::Works(works), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_holds_up_no_probe() {
+        let mut rig = Rig::new();
+        rig.open();
+        let an_hour_ago = at(-3600);
+        rig.0.clock_went_back(an_hour_ago);
+        assert_ne!(
+            rig.admits(an_hour_ago.plus(Duration::from_secs(10))),
+            Admission::Shut
+        );
     }
 
     #[test]

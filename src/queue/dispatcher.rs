@@ -10,12 +10,12 @@ use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::domain::{Fence, JobId, ShopName, Timestamp};
+use crate::domain::{Fence, JobId, NewProblem, ShopName, Timestamp};
 use crate::store::{Claim, ClaimedJob, Lane, StoreError};
 use crate::telemetry;
 
 use super::attempt::{self, Ended, Frame, chain};
-use super::breaker::{Admission, Breakers, Change, Evidence};
+use super::breaker::{Admission, Breakers, Change, Evidence, mended_by_people};
 use super::leases::Leases;
 use super::turns::{Candidate, Turns};
 use super::{Live, Settings, Shared};
@@ -132,6 +132,8 @@ impl Dispatcher {
     }
 
     async fn read_state(&mut self, now: Timestamp) -> Result<u64, StoreError> {
+        // The clock may have been set back while nothing ran.
+        self.shared.store.clock_went_back(now).await?;
         let reclaimed = self.shared.store.reclaim(now).await?;
         let rows = self.shared.store.breakers().await?;
         let settings = self.live.borrow().settings.breaker.clone();
@@ -142,7 +144,10 @@ impl Dispatcher {
     /// Takes over the jobs of other processes that died meanwhile, now and then.
     async fn reclaim(&mut self, settings: &Settings) {
         let now = self.shared.clock.now();
-        if now < self.reclaim_at {
+        if now < self.looked_at {
+            self.clock_went_back(now).await;
+        }
+        if now < self.reclaim_at && self.reclaim_at <= now.plus(settings.poll()) {
             return;
         }
         self.reclaim_at = now.plus(settings.poll());
@@ -154,6 +159,18 @@ impl Dispatcher {
             Ok(0) => {}
             Ok(jobs) => warn!(jobs, "took over jobs whose process died or lost touch"),
             Err(failure) => error!(error = %chain(&failure), "cannot look for jobs of dead processes"),
+        }
+    }
+
+    /// Work that was ready stays ready, and nothing waits for what has become a far future.
+    async fn clock_went_back(&mut self, now: Timestamp) {
+        let by = self.looked_at.since(now);
+        warn!(seconds = by.as_secs(), "the machine's clock was set back");
+        self.breakers.clock_went_back(now);
+        match self.shared.store.clock_went_back(now).await {
+            // Noted as seen only now: what failed is tried again at the next look.
+            Ok(_) => self.looked_at = now,
+            Err(failure) => error!(error = %chain(&failure), "cannot mend the times of ready jobs"),
         }
     }
 
@@ -332,6 +349,7 @@ impl Dispatcher {
     /// for the eye, and waiting jobs become due by themselves.
     async fn publish(&self, change: Change, now: Timestamp) {
         let (row, open) = match change {
+            Change::Blamed(shop, problem) => return self.blame(&shop, *problem, now).await,
             Change::Opened(row) => {
                 warn!(
                     shop = %row.shop, system = %row.system,
@@ -355,6 +373,22 @@ impl Dispatcher {
         };
         for failure in [saved.err(), hastened.err()].into_iter().flatten() {
             error!(%shop, %system, error = %chain(&failure), "cannot note the change of a breaker");
+        }
+        if !open {
+            for code in mended_by_people(system) {
+                if let Err(failure) = self.shared.store.close_shop_problems(&shop, code, now).await {
+                    error!(%shop, %system, code, error = %chain(&failure), "cannot close the shop's problem");
+                }
+            }
+        }
+    }
+
+    /// Shows people what they must mend before the system works again. Every failed probe says it again, so one that the
+    /// store could not take comes back.
+    async fn blame(&self, shop: &ShopName, problem: NewProblem, now: Timestamp) {
+        let code = problem.code.clone();
+        if let Err(failure) = self.shared.store.open_shop_problem(shop, problem, now).await {
+            error!(%shop, %code, error = %chain(&failure), "cannot open the shop's problem");
         }
     }
 

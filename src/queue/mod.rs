@@ -48,9 +48,9 @@ pub use settings::{BreakerSettings, Settings, Weights};
 /// Does the work of a job.
 #[async_trait]
 pub trait Handler: Send + Sync {
-    /// One attempt. When `stop` is cancelled it ends soon: with [`Outcome::Interrupted`](crate::domain::Outcome) if
-    /// nothing was written yet, else by bringing what it began to a safe end. A handler that does not end within a few
-    /// seconds is dropped where it awaits.
+    /// One attempt. When `stop` is cancelled it ends soon, with [`Outcome::Interrupted`](crate::domain::Outcome), after
+    /// bringing the call that it has under way to its end; [`Report::unclean`] says when it could not. A handler that does
+    /// not end within a few seconds is dropped where it awaits, and what it sent counts as unknown.
     async fn attempt(&self, job: ClaimedJob, stop: CancellationToken) -> Report;
 }
 

@@ -2,14 +2,12 @@
 
 use std::time::Duration;
 
-use crate::domain::{Disposition, NewProblem, Outcome, ProblemCode, Report, RetryPolicy, Timestamp};
+use crate::domain::{
+    Disposition, LONGEST_CALL, NewProblem, Outcome, ProblemCode, Report, RetryPolicy, Timestamp,
+};
 use crate::store::{ClaimedJob, Finish, NewJob, Verdict};
 
 use super::breaker::LONGEST_PATIENCE;
-
-/// The longest time that a call to an ERP or to Shopify may still take effect after its attempt was cut off: nothing is
-/// tried again before.
-const LONGEST_CALL: Duration = Duration::from_secs(130);
 
 /// What the decision depends on besides the report.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +45,8 @@ pub(super) fn finish(report: Report, circumstances: &Circumstances<'_>) -> Finis
         fence: job.fence,
         started_at,
         ended_at: now,
-        verdict: verdict(report.outcome, circumstances),
+        verdict: verdict(report.outcome, report.unclean, circumstances),
+        unclean: report.unclean,
         summary: report.summary,
         detail: report.detail,
         revision,
@@ -67,7 +66,7 @@ pub(super) fn finish(report: Report, circumstances: &Circumstances<'_>) -> Finis
     }
 }
 
-fn verdict(outcome: Outcome, circumstances: &Circumstances<'_>) -> Verdict {
+fn verdict(outcome: Outcome, unclean: bool, circumstances: &Circumstances<'_>) -> Verdict {
     let Circumstances {
         job,
         now,
@@ -85,6 +84,17 @@ fn verdict(outcome: Outcome, circumstances: &Circumstances<'_>) -> Verdict {
         Outcome::Wait { on, at_most } => Verdict::Wait {
             on,
             until: now.plus(at_most),
+        },
+        Outcome::Later { at } => Verdict::Retry {
+            at,
+            counts: false,
+            system_down: None,
+        },
+        // What it sent may take effect until then; it is nobody's failure.
+        Outcome::Interrupted if was_cut && unclean => Verdict::Retry {
+            at: now.plus(LONGEST_CALL),
+            counts: false,
+            system_down: None,
         },
         Outcome::Interrupted if was_cut => Verdict::Release,
         // Giving it back untouched would have it claimed again at once, for ever.
@@ -166,10 +176,23 @@ fn failed(problem: NewProblem, retry_after: Option<Duration>) -> Report {
     )
 }
 
-/// The report of an attempt that panicked. What the panic said stays in the log: it may quote customer data.
+/// The report of an attempt that panicked. What the panic said stays in the log: it may quote customer data. What it had
+/// sent by then is not known.
 pub(super) fn panicked(job: &ClaimedJob) -> Report {
     let reason = "The attempt stopped at an internal error (a panic).".to_owned();
-    failed(own_fault(job, "attempt_panicked", reason), None)
+    Report {
+        unclean: true,
+        ..failed(own_fault(job, "attempt_panicked", reason), None)
+    }
+}
+
+/// The report of an attempt that was cut off where it stood, through no fault of its own. What it had sent by then is not
+/// known.
+pub(super) fn cut_off(summary: &str) -> Report {
+    Report {
+        unclean: true,
+        ..Report::of(Outcome::Interrupted, summary)
+    }
 }
 
 /// The report of an attempt that took too long and was cut off.
@@ -239,7 +262,7 @@ mod tests {
             fence: Fence(3),
             failed_attempts,
             attempt: failed_attempts.saturating_add(1),
-            after_unclean: false,
+            unclean_at: None,
             wanted_since: Timestamp::from_millis(0),
             triggered_at: None,
             record_name: None,
@@ -258,12 +281,12 @@ mod tests {
     }
 
     /// The verdict as a short text, with waits in whole seconds.
-    fn check(outcome: Outcome, failed_attempts: u32, was_cut: bool) -> String {
+    fn check(report: Report, failed_attempts: u32, was_cut: bool) -> String {
         let policy = RetryPolicy::default();
         let job = job(failed_attempts);
         let now = Timestamp::from_millis(1_000_000);
-        let verdict = verdict(
-            outcome,
+        let finish = finish(
+            report,
             &Circumstances {
                 job: &job,
                 started_at: now,
@@ -275,7 +298,8 @@ mod tests {
                 revision: None,
             },
         );
-        match verdict {
+        let unclean = if finish.unclean { " unclean" } else { "" };
+        let text = match finish.verdict {
             Verdict::Completed => "completed".into(),
             Verdict::Obsolete { reason } => format!("obsolete {reason}"),
             Verdict::Retry {
@@ -292,7 +316,8 @@ mod tests {
             Verdict::Problem(problem) => format!("problem {}", problem.code),
             Verdict::Held(problem) => format!("held {}", problem.code),
             Verdict::Release => "release".into(),
-        }
+        };
+        format!("{text}{unclean}")
     }
 
     #[test]
@@ -308,6 +333,9 @@ mod tests {
         let wait = Outcome::Wait {
             on: job(0).key.record(),
             at_most: Duration::from_secs(30),
+        };
+        let later = Outcome::Later {
+            at: Timestamp::from_millis(1_130_000),
         };
         for (outcome, failed, was_cut, expected) in [
             (Outcome::Completed, 0, false, "completed"),
@@ -335,20 +363,45 @@ mod tests {
             (Outcome::Problem(problem()), 0, false, "problem tax_not_found"),
             (Outcome::Held(problem()), 0, false, "held tax_not_found"),
             (wait, 0, false, "wait 30"),
+            (later, 0, false, "retry 130"),
             (Outcome::Interrupted, 0, true, "release"),
             (Outcome::Interrupted, 0, false, "retry 20 counts"),
             (Outcome::Interrupted, 9, false, "problem attempt_interrupted"),
-            (panicked(&job(0)).outcome, 0, false, "retry 20 counts"),
-            (panicked(&job(9)).outcome, 9, false, "problem attempt_panicked"),
-            (
-                timed_out(&job(0), Duration::from_mins(15)).outcome,
-                0,
-                true,
-                "retry 130 counts",
-            ),
         ] {
             let name = format!("{outcome:?} after {failed}");
-            assert_eq!(check(outcome, failed, was_cut), expected, "{name}");
+            assert_eq!(
+                check(Report::of(outcome, ""), failed, was_cut),
+                expected,
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_still_take_effect_is_told_and_waited_for() {
+        let minutes = Duration::from_mins(15);
+        let unclean = |report: Report| Report {
+            unclean: true,
+            ..report
+        };
+        let stopped = || Report::of(Outcome::Interrupted, "stopped");
+        for (report, failed, was_cut, expected) in [
+            (panicked(&job(0)), 0, false, "retry 20 counts unclean"),
+            (panicked(&job(9)), 9, false, "problem attempt_panicked unclean"),
+            (timed_out(&job(0), minutes), 0, true, "retry 130 counts"),
+            (
+                unclean(timed_out(&job(0), minutes)),
+                0,
+                true,
+                "retry 130 counts unclean",
+            ),
+            (cut_off("cut"), 0, true, "retry 130 unclean"),
+            (stopped(), 0, true, "release"),
+            (unclean(stopped()), 0, true, "retry 130 unclean"),
+            (unclean(stopped()), 9, true, "retry 130 unclean"),
+        ] {
+            let name = format!("{report:?} after {failed}");
+            assert_eq!(check(report, failed, was_cut), expected, "{name}");
         }
     }
 }

@@ -7,6 +7,8 @@ use crate::store::StoreError;
 pub(super) enum Fault {
     /// The database said so.
     Sql(sqlx::Error),
+    /// The database did not answer in time.
+    TooLong,
     /// A row that this version cannot read.
     BadRow {
         table: &'static str,
@@ -33,9 +35,22 @@ impl Fault {
     pub(super) fn told(self, trying: &'static str) -> StoreError {
         match self {
             Self::BadRow { table, row, column } => StoreError::BadRow { table, row, column },
+            Self::TooLong => StoreError::Unavailable {
+                trying,
+                source: sqlx::Error::Io(std::io::ErrorKind::TimedOut.into()),
+            },
             Self::Sql(sqlx::Error::PoolClosed) => StoreError::Closed,
             Self::Sql(source) if may_pass(&source) => StoreError::Unavailable { trying, source },
             Self::Sql(source) => StoreError::Failed { trying, source },
+        }
+    }
+
+    /// Whether the database is away or has no time, so that another unit fares no better.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::TooLong | Self::Sql(sqlx::Error::PoolClosed) => true,
+            Self::Sql(error) => may_pass(error) && !self.is_lost_race(),
+            Self::BadRow { .. } => false,
         }
     }
 

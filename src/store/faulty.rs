@@ -119,6 +119,7 @@ pass_on! {
     lock(job: JobId, fence: Fence, records: Vec<RecordKey>) -> Locked;
     finish(finish: Finish) -> Finished;
     reclaim(now: Timestamp) -> u64;
+    clock_went_back(now: Timestamp) -> u64;
     hasten(shop: &ShopName, system: System, now: Timestamp) -> u64;
     jobs(filter: JobFilter) -> Vec<JobRow>;
     job(id: JobId) -> Option<JobStory>;

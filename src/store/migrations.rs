@@ -107,8 +107,11 @@ fn failed(trying: &'static str) -> impl Fn(MigrateError) -> StoreError {
 /// What the database behind the connection has. Makes the table of migrations when there is none.
 pub(super) async fn report<C: Migrate>(conn: &mut C) -> Result<MigrationReport, StoreError> {
     let trying = failed("read the list of applied migrations");
+    // PostgreSQL: several nodes may start at once, and making one table twice at the same time fails.
+    conn.lock().await.map_err(&trying)?;
     conn.ensure_migrations_table(TABLE).await.map_err(&trying)?;
     let applied = conn.list_applied_migrations(TABLE).await.map_err(&trying)?;
+    conn.unlock().await.map_err(&trying)?;
     let versions: Vec<i64> = applied.iter().map(|migration| migration.version).collect();
     MigrationReport::new(&versions)
 }

@@ -52,7 +52,8 @@ pub trait Store: Send + Sync + 'static {
     // --- queue ------------------------------------------------------------------------------------------------
 
     /// Makes sure that an open job exists for the key and wants at least one more attempt: a new job, or one more
-    /// `wanted` on the open one (which a `problem` or `retryable` job leaves at once, a `held` one does not).
+    /// `wanted` on the open one. A `problem` or `held` job becomes available at once (its problem stays open until an
+    /// attempt succeeds); one that rests (`retryable`, `scheduled`) keeps its time, whatever asks for it.
     async fn enqueue(&self, job: NewJob) -> Result<Enqueued, StoreError>;
 
     /// The lanes (shop, object, direction) that have a job to claim at `now`, with the time of the oldest. Its cost
@@ -84,13 +85,19 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Locked, StoreError>;
 
     /// Ends an attempt: checks the fence and saves attempt, job state, links, problem, new jobs and lock release, all or
-    /// nothing. Jobs that waited for this job's record or for its locks become available. When `wanted > taken`, a job
-    /// that would be closed becomes available again instead.
+    /// nothing. Other jobs that waited for this job's record or for its locks become available. When `wanted > taken`, a
+    /// job that would be closed, held or a problem becomes available again instead.
     async fn finish(&self, finish: Finish) -> Result<Finished, StoreError>;
 
     /// Gives back every job that a dead node held (SQLite: every running job at start; PostgreSQL: those of nodes whose
-    /// session lock is free, or whose lease ended). Returns how many. The attempt is recorded as unclean.
+    /// session lock is free, or whose lease ended). Returns how many. The attempt is recorded as unclean and does not
+    /// count as a failure of its job; but from the second in a row on the job rests before it is tried again, and the
+    /// fifth makes it a problem.
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// The clock was set back: what was ready stays ready, although its time lies in the future now. Returns how many
+    /// jobs that concerned.
+    async fn clock_went_back(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Makes retryable jobs of the shop due now whose last attempt failed because `system` was down.
     async fn hasten(
@@ -232,6 +239,11 @@ pub trait Store: Send + Sync + 'static {
 
     /// A cheap proof that the store can be written and read.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    /// Completes when the store broke for good (a fault of lockstep itself): the process is to be started again.
+    async fn broken(&self) {
+        std::future::pending().await
+    }
 
     /// Flushes, releases locks and closes.
     async fn close(&self);

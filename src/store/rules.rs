@@ -1,6 +1,8 @@
 //! What the end of an attempt makes of its job. Pure: both stores save what is decided here.
 
-use serde::{Deserialize, Deserializer, Serialize};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{JobState, Timestamp};
 use crate::store::{Finish, Verdict};
@@ -17,27 +19,13 @@ pub(super) struct Standing {
     pub(super) taken: i64,
     pub(super) attempts: i64,
     pub(super) failed_attempts: i64,
-    #[serde(deserialize_with = "flag")]
-    pub(super) after_unclean: bool,
+    pub(super) unclean_attempts: i64,
+    pub(super) unclean_at: Option<i64>,
     pub(super) wanted_since: i64,
     pub(super) triggered_at: Option<i64>,
     pub(super) later_since: Option<i64>,
     pub(super) later_triggered_at: Option<i64>,
     pub(super) node: Option<String>,
-}
-
-/// SQLite says 0 and 1, PostgreSQL false and true.
-pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Flag {
-        Bool(bool),
-        Number(i64),
-    }
-    Ok(match Flag::deserialize(deserializer)? {
-        Flag::Bool(value) => value,
-        Flag::Number(value) => value != 0,
-    })
 }
 
 /// The job's row after the attempt.
@@ -48,7 +36,8 @@ pub(super) struct Change {
     pub(super) run_at: i64,
     pub(super) attempts: i64,
     pub(super) failed_attempts: i64,
-    pub(super) after_unclean: bool,
+    pub(super) unclean_attempts: i64,
+    pub(super) unclean_at: Option<i64>,
     pub(super) system_down: Option<&'static str>,
     pub(super) waits_on: Option<String>,
     pub(super) wanted_since: i64,
@@ -70,9 +59,10 @@ impl Standing {
     /// The row after an attempt that ends like this.
     ///
     /// - When an event came during the attempt, a job that would be closed is available again; so is one that would
-    ///   become a problem, because the attempt may not have seen what the event tells.
-    /// - `after_unclean` ends only with a success: an attempt that never came to its writes proves nothing about what a
+    ///   become a problem or be held, because the attempt may not have seen what the event tells.
+    /// - `unclean_at` ends only with a success: an attempt that never came to its writes proves nothing about what a
     ///   killed one may have sent.
+    /// - Whatever an attempt says of itself, its process lived to say it: the row of killed ones is broken.
     pub(super) fn after(&self, finish: &Finish) -> Change {
         let ended = finish.ended_at.millis();
         let is_wanted_again = self.wanted > self.taken;
@@ -82,7 +72,12 @@ impl Standing {
             run_at: ended,
             attempts: self.attempts,
             failed_attempts: self.failed_attempts,
-            after_unclean: self.after_unclean,
+            unclean_attempts: 0,
+            unclean_at: if finish.unclean {
+                self.unclean_at.max(Some(ended))
+            } else {
+                self.unclean_at
+            },
             system_down: None,
             waits_on: None,
             wanted_since: self.wanted_since,
@@ -97,7 +92,7 @@ impl Standing {
         match &finish.verdict {
             Verdict::Completed | Verdict::Obsolete { .. } => {
                 change.failed_attempts = 0;
-                change.after_unclean = false;
+                change.unclean_at = finish.unclean.then_some(ended);
                 if is_wanted_again {
                     change.wanted_since = self.later_since.unwrap_or(ended);
                     change.triggered_at = self.later_triggered_at;
@@ -125,17 +120,35 @@ impl Standing {
                 change.run_at = until.millis();
                 change.waits_on = Some(clean(&on.to_string()));
             }
-            Verdict::Problem(_) if is_wanted_again => change.failed_attempts = 0,
+            Verdict::Problem(_) | Verdict::Held(_) if is_wanted_again => change.failed_attempts = 0,
             Verdict::Problem(_) => change.state = JobState::Problem,
             Verdict::Held(_) => change.state = JobState::Held,
             Verdict::Release => {
                 change.run_at = self.run_at;
                 change.attempts -= 1;
+                change.unclean_attempts = self.unclean_attempts;
                 change.last_summary = None;
             }
         }
         change
     }
+}
+
+/// As many attempts in a row may end without a word; then a person must look.
+pub(super) const MOST_UNCLEAN: i64 = 5;
+
+/// How long a job rests whose attempts ended without a word, `unclean` of them in a row. `place` is its place among those
+/// that ended together: each of them is tried alone, so that the one that kills the process is told from those that
+/// merely ran beside it. None when it must not be tried again.
+pub(super) fn rest_after_unclean(unclean: i64, place: usize) -> Option<Duration> {
+    let base = match unclean {
+        ..2 => return Some(Duration::ZERO),
+        2 => 10,
+        3 => 60,
+        MOST_UNCLEAN.. => return None,
+        _ => 300,
+    };
+    Some(Duration::from_secs(base + 5 * u64::try_from(place).unwrap_or(0)))
 }
 
 /// The outcome's name in the retry log; none when the attempt is not to be counted.

@@ -6,9 +6,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    Direction, Disposition, EventId, Fence, JobId, JobKey, JobState, Link, NewProblem, Object, Priority,
-    RecordKey, ShopName, System, Timestamp,
+    Direction, Disposition, EventId, Fence, JobId, JobKey, JobState, LONGEST_CALL, Link, NewProblem, Object,
+    Priority, RecordKey, ShopName, System, Timestamp,
 };
+
+/// Finished work is kept for at least so many days: Shopify repeats a delivery for up to two, and a repetition is known
+/// only by what is kept.
+pub const LEAST_KEEP_DAYS: u32 = 7;
 
 /// `[store]`: where durable state lives and how long finished work is kept.
 #[derive(Clone, Serialize, Deserialize, JsonSchema)]
@@ -16,7 +20,8 @@ use crate::domain::{
 pub struct Settings {
     /// `sqlite://PATH` (relative to the configuration file) or `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub url: String,
-    /// Completed work older than this many days is deleted in small steps; failures never are.
+    /// Completed work older than this many days (at least 7) is deleted in small steps; failures never are.
+    #[schemars(range(min = 7))]
     pub keep_days: u32,
     /// When to delete it: a cron expression (UTC), five or six fields.
     pub prune_schedule: String,
@@ -254,14 +259,22 @@ pub struct ClaimedJob {
     pub failed_attempts: u32,
     /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// Whether the attempt before this one ended without a word (the process died): what it sent may yet take effect.
-    pub after_unclean: bool,
+    /// When an attempt before this one ended without knowing what became of a call to the ERP (e.g. because its process
+    /// died). None once an attempt succeeded since.
+    pub unclean_at: Option<Timestamp>,
     /// When the first event that it still owes was received.
     pub wanted_since: Timestamp,
     /// When that change happened on the source side, when the source told.
     pub triggered_at: Option<Timestamp>,
     /// The record's name for people, if an earlier attempt learned it.
     pub record_name: Option<String>,
+}
+
+impl ClaimedJob {
+    /// When nothing that an earlier attempt sent can take effect any more, if there is such a thing.
+    pub fn settled_at(&self) -> Option<Timestamp> {
+        Some(self.unclean_at?.plus(LONGEST_CALL))
+    }
 }
 
 /// Whether locks were taken.
@@ -299,6 +312,8 @@ pub struct Finish {
     pub ended_at: Timestamp,
     /// Its result.
     pub verdict: Verdict,
+    /// Whether what it sent to the ERP may still take effect: a call of it has no answer.
+    pub unclean: bool,
     /// One line for the retry log: what was done, or the error. No customer data.
     pub summary: String,
     /// What the attempt did, for people: calls with durations, the plan, totals. No secrets.
@@ -345,7 +360,7 @@ pub enum Verdict {
     Problem(NewProblem),
     /// Planned, and waits for a person's yes.
     Held(NewProblem),
-    /// Given back untouched (shutdown, open breaker): as if it had not been claimed.
+    /// Given back with nothing under way (shutdown): as if it had not been claimed.
     Release,
 }
 

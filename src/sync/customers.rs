@@ -109,7 +109,8 @@ async fn update(
     if !writes.is_empty() {
         flow.lock(System::Erp, &mapped.model, &link.erp_id.to_string())
             .await?;
-        shop.erp.update(&mapped.model, link.erp_id, &writes).await?;
+        flow.write(shop.erp.update(&mapped.model, link.erp_id, &writes))
+            .await?;
         reach(FailPoint::RecordSaved).await?;
         flow.note(
             "updated",
@@ -253,7 +254,9 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Result<Ensured
             .collect(),
         lines: None,
     };
-    let saved = flow.shop.erp.save(std::slice::from_ref(&save)).await?;
+    let saved = flow
+        .write(flow.shop.erp.save(std::slice::from_ref(&save)))
+        .await?;
     let Some(erp_id) = saved.first().copied() else {
         return Err(Stop::Stale);
     };
@@ -279,11 +282,14 @@ async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop> {
         .links(&shop.name, LinkKind::Customer, &[id.to_string()])
         .await?;
     let Some(link) = links.into_iter().find(|link| link.state != LinkState::Retired) else {
-        return Err(Stop::Obsolete("deleted_before_import".into()));
+        return Err(flow.nothing_to_do("deleted_before_import"));
     };
     match shop.settings.deleted_customers {
         Deleted::Ignore => {}
-        Deleted::Archive => shop.erp.set_active(&link.model, link.erp_id, false).await?,
+        Deleted::Archive => {
+            flow.write(shop.erp.set_active(&link.model, link.erp_id, false))
+                .await?
+        }
         Deleted::Problem => {
             return Err(flow
                 .subject

@@ -10,10 +10,11 @@ use super::ShopContext;
 use super::agree::{Agreed, Agreement, Change, Truth, decide, hash};
 use super::gather::{Answers, gather};
 use super::stop::{Stop, Subject};
+use super::writes::Writes;
 use crate::domain::{
     Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Link, LinkKind, Object, RecordKey, System,
 };
-use crate::erp::Row;
+use crate::erp::{ErpError, Row};
 use crate::mapping::{FieldProblem, Mapped, MappedField, Mapping, Mappings, ShopFacts};
 use crate::store::{ClaimedJob, Locked, Saved};
 
@@ -26,6 +27,8 @@ pub(super) struct Flow<'a> {
     pub(super) job: &'a ClaimedJob,
     pub(super) mappings: Arc<Mappings>,
     pub(super) subject: Subject,
+    /// What it sends to the ERP.
+    writes: &'a Writes,
     /// What was decided and written so far, for people.
     notes: Mutex<Vec<Note>>,
 }
@@ -44,12 +47,14 @@ impl<'a> Flow<'a> {
         job: &'a ClaimedJob,
         mappings: Arc<Mappings>,
         subject: Subject,
+        writes: &'a Writes,
     ) -> Self {
         Self {
             shop,
             job,
             mappings,
             subject,
+            writes,
             notes: Mutex::default(),
         }
     }
@@ -207,6 +212,20 @@ impl<'a> Flow<'a> {
                     )
                     .into())
             }
+        }
+    }
+
+    /// Sends a write to the ERP. Every write goes through here: an attempt that ends while one is under way, or without
+    /// knowing what became of it, says so.
+    pub(super) async fn write<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
+        Ok(self.writes.send(call).await?)
+    }
+
+    /// Ends the attempt as having nothing to do; not before everything that an earlier attempt sent has taken effect.
+    pub(super) fn nothing_to_do(&self, reason: &'static str) -> Stop {
+        match self.job.settled_at() {
+            Some(at) if at > self.shop.clock.now() => Stop::Later { at },
+            _ => Stop::Obsolete(reason.into()),
         }
     }
 

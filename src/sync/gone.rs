@@ -41,7 +41,7 @@ pub(super) async fn was_deleted(flow: &Flow<'_>) -> Result<(), Stop> {
     }
     let problem = not_visible(flow);
     if is_named_by_an_event && flow.job.failed_attempts < TRIES {
-        return Err(Stop::Later {
+        return Err(Stop::Again {
             problem: Box::new(problem),
             after: SOON,
         });

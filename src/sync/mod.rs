@@ -17,6 +17,7 @@ mod settings;
 mod source;
 mod stop;
 mod totals;
+mod writes;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ mod tests;
 
 use flow::Flow;
 use stop::{Stop, Subject};
+use writes::Writes;
 
 /// One shop with both of its sides, ready to work.
 #[derive(Clone)]
@@ -85,7 +87,8 @@ impl Engine {
         }
     }
 
-    /// Carries one claimed job as far as it goes. `stop` asks to end before the next step that writes.
+    /// Carries one claimed job as far as it goes. When `stop` is cancelled it ends at once where nothing is being written
+    /// to the ERP, else as soon as the ERP has answered.
     pub async fn attempt(&self, job: ClaimedJob, stop: CancellationToken) -> Report {
         let Some(shop) = self.shops.get(&job.key.shop) else {
             let subject = Subject {
@@ -108,12 +111,15 @@ impl Engine {
             owner: mapping.map_or_else(|| shop.owner.clone(), |mapping| mapping.owner.clone()),
             mapping: mapping.map(|mapping| mapping.file.clone()),
         };
-        let mut flow = Flow::new(shop, &job, mappings, subject);
-        tokio::select! {
+        let writes = Writes::default();
+        let mut flow = Flow::new(shop, &job, mappings, subject, &writes);
+        let mut report = tokio::select! {
             biased;
-            () = stop.cancelled() => Report::of(Outcome::Interrupted, "stopped"),
+            () = writes.at_rest_after(&stop) => Report::of(Outcome::Interrupted, "stopped"),
             report = run(&mut flow) => report,
-        }
+        };
+        report.unclean = writes.in_doubt();
+        report
     }
 
     /// The shop of this name.

@@ -7,6 +7,7 @@ use super::flow::{Flow, agreed_of};
 use super::gather::Answers;
 use super::orders;
 use super::stop::{Stop, Subject};
+use super::writes::Writes;
 use super::{Engine, ShopContext, live};
 use crate::domain::{
     Canonical as _, Direction, ErpId, Fence, FieldValue, JobId, JobKey, LinkKind, Need, Needed, NewProblem,
@@ -107,7 +108,8 @@ impl Engine {
             mapping: mapping.map(|mapping| mapping.file.clone()),
         };
         let job = nobodys_job(context, object, id);
-        let mut flow = Flow::new(context, &job, mappings, subject);
+        let writes = Writes::default();
+        let mut flow = Flow::new(context, &job, mappings, subject, &writes);
         let mut preview = Preview {
             shop: shop.clone(),
             object,
@@ -140,7 +142,9 @@ impl Engine {
                     preview.verdict = format!("would be left alone: {reason}");
                     Ok(preview)
                 }
-                Outcome::Completed | Outcome::Wait { .. } | Outcome::Interrupted => Ok(preview),
+                Outcome::Completed | Outcome::Wait { .. } | Outcome::Later { .. } | Outcome::Interrupted => {
+                    Ok(preview)
+                }
             },
         }
     }
@@ -159,7 +163,7 @@ fn nobodys_job(shop: &ShopContext, object: Object, id: ShopifyId) -> ClaimedJob 
         fence: Fence(0),
         failed_attempts: 0,
         attempt: 0,
-        after_unclean: false,
+        unclean_at: None,
         wanted_since: shop.clock.now(),
         triggered_at: None,
         record_name: None,

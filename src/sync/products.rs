@@ -322,7 +322,7 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
             "saved",
             json!({ "model": mapped.model, "fields": names(&save.fields), "variants": save.variants.len() }),
         );
-        let saved = shop.erp.save_product(&save).await?;
+        let saved = flow.write(shop.erp.save_product(&save)).await?;
         reach(FailPoint::RecordSaved).await?;
         (saved.template, saved.variants)
     } else {
@@ -409,11 +409,14 @@ async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
         .links(&shop.name, LinkKind::Product, &[id.to_string()])
         .await?;
     let Some(link) = links.into_iter().find(|link| link.state != LinkState::Retired) else {
-        return Err(Stop::Obsolete("deleted_before_import".into()));
+        return Err(flow.nothing_to_do("deleted_before_import"));
     };
     match shop.settings.deleted_products {
         Deleted::Ignore => {}
-        Deleted::Archive => shop.erp.set_active(&link.model, link.erp_id, false).await?,
+        Deleted::Archive => {
+            flow.write(shop.erp.set_active(&link.model, link.erp_id, false))
+                .await?
+        }
         Deleted::Problem => {
             return Err(flow
                 .subject

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::domain::{Disposition, NewProblem, Outcome, RecordKey, System};
+use crate::domain::{Disposition, NewProblem, Outcome, RecordKey, System, Timestamp};
 use crate::erp::ErpError;
 use crate::failpoint::Injected;
 use crate::shopify::ShopifyError;
@@ -27,7 +27,7 @@ pub(super) enum Stop {
     Problem(Box<NewProblem>),
     /// It may be different soon; a person must act when it stays so.
     #[error("{}", .problem.reason)]
-    Later {
+    Again {
         problem: Box<NewProblem>,
         after: Duration,
     },
@@ -37,6 +37,9 @@ pub(super) enum Stop {
     /// Another record comes first.
     #[error("waits for {on}")]
     Wait { on: RecordKey, at_most: Duration },
+    /// Too early to tell.
+    #[error("looked at again {at}: what an earlier attempt sent may still take effect")]
+    Later { at: Timestamp },
     /// Nothing to do.
     #[error("nothing to do: {0}")]
     Obsolete(Cow<'static, str>),
@@ -90,13 +93,14 @@ impl Stop {
         match self {
             Self::Problem(problem) => Outcome::Problem(*problem),
             Self::Held(problem) => Outcome::Held(*problem),
-            Self::Later { problem, after } => Outcome::Failed {
+            Self::Again { problem, after } => Outcome::Failed {
                 disposition: Disposition::Transient {
                     retry_after: Some(after),
                 },
                 problem: *problem,
             },
             Self::Wait { on, at_most } => Outcome::Wait { on, at_most },
+            Self::Later { at } => Outcome::Later { at },
             Self::Obsolete(reason) => Outcome::Obsolete(reason.into_owned()),
             Self::Stale => Outcome::Interrupted,
             Self::Injected(_) => Outcome::Failed {
@@ -131,7 +135,7 @@ impl Stop {
                 }
             }
             Self::Shopify(error) => {
-                let mut problem = subject.problem(error.code(), "", text, shopify_fix(&error.disposition()));
+                let mut problem = subject.problem(error.code(), "", text, &error.fix());
                 problem.detail = json!({ "system": System::Shopify });
                 Outcome::Failed {
                     disposition: error.disposition(),
@@ -169,17 +173,6 @@ const fn erp_fix(error: &ErpError) -> &'static str {
         }
         ErpError::Nonsense { .. } => {
             "Look at what answers under the ERP's address (a proxy? another program?), then retry."
-        }
-    }
-}
-
-const fn shopify_fix(disposition: &Disposition) -> &'static str {
-    match disposition {
-        Disposition::Permanent | Disposition::Obsolete => {
-            "Correct the record on Shopify or the app's access scopes, then retry."
-        }
-        Disposition::Transient { .. } | Disposition::NotYet { .. } | Disposition::SystemDown { .. } => {
-            "Make sure that Shopify is reachable and that the app's token is valid (`lockstep check --live`), then retry."
         }
     }
 }

@@ -183,6 +183,15 @@ async fn run(
         broken: &broken,
     };
     part.run("queue", queue.run(stop.clone()));
+    {
+        let (store, stop) = (store.clone(), stop.clone());
+        part.run("the store", async move {
+            tokio::select! {
+                () = store.broken() => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
     part.run(
         "pruning",
         queue::prune_on_schedule(

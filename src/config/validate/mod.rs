@@ -109,6 +109,16 @@ impl Checker<'_> {
                 "write minute, hour, day, month and weekday, e.g. 17 3 * * *",
             );
         }
+        if store.keep_days < store::LEAST_KEEP_DAYS {
+            self.error(
+                &["store", "keep_days"],
+                format!(
+                    "finished work must be kept for at least {} days",
+                    store::LEAST_KEEP_DAYS
+                ),
+                "Shopify repeats deliveries for days: what is forgotten would be taken for new",
+            );
+        }
         store
     }
 

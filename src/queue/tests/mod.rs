@@ -12,7 +12,9 @@ use tokio::sync::{Semaphore, watch};
 
 use super::attempt::GRACE;
 use super::{LaneGate, Settings, prune_on_schedule};
-use crate::domain::{Clock as _, Disposition, JobState, Object, Outcome, Report, RetryPolicy, System};
+use crate::domain::{
+    Clock as _, Disposition, JobState, Object, Outcome, ProblemCode, Report, RetryPolicy, System,
+};
 use crate::store::faulty::StoreFault;
 use crate::store::{self, BreakerRow, SharedStore, Store as _};
 use rig::{Rig, done, down, failed, name_of};
@@ -147,6 +149,104 @@ async fn while_the_erp_is_down_for_days_jobs_wait_and_burn_no_attempts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_key_is_a_problem_of_the_shop_until_it_works() {
+    let is_refused = Arc::new(AtomicBool::new(true));
+    let seen = Arc::clone(&is_refused);
+    let rig = Rig::start(Settings::default(), move |_, _| {
+        let mut report = down(System::Erp);
+        if let Outcome::Failed { problem, .. } = &mut report.outcome {
+            problem.code = ProblemCode::from("erp_login_refused");
+            problem.record = Some("#1042".into());
+        }
+        let report = if seen.load(Ordering::SeqCst) {
+            report
+        } else {
+            done()
+        };
+        async move { report }
+    })
+    .await;
+    for id in 1..=3 {
+        rig.enqueue("main", Object::Order, id).await;
+    }
+    let open = async || {
+        let rows = rig.store.open_problems(10).await.unwrap();
+        rows.into_iter()
+            .map(|row| (row.job, row.problem.record, row.problem.code.0))
+            .collect::<Vec<_>>()
+    };
+    let expected = vec![(None, None, "erp_login_refused".to_owned())];
+    rig.until("the shop has a problem", expected, open).await;
+    is_refused.store(false, Ordering::SeqCst);
+    rig.until("all is done", 3, async || {
+        rig.clock.advance(Duration::from_secs(5));
+        rig.in_state(JobState::Completed).await
+    })
+    .await;
+    rig.until("the problem is over", Vec::new(), open).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn work_goes_on_when_the_clock_is_set_back() {
+    let gate = Arc::new(Semaphore::new(0));
+    let opened = Arc::clone(&gate);
+    let settings = Settings {
+        workers: NonZeroU32::new(1).unwrap(),
+        ..Settings::default()
+    };
+    let rig = Rig::start(settings, move |_, _| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            done()
+        }
+    })
+    .await;
+    for id in 1..=3 {
+        rig.enqueue("main", Object::Order, id).await;
+    }
+    rig.until("one runs", 1, async || rig.began()).await;
+    rig.clock.set_back(minutes(60));
+    gate.add_permits(3);
+    rig.until_in_state(JobState::Completed, 3).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_ran_out_is_nobodys_failure() {
+    let rig = Rig::start(Settings::default(), |job, _| async move {
+        if job.attempt == 1 {
+            std::future::pending::<()>().await;
+        }
+        done()
+    })
+    .await;
+    rig.enqueue("main", Object::Order, 1).await;
+    rig.until("it began", 1, async || rig.began()).await;
+    rig.store.fail("heartbeat", StoreFault::Away, 1000);
+    rig.store.fail("reclaim", StoreFault::Away, 1000);
+    rig.until("it is given up", 1, async || {
+        rig.clock.advance(Duration::from_secs(1));
+        rig.in_state(JobState::Retryable).await
+    })
+    .await;
+    let job = rig.jobs().await.remove(0);
+    assert!(job.last_summary.unwrap().contains("lease ran out"));
+    rig.store.fail("heartbeat", StoreFault::Away, 0);
+    rig.store.fail("reclaim", StoreFault::Away, 0);
+    rig.until("it is done", 1, async || {
+        rig.clock.advance(Duration::from_secs(5));
+        rig.in_state(JobState::Completed).await
+    })
+    .await;
+    let again = rig.handler.began.lock().unwrap()[1].clone();
+    assert_eq!(again.failed_attempts, 0);
+    assert!(
+        again.unclean_at.is_some(),
+        "what it sent may have taken effect late"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_lost_its_claim_is_cancelled_and_saves_nothing() {
     let cancelled = Arc::new(AtomicU32::new(0));
     let seen = Arc::clone(&cancelled);
@@ -178,7 +278,7 @@ async fn an_attempt_that_lost_its_claim_is_cancelled_and_saves_nothing() {
     rig.until_in_state(JobState::Completed, 1).await;
     let job = rig.jobs().await.remove(0);
     assert_eq!((job.state, job.problem), (JobState::Completed, None));
-    assert!(rig.handler.began.lock().unwrap()[1].after_unclean);
+    assert!(rig.handler.began.lock().unwrap()[1].unclean_at.is_some());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,6 +25,12 @@ pub(in crate::store) struct Fixture {
     place: Place,
 }
 
+/// Several nodes of one database.
+pub(super) struct Nodes {
+    pub(super) stores: Vec<SharedStore>,
+    _place: Place,
+}
+
 /// Where the data is, as long as the test runs.
 enum Place {
     Sqlite { path: PathBuf, _folder: TempDir },
@@ -43,6 +49,33 @@ impl Fixture {
 
     pub(in crate::store) async fn postgres() -> Self {
         Self::at(Place::Postgres(Schema::make().await)).await
+    }
+
+    /// So many nodes that open one new database at the same time.
+    pub(super) async fn postgres_nodes(count: usize) -> Nodes {
+        let clock = ManualClock::new(START);
+        let place = Place::Postgres(Schema::make().await);
+        let opened = (0..count).map(|_| place.open(&clock, OpenMode::Serve));
+        let opened = futures_util::future::join_all(opened).await;
+        Nodes {
+            stores: opened.into_iter().map(Result::unwrap).collect(),
+            _place: place,
+        }
+    }
+
+    /// Has the server end every connection of this store. Returns how many.
+    pub(super) async fn cut_connections(&self) -> i64 {
+        self.count(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+             WHERE application_name = current_schema() AND pid <> pg_backend_pid()",
+        )
+        .await
+    }
+
+    /// A number that the database knows.
+    pub(super) async fn count(&self, question: &'static str) -> i64 {
+        let mut conn = PgConnection::connect(&self.settings().url).await.unwrap();
+        sqlx::query_scalar(question).fetch_one(&mut conn).await.unwrap()
     }
 
     async fn at(place: Place) -> Self {
@@ -161,7 +194,12 @@ impl Schema {
 
     fn url(&self) -> String {
         let separator = if self.server.contains('?') { '&' } else { '?' };
-        format!("{}{separator}options[search_path]={}", self.server, self.name)
+        let name = &self.name;
+        // Named after the schema, so that a test finds its own connections.
+        format!(
+            "{}{separator}options[search_path]={name}&application_name={name}",
+            self.server
+        )
     }
 
     async fn execute(&self, what: &str) {

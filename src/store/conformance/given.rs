@@ -151,6 +151,7 @@ pub(super) fn end(job: &ClaimedJob, now: Timestamp, verdict: Verdict) -> Finish 
         started_at: now,
         ended_at: now,
         verdict,
+        unclean: false,
         summary: "a test ended it".to_owned(),
         detail: json!({ "calls": 3 }),
         revision: Some(7),

@@ -10,7 +10,9 @@ mod links;
 mod locks;
 mod model;
 mod people;
+mod postgres;
 mod queue;
+mod rests;
 
 /// Makes a test of each case for each store.
 macro_rules! suite {
@@ -66,9 +68,15 @@ suite! {
         recovery_hastens_only_what_that_system_stopped,
         every_closed_state_lets_a_new_job_be_made,
         a_problem_stays_open_until_an_attempt_succeeds,
-        a_held_job_stays_held,
+        a_held_job_is_planned_anew_by_an_event_and_stays_held,
         the_next_due_time_is_the_earliest_after_the_last_look,
         work_is_announced;
+    rests:
+        events_leave_a_resting_job_its_time,
+        a_job_that_kills_its_process_rests_and_ends_as_a_problem,
+        an_end_that_knows_no_answer_is_remembered_until_a_success,
+        no_job_wakes_itself,
+        ready_work_stays_ready_when_the_clock_is_set_back;
     locks:
         locks_are_taken_all_or_none,
         another_running_jobs_own_record_is_busy,

@@ -49,6 +49,7 @@ enum Step {
     Finish {
         claim: usize,
         end: End,
+        unclean: bool,
         also: Option<usize>,
     },
     Lock {
@@ -108,8 +109,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..KEYS, 0_i16..3).prop_map(|(key, priority)| Step::Enqueue { key, priority }),
         8 => (any::<bool>(), 1_u32..4, prop::bool::weighted(0.2))
             .prop_map(|(products, limit, lease_ends)| Step::Claim { products, limit, lease_ends }),
-        9 => (0_usize..6, end, proptest::option::weighted(0.2, 0..KEYS))
-            .prop_map(|(claim, end, also)| Step::Finish { claim, end, also }),
+        9 => (0_usize..6, end, prop::bool::weighted(0.2), proptest::option::weighted(0.2, 0..KEYS))
+            .prop_map(|(claim, end, unclean, also)| Step::Finish { claim, end, unclean, also }),
         4 => (0_usize..6, proptest::collection::vec(0..KEYS * 2, 0..3))
             .prop_map(|(claim, records)| Step::Lock { claim, records }),
         1 => (0_usize..6).prop_map(|claim| Step::Heartbeat { claim }),
@@ -152,7 +153,10 @@ struct Job {
     events: u32,
     attempts: u32,
     failed: u32,
-    unclean: bool,
+    /// When an attempt ended whose last call may still take effect.
+    unclean: Option<Timestamp>,
+    /// Attempts in a row that ended without a word.
+    killed: u32,
     down: Option<System>,
     waits_on: Option<usize>,
     has_problem: bool,
@@ -198,7 +202,8 @@ impl Model {
                 events,
                 attempts: 0,
                 failed: 0,
-                unclean: false,
+                unclean: None,
+                killed: 0,
                 down: None,
                 waits_on: None,
                 has_problem: false,
@@ -210,20 +215,19 @@ impl Model {
         job.wanted += 1;
         job.events += events;
         job.priority = job.priority.min(priority);
-        job.down = None;
-        if job.state == JobState::Problem {
+        if matches!(job.state, JobState::Problem | JobState::Held) {
             job.failed = 0;
-        }
-        if matches!(job.state, JobState::Problem | JobState::Retryable) {
             job.state = JobState::Available;
             job.run_at = now;
         }
         false
     }
 
-    fn wake(&mut self, records: &[usize], now: Timestamp) {
+    /// Wakes who waits for one of the records that `by` let go.
+    fn wake(&mut self, records: &[usize], by: JobId, now: Timestamp) {
         for job in &mut self.jobs {
-            if job.state == JobState::Scheduled && job.waits_on.is_some_and(|on| records.contains(&on)) {
+            let waits = job.waits_on.is_some_and(|on| records.contains(&on));
+            if job.state == JobState::Scheduled && waits && job.id != by {
                 job.state = JobState::Available;
                 job.run_at = now;
                 job.waits_on = None;
@@ -287,19 +291,32 @@ impl Model {
             .map(|job| job.id)
             .collect();
         let mut freed = Vec::new();
-        for id in dead {
+        for (place, id) in dead.into_iter().enumerate() {
             let job = self.job(id);
-            job.state = JobState::Available;
-            job.run_at = now;
             job.held_by = None;
-            job.unclean = true;
-            job.failed += 1;
-            freed.extend(self.release(id));
+            job.unclean = Some(now);
+            job.killed += 1;
+            let rest = match job.killed {
+                1 => 0,
+                2 => 10 + 5 * place,
+                3 => 60 + 5 * place,
+                _ => 300 + 5 * place,
+            };
+            job.run_at = now.plus(Duration::from_secs(u64::try_from(rest).unwrap()));
+            job.state = match job.killed {
+                1 => JobState::Available,
+                2..=4 => JobState::Retryable,
+                _ => JobState::Problem,
+            };
+            job.has_problem |= job.state == JobState::Problem;
+            freed.push((id, self.release(id)));
         }
-        self.wake(&freed, now);
+        for (id, records) in freed {
+            self.wake(&records, id, now);
+        }
     }
 
-    fn finish(&mut self, id: JobId, end: End, now: Timestamp) -> JobState {
+    fn finish(&mut self, id: JobId, end: End, unclean: bool, now: Timestamp) -> JobState {
         let records = self.release(id);
         let job = self.job(id);
         job.held_by = None;
@@ -307,10 +324,18 @@ impl Model {
         job.state = JobState::Available;
         let release_at = job.run_at;
         job.run_at = now;
+        if !matches!(end, End::Release) {
+            job.killed = 0;
+        }
+        if matches!(end, End::Completed | End::Obsolete) {
+            job.unclean = None;
+        }
+        if unclean {
+            job.unclean = Some(now);
+        }
         match end {
             End::Completed | End::Obsolete => {
                 job.failed = 0;
-                job.unclean = false;
                 job.has_problem = false;
                 if !again {
                     job.state = match end {
@@ -334,17 +359,15 @@ impl Model {
                 job.run_at = now.plus(Duration::from_secs(seconds));
                 job.waits_on = Some(on);
             }
-            End::Problem => {
+            End::Problem | End::Held => {
                 job.has_problem = true;
                 if again {
                     job.failed = 0;
+                } else if matches!(end, End::Held) {
+                    job.state = JobState::Held;
                 } else {
                     job.state = JobState::Problem;
                 }
-            }
-            End::Held => {
-                job.has_problem = true;
-                job.state = JobState::Held;
             }
             End::Release => {
                 job.attempts -= 1;
@@ -352,7 +375,7 @@ impl Model {
             }
         }
         let state = job.state;
-        self.wake(&records, now);
+        self.wake(&records, id, now);
         if let End::Wait { on, .. } = end {
             let is_busy = self.locks.contains_key(&on)
                 || self
@@ -461,7 +484,7 @@ impl Pair {
                 for job in claimed {
                     let was = before.iter().find(|was| was.id == job.id).unwrap();
                     assert_eq!(
-                        (job.failed_attempts, job.attempt, job.after_unclean),
+                        (job.failed_attempts, job.attempt, job.unclean_at),
                         (was.failed, was.attempts + 1, was.unclean)
                     );
                     assert!(
@@ -476,12 +499,14 @@ impl Pair {
             Step::Finish {
                 claim,
                 end: kind,
+                unclean,
                 also,
             } => {
                 let Some(claim) = self.claims.get(claim) else {
                     return self;
                 };
                 let mut finish = end(claim, now, verdict(kind, now));
+                finish.unclean = unclean;
                 if let Some(also) = also {
                     finish.enqueue = vec![new_job(&key_of(also), now)];
                 }
@@ -494,7 +519,7 @@ impl Pair {
                     let made = newest(&store).await;
                     model.want(also, Priority::LIVE.0, now, false, made);
                 }
-                let state = model.finish(claim.id, kind, now);
+                let state = model.finish(claim.id, kind, unclean, now);
                 assert_eq!(finished, Finished::Done(state));
             }
             Step::Lock { claim, records } => {
@@ -566,7 +591,7 @@ impl Pair {
                     job.waits_on = None;
                     job.has_problem = false;
                     let record = job.key;
-                    model.wake(&[record], now);
+                    model.wake(&[record], id, now);
                 }
             }
             Step::Hasten { erp } => {

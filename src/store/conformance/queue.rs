@@ -24,10 +24,7 @@ pub(super) async fn an_enqueued_job_is_claimed_once(fixture: Fixture) {
     let job = claim_one(store, Object::Order, START).await;
     assert_eq!(job.id, first.job);
     assert_eq!(job.key, order("1"));
-    assert_eq!(
-        (job.attempt, job.failed_attempts, job.after_unclean),
-        (1, 0, false)
-    );
+    assert_eq!((job.attempt, job.failed_attempts, job.unclean_at), (1, 0, None));
     assert_eq!(job.wanted_since, START);
     assert!(claim(store, Object::Order, 10, START).await.is_empty());
     assert_eq!(state(store, job.id).await, JobState::Running);
@@ -392,8 +389,8 @@ pub(super) async fn a_lost_lease_is_reclaimed_as_unclean(fixture: Fixture) {
         .await
         .remove(0);
     assert_eq!(
-        (again.attempt, again.failed_attempts, again.after_unclean),
-        (2, 1, true)
+        (again.attempt, again.failed_attempts, again.unclean_at),
+        (2, 0, Some(now))
     );
     let taken = store
         .lock(again.id, again.fence, vec![record("customer", "5")])
@@ -410,11 +407,11 @@ pub(super) async fn a_lost_lease_is_reclaimed_as_unclean(fixture: Fixture) {
     // An attempt that never came to its writes says nothing about what the dead one sent.
     finish(store, &again, now, retry_at(now, false, Some(System::Shopify))).await;
     let third = claim_one(store, Object::Order, now).await;
-    assert!(third.after_unclean);
+    assert_eq!(third.unclean_at, Some(now));
     store.enqueue(new_job(&order("1"), now)).await.unwrap();
     finish(store, &third, now, Verdict::Completed).await;
     let fourth = claim_one(store, Object::Order, now).await;
-    assert!(!fourth.after_unclean);
+    assert_eq!(fourth.unclean_at, None);
 }
 
 pub(super) async fn a_crash_gives_all_running_jobs_back(fixture: Fixture) {
@@ -430,7 +427,7 @@ pub(super) async fn a_crash_gives_all_running_jobs_back(fixture: Fixture) {
     assert_eq!(again.len(), 3);
     for job in &running {
         let same = again.iter().find(|claimed| claimed.id == job.id).unwrap();
-        assert!(same.after_unclean && same.fence > job.fence);
+        assert!(same.unclean_at.is_some() && same.fence > job.fence);
         assert_eq!(
             finish(store, job, START, Verdict::Completed).await,
             Finished::Stale
@@ -481,8 +478,8 @@ pub(super) async fn a_release_leaves_no_trace(fixture: Fixture) {
     assert_eq!((before.job.attempts, before.attempts.len()), (0, 0));
     let again = claim_one(store, Object::Order, START).await;
     assert_eq!(
-        (again.attempt, again.failed_attempts, again.after_unclean),
-        (1, 0, false)
+        (again.attempt, again.failed_attempts, again.unclean_at),
+        (1, 0, None)
     );
     assert!(again.fence > job.fence);
     assert_eq!(
@@ -614,7 +611,7 @@ pub(super) async fn a_problem_stays_open_until_an_attempt_succeeds(fixture: Fixt
     assert!(story.problems.iter().all(|row| row.closed_at == Some(second)));
 }
 
-pub(super) async fn a_held_job_stays_held(fixture: Fixture) {
+pub(super) async fn a_held_job_is_planned_anew_by_an_event_and_stays_held(fixture: Fixture) {
     let store = &fixture.store;
     store
         .record_delivery(delivery("a", &order("1"), START))
@@ -627,12 +624,25 @@ pub(super) async fn a_held_job_stays_held(fixture: Fixture) {
         .record_delivery(delivery("b", &order("1"), START))
         .await
         .unwrap();
-    assert_eq!(state(store, job.id).await, JobState::Held);
-    assert!(claim(store, Object::Order, 1, START).await.is_empty());
     assert_eq!(
         story(store, job.id).await.job.problem,
-        Some(problem("needs_approval"))
+        Some(problem("needs_approval")),
+        "a person still has to say yes"
     );
+    let again = claim_one(store, Object::Order, START).await;
+    assert_eq!(again.id, job.id);
+    // What came during the attempt may not have been seen by it.
+    store
+        .record_delivery(delivery("c", &order("1"), START))
+        .await
+        .unwrap();
+    let ended = finish(store, &again, START, Verdict::Held(problem("needs_approval"))).await;
+    assert_eq!(ended, Finished::Done(JobState::Available));
+    let last = claim_one(store, Object::Order, START).await;
+    let ended = finish(store, &last, START, Verdict::Held(problem("needs_approval"))).await;
+    assert_eq!(ended, Finished::Done(JobState::Held));
+    assert!(claim(store, Object::Order, 1, START).await.is_empty());
+    assert_eq!(story(store, job.id).await.job.state, JobState::Held);
 }
 
 pub(super) async fn the_next_due_time_is_the_earliest_after_the_last_look(fixture: Fixture) {

@@ -5,10 +5,12 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use sqlx::Connection as _;
 use sqlx::postgres::PgPool;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
-use super::{Conn, finish, intake};
+use super::{Conn, PgStore, TRIES, finish, intake};
 use crate::store::fault::Fault;
 use crate::store::prepared::{Lanes, PreparedDelivery, PreparedFinish};
 use crate::store::{Enqueued, Finished, NewJob, Recorded, StoreError};
@@ -18,9 +20,6 @@ const QUEUE: usize = 4096;
 
 /// At most this many units share a commit.
 const MOST_UNITS: usize = 512;
-
-/// How often a unit is tried that lost against another node's transaction.
-const TRIES: usize = 4;
 
 /// What saves a batch.
 pub(super) trait Batch: Send + Sync + 'static {
@@ -111,9 +110,14 @@ type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 impl<B: Batch> Batcher<B> {
     /// Starts the task. It ends when nobody can reach it any more or the pool is closed.
-    pub(super) fn start(batch: B, pool: PgPool, bell: Bell) -> Self {
+    /// `broken` is cancelled when it ends in any other way.
+    pub(super) fn start(batch: B, pool: PgPool, bell: Bell, broken: &CancellationToken) -> Self {
         let (units, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(run(batch, pool, bell, receiver));
+        let guard = broken.clone().drop_guard();
+        tokio::spawn(async move {
+            run(batch, pool, bell, receiver).await;
+            guard.disarm();
+        });
         Self { units }
     }
 
@@ -179,12 +183,21 @@ async fn transact<B: Batch>(
     units: &[B::Unit],
     alone: bool,
 ) -> Result<Vec<B::Answer>, Fault> {
-    let mut transaction = pool.begin().await?;
-    let (answers, stirred) = batch.save(&mut transaction, units, alone).await?;
-    if stirred {
-        bell.announce(&mut transaction).await?;
+    let mut held = pool.acquire().await?;
+    let result = PgStore::in_time(async {
+        let mut transaction = held.begin().await?;
+        let (answers, stirred) = batch.save(&mut transaction, units, alone).await?;
+        if stirred {
+            bell.announce(&mut transaction).await?;
+        }
+        transaction.commit().await?;
+        Ok((answers, stirred))
+    })
+    .await;
+    if matches!(result, Err(Fault::TooLong)) {
+        PgStore::give_up(held);
     }
-    transaction.commit().await?;
+    let (answers, stirred) = result?;
     if stirred {
         bell.arrived.notify_one();
     }
@@ -198,7 +211,12 @@ async fn one_by_one<B: Batch>(
     units: &[B::Unit],
 ) -> Vec<Result<B::Answer, StoreError>> {
     let mut results = Vec::with_capacity(units.len());
+    let mut is_away = false;
     for unit in units {
+        if is_away {
+            results.push(Err(Fault::TooLong.told(B::TRYING)));
+            continue;
+        }
         let mut tries = 0;
         let result = loop {
             tries += 1;
@@ -208,6 +226,8 @@ async fn one_by_one<B: Batch>(
                 result => break result,
             }
         };
+        // Every further unit would wait for as long, and fail as well.
+        is_away = result.as_ref().is_err_and(Fault::is_outage);
         results.push(match result {
             Ok(mut answers) => answers.pop().ok_or(StoreError::Closed),
             Err(fault) => Err(fault.told(B::TRYING)),

@@ -40,6 +40,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPool, PgPoolOptions};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::batch::{Batcher, Bell, Deliveries, Finishes, Jobs};
@@ -57,6 +58,13 @@ type DbRow = sqlx::postgres::PgRow;
 
 /// How long a caller waits for a connection.
 const ACQUIRE: Duration = Duration::from_secs(5);
+
+/// How long a transaction or a question may take. A host that vanished answers nothing, and its silence would last for a
+/// quarter of an hour.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// How often an operation is tried that lost against another node's transaction.
+const TRIES: usize = 4;
 
 /// Work that was announced to nobody is found after this long.
 const POLL: Duration = Duration::from_secs(2);
@@ -86,6 +94,8 @@ pub(super) struct PgStore {
     finishes: Batcher<Finishes>,
     node: Option<Node>,
     clock: SharedClock,
+    /// A task that saves batches ended before its time.
+    broken: CancellationToken,
     _listener: Option<AbortOnDropHandle<()>>,
 }
 
@@ -95,9 +105,11 @@ pub(super) fn is_address(url: &str) -> bool {
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, Fault> {
-    Ok(PgConnectOptions::from_str(url)?
-        .application_name("lockstep")
-        .disable_statement_logging())
+    let options = PgConnectOptions::from_str(url)?.disable_statement_logging();
+    Ok(match options.get_application_name() {
+        Some(_) => options,
+        None => options.application_name("lockstep"),
+    })
 }
 
 fn failed(trying: &'static str) -> impl Fn(sqlx::Error) -> StoreError {
@@ -174,10 +186,11 @@ impl PgStore {
             }
         };
         let lanes = Arc::new(Lanes::default());
+        let broken = CancellationToken::new();
         let store = Self {
-            deliveries: Batcher::start(Deliveries, pool.clone(), bell.clone()),
-            jobs: Batcher::start(Jobs, pool.clone(), bell.clone()),
-            finishes: Batcher::start(Finishes(Arc::clone(&lanes)), pool.clone(), bell.clone()),
+            deliveries: Batcher::start(Deliveries, pool.clone(), bell.clone(), &broken),
+            jobs: Batcher::start(Jobs, pool.clone(), bell.clone(), &broken),
+            finishes: Batcher::start(Finishes(Arc::clone(&lanes)), pool.clone(), bell.clone(), &broken),
             pool,
             lanes,
             arrived,
@@ -185,6 +198,7 @@ impl PgStore {
             looked_at: AtomicI64::new(i64::MIN),
             node,
             clock,
+            broken,
             _listener: listener,
         };
         store.refresh_lanes().await?;
@@ -214,19 +228,49 @@ impl PgStore {
         Ok(count)
     }
 
-    /// Runs an operation in a transaction.
+    /// Runs an operation in a transaction, and again when it lost against another node's.
     async fn write<T, F>(&self, trying: &'static str, operation: F) -> Result<T, StoreError>
     where
         T: Send,
-        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T, Fault>> + Send,
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T, Fault>> + Clone + Send,
     {
-        let result = async {
-            let mut transaction = self.pool.begin().await?;
+        let mut tries = 1;
+        loop {
+            match self.transaction(operation.clone()).await {
+                Err(fault) if tries < TRIES && fault.is_lost_race() => tries += 1,
+                result => return result.map_err(|fault| fault.told(trying)),
+            }
+        }
+    }
+
+    async fn transaction<T, F>(&self, operation: F) -> Result<T, Fault>
+    where
+        F: for<'c> FnOnce(&'c mut Conn) -> BoxFuture<'c, Result<T, Fault>>,
+    {
+        let mut held = self.pool.acquire().await?;
+        let result = Self::in_time(async {
+            let mut transaction = held.begin().await?;
             let value = operation(&mut transaction).await?;
             transaction.commit().await?;
             Ok(value)
-        };
-        result.await.map_err(|fault: Fault| fault.told(trying))
+        })
+        .await;
+        if matches!(result, Err(Fault::TooLong)) {
+            Self::give_up(held);
+        }
+        result
+    }
+
+    /// Waits for an answer of the database, but not for ever.
+    async fn in_time<T>(question: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+        tokio::time::timeout(LIMIT, question)
+            .await
+            .unwrap_or(Err(Fault::TooLong))
+    }
+
+    /// Drops a connection that does not answer, so that nobody else waits for it.
+    fn give_up(held: PoolConnection<Db>) {
+        drop(held.detach());
     }
 
     /// A connection to read with.
@@ -281,7 +325,8 @@ impl PgStore {
         if let Some(node) = &self.node {
             node.leave().await;
         }
-        self.pool.close().await;
+        // Connections that do not answer are left to the end of the process.
+        let _ = tokio::time::timeout(LIMIT, self.pool.close()).await;
     }
 }
 

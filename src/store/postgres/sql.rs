@@ -31,6 +31,10 @@ macro_rules! in_texts {
 }
 pub(super) use in_texts;
 
+/// A comparison with the ids that a question of its own finds. As an array it is asked once, and the ids are looked up
+/// through the primary key whatever the statistics say.
+pub(super) const AMONG: (&str, &str) = ("= ANY (ARRAY(", "))");
+
 /// No body, of the same type as one.
 macro_rules! no_body {
     () => {
@@ -71,12 +75,11 @@ pub(super) const JOBS_WANT: &str = "
         later_since = CASE j.state WHEN 'running' THEN coalesce(j.later_since, excluded.wanted_since) END,
         later_triggered_at = CASE j.state WHEN 'running'
             THEN CASE WHEN j.later_since IS NULL THEN excluded.triggered_at ELSE j.later_triggered_at END END,
-        run_at = CASE WHEN j.state IN ('problem', 'retryable') AND excluded.state = 'available'
+        run_at = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
             THEN excluded.run_at ELSE j.run_at END,
-        failed_attempts = CASE WHEN j.state = 'problem' AND excluded.state = 'available'
+        failed_attempts = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
             THEN 0 ELSE j.failed_attempts END,
-        system_down = CASE WHEN excluded.state = 'available' THEN NULL ELSE j.system_down END,
-        state = CASE WHEN j.state IN ('problem', 'retryable') AND excluded.state = 'available'
+        state = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
             THEN 'available' ELSE j.state END,
         updated_at = excluded.updated_at
     RETURNING id, lane_id, source_id, wanted";
@@ -95,7 +98,7 @@ pub(super) const READY_LANES: &str = "
 
 /// Rows that another node is about to claim are passed over; the rest stays ours until the claim is committed.
 pub(super) const CANDIDATES: &str = "
-    SELECT coalesce(json_agg(json_build_array(id, source_id, fence, failed_attempts, attempts, after_unclean,
+    SELECT coalesce(json_agg(json_build_array(id, source_id, fence, failed_attempts, attempts, unclean_at,
                                               wanted_since, triggered_at, record_name)), '[]')::text
     FROM (SELECT * FROM (
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
@@ -128,8 +131,8 @@ pub(super) const LOCKS_UNDO: &str = "
     WHERE record = v ->> 0 AND job_id = (v ->> 1)::bigint";
 
 pub(super) const LOCKS_HELD: &str = concat!(
-    "SELECT coalesce(json_agg(record), '[]')::text FROM (
-        SELECT record FROM locks WHERE job_id ",
+    "SELECT coalesce(json_agg(json_build_array(record, job_id)), '[]')::text FROM (
+        SELECT record, job_id FROM locks WHERE job_id ",
     in_array!("$1"),
     " ORDER BY record FOR UPDATE) AS held"
 );
@@ -163,16 +166,15 @@ pub(super) const LEASES_EXTEND: &str = concat!(
      WHERE jobs.id = held.id"
 );
 
-pub(super) const RECLAIM: &str = concat!(
-    "UPDATE jobs SET state = 'available', run_at = $2, lease_until = NULL, node_id = NULL, after_unclean = true,
-        failed_attempts = failed_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
-     WHERE id ",
-    in_array!("$1")
-);
+pub(super) const RECLAIM: &str = "
+    UPDATE jobs SET state = v ->> 1, run_at = (v ->> 2)::bigint, lease_until = NULL, node_id = NULL, unclean_at = $2,
+        unclean_attempts = unclean_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
+    FROM json_array_elements($1::json) AS x (v) WHERE jobs.id = (v ->> 0)::bigint";
 
 pub(super) const STANDINGS: &str = concat!(
     "SELECT coalesce(json_agg(json_build_array(id, lane_id, state, fence, run_at, wanted, taken, attempts,
-        failed_attempts, after_unclean, wanted_since, triggered_at, later_since, later_triggered_at, node)), '[]')::text
+        failed_attempts, unclean_attempts, unclean_at, wanted_since, triggered_at, later_since, later_triggered_at,
+        node)), '[]')::text
      FROM (SELECT * FROM jobs WHERE id ",
     in_array!("$1"),
     " ORDER BY id FOR UPDATE) AS held"
@@ -180,13 +182,14 @@ pub(super) const STANDINGS: &str = concat!(
 
 pub(super) const CHANGE: &str = "
     UPDATE jobs SET state = c.state, run_at = c.run_at, attempts = c.attempts, failed_attempts = c.failed_attempts,
-        after_unclean = c.after_unclean, system_down = c.system_down, waits_on = c.waits_on,
+        unclean_attempts = c.unclean_attempts, unclean_at = c.unclean_at, system_down = c.system_down,
+        waits_on = c.waits_on,
         wanted_since = c.wanted_since, triggered_at = c.triggered_at, later_since = NULL, later_triggered_at = NULL,
         lease_until = NULL, node_id = NULL, reason = c.reason, record_name = coalesce(c.record_name, jobs.record_name),
         erp_name = coalesce(c.erp_name, jobs.erp_name),
         last_summary = coalesce(c.last_summary, jobs.last_summary), updated_at = c.updated_at, ended_at = c.ended_at
     FROM json_to_recordset($1::json) AS c (id bigint, state text, run_at bigint, attempts bigint,
-        failed_attempts bigint, after_unclean boolean, system_down text, waits_on text, wanted_since bigint,
+        failed_attempts bigint, unclean_attempts bigint, unclean_at bigint, system_down text, waits_on text, wanted_since bigint,
         triggered_at bigint, reason text, record_name text, erp_name text, last_summary text, updated_at bigint,
         ended_at bigint)
     WHERE jobs.id = c.id";
@@ -197,12 +200,16 @@ pub(super) const ATTEMPTS_INSERT: &str = "
            v ->> 7, (v ->> 8)::bigint
     FROM json_array_elements($1::json) AS x (v)";
 
-pub(super) const WAKE: &str = concat!(
-    "UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
-     FROM (SELECT id FROM jobs WHERE state = 'scheduled' AND waits_on ",
-    in_texts!("$1"),
-    " ORDER BY id FOR UPDATE) AS waiting WHERE jobs.id = waiting.id"
-);
+/// A waiting job that is due may be in the hands of a claim at this moment: that wakes it as well, and is not waited for.
+pub(super) const WAKE: &str = "
+    WITH resting AS (SELECT j.id FROM json_array_elements($1::json) AS x (v) JOIN jobs AS j ON j.waits_on = v ->> 0
+            WHERE j.state = 'scheduled' AND j.id <> (v ->> 1)::bigint AND j.run_at > $2
+            ORDER BY j.id FOR UPDATE OF j),
+        due AS (SELECT j.id FROM json_array_elements($1::json) AS x (v) JOIN jobs AS j ON j.waits_on = v ->> 0
+            WHERE j.state = 'scheduled' AND j.id <> (v ->> 1)::bigint AND j.run_at <= $2
+            ORDER BY j.id FOR UPDATE OF j SKIP LOCKED)
+    UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
+    WHERE id = ANY (ARRAY(SELECT id FROM resting UNION SELECT id FROM due))";
 
 /// A release that is under way is waited for; one that comes later finds us waiting.
 pub(super) const LOCK_OF: &str = "SELECT job_id FROM locks WHERE record = $1 FOR SHARE";
@@ -233,6 +240,12 @@ pub(super) const LINKS_SAVE: &str = "
         source_updated_at = coalesce(excluded.source_updated_at, l.source_updated_at), agreed = excluded.agreed,
         updated_at = excluded.updated_at";
 
+pub(super) const CLOCK_WENT_BACK: &str = "
+    UPDATE jobs SET run_at = $1 WHERE id = ANY (ARRAY(
+        SELECT id FROM jobs WHERE state IN ('available', 'scheduled', 'retryable') AND state = 'available'
+            AND lane_id = ANY (ARRAY(SELECT id FROM lanes)) AND priority IN (0, 1, 2) AND run_at > $1
+            ORDER BY id FOR UPDATE SKIP LOCKED))";
+
 /// Numbers of transactions that were given up are missing, so this may be a little more than there were events.
 pub(super) const EVENTS_EVER: &str =
     "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_id_seq";
@@ -257,7 +270,8 @@ const DEAD_NODES: &str = "
 
 /// `$1`: dead nodes.
 const RECLAIMABLE: &str = concat!(
-    "SELECT coalesce(json_agg(json_build_array(id, attempts, node, claimed_at)), '[]')::text
+    "SELECT coalesce(json_agg(json_build_array(id, attempts, node, claimed_at, unclean_attempts, record_name)),
+        '[]')::text
      FROM (SELECT * FROM jobs WHERE state = 'running' AND (lease_until <= ",
     now!(),
     " OR node_id ",
@@ -272,6 +286,18 @@ pub(super) async fn reclaimable(conn: &mut Conn) -> Result<String, Fault> {
         .bind(nodes)
         .fetch_one(conn)
         .await?)
+}
+
+/// `$1`: array of jobs that are wanted. Those that exist are locked in the order of their numbers.
+const WANTED: &str = "
+    SELECT count(*) FROM (SELECT j.id FROM json_array_elements($1::json) AS x (v)
+        JOIN jobs AS j ON j.lane_id = (v ->> 0)::bigint AND j.source_id = v ->> 1 AND j.ended_at IS NULL
+        ORDER BY j.id FOR UPDATE OF j) AS held";
+
+/// Holds the rows of what is wanted, in the same order as everybody.
+pub(super) async fn hold_wanted(conn: &mut Conn, wants: &str) -> Result<(), Fault> {
+    let _: i64 = sqlx::query_scalar(WANTED).bind(wants).fetch_one(conn).await?;
+    Ok(())
 }
 
 /// Numbers for events that are about to be stored.

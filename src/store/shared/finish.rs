@@ -215,7 +215,7 @@ async fn make_jobs(
     Ok(!made.is_empty())
 }
 
-/// Ends the locks of these jobs. Returns the records that are free now.
+/// Ends the locks of these jobs. Returns the records that are free now, with who held each.
 pub(super) async fn release_locks(conn: &mut Conn, jobs: &[i64]) -> Result<String, Fault> {
     let jobs = serde_json::to_string(jobs)?;
     let records: String = sqlx::query_scalar(sql::LOCKS_HELD)
@@ -229,7 +229,8 @@ pub(super) async fn release_locks(conn: &mut Conn, jobs: &[i64]) -> Result<Strin
     Ok(records)
 }
 
-/// Makes the jobs available that wait for one of these records (a JSON array).
+/// Makes the jobs available that wait for one of these records (a JSON array of `[record, job]`) and did not hold it
+/// themselves: a job's own end must not make it due at once when it asked for time.
 pub(super) async fn wake(conn: &mut Conn, records: &str, now: Timestamp) -> Result<u64, Fault> {
     if records == "[]" {
         return Ok(0);

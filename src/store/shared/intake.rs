@@ -74,10 +74,10 @@ pub(super) async fn want(
             ])
         })
         .collect();
-    let rows: Vec<(i64, i64, String, i64)> = sqlx::query_as(sql::JOBS_WANT)
-        .bind(serde_json::to_string(&rows)?)
-        .fetch_all(conn)
-        .await?;
+    let rows = serde_json::to_string(&rows)?;
+    sql::hold_wanted(conn, &rows).await?;
+    let rows: Vec<(i64, i64, String, i64)> =
+        sqlx::query_as(sql::JOBS_WANT).bind(rows).fetch_all(conn).await?;
     Ok(rows
         .into_iter()
         .map(|(id, lane_id, source_id, wanted)| {

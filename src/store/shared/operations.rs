@@ -24,8 +24,14 @@ macro_rules! ask {
     ($store:expr, $trying:expr, |$conn:ident| $question:expr) => {
         match $store.reader().await {
             Ok(mut held) => {
-                let $conn = &mut *held;
-                $question.await
+                let answer = {
+                    let $conn = &mut *held;
+                    Backend::in_time($question).await
+                };
+                if matches!(answer, Err(Fault::TooLong)) {
+                    Backend::give_up(held);
+                }
+                answer
             }
             Err(fault) => Err(fault),
         }
@@ -164,6 +170,16 @@ impl Store for Backend {
 
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.take_back(now).await
+    }
+
+    async fn clock_went_back(&self, now: Timestamp) -> Result<u64, StoreError> {
+        change!(self, "mend the times of ready jobs", |conn| {
+            queue::clock_went_back(conn, now)
+        })
+    }
+
+    async fn broken(&self) {
+        self.broken.cancelled().await;
     }
 
     async fn hasten(&self, shop: &ShopName, system: System, now: Timestamp) -> Result<u64, StoreError> {

@@ -76,6 +76,17 @@ async fn with_problems(conn: &mut Conn, mut jobs: Vec<JobRow>) -> Result<Vec<Job
 
 /// Jobs that fit the filter, newest first.
 pub(super) async fn jobs(conn: &mut Conn, filter: &JobFilter, lanes: &Lanes) -> Result<Vec<JobRow>, Fault> {
+    let mut query = question(filter, lanes);
+    let rows = query.build().persistent(false).fetch_all(&mut *conn).await?;
+    let jobs = rows.iter().map(read).collect::<Result<_, _>>()?;
+    with_problems(conn, jobs).await
+}
+
+/// The states of which there are few jobs, with an index of their own.
+const BUSY: [JobState; 3] = [JobState::Running, JobState::Held, JobState::Problem];
+
+pub(super) fn question(filter: &JobFilter, lanes: &Lanes) -> QueryBuilder<Db> {
+    let (among, end) = sql::AMONG;
     let mut query = QueryBuilder::<Db>::new(SELECT);
     if let Some(shop) = &filter.shop {
         query.push(" AND l.shop = ").push_bind(shop.as_str().to_owned());
@@ -84,13 +95,24 @@ pub(super) async fn jobs(conn: &mut Conn, filter: &JobFilter, lanes: &Lanes) -> 
         query.push(" AND l.object = ").push_bind(object.as_str());
     }
     if !filter.states.is_empty() {
-        // The words are our own, and partial indexes are used only where the statement itself names the states.
-        query.push(" AND j.state IN (");
+        // The words are our own, and partial indexes are used only where the statement itself says what they say.
+        let few = filter.states.iter().all(|state| BUSY.contains(state));
+        if few {
+            query
+                .push(" AND j.id ")
+                .push(among)
+                .push("SELECT id FROM jobs WHERE state IN ('running', 'held', 'problem') AND state IN (");
+        } else {
+            query.push(" AND j.state IN (");
+        }
         let mut states = query.separated(", ");
         for state in &filter.states {
             states.push(format_args!("'{}'", state.as_str()));
         }
         query.push(")");
+        if few {
+            query.push(end);
+        }
     }
     if let Some(source_id) = &filter.source_id {
         // With the lane the index is of use, and there are only a few lanes.
@@ -104,11 +126,13 @@ pub(super) async fn jobs(conn: &mut Conn, filter: &JobFilter, lanes: &Lanes) -> 
     }
     if let Some(name) = &filter.name {
         query
-            .push(" AND (j.record_name = ")
+            .push(" AND j.id ")
+            .push(among)
+            .push("SELECT id FROM jobs WHERE record_name = ")
             .push_bind(clean(name))
-            .push(" OR j.erp_name = ")
+            .push(" UNION SELECT id FROM jobs WHERE erp_name = ")
             .push_bind(clean(name))
-            .push(")");
+            .push(end);
     }
     if let Some(before) = filter.before {
         query.push(" AND j.id < ").push_bind(before.0);
@@ -121,9 +145,7 @@ pub(super) async fn jobs(conn: &mut Conn, filter: &JobFilter, lanes: &Lanes) -> 
     query
         .push(" ORDER BY j.id DESC LIMIT ")
         .push_bind(i64::from(limit));
-    let rows = query.build().persistent(false).fetch_all(&mut *conn).await?;
-    let jobs = rows.iter().map(read).collect::<Result<_, _>>()?;
-    with_problems(conn, jobs).await
+    query
 }
 
 /// One job with its history.
@@ -273,7 +295,7 @@ pub(super) async fn discard(
     problems::close_for_jobs(conn, &[id.0], now).await?;
     if let Some(lane) = lanes.lane(lane_id) {
         let record = lane.key(&source_id).record().to_string();
-        finish::wake(conn, &serde_json::to_string(&[record])?, now).await?;
+        finish::wake(conn, &serde_json::to_string(&[(record, id)])?, now).await?;
     }
     Ok(true)
 }

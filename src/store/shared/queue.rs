@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Conn, finish, sql};
-use crate::domain::{Fence, JobId, JobKey, RecordKey, ShopName, System, Timestamp};
+use super::{Conn, finish, problems, sql};
+use crate::domain::{Fence, JobId, JobKey, JobState, NewProblem, RecordKey, ShopName, System, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
-use crate::store::rules::clean;
+use crate::store::rules::{MOST_UNCLEAN, clean, rest_after_unclean};
 use crate::store::{ClaimedJob, Lane, Locked, ReadyLane};
 
 /// How long a job that found its own record locked waits when nobody wakes it.
@@ -91,14 +91,14 @@ struct Candidate {
     fence: i64,
     failed_attempts: u32,
     attempts: u32,
-    #[serde(deserialize_with = "crate::store::rules::flag")]
-    after_unclean: bool,
+    unclean_at: Option<Timestamp>,
     wanted_since: Timestamp,
     triggered_at: Option<Timestamp>,
     record_name: Option<String>,
 }
 
 /// A claim with its lanes by number.
+#[derive(Clone)]
 pub(super) struct PreparedClaim {
     pub(super) node: String,
     pub(super) node_id: Option<i64>,
@@ -233,7 +233,7 @@ impl Candidate {
             fence: Fence(self.fence + 1),
             failed_attempts: self.failed_attempts,
             attempt: self.attempts + 1,
-            after_unclean: self.after_unclean,
+            unclean_at: self.unclean_at,
             wanted_since: self.wanted_since,
             triggered_at: self.triggered_at,
             record_name: self.record_name,
@@ -298,11 +298,11 @@ pub(super) async fn lock(
         .bind(json!([job]).to_string())
         .fetch_one(&mut *conn)
         .await?;
-    let held: Vec<String> = serde_json::from_str(&held)?;
+    let held: Vec<(String, i64)> = serde_json::from_str(&held)?;
     let names: Vec<String> = records.iter().map(|record| clean(&record.to_string())).collect();
     let missing: Vec<(&str, i64)> = names
         .iter()
-        .filter(|name| !held.contains(name))
+        .filter(|name| !held.iter().any(|(record, _)| record == *name))
         .map(|name| (name.as_str(), job.0))
         .collect();
     let busy = take_locks(conn, &missing).await?;
@@ -319,26 +319,42 @@ pub(super) async fn lock(
     Ok(Locked::Busy(records.swap_remove(first)))
 }
 
-/// An attempt that ended without a word: `[id, attempts, node, claimed_at]`.
-type Dead = (i64, i64, Option<String>, Option<i64>);
+/// An attempt that ended without a word: `[id, attempts, node, claimed_at, unclean_attempts, record_name]`.
+type Dead = (i64, i64, Option<String>, Option<i64>, i64, Option<String>);
 
 /// Gives back the jobs that `dead` (an answer to the store's own question) names.
 pub(super) async fn reclaim(conn: &mut Conn, dead: &str, now: Timestamp) -> Result<u64, Fault> {
-    let dead: Vec<Dead> = serde_json::from_str(dead)?;
+    let mut dead: Vec<Dead> = serde_json::from_str(dead)?;
     if dead.is_empty() {
         return Ok(0);
     }
+    dead.sort_unstable_by_key(|(id, ..)| *id);
     let ids: Vec<i64> = dead.iter().map(|(id, ..)| *id).collect();
     let records = finish::release_locks(conn, &ids).await?;
-    let ids = serde_json::to_string(&ids)?;
+    let mut given_back = Vec::with_capacity(dead.len());
+    let mut killers = Vec::new();
+    for (place, (id, _, _, _, unclean, record)) in dead.iter().enumerate() {
+        let (state, run_at) = match rest_after_unclean(unclean + 1, place) {
+            Some(Duration::ZERO) => (JobState::Available, now),
+            Some(rest) => (JobState::Retryable, now.plus(rest)),
+            None => {
+                killers.push((JobId(*id), record.clone()));
+                (JobState::Problem, now)
+            }
+        };
+        given_back.push((id, state, run_at));
+    }
     sqlx::query(sql::RECLAIM)
-        .bind(ids)
+        .bind(serde_json::to_string(&given_back)?)
         .bind(now.millis())
         .execute(&mut *conn)
         .await?;
+    for (job, record) in killers {
+        problems::open_for_job(conn, job, &killed(job, record), now).await?;
+    }
     let attempts: Vec<_> = dead
         .iter()
-        .map(|(id, number, node, started_at)| {
+        .map(|(id, number, node, started_at, ..)| {
             json!([
                 id,
                 number,
@@ -358,6 +374,35 @@ pub(super) async fn reclaim(conn: &mut Conn, dead: &str, now: Timestamp) -> Resu
         .await?;
     finish::wake(conn, &records, now).await?;
     Ok(dead.len() as u64)
+}
+
+/// Makes ready work due that seems to lie in the future.
+pub(super) async fn clock_went_back(conn: &mut Conn, now: Timestamp) -> Result<u64, Fault> {
+    Ok(sqlx::query(sql::CLOCK_WENT_BACK)
+        .bind(now.millis())
+        .execute(conn)
+        .await?
+        .rows_affected())
+}
+
+/// The problem of a job whose attempts end without a word, again and again.
+fn killed(job: JobId, record: Option<String>) -> NewProblem {
+    let code = "attempt_killed_the_process";
+    NewProblem {
+        code: code.into(),
+        record,
+        field: None,
+        reason: format!(
+            "{MOST_UNCLEAN} attempts in a row ended without a word: each time the process that ran the job died or lost touch with its store."
+        ),
+        fix: format!(
+            "Look into the system's journal for why lockstep was killed while job {job} ran (out of memory, a stack overflow, kill). Remove the cause, or report it with the log, then retry."
+        ),
+        owner: "operator".to_owned(),
+        mapping: None,
+        cluster: format!("{code}:{job}"),
+        detail: serde_json::Value::Null,
+    }
 }
 
 /// Makes jobs due that wait because this system of the shop was down.

@@ -5,6 +5,8 @@
 //! database; command line tools may write beside it and are noticed by polling `PRAGMA data_version`.
 
 mod files;
+#[cfg(test)]
+mod plans;
 mod sql;
 mod writer;
 
@@ -40,6 +42,7 @@ use sqlx::Connection as _;
 use sqlx::pool::PoolConnection;
 use sqlx::sqlite::SqlitePool;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use self::files::ServeLock;
 pub(super) use self::files::{Sync, path};
@@ -72,6 +75,8 @@ pub(super) struct SqliteStore {
     looked_at: AtomicI64,
     /// What told last whether another process has written.
     version: AtomicI64,
+    /// The writer ended before its time.
+    broken: CancellationToken,
 }
 
 /// Takes the lock for a change of the database's layout; a tool waits a little for another tool.
@@ -138,13 +143,21 @@ impl SqliteStore {
         let lanes = Arc::new(Lanes::default());
         let arrived = Arc::new(Notify::new());
         let readers = files::readers(&path, sync);
+        let broken = CancellationToken::new();
         let store = Self {
-            writer: Writer::start(conn, Arc::clone(&lanes), Arc::clone(&arrived), lock),
+            writer: Writer::start(
+                conn,
+                Arc::clone(&lanes),
+                Arc::clone(&arrived),
+                lock,
+                broken.clone(),
+            ),
             readers,
             lanes,
             arrived,
             looked_at: AtomicI64::new(i64::MIN),
             version: AtomicI64::new(0),
+            broken,
         };
         store.refresh_lanes().await?;
         store.version.store(
@@ -191,6 +204,15 @@ impl SqliteStore {
     /// A connection to read with.
     async fn reader(&self) -> Result<PoolConnection<Db>, Fault> {
         Ok(self.readers.acquire().await?)
+    }
+
+    /// The file answers as soon as the disk does.
+    async fn in_time<T>(question: impl Future<Output = Result<T, Fault>> + Send) -> Result<T, Fault> {
+        question.await
+    }
+
+    fn give_up(held: PoolConnection<Db>) {
+        drop(held);
     }
 
     async fn submit_delivery(&self, delivery: PreparedDelivery) -> Result<Recorded, StoreError> {

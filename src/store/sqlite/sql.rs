@@ -20,6 +20,9 @@ macro_rules! in_texts {
 }
 pub(super) use in_texts;
 
+/// A comparison with the ids that a question of its own finds, which is asked once: begin and end.
+pub(super) const AMONG: (&str, &str) = ("IN (", ")");
+
 /// No body, of the same type as one.
 macro_rules! no_body {
     () => {
@@ -42,7 +45,8 @@ pub(super) const EVENTS_INSERT: &str = "
            value ->> 13, value ->> 14
     FROM json_each($1)";
 
-/// `$1`: array of jobs that are wanted, each key once. Returns what stands there afterwards.
+/// `$1`: array of jobs that are wanted, each key once. Returns what stands there afterwards. A job that rests until a time
+/// (`retryable`, `scheduled`) keeps it: whoever asked for the rest knows nothing of the event.
 pub(super) const JOBS_WANT: &str = "
     INSERT INTO jobs (lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, triggered_at, cause,
                       created_at, updated_at)
@@ -56,12 +60,11 @@ pub(super) const JOBS_WANT: &str = "
         later_since = CASE state WHEN 'running' THEN coalesce(later_since, excluded.wanted_since) END,
         later_triggered_at = CASE state WHEN 'running'
             THEN CASE WHEN later_since IS NULL THEN excluded.triggered_at ELSE later_triggered_at END END,
-        run_at = CASE WHEN state IN ('problem', 'retryable') AND excluded.state = 'available'
+        run_at = CASE WHEN state IN ('problem', 'held') AND excluded.state = 'available'
             THEN excluded.run_at ELSE run_at END,
-        failed_attempts = CASE WHEN state = 'problem' AND excluded.state = 'available'
+        failed_attempts = CASE WHEN state IN ('problem', 'held') AND excluded.state = 'available'
             THEN 0 ELSE failed_attempts END,
-        system_down = CASE WHEN excluded.state = 'available' THEN NULL ELSE system_down END,
-        state = CASE WHEN state IN ('problem', 'retryable') AND excluded.state = 'available'
+        state = CASE WHEN state IN ('problem', 'held') AND excluded.state = 'available'
             THEN 'available' ELSE state END,
         updated_at = excluded.updated_at
     RETURNING id, lane_id, source_id, wanted";
@@ -82,7 +85,7 @@ pub(super) const READY_LANES: &str = "
 /// `$1`: lane, `$2`: now, `$3`: at most so many.
 pub(super) const CANDIDATES: &str = "
     SELECT coalesce(json_group_array(json_array(id, source_id, fence, failed_attempts, attempts,
-                                                after_unclean, wanted_since, triggered_at, record_name)), '[]')
+                                                unclean_at, wanted_since, triggered_at, record_name)), '[]')
     FROM (SELECT * FROM (
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
@@ -108,9 +111,9 @@ pub(super) const LOCKS_OF_OTHERS: &str = "
 pub(super) const LOCKS_UNDO: &str = "
     DELETE FROM locks WHERE (record, job_id) IN (SELECT value ->> 0, value ->> 1 FROM json_each($1))";
 
-/// `$1`: array of jobs. The records that they hold.
+/// `$1`: array of jobs. The records that they hold: `[record, job]`.
 pub(super) const LOCKS_HELD: &str = concat!(
-    "SELECT coalesce(json_group_array(record), '[]') FROM locks WHERE job_id ",
+    "SELECT coalesce(json_group_array(json_array(record, job_id)), '[]') FROM locks WHERE job_id ",
     in_array!("$1")
 );
 
@@ -139,30 +142,30 @@ pub(super) const LEASES_EXTEND: &str = "
     UPDATE jobs SET lease_until = $2 FROM json_each($1) AS x
     WHERE jobs.id = x.value ->> 0 AND jobs.fence = x.value ->> 1 AND jobs.state = 'running'";
 
-/// `$1`: now. The jobs to take back: `[id, attempts, node, claimed_at]`.
+/// `$1`: now. The jobs to take back: `[id, attempts, node, claimed_at, unclean_attempts, record_name]`. The first term is
+/// the partial index's own: SQLite uses one only where the statement repeats its condition.
 pub(super) const RECLAIMABLE: &str = "
-    SELECT coalesce(json_group_array(json_array(id, attempts, node, claimed_at)), '[]') FROM jobs
-    WHERE state = 'running' AND lease_until <= $1";
+    SELECT coalesce(json_group_array(json_array(id, attempts, node, claimed_at, unclean_attempts, record_name)), '[]')
+    FROM jobs WHERE state IN ('running', 'held', 'problem') AND state = 'running' AND lease_until <= $1";
 
-/// `$1`: array of jobs, `$2`: now.
-pub(super) const RECLAIM: &str = concat!(
-    "UPDATE jobs SET state = 'available', run_at = $2, lease_until = NULL, after_unclean = 1,
-        failed_attempts = failed_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
-     WHERE id ",
-    in_array!("$1")
-);
+/// `$1`: array of `[job, state, run_at]`, `$2`: now.
+pub(super) const RECLAIM: &str = "
+    UPDATE jobs SET state = x.value ->> 1, run_at = x.value ->> 2, lease_until = NULL, unclean_at = $2,
+        unclean_attempts = unclean_attempts + 1, later_since = NULL, later_triggered_at = NULL, updated_at = $2
+    FROM json_each($1) AS x WHERE jobs.id = x.value ->> 0";
 
 /// `$1`: array of jobs. What the end of an attempt must know.
 pub(super) const STANDINGS: &str = "
     SELECT coalesce(json_group_array(json_array(j.id, j.lane_id, j.state, j.fence, j.run_at, j.wanted,
-        j.taken, j.attempts, j.failed_attempts, j.after_unclean, j.wanted_since, j.triggered_at, j.later_since,
-        j.later_triggered_at, j.node)), '[]')
+        j.taken, j.attempts, j.failed_attempts, j.unclean_attempts, j.unclean_at, j.wanted_since, j.triggered_at,
+        j.later_since, j.later_triggered_at, j.node)), '[]')
     FROM json_each($1) AS x CROSS JOIN jobs AS j ON j.id = x.value";
 
 /// `$1`: array of changes.
 pub(super) const CHANGE: &str = "
     UPDATE jobs SET state = v ->> 'state', run_at = v ->> 'run_at', attempts = v ->> 'attempts',
-        failed_attempts = v ->> 'failed_attempts', after_unclean = v ->> 'after_unclean',
+        failed_attempts = v ->> 'failed_attempts', unclean_attempts = v ->> 'unclean_attempts',
+        unclean_at = v ->> 'unclean_at',
         system_down = v ->> 'system_down', waits_on = v ->> 'waits_on', wanted_since = v ->> 'wanted_since',
         triggered_at = v ->> 'triggered_at', later_since = NULL, later_triggered_at = NULL, lease_until = NULL,
         reason = v ->> 'reason', record_name = coalesce(v ->> 'record_name', record_name),
@@ -178,12 +181,11 @@ pub(super) const ATTEMPTS_INSERT: &str = "
            value ->> 8
     FROM json_each($1)";
 
-/// `$1`: array of records, `$2`: now. Wakes the jobs that wait for one of them.
-pub(super) const WAKE: &str = concat!(
-    "UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
-     WHERE state = 'scheduled' AND waits_on ",
-    in_array!("$1")
-);
+/// `$1`: array of `[record, job]`, `$2`: now. Wakes the jobs that wait for one of the records, but none by its own release.
+pub(super) const WAKE: &str = "
+    UPDATE jobs SET state = 'available', run_at = $2, waits_on = NULL, updated_at = $2
+    WHERE id IN (SELECT j.id FROM json_each($1) AS x CROSS JOIN jobs AS j ON j.waits_on = x.value ->> 0
+        WHERE j.waits_on IS NOT NULL AND j.state = 'scheduled' AND j.id <> x.value ->> 1)";
 
 /// `$1`: record. The job that has it locked.
 pub(super) const LOCK_OF: &str = "SELECT job_id FROM locks WHERE record = $1";
@@ -217,6 +219,11 @@ pub(super) const LINKS_SAVE: &str = "
         source_updated_at = coalesce(excluded.source_updated_at, source_updated_at), agreed = excluded.agreed,
         updated_at = excluded.updated_at";
 
+/// `$1`: now. Ready work whose time lies in the future, because the clock was set back.
+pub(super) const CLOCK_WENT_BACK: &str = "
+    UPDATE jobs SET run_at = $1 WHERE state IN ('available', 'scheduled', 'retryable') AND state = 'available'
+        AND lane_id IN (SELECT id FROM lanes) AND priority IN (0, 1, 2) AND run_at > $1";
+
 /// The highest event number ever given.
 pub(super) const EVENTS_EVER: &str =
     "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
@@ -231,6 +238,12 @@ pub(super) const COUNTS: &str = "
     UNION ALL
     SELECT lane_id, state, count(*), min(created_at) FROM jobs
         WHERE ended_at IS NOT NULL AND ended_at >= $1 GROUP BY lane_id, state";
+
+/// Holds the rows of what is wanted: the writer's transaction holds them already.
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
+pub(super) async fn hold_wanted(_conn: &mut Conn, _wants: &str) -> Result<(), Fault> {
+    Ok(())
+}
 
 /// Numbers for events that are about to be stored.
 pub(super) async fn reserve_event_ids(conn: &mut Conn, count: usize) -> Result<Vec<i64>, Fault> {

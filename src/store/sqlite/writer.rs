@@ -10,6 +10,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 use sqlx::Connection as _;
 use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::{Conn, finish, intake};
 use crate::store::fault::Fault;
@@ -51,12 +52,13 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the writer. It ends when it is told to close or when nobody can reach it any more, and holds `lock` until
-    /// then.
+    /// then. `broken` is cancelled when it ends in any other way.
     pub(super) fn start(
         conn: Conn,
         lanes: Arc<Lanes>,
         arrived: Arc<Notify>,
         lock: Option<ServeLock>,
+        broken: CancellationToken,
     ) -> Self {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let task = Task {
@@ -65,7 +67,12 @@ impl Writer {
             arrived,
             lock,
         };
-        tokio::spawn(task.run(receiver));
+        tokio::spawn(async move {
+            // Cancelled when a panic ends the task: without it nothing can be stored any more.
+            let guard = broken.drop_guard();
+            task.run(receiver).await;
+            guard.disarm();
+        });
         Self { units: sender }
     }
 
@@ -432,5 +439,39 @@ fn answer_all<T>(
         };
         // A caller that does not wait any more (a time limit) needs no answer; the work is done all the same.
         let _ = reply.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::store::sqlite::files::{self, Sync};
+
+    async fn writer(path: &Path) -> (Writer, CancellationToken) {
+        let conn = files::writer(path, Sync::Off).await.unwrap();
+        let broken = CancellationToken::new();
+        let writer = Writer::start(conn, Arc::default(), Arc::default(), None, broken.clone());
+        (writer, broken)
+    }
+
+    #[tokio::test]
+    async fn a_writer_that_panics_says_so_and_one_that_is_closed_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lockstep.db");
+        let (closed, broken) = writer(&path).await;
+        closed.close().await;
+        assert!(!broken.is_cancelled());
+
+        let (writer, broken) = writer(&path).await;
+        let answer: Result<(), StoreError> = writer
+            .run("panic", |_| Box::pin(async { panic!("a fault of our own") }))
+            .await;
+        assert!(
+            matches!(answer, Err(StoreError::Unavailable { .. })),
+            "{answer:?}"
+        );
+        broken.cancelled().await;
     }
 }

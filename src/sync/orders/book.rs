@@ -114,7 +114,9 @@ async fn save(flow: &Flow<'_>, mapped: &Mapped, lines: Option<Lines>) -> Result<
             .collect(),
         lines,
     };
-    let saved = flow.shop.erp.save(std::slice::from_ref(&save)).await?;
+    let saved = flow
+        .write(flow.shop.erp.save(std::slice::from_ref(&save)))
+        .await?;
     saved.first().copied().ok_or(Stop::Stale)
 }
 
@@ -133,7 +135,8 @@ async fn remove(flow: &Flow<'_>, mapped: &Mapped, held: &SalesOrder, removed: &[
         .collect();
     if !gone.is_empty() {
         flow.note("lines_removed", json!({ "lines": removed }));
-        flow.shop.erp.remove_order_lines(held.id, &gone).await?;
+        flow.write(flow.shop.erp.remove_order_lines(held.id, &gone))
+            .await?;
         reach(FailPoint::LinesRemoved).await?;
     }
     Ok(())
@@ -289,7 +292,9 @@ async fn settle(
         });
     }
     let before = held.total;
-    let confirmed = flow.shop.erp.confirm_order(held.id, order.processed_at).await?;
+    let confirmed = flow
+        .write(flow.shop.erp.confirm_order(held.id, order.processed_at))
+        .await?;
     flow.note(
         "confirmed",
         json!({ "id": confirmed.id, "total": confirmed.total }),

@@ -9,9 +9,6 @@ use crate::domain::{Link, Order, Outcome, Report, System};
 use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 
-/// How long a call of an attempt that was killed may still take effect in the ERP (its longest request, 120 s, and some).
-const LATE: std::time::Duration = std::time::Duration::from_secs(130);
-
 /// Cancels the sales order, or leaves it at nothing where none was made.
 pub(super) async fn carry_out(
     flow: &Flow<'_>,
@@ -20,14 +17,7 @@ pub(super) async fn carry_out(
     held: Option<SalesOrder>,
 ) -> Result<Report, Stop> {
     let Some(held) = held else {
-        if flow.job.after_unclean {
-            // The attempt before this one died without a word: an order that it sent may still appear.
-            return Err(Stop::Wait {
-                on: flow.job.key.record(),
-                at_most: LATE,
-            });
-        }
-        return Err(Stop::Obsolete("cancelled_before_import".into()));
+        return Err(flow.nothing_to_do("cancelled_before_import"));
     };
     reach(FailPoint::Planned).await?;
     let cancelled = match held.state {
@@ -47,7 +37,7 @@ pub(super) async fn carry_out(
         }
         _ => {
             flow.lock(System::Erp, "sale.order", &held.id.to_string()).await?;
-            let cancelled = flow.shop.erp.cancel_order(held.id).await?;
+            let cancelled = flow.write(flow.shop.erp.cancel_order(held.id)).await?;
             reach(FailPoint::RecordSaved).await?;
             flow.note("cancelled", json!({ "id": cancelled.id }));
             cancelled

@@ -174,7 +174,7 @@ fn stranger(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Stop {
 
 fn deleted(flow: &Flow<'_>, link: Option<Link>) -> Result<Report, Stop> {
     let Some(link) = link else {
-        return Err(Stop::Obsolete("deleted_before_import".into()));
+        return Err(flow.nothing_to_do("deleted_before_import"));
     };
     let subject = flow.subject.clone();
     let mut report = Report::of(

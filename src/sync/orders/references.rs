@@ -192,7 +192,7 @@ async fn save_group(flow: &Flow<'_>, group: &MappedGroup, answers: &mut Answers)
     if saves.is_empty() {
         return Ok(());
     }
-    let ids: Vec<ErpId> = flow.shop.erp.save(&saves).await?;
+    let ids: Vec<ErpId> = flow.write(flow.shop.erp.save(&saves)).await?;
     reach(FailPoint::ReferenceSaved).await?;
     flow.note(
         "saved",
@@ -269,14 +269,16 @@ async fn products(flow: &Flow<'_>, order: &Order, answers: &mut Answers) -> Resu
                     &format!("Its job {} needs a person.{why}", job.id),
                 ));
             }
-            Some(job) if job.state.is_open() => {}
-            Some(job) if job.updated_at >= flow.job.wanted_since => {
+            // Its end wakes us.
+            Some(job) if job.state == JobState::Running => {}
+            Some(job) if !job.state.is_open() && job.updated_at >= flow.job.wanted_since => {
                 let why = format!(
                     "Its job {} ended ({}) without linking this variant.",
                     job.id, job.state
                 );
                 return Err(unlinked(flow, &line.title, product, &why));
             }
+            // None, an old one, or one that waits: an order hurries it.
             _ => {
                 let cause = format!("order {} needs it", order.name);
                 let job = crate::store::NewJob {

@@ -117,6 +117,25 @@ impl Bench {
         }
     }
 
+    /// Makes the job and claims it.
+    pub(super) async fn claim(&self, object: Object, id: u64) -> ClaimedJob {
+        let now = crate::domain::Clock::now(&SystemClock);
+        let job = NewJob {
+            key: self.key(object, id),
+            priority: Priority::LIVE,
+            now,
+            cause: "test".into(),
+        };
+        let claim = Claim {
+            node: "test".into(),
+            lanes: vec![(Lane::of(&job.key), 1)],
+            now,
+            lease: Duration::from_secs(60),
+        };
+        self.store.enqueue(job).await.unwrap();
+        self.store.claim(claim).await.unwrap().remove(0)
+    }
+
     /// Makes the job and runs it, and whatever it waits for, until nothing is due. Returns the job's state and the
     /// reason of its problem.
     pub(super) async fn sync(&self, object: Object, id: u64) -> (JobState, Option<String>) {
@@ -187,7 +206,7 @@ impl Bench {
     }
 }
 
-fn finish(job: JobId, fence: crate::domain::Fence, report: Report) -> Finish {
+pub(super) fn finish(job: JobId, fence: crate::domain::Fence, report: Report) -> Finish {
     let now = crate::domain::Clock::now(&SystemClock);
     let verdict = match report.outcome {
         Outcome::Completed => Verdict::Completed,
@@ -200,6 +219,11 @@ fn finish(job: JobId, fence: crate::domain::Fence, report: Report) -> Finish {
         },
         // Tests of single flows look at a failure as the problem that it would become.
         Outcome::Failed { problem, .. } => Verdict::Problem(problem),
+        Outcome::Later { at } => Verdict::Retry {
+            at,
+            counts: false,
+            system_down: None,
+        },
         Outcome::Interrupted => Verdict::Release,
     };
     Finish {
@@ -208,6 +232,7 @@ fn finish(job: JobId, fence: crate::domain::Fence, report: Report) -> Finish {
         started_at: now,
         ended_at: now,
         verdict,
+        unclean: report.unclean,
         summary: report.summary,
         detail: report.detail,
         revision: None,

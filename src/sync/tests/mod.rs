@@ -2,6 +2,7 @@
 
 mod bench;
 mod customers;
+mod cut;
 mod gone;
 mod orders;
 mod products;

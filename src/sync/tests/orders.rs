@@ -203,3 +203,32 @@ async fn a_preview_shows_the_writes_and_writes_nothing() {
     assert!(bench.erp.ledger().orders().is_empty());
     assert_eq!(bench.erp.ledger().partners().len(), partners);
 }
+
+#[tokio::test]
+async fn an_order_hurries_the_product_that_it_waits_for() {
+    let bench = Bench::new(Version::V18).await;
+    let (product, variants) = shirt(&bench);
+    let (id, _) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    // The product was found by a run, and there are many of those.
+    let now = crate::domain::Clock::now(&SystemClock);
+    for source_id in [1, 2, 3, product] {
+        let job = NewJob {
+            key: bench.key(Object::Product, source_id),
+            priority: Priority::BACKGROUND,
+            now,
+            cause: "test".into(),
+        };
+        bench.store.enqueue(job).await.unwrap();
+    }
+    let job = bench.claim(Object::Order, id).await;
+    let report = bench.engine.attempt(job, CancellationToken::new()).await;
+    assert!(matches!(report.outcome, Outcome::Wait { .. }), "{report:?}");
+    let claim = Claim {
+        node: "test".into(),
+        lanes: vec![(Lane::of(&bench.key(Object::Product, 1)), 1)],
+        now: crate::domain::Clock::now(&SystemClock),
+        lease: Duration::from_secs(60),
+    };
+    let first = bench.store.claim(claim).await.unwrap().remove(0);
+    assert_eq!(first.key, bench.key(Object::Product, product));
+}

@@ -1,0 +1,132 @@
+//! Attempts that are cut off, or never learn what became of a write.
+
+use super::bench::*;
+use super::*;
+use crate::domain::LONGEST_CALL;
+use crate::sandbox::odoo::Fault;
+
+/// A bench with a shirt that is linked, and an order of it by a known customer.
+async fn with_an_order() -> (Bench, u64, String) {
+    let bench = Bench::new(Version::V18).await;
+    let (product, variants) = shirt(&bench);
+    assert_eq!(bench.sync(Object::Product, product).await.0, JobState::Completed);
+    let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    (bench, id, name)
+}
+
+fn cancel_on_shopify(bench: &Bench, id: u64) {
+    bench
+        .shop
+        .change(|shop| shop.cancel_order(id, &Default::default()))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_write_without_a_clear_answer_is_told() {
+    for (fault, unclean) in [
+        (Fault::HttpAfter(504), true),
+        (Fault::CloseAfter, true),
+        (Fault::PostgresDown, true),
+        (Fault::Garbage, true),
+        (Fault::Serialization, false),
+    ] {
+        let (bench, id, _) = with_an_order().await;
+        bench.erp.faults().on("sale.order", "load", fault.clone());
+        let job = bench.claim(Object::Order, id).await;
+        let report = bench.engine.attempt(job, CancellationToken::new()).await;
+        assert!(matches!(report.outcome, Outcome::Failed { .. }), "{report:?}");
+        assert_eq!(report.unclean, unclean, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_stop_lets_the_write_that_is_under_way_come_to_its_end() {
+    let (bench, id, name) = with_an_order().await;
+    let slow = Fault::Delay(Duration::from_secs(3));
+    bench.erp.faults().on("sale.order", "load", slow);
+    let job = bench.claim(Object::Order, id).await;
+    let (engine, stop) = (bench.engine.clone(), CancellationToken::new());
+    let attempt = tokio::spawn({
+        let stop = stop.clone();
+        async move { engine.attempt(job, stop).await }
+    });
+    while bench.erp.ledger().orders_by_reference(&name).is_empty() {
+        assert!(!attempt.is_finished(), "the order is made first");
+        tokio::task::yield_now().await;
+    }
+    stop.cancel();
+    let report = attempt.await.unwrap();
+    assert!(matches!(report.outcome, Outcome::Interrupted), "{report:?}");
+    assert!(!report.unclean, "the answer was waited for");
+    assert_eq!(bench.booked(&name).state, "draft", "no further step was taken");
+}
+
+#[tokio::test]
+async fn a_write_that_is_dropped_under_way_is_told() {
+    let writes = Writes::default();
+    let (bench, id, name) = with_an_order().await;
+    let slow = Fault::ApplyLate(Duration::from_secs(3600));
+    bench.erp.faults().on("sale.order", "load", slow);
+    let job = bench.claim(Object::Order, id).await;
+    let shop = bench.engine.shop(&job.key.shop).unwrap();
+    let subject = Subject {
+        record: None,
+        owner: "operator".into(),
+        mapping: None,
+    };
+    let mut flow = Flow::new(shop, &job, shop.mappings.borrow().clone(), subject, &writes);
+    {
+        let mut attempt = Box::pin(run(&mut flow));
+        while bench.erp.ledger().calls_of("sale.order", "load") == 0 {
+            assert!(futures_util::poll!(&mut attempt).is_pending());
+            tokio::task::yield_now().await;
+        }
+    }
+    assert!(writes.in_doubt());
+    assert!(bench.erp.ledger().orders_by_reference(&name).is_empty());
+}
+
+#[tokio::test]
+async fn an_order_cancelled_early_ends_only_when_no_late_write_can_make_it() {
+    let (bench, id, name) = with_an_order().await;
+    cancel_on_shopify(&bench, id);
+    let mut job = bench.claim(Object::Order, id).await;
+    let now = crate::domain::Clock::now(&SystemClock);
+    job.unclean_at = Some(now);
+    let report = bench.engine.attempt(job.clone(), CancellationToken::new()).await;
+    let Outcome::Later { at } = report.outcome else {
+        panic!("{report:?}");
+    };
+    assert_eq!(at, now.plus(LONGEST_CALL));
+
+    job.unclean_at = Some(now.minus(LONGEST_CALL));
+    let report = bench.engine.attempt(job, CancellationToken::new()).await;
+    let Outcome::Obsolete(reason) = report.outcome else {
+        panic!("{report:?}");
+    };
+    assert_eq!(reason, "cancelled_before_import");
+    assert!(bench.erp.ledger().orders_by_reference(&name).is_empty());
+}
+
+#[tokio::test]
+async fn an_order_that_appeared_late_is_cancelled_after_all() {
+    let (bench, id, name) = with_an_order().await;
+    // The order is made, and nobody learns of it.
+    bench.erp.faults().on("sale.order", "load", Fault::HttpAfter(504));
+    let job = bench.claim(Object::Order, id).await;
+    let (number, fence) = (job.id, job.fence);
+    let report = bench.engine.attempt(job, CancellationToken::new()).await;
+    assert!(report.unclean);
+    let mut end = finish(number, fence, report);
+    let now = crate::domain::Clock::now(&SystemClock);
+    end.verdict = Verdict::Retry {
+        at: now,
+        counts: true,
+        system_down: None,
+    };
+    bench.store.finish(end).await.unwrap();
+    cancel_on_shopify(&bench, id);
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    assert_eq!(bench.booked(&name).state, "cancel");
+}
