@@ -6,6 +6,7 @@
 
 use serde_json::{Value, json};
 
+use super::answer::REFUSED;
 use super::client::Client;
 use super::documents::{self, Document};
 use super::error::{RequestId, ShopifyError};
@@ -134,6 +135,9 @@ async fn attempt(client: &Client, kind: &Kind, id: ShopifyId) -> Result<Option<V
         Some(Value::Null) => return Ok(None),
         Some(record) => record,
     };
+    if let Some(refused) = data.get(REFUSED) {
+        record[REFUSED] = refused_of(kind.root, refused);
+    }
     let state = Reading {
         client,
         owner: gid.clone(),
@@ -155,6 +159,23 @@ async fn attempt(client: &Client, kind: &Kind, id: ShopifyId) -> Result<Option<V
         }
     }
     Ok(Some(record))
+}
+
+/// The refused fields of a record by their names within it, each once whatever its place in a list.
+fn refused_of(root: &str, paths: &Value) -> Value {
+    let mut names: Vec<String> = paths
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|path| path.as_str()?.strip_prefix(root)?.strip_prefix('.'))
+        .map(|path| {
+            let steps = path.split('.').filter(|step| step.parse::<usize>().is_err());
+            steps.collect::<Vec<_>>().join(".")
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    Value::from(names)
 }
 
 /// One reading of one record.

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::agree::Agreement;
+use super::agree::{Agreement, hash};
 use super::flow::{Flow, agreed_of, agreement};
 use super::stop::Stop;
 use crate::domain::{
@@ -41,15 +41,32 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop>
         .evaluate(&mapping, &product.fact(), &flow.settings_fact(None))
         .await?;
     reach(FailPoint::Planned).await?;
-    let known = Known::read(flow, &product).await?;
-    let known = match known.template {
-        Some(_) => known,
-        None => match identify_or_match(flow, &product, &mapped).await? {
-            Some(found) => found,
-            None => known,
-        },
+    let mut known = Known::read(flow, &product).await?;
+    let mut held = match &known.template {
+        Some(link) => read_one(flow, &mapped, link.erp_id).await?,
+        None => None,
     };
-    write(flow, &product, &mapped, known).await
+    if held.is_none()
+        && let Some(link) = known.template.take()
+    {
+        // Deleted in the ERP, and its variants with it: what stands for it now is to be found or made.
+        flow.note("link_is_dead", json!({ "model": link.model, "id": link.erp_id }));
+        let variants = std::mem::take(&mut known.variants).into_values();
+        let retired = std::iter::once(link).chain(variants).map(|link| Link {
+            state: LinkState::Retired,
+            ..link
+        });
+        flow.commit_links(retired.collect()).await?;
+    }
+    if known.template.is_none()
+        && let Some(found) = identify_or_match(flow, &product, &mapped).await?
+    {
+        known = found;
+    }
+    if let (None, Some(link)) = (&held, &known.template) {
+        held = read_one(flow, &mapped, link.erp_id).await?;
+    }
+    write(flow, &product, &mapped, known, held).await
 }
 
 /// What is linked so far.
@@ -123,6 +140,7 @@ async fn identify_or_match(
     }
     let shown: Vec<String> = candidates
         .iter()
+        .take(20)
         .map(|found| format!("{} ({})", found.variant, found.by))
         .collect();
     let mut problem = flow.subject.problem(
@@ -147,46 +165,100 @@ struct Candidate {
     by: String,
 }
 
+impl Candidate {
+    fn new(ours: ShopifyId, held: &Row, by: String) -> Self {
+        Self {
+            ours,
+            variant: held.id,
+            template: template_of(held),
+            by,
+        }
+    }
+}
+
+/// The field of a variant that names its template.
+const TEMPLATE_OF: &str = "product_tmpl_id";
+
+/// How many values one question may name.
+const VALUES_AT_ONCE: usize = 500;
+
+/// How many candidates are looked at; a person sees a few of them.
+const MOST_CANDIDATES: u32 = 1_000;
+
+fn template_of(variant: &Row) -> Option<ErpId> {
+    match variant.fields.get(TEMPLATE_OF) {
+        Some(FieldValue::Record(id)) => Some(*id),
+        _ => None,
+    }
+}
+
 async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, Stop> {
-    let mut found = Vec::new();
+    let mut found: Vec<Candidate> = Vec::new();
     let Some(group) = mapped.group(VARIANTS) else {
         return Ok(found);
     };
+    let mut keys: BTreeMap<&str, Vec<(ShopifyId, &FieldValue)>> = BTreeMap::new();
+    let mut others = Vec::new();
     for row in &group.rows {
         let Ok(ours) = row.key.parse::<ShopifyId>() else {
             continue;
         };
         for key in &row.match_keys {
-            let find = Find {
-                model: group.model.clone(),
-                equal: key.equal.clone(),
-                fields: vec!["product_tmpl_id".into()],
-                limit: 3,
-            };
-            let by = key
-                .equal
-                .iter()
-                .map(|(name, value)| format!("{name} {value}"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            for held in flow.shop.erp.find(&find).await? {
-                let template = match held.fields.get("product_tmpl_id") {
-                    Some(FieldValue::Record(id)) => Some(*id),
-                    _ => None,
-                };
-                found.push(Candidate {
-                    ours,
-                    variant: held.id,
-                    template,
-                    by: by.clone(),
-                });
-            }
-            if found.len() >= 20 {
-                return Ok(found);
+            match key.equal.as_slice() {
+                [(field, value)] => keys.entry(field).or_default().push((ours, value)),
+                several => others.push((ours, several)),
             }
         }
     }
-    Ok(found)
+    let asked = |equal: &[(String, FieldValue)], one_of, field: Option<&str>| Find {
+        model: group.model.clone(),
+        equal: equal.to_vec(),
+        one_of,
+        fields: std::iter::once(TEMPLATE_OF)
+            .chain(field)
+            .map(str::to_owned)
+            .collect(),
+        limit: MOST_CANDIDATES,
+    };
+    // One question for each field, however many variants there are.
+    for (field, wanted) in keys {
+        for wanted in wanted.chunks(VALUES_AT_ONCE) {
+            let values = wanted.iter().map(|(_, value)| (*value).clone()).collect();
+            let find = asked(&[], Some((field.to_owned(), values)), Some(field));
+            for held in flow.shop.erp.find(&find).await? {
+                let now = held.fields.get(field).map(hash);
+                for (ours, value) in wanted.iter().filter(|(_, value)| now == Some(hash(value))) {
+                    found.push(Candidate::new(*ours, &held, format!("{field} {value}")));
+                }
+            }
+        }
+    }
+    for (ours, equal) in others {
+        for held in flow.shop.erp.find(&asked(equal, None, None)).await? {
+            let by = equal.iter().map(|(name, value)| format!("{name} {value}"));
+            found.push(Candidate::new(ours, &held, by.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    free(flow, found).await
+}
+
+/// Those candidates that stand for no other variant of the shop yet: two products of one shop may share a SKU.
+async fn free(flow: &Flow<'_>, found: Vec<Candidate>) -> Result<Vec<Candidate>, Stop> {
+    let shop = flow.shop;
+    let mut taken: BTreeMap<ErpId, bool> = BTreeMap::new();
+    for candidate in &found {
+        if let std::collections::btree_map::Entry::Vacant(entry) = taken.entry(candidate.variant) {
+            let link = shop
+                .store
+                .link_of_erp(&shop.name, LinkKind::Variant, candidate.variant)
+                .await?;
+            entry.insert(link.is_some_and(|link| link.state != LinkState::Retired));
+        }
+    }
+    Ok(found
+        .into_iter()
+        .filter(|candidate| taken.get(&candidate.variant) != Some(&true))
+        .collect())
 }
 
 /// The adoption in which every variant of ours has exactly one candidate, all of one template, with none left over.
@@ -245,7 +317,13 @@ async fn exact(
 }
 
 /// Writes what differs and binds every variant.
-async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known) -> Result<Synced, Stop> {
+async fn write(
+    flow: &Flow<'_>,
+    product: &Product,
+    mapped: &Mapped,
+    known: Known,
+    held: Option<Row>,
+) -> Result<Synced, Stop> {
     let shop = flow.shop;
     let group = mapped.group(VARIANTS);
     let variant_model = group
@@ -263,22 +341,27 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
 
     let existing = known.template.as_ref().map(|link| link.erp_id);
     let template_agreed = known.template.as_ref().map(agreed_of).unwrap_or_default();
-    let template_writes = match existing {
-        None => all_of(&mapped.fields),
-        Some(id) => {
+    let template_writes = match (existing, &held) {
+        (Some(id), Some(held)) => {
             flow.lock(System::Erp, &mapped.model, &id.to_string()).await?;
-            let held = read_one(flow, &mapped.model, id, &targets(&mapped.fields)).await?;
-            flow.changes(&mapped.fields, &template_agreed, &held)?
+            flow.changes(&mapped.fields, &template_agreed, held)?
         }
+        _ => all_of(&mapped.fields),
     };
     let mut variant_saves = Vec::new();
     let mut variant_agreed: BTreeMap<ShopifyId, Agreement> = BTreeMap::new();
-    let held_variants = read_variants(flow, &variant_model, &known, &rows).await?;
+    let linked: Vec<ErpId> = known.variants.values().map(|link| link.erp_id).collect();
+    let mut held_variants = read_variants(flow, &variant_model, &linked, &rows).await?;
+    // One that is gone, or moved to another product, is found again by its options.
+    held_variants.retain(|_, row| template_of(row) == existing);
     let mut all_bound = true;
     let mut changed = existing.is_none() || !template_writes.is_empty();
     for variant in &product.variants {
         let row = rows.get(&variant.id);
-        let link = known.variants.get(&variant.id);
+        let link = known
+            .variants
+            .get(&variant.id)
+            .filter(|link| held_variants.contains_key(&link.erp_id));
         let agreed = link.map(agreed_of).unwrap_or_default();
         let fields = match (row, link.and_then(|link| held_variants.get(&link.erp_id))) {
             (None, _) => Vec::new(),
@@ -304,7 +387,22 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
         (Some(_), true) => "updated the product",
         (Some(_), false) => "product is up to date",
     };
+    let mut written = Written::default();
     let (template, bound) = if changed || !all_bound {
+        if let (Some(link), Some(held)) = (&known.template, &held)
+            && link.state == LinkState::Linked
+        {
+            let agreed = variant_agreed.iter().filter_map(|(ours, agreed)| {
+                Some((agreed, held_variants.get(&known.variants.get(ours)?.erp_id)?))
+            });
+            let evidence: Vec<_> = std::iter::once((&template_agreed, held)).chain(agreed).collect();
+            flow.check_identity(mapped, &mapped.external_id, &evidence)
+                .await?;
+        }
+        written.template.clone_from(&template_writes);
+        for save in &variant_saves {
+            written.variants.insert(save.id, save.fields.clone());
+        }
         let save = ProductSave {
             external_id: flow.external_id(&mapped.external_id)?,
             existing,
@@ -333,7 +431,13 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
     };
 
     let mut links = Vec::new();
-    let held = read_one(flow, &mapped.model, template, &targets(&mapped.fields)).await?;
+    let mut held = held;
+    if changed || !all_bound {
+        // As both sides agree from now on: the ERP's own forms of what was written.
+        let ids: Vec<ErpId> = bound.iter().map(|(_, theirs)| *theirs).collect();
+        held = read_one(flow, mapped, template).await?;
+        held_variants = read_variants(flow, &variant_model, &ids, &rows).await?;
+    }
     let mut product_link = link(
         flow,
         LinkKind::Product,
@@ -343,7 +447,12 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
         LinkState::Linked,
     );
     product_link.source_updated_at = Some(product.updated_at);
-    product_link.agreed = to_json(agreement(&mapped.fields, Some(&held), &template_agreed));
+    product_link.agreed = to_json(agreement(
+        &mapped.fields,
+        &written.template,
+        held.as_ref(),
+        &template_agreed,
+    ));
     links.push(product_link);
     for (ours, theirs) in bound {
         let mut variant_link = link(
@@ -357,7 +466,9 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
         variant_link.source_updated_at = Some(product.updated_at);
         if let Some(row) = rows.get(&ours) {
             let before = variant_agreed.remove(&ours).unwrap_or_default();
-            variant_link.agreed = to_json(agreement(&row.fields, held_variants.get(&theirs), &before));
+            let writes = written.variants.remove(&ours).unwrap_or_default();
+            let after = held_variants.get(&theirs);
+            variant_link.agreed = to_json(agreement(&row.fields, &writes, after, &before));
         }
         links.push(variant_link);
     }
@@ -368,35 +479,36 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
     })
 }
 
-async fn read_one(flow: &Flow<'_>, model: &str, id: ErpId, fields: &[String]) -> Result<Row, Stop> {
-    let rows = flow.shop.erp.read(model, &[id], fields).await?;
-    rows.into_iter().next().ok_or_else(|| {
-        flow.subject
-            .problem(
-                "erp_record_missing",
-                model,
-                format!("The product {id} does not exist any more in the ERP."),
-                "Restore it in the ERP, then retry.",
-            )
-            .into()
-    })
+/// What an attempt wrote.
+#[derive(Default)]
+struct Written {
+    template: Vec<(String, FieldValue)>,
+    variants: BTreeMap<ShopifyId, Vec<(String, FieldValue)>>,
 }
 
-/// The linked variants as the ERP holds them, in one call.
+async fn read_one(flow: &Flow<'_>, mapped: &Mapped, id: ErpId) -> Result<Option<Row>, Stop> {
+    let fields = targets(&mapped.fields);
+    let rows = flow.shop.erp.read(&mapped.model, &[id], &fields).await?;
+    Ok(rows.into_iter().next())
+}
+
+/// Variants as the ERP holds them, each with its template, in one call.
 async fn read_variants(
     flow: &Flow<'_>,
     model: &str,
-    known: &Known,
+    ids: &[ErpId],
     rows: &BTreeMap<ShopifyId, &MappedRow>,
 ) -> Result<BTreeMap<ErpId, Row>, Stop> {
-    let ids: Vec<ErpId> = known.variants.values().map(|link| link.erp_id).collect();
-    let Some(row) = rows.values().next() else {
-        return Ok(BTreeMap::new());
-    };
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let read = flow.shop.erp.read(model, &ids, &targets(&row.fields)).await?;
+    let mut fields = vec![TEMPLATE_OF.to_owned()];
+    for field in rows.values().flat_map(|row| targets(&row.fields)) {
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    let read = flow.shop.erp.read(model, ids, &fields).await?;
     Ok(read.into_iter().map(|row| (row.id, row)).collect())
 }
 

@@ -37,7 +37,28 @@ impl Bench {
         .await
     }
 
-    pub(super) async fn with(mut options: OdooOptions, settings: Settings) -> Self {
+    pub(super) async fn with(options: OdooOptions, settings: Settings) -> Self {
+        Self::with_mappings(options, settings, Mappings::load(None).unwrap()).await
+    }
+
+    /// With the shipped mappings, one of them changed: `from` is replaced with `to`.
+    pub(super) async fn with_edited(file: &str, from: &str, to: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, text) = crate::mapping::DEFAULTS
+            .iter()
+            .find(|(name, _)| *name == file)
+            .unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        std::fs::write(folder.path().join(file), text.replace(from, to)).unwrap();
+        let options = OdooOptions {
+            services: services(),
+            ..OdooOptions::version(Version::V18)
+        };
+        let mappings = Mappings::load(Some(folder.path())).unwrap();
+        Self::with_mappings(options, Settings::default(), mappings).await
+    }
+
+    async fn with_mappings(mut options: OdooOptions, settings: Settings, mappings: Mappings) -> Self {
         options.companies[0].currency = "EUR".to_owned();
         options.companies[0].country = "DE".to_owned();
         let erp = OdooSandbox::start(options).await.unwrap();
@@ -75,7 +96,7 @@ impl Bench {
             Arc::new(SystemEntropy),
         )
         .unwrap();
-        let (_keep, mappings) = watch::channel(Arc::new(Mappings::load(None).unwrap()));
+        let (_keep, mappings) = watch::channel(Arc::new(mappings));
         let context = ShopContext {
             name,
             domain: shop.domain().to_owned(),
@@ -110,36 +131,100 @@ impl Bench {
     /// Makes the job and runs it, and whatever it waits for, until nothing is due. Returns the job's state and the
     /// reason of its problem.
     pub(super) async fn sync(&self, object: Object, id: u64) -> (JobState, Option<String>) {
-        let clock = SystemClock;
         let job = NewJob {
             key: self.key(object, id),
             priority: Priority::LIVE,
-            now: crate::domain::Clock::now(&clock),
+            now: crate::domain::Clock::now(&SystemClock),
             cause: "test".into(),
         };
         let job = self.store.enqueue(job).await.unwrap().job;
+        self.work_off().await;
+        self.story(job).await
+    }
+
+    /// Makes jobs for all of these first, and then runs them at the same time, again and again until nothing is due.
+    pub(super) async fn sync_at_once(&self, records: &[(Object, u64)]) -> Vec<(JobState, Option<String>)> {
+        let mut jobs = Vec::new();
+        for (object, id) in records {
+            let job = NewJob {
+                key: self.key(*object, *id),
+                priority: Priority::LIVE,
+                now: crate::domain::Clock::now(&SystemClock),
+                cause: "test".into(),
+            };
+            jobs.push(self.store.enqueue(job).await.unwrap().job);
+        }
+        self.work_off().await;
+        let mut stories = Vec::new();
+        for job in jobs {
+            stories.push(self.story(job).await);
+        }
+        stories
+    }
+
+    async fn work_off(&self) {
         for _ in 0..20 {
-            let now = crate::domain::Clock::now(&clock);
-            let ready = self.store.ready_lanes(now).await.unwrap();
-            if ready.is_empty() {
+            let claimed = self.claim().await;
+            if claimed.is_empty() {
                 break;
             }
-            let lanes: Vec<(Lane, u32)> = ready.into_iter().map(|ready| (ready.lane, 10)).collect();
-            let claim = Claim {
-                node: "test".into(),
-                lanes,
-                now,
-                lease: Duration::from_secs(60),
-            };
-            for claimed in self.store.claim(claim).await.unwrap() {
+            let attempts = claimed.into_iter().map(|claimed| async {
                 let (id, fence) = (claimed.id, claimed.fence);
                 let report = self.engine.attempt(claimed, CancellationToken::new()).await;
                 let finished = self.store.finish(finish(id, fence, report)).await.unwrap();
                 assert!(matches!(finished, Finished::Done(_)), "{finished:?}");
-            }
+            });
+            futures_util::future::join_all(attempts).await;
         }
-        let row = self.story(job).await;
-        (row.0, row.1)
+    }
+
+    async fn claim(&self) -> Vec<ClaimedJob> {
+        let now = crate::domain::Clock::now(&SystemClock);
+        let ready = self.store.ready_lanes(now).await.unwrap();
+        let lanes: Vec<(Lane, u32)> = ready.into_iter().map(|ready| (ready.lane, 10)).collect();
+        let claim = Claim {
+            node: "test".into(),
+            lanes,
+            now,
+            lease: Duration::from_secs(60),
+        };
+        self.store.claim(claim).await.unwrap()
+    }
+
+    /// The live link of a record.
+    pub(super) async fn link(&self, kind: crate::domain::LinkKind, id: u64) -> Option<crate::domain::Link> {
+        let shop = "main".parse().unwrap();
+        live(self.store.links(&shop, kind, &[id.to_string()]).await.unwrap())
+    }
+
+    /// Puts a link in place of the one that there is, as a restored ERP would have it: it leads to another record.
+    pub(super) async fn relink(&self, link: crate::domain::Link) {
+        let job = NewJob {
+            key: self.key(Object::Shop, 1),
+            priority: Priority::LIVE,
+            now: crate::domain::Clock::now(&SystemClock),
+            cause: "test".into(),
+        };
+        self.store.enqueue(job).await.unwrap();
+        let claimed = self.claim().await.remove(0);
+        let mut report = Report::of(Outcome::Completed, "test");
+        report.links.push(link);
+        let end = finish(claimed.id, claimed.fence, report);
+        assert!(matches!(self.store.finish(end).await.unwrap(), Finished::Done(_)));
+    }
+
+    /// Makes or changes a record in the ERP as a person would.
+    pub(super) fn in_the_erp(&self, model: &str, method: &str, args: serde_json::Value) -> serde_json::Value {
+        self.erp
+            .as_admin(model, method, args, serde_json::json!({}))
+            .unwrap()
+    }
+
+    /// Makes one record in the ERP as a person would.
+    pub(super) fn made_in_the_erp(&self, model: &str, values: serde_json::Value) -> i64 {
+        self.in_the_erp(model, "create", serde_json::json!([values]))
+            .as_i64()
+            .unwrap()
     }
 
     async fn story(&self, job: JobId) -> (JobState, Option<String>) {
