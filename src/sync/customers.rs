@@ -3,20 +3,26 @@
 //! A partner is found by link, else adopted by the mapping's matching keys when exactly one record fits, else made under
 //! an external id. The same code serves a customer's own job and an order that makes its customer first.
 
+mod adopt;
+
 use serde_json::json;
 
+use self::adopt::{Adopted, match_lock};
 use super::agree::{Agreement, hash};
 use super::flow::{Flow, agreed_of, agreement};
 use super::orders::save_group;
 use super::stop::Stop;
+use super::withheld;
 use crate::domain::{
     Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Need, Needed, Object,
     ShopifyId, System,
 };
-use crate::erp::{Find, Row, Save};
+use crate::erp::{Row, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping};
 use crate::sync::settings::Deleted;
+
+pub(super) use adopt::candidate;
 
 /// Who is to be found or made.
 pub(super) struct Party {
@@ -87,7 +93,10 @@ pub(super) async fn ensure(flow: &Flow<'_>, party: &Party, read_back: bool) -> R
         .evaluate(&mapping, &party.record.fact(), &flow.settings_fact(None))
         .await?;
     reach(FailPoint::Planned).await?;
-    keep_what_is_withheld(flow, party, &mut mapped);
+    if !party.record.refused.is_empty() {
+        keep_what_is_withheld(flow, party, &mut mapped);
+        withheld::tell(flow, party.record.id).await?;
+    }
     let mut known = shop
         .store
         .links(&shop.name, LinkKind::Customer, std::slice::from_ref(&party.key))
@@ -118,10 +127,10 @@ pub(super) async fn ensure(flow: &Flow<'_>, party: &Party, read_back: bool) -> R
     }
     let mut found = Adopted::Nobody;
     if known.is_some() {
-        found = identify(flow, party, &mapped).await?;
+        found = adopt::identify(flow, party, &mapped).await?;
     }
     if matches!(found, Adopted::Nobody) {
-        found = adopt(flow, party, &mapped).await?;
+        found = adopt::adopt(flow, party, &mapped).await?;
     }
     match found {
         Adopted::Fresh(link, row) => update(flow, party, &mapped, link, &row, read_back).await,
@@ -164,15 +173,6 @@ fn may_be_matched(flow: &Flow<'_>, party: &Party, mapping: &Mapping, mapped: &Ma
     problem.field = refused.first().cloned();
     problem.detail = json!({ "refused": refused });
     Err(problem.into())
-}
-
-/// What is locked while a partner is looked for by these values. Values are personal, and locks are stored: a hash will do.
-fn match_lock(equal: &[(String, FieldValue)]) -> String {
-    let values: Vec<String> = equal
-        .iter()
-        .map(|(name, value)| format!("{name}={}", hash(value)))
-        .collect();
-    format!("match {}", values.join(" "))
 }
 
 async fn update(
@@ -259,117 +259,6 @@ fn additions(mapped: &Mapped, held: &Row) -> Vec<(String, FieldValue)> {
 async fn read(flow: &Flow<'_>, mapped: &Mapped, id: ErpId) -> Result<Option<Row>, Stop> {
     let rows = flow.shop.erp.read(&mapped.model, &[id], &targets(mapped)).await?;
     Ok(rows.into_iter().next())
-}
-
-enum Adopted {
-    /// Exactly one record fits, and it is now linked.
-    Fresh(Link, Row),
-    /// The partner stands for somebody else already, who has the say about it: a guest's contact is a customer's, or the
-    /// ERP merged the partners of two customers.
-    Shared(ErpId),
-    /// No record fits.
-    Nobody,
-}
-
-/// The partner that carries our own external id for this party: the one that we made before, or the one that it was
-/// merged into in the ERP.
-async fn identify(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Result<Adopted, Stop> {
-    let id = flow.external_id(&party.external_name(mapped))?;
-    let Some(found) = flow.shop.erp.identify(&id).await? else {
-        return Ok(Adopted::Nobody);
-    };
-    if found.model != mapped.model {
-        return Ok(Adopted::Nobody);
-    }
-    match owner(flow, party, found.id).await? {
-        Some(other) if party.is_guest() || !other.source_id.starts_with(GUEST) => {
-            return Ok(Adopted::Shared(found.id));
-        }
-        Some(guest) => retire(flow, guest).await?,
-        None => {}
-    }
-    match read(flow, mapped, found.id).await? {
-        Some(row) => take(flow, party, mapped, row, "external id").await,
-        None => Ok(Adopted::Nobody),
-    }
-}
-
-/// Looks for an existing partner by the mapping's matching keys, and links it before anything is written to it.
-async fn adopt(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Result<Adopted, Stop> {
-    for key in &mapped.match_keys {
-        let mut rows = flow.shop.erp.find(&search(mapped, &key.equal)).await?;
-        match rows.len() {
-            0 => {}
-            1 => {
-                let row = rows.swap_remove(0);
-                match owner(flow, party, row.id).await? {
-                    Some(_) if party.is_guest() => return Ok(Adopted::Shared(row.id)),
-                    Some(other) if !other.source_id.starts_with(GUEST) => {
-                        return Err(ambiguous(flow, key_text(&key.equal), &[row], &other.source_id));
-                    }
-                    // The guest has become a customer: the partner is theirs from now on.
-                    Some(guest) => retire(flow, guest).await?,
-                    None => {}
-                }
-                return take(flow, party, mapped, row, &key_text(&key.equal)).await;
-            }
-            _ => return Err(ambiguous(flow, key_text(&key.equal), &rows, "")),
-        }
-    }
-    Ok(Adopted::Nobody)
-}
-
-/// The live link by which the partner stands for somebody else.
-async fn owner(flow: &Flow<'_>, party: &Party, id: ErpId) -> Result<Option<Link>, Stop> {
-    let link = flow
-        .shop
-        .store
-        .link_of_erp(&flow.shop.name, LinkKind::Customer, id)
-        .await?;
-    Ok(link.filter(|link| link.state != LinkState::Retired && link.source_id != party.key))
-}
-
-async fn retire(flow: &Flow<'_>, link: Link) -> Result<(), Stop> {
-    let retired = Link {
-        state: LinkState::Retired,
-        ..link
-    };
-    flow.commit_links(vec![retired]).await
-}
-
-/// Links an existing partner before anything is written to it.
-async fn take(flow: &Flow<'_>, party: &Party, mapped: &Mapped, row: Row, by: &str) -> Result<Adopted, Stop> {
-    let link = party.link(flow, mapped, row.id, LinkState::Adopted);
-    flow.commit_links(vec![link.clone()]).await?;
-    reach(FailPoint::LinkAdopted).await?;
-    flow.note(
-        "adopted",
-        json!({ "model": mapped.model, "id": row.id, "by": by }),
-    );
-    Ok(Adopted::Fresh(link, row))
-}
-
-fn search(mapped: &Mapped, equal: &[(String, FieldValue)]) -> Find {
-    Find {
-        model: mapped.model.clone(),
-        equal: equal.to_vec(),
-        one_of: None,
-        fields: targets(mapped),
-        limit: 5,
-    }
-}
-
-/// The one existing record that would be adopted, for a preview.
-pub(super) async fn candidate(flow: &Flow<'_>, mapped: &Mapped) -> Result<Option<Row>, Stop> {
-    for key in &mapped.match_keys {
-        let mut rows = flow.shop.erp.find(&search(mapped, &key.equal)).await?;
-        match rows.len() {
-            0 => {}
-            1 => return Ok(rows.pop()),
-            _ => return Err(ambiguous(flow, key_text(&key.equal), &rows, "")),
-        }
-    }
-    Ok(None)
 }
 
 async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) -> Result<Ensured, Stop> {
@@ -502,32 +391,4 @@ fn looked_at(mapped: &Mapped) -> Vec<String> {
 
 fn names(fields: &[(String, FieldValue)]) -> Vec<&str> {
     fields.iter().map(|(name, _)| name.as_str()).collect()
-}
-
-fn key_text(equal: &[(String, FieldValue)]) -> String {
-    names(equal).join(" and ")
-}
-
-fn ambiguous(flow: &Flow<'_>, by: String, rows: &[Row], taken_by: &str) -> Stop {
-    let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
-    let reason = if taken_by.is_empty() {
-        format!(
-            "Several partners in the ERP have the same {by}: {}.",
-            ids.join(", ")
-        )
-    } else {
-        format!(
-            "The partner {} with the same {by} belongs to Shopify customer {taken_by} already.",
-            ids.join(", ")
-        )
-    };
-    let mut problem = flow.subject.problem(
-        "customer_ambiguous",
-        &ids.join(","),
-        reason,
-        "Merge the partners in the ERP, or change the one that is not meant so that exactly one fits, then retry.",
-    );
-    problem.field = Some(by);
-    problem.detail = json!({ "candidates": ids });
-    problem.into()
 }

@@ -16,6 +16,7 @@ mod settings;
 mod source;
 mod stop;
 mod totals;
+mod withheld;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -190,6 +191,9 @@ async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
 }
 
 async fn notice(flow: &Flow<'_>) -> Result<Report, Stop> {
+    if let Some(customer) = withheld::noticed_by(&flow.job.key.source_id) {
+        return withheld::look(flow, customer).await;
+    }
     let summary = notices::carry_out(flow.shop, flow.job, &flow.subject).await?;
     Ok(Report::of(Outcome::Completed, summary))
 }

@@ -179,7 +179,8 @@ impl Bench {
     }
 
     async fn claim(&self) -> Vec<ClaimedJob> {
-        let now = crate::domain::Clock::now(&SystemClock);
+        // A job that began to wait for a record just after its release looks again a second later: that moment is now.
+        let now = crate::domain::Clock::now(&SystemClock).plus(Duration::from_secs(2));
         let ready = self.store.ready_lanes(now).await.unwrap();
         let lanes: Vec<(Lane, u32)> = ready.into_iter().map(|ready| (ready.lane, 10)).collect();
         let claim = Claim {
@@ -218,6 +219,15 @@ impl Bench {
         self.erp
             .as_admin(model, method, args, serde_json::json!({}))
             .unwrap()
+    }
+
+    /// The jobs about the shop itself.
+    pub(super) async fn jobs_of_the_shop(&self) -> Vec<crate::store::JobRow> {
+        let filter = crate::store::JobFilter {
+            object: Some(Object::Shop),
+            ..Default::default()
+        };
+        self.store.jobs(filter).await.unwrap()
     }
 
     /// Makes one record in the ERP as a person would.

@@ -360,6 +360,17 @@ async fn withheld_personal_fields_empty_nothing_and_make_no_second_partner() {
     assert_eq!(after["name"], "Ada King", "what Shopify tells is written");
     assert_eq!(after["city"], "Berlin");
     assert_eq!(after["email"], "Ada@Example.com");
+    // The shop's owner is told, once.
+    let told = bench.jobs_of_the_shop().await;
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].state, JobState::Problem);
+    let problem = told[0].problem.clone().unwrap();
+    assert_eq!(problem.code.0, "shopify_scope_missing");
+    assert!(
+        problem.reason.contains("defaultEmailAddress"),
+        "{}",
+        problem.reason
+    );
 
     // Whether the ERP knows a new customer cannot be told without the address.
     let other = bench.shop.change(|shop| {
@@ -375,6 +386,15 @@ async fn withheld_personal_fields_empty_nothing_and_make_no_second_partner() {
     assert_eq!(state, JobState::Problem);
     assert!(why.unwrap().starts_with("shopify_scope_missing"));
     assert_eq!(bench.erp.ledger().partners().len(), before);
+    assert_eq!(bench.jobs_of_the_shop().await.len(), 1, "still told once");
     bench.engine = approved;
+    let again = NewJob {
+        key: told[0].key.clone(),
+        priority: Priority::LIVE,
+        now: crate::domain::Clock::now(&SystemClock),
+        cause: "retry".into(),
+    };
+    bench.store.enqueue(again).await.unwrap();
     assert_eq!(bench.sync(Object::Customer, other).await.0, JobState::Completed);
+    assert_eq!(bench.jobs_of_the_shop().await[0].state, JobState::Completed);
 }
