@@ -107,6 +107,8 @@ impl Engine {
             mapping: mapping.map(|mapping| mapping.file.clone()),
         };
         let job = nobodys_job(context, object, id);
+        // A person looks, who may have mended something in the ERP a moment ago.
+        context.erp.forget_look_ups();
         let mut flow = Flow::new(context, &job, mappings, subject);
         let mut preview = Preview {
             shop: shop.clone(),
