@@ -115,6 +115,9 @@ canonical! {
         default_address: Option<Address>,
         /// All addresses, the default one included.
         addresses: Vec<Address>,
+        /// Shopify's names of the fields that it keeps from us for want of an approval: nothing is known of them, and
+        /// they are not to be taken for empty.
+        refused: Vec<String>,
         /// When it was made.
         created_at: Timestamp,
         /// When it last changed.

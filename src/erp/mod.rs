@@ -28,14 +28,24 @@ pub trait Erp: Send + Sync + 'static {
     /// user, languages, currencies. Never fails: failures are rows.
     async fn check(&self, needs: &Needs) -> Vec<CheckRow>;
 
+    /// The currency of the company that is worked in, e.g. `EUR`, where the ERP says it. Cached.
+    async fn company_currency(&self) -> Result<Option<String>, ErpError>;
+
     /// The fields of a model. Cached.
     async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError>;
 
     /// Answers a look-up. Cached, with single flight; `Missing` is cached only briefly, so that a fix takes effect.
     async fn look_up(&self, look_up: &LookUp) -> Result<Needed, ErpError>;
 
-    /// Forgets cached answers: after a person's retry, or when a cached id turned out to be gone.
+    /// Forgets cached answers, and doubts the server's version: the ERP refused something that was made with them.
     fn forget_look_ups(&self);
+
+    /// Forgets cached answers if one of them said since this moment that the ERP lacks something, or has several of it.
+    /// Says whether that was so: then it is worth asking again before a person is told.
+    fn forget_absences(&self, since: Timestamp) -> bool;
+
+    /// Forgets the fields of models, too: one that was needed is not there.
+    fn forget_everything(&self);
 
     /// The record that carries this external id, archived ones included.
     async fn identify(&self, id: &ExternalId) -> Result<Option<Identified>, ErpError>;
@@ -60,8 +70,8 @@ pub trait Erp: Send + Sync + 'static {
     /// Archives or restores a record. Nothing is ever deleted.
     async fn set_active(&self, model: &str, id: ErpId, active: bool) -> Result<(), ErpError>;
 
-    /// What the shop's settings declare for every new record of this model (an order's warehouse, sales team, price
-    /// list). [`Erp::save`] adds it by itself to fields that are not given; previews show it.
+    /// What the shop's settings declare for every new record of this model (an order's warehouse, sales team,
+    /// salesperson, price list). [`Erp::save`] adds it by itself to fields that are not given; previews show it.
     async fn declared(&self, model: &str) -> Result<crate::domain::Fields, ErpError> {
         let _ = model;
         Ok(crate::domain::Fields::new())

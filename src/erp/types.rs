@@ -227,6 +227,8 @@ pub struct Find {
     pub model: String,
     /// Field and value; `email_normalized` and the like are compared as they stand.
     pub equal: Vec<(String, FieldValue)>,
+    /// A field that has one of these values; the record still has to have all of `equal`.
+    pub one_of: Option<(String, Vec<FieldValue>)>,
     /// Fields to read.
     pub fields: Vec<String>,
     /// At most this many.

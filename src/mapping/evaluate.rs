@@ -12,6 +12,11 @@ use super::words::{At, Cause};
 use crate::domain::{Fact, Need};
 
 impl Mapping {
+    /// Whether existing records are recognised by values of theirs, and not by link and external id alone.
+    pub fn matches_existing(&self) -> bool {
+        !self.match_keys.is_empty()
+    }
+
     /// Whether this record is left alone, and why. Pure.
     ///
     /// # Errors

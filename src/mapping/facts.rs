@@ -6,22 +6,13 @@ use crate::domain::canonical;
 use crate::domain::{Canonical as _, Shape};
 
 canonical! {
-    /// A shop's own values. All of them may stand in expressions as `settings.NAME`.
+    /// A shop's own values. All of them may stand in expressions as `settings.NAME`. What every new order gets from the
+    /// shop's ERP settings (warehouse, sales team, salesperson, price list) the ERP's adapter adds by itself.
     ShopFacts {
         /// The shop's name in the configuration.
         name: String,
-        /// The currency of the ERP's company, where it is known, e.g. `EUR`.
+        /// The currency of the ERP's company, e.g. `EUR`; none in previews without an ERP.
         company_currency: Option<String>,
-        /// The ERP's company (its database id); none for the API user's own.
-        company_id: Option<i64>,
-        /// The warehouse (its database id).
-        warehouse_id: Option<i64>,
-        /// The sales team (its database id).
-        team_id: Option<i64>,
-        /// The salesperson (database id of the user).
-        user_id: Option<i64>,
-        /// The price list (its database id); none to choose by the order's currency.
-        pricelist_id: Option<i64>,
         /// The partner (its database id) on which all guests are booked, where the shop wants that.
         guest_partner: Option<i64>,
         /// For an order, who buys, as the customer link's id: the customer's number or `guest_…`. None where all guests
@@ -41,11 +32,6 @@ impl Default for ShopFacts {
         Self {
             name: "main".to_owned(),
             company_currency: None,
-            company_id: None,
-            warehouse_id: None,
-            team_id: None,
-            user_id: None,
-            pricelist_id: None,
             guest_partner: None,
             buyer: None,
             book_test_orders: false,

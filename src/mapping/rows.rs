@@ -11,9 +11,12 @@ use super::words::{At, Cause};
 use crate::domain::{Fact, FieldValue, Need, Needed};
 
 impl Group {
-    /// Whether its rows are records of their own that the record refers to.
+    /// Whether its rows are records of their own beside the record: by role (an order's addresses), or made once and then
+    /// left as they are (a customer's further ones).
     pub(super) fn is_own(&self) -> bool {
-        self.field.is_none() && self.link.is_some() && matches!(self.source, RowSource::Roles(_))
+        self.field.is_none()
+            && self.link.is_some()
+            && (self.once || matches!(self.source, RowSource::Roles(_)))
     }
 }
 

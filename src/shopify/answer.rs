@@ -49,6 +49,9 @@ const PERSONAL: &[&str] = &[
     "defaultPhoneNumber",
 ];
 
+/// Where `data` names the fields that were refused, as dotted paths. No field of GraphQL can have this name.
+pub(super) const REFUSED: &str = "@refused";
+
 /// An answer, understood.
 #[derive(Debug)]
 pub(super) struct Reply {
@@ -171,8 +174,9 @@ fn by_body(
         (Ok(_), Some(body)) => body,
     };
     let data = body.get("data").filter(|data| data.is_object());
+    let mut paths = Vec::new();
     if let Some(errors) = body.get("errors").filter(|errors| !is_nothing(errors)) {
-        judge(document, errors, data, request, refused)?;
+        judge(document, errors, data, request, refused, &mut paths)?;
     }
     let data = data.ok_or_else(|| incomplete("it has neither data nor errors"))?;
     if document.searches
@@ -187,7 +191,11 @@ fn by_body(
     if document.writes {
         payloads(document, data, request)?;
     }
-    Ok(data.clone())
+    let mut data = data.clone();
+    if !paths.is_empty() {
+        data[REFUSED] = Value::from(paths);
+    }
+    Ok(data)
 }
 
 fn is_nothing(errors: &Value) -> bool {
@@ -235,6 +243,7 @@ fn judge(
     data: Option<&Value>,
     request: &RequestId,
     refused: &mut Vec<String>,
+    paths: &mut Vec<String>,
 ) -> Result<(), ShopifyError> {
     let alone = std::slice::from_ref(errors);
     let list = errors.as_array().map_or(alone, Vec::as_slice);
@@ -243,6 +252,7 @@ fn judge(
         let kind = kind(error);
         if kind == Kind::Denied && data.is_some_and(|data| is_personal(error, data)) {
             refused.push(needed(error));
+            paths.extend(path(error));
         } else if worst.is_none_or(|(known, _)| kind < known) {
             worst = Some((kind, error));
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::answer::REFUSED;
 use super::client::Client;
 use super::documents::{self, Document};
 use super::error::{RequestId, ShopifyError};
@@ -154,6 +155,9 @@ async fn attempt(client: &Client, kind: &Kind, id: ShopifyId, select: &str) -> R
         Some(Value::Null) => return Ok(None),
         Some(record) => record,
     };
+    if let Some(refused) = data.get(REFUSED) {
+        record[REFUSED] = refused_of(kind.root, refused);
+    }
     let state = Reading {
         client,
         owner: gid.clone(),
@@ -175,6 +179,23 @@ async fn attempt(client: &Client, kind: &Kind, id: ShopifyId, select: &str) -> R
         }
     }
     Ok(Some(record))
+}
+
+/// The refused fields of a record by their names within it, each once whatever its place in a list.
+fn refused_of(root: &str, paths: &Value) -> Value {
+    let mut names: Vec<String> = paths
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|path| path.as_str()?.strip_prefix(root)?.strip_prefix('.'))
+        .map(|path| {
+            let steps = path.split('.').filter(|step| step.parse::<usize>().is_err());
+            steps.collect::<Vec<_>>().join(".")
+        })
+        .collect();
+    names.sort();
+    names.dedup();
+    Value::from(names)
 }
 
 /// One reading of one record.

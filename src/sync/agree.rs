@@ -59,6 +59,33 @@ pub(super) fn hash(value: &FieldValue) -> String {
     hex::encode(&Sha256::digest(text.as_bytes())[..8])
 }
 
+/// What is agreed on a field after an attempt that read it back as `held`. `written` says whether the attempt wrote it.
+///
+/// Equal sides agree. What was written and reads back differently is the ERP's own form of it where the mapping declares
+/// the field lossy, and else somebody's change in between, which stays visible as one. What was not written stays as it
+/// was agreed before: the ERP's edit is not agreed upon by looking at it.
+pub(super) fn settle(
+    before: Option<&Agreed>,
+    wanted: &FieldValue,
+    held: &FieldValue,
+    written: bool,
+    lossy: bool,
+) -> Agreed {
+    let (source, now) = (hash(wanted), hash(held));
+    let known = before.and_then(|agreed| agreed.target.clone());
+    let target = match (written, known) {
+        _ if source == now => now,
+        (true, _) if lossy => now,
+        (true, _) => source.clone(),
+        (false, Some(known)) => known,
+        (false, None) => now,
+    };
+    Agreed {
+        source,
+        target: Some(target),
+    }
+}
+
 /// What to do about a field, given what was agreed, what the mapping wants now and what the ERP holds now.
 pub(super) fn decide(
     agreed: Option<&Agreed>,
@@ -71,7 +98,11 @@ pub(super) fn decide(
         return Change::Keep;
     }
     let Some(agreed) = agreed else {
-        // Never agreed: an adopted record meets its source for the first time.
+        // Never agreed: an adopted record meets its source for the first time. What the source does not say is no
+        // reason to take away what the ERP knows.
+        if wanted_hash == hash(&FieldValue::Clear) {
+            return Change::Keep;
+        }
         return match truth {
             Truth::Shopify => Change::Write,
             Truth::Erp if *held == FieldValue::Clear => Change::Write,
@@ -173,6 +204,76 @@ mod tests {
                 expected,
                 "{held} {truth:?}"
             );
+        }
+    }
+
+    #[test]
+    fn what_the_source_does_not_say_takes_nothing_from_an_adopted_record() {
+        for truth in [Truth::Shopify, Truth::Erp, Truth::Hold] {
+            for nothing in [FieldValue::Clear, text("")] {
+                assert_eq!(
+                    decide(None, &nothing, &text("x"), truth),
+                    Change::Keep,
+                    "{truth:?}"
+                );
+            }
+        }
+        let agreed = Agreed {
+            source: hash(&text("x")),
+            target: Some(hash(&text("x"))),
+        };
+        assert_eq!(
+            decide(Some(&agreed), &FieldValue::Clear, &text("x"), Truth::Shopify),
+            Change::Write,
+            "what was agreed and is gone at the source is emptied"
+        );
+    }
+
+    #[test]
+    fn an_attempt_ends_in_agreement_on_equal_sides_and_on_what_was_written() {
+        let known = |held: &str| Agreed {
+            source: hash(&text("before")),
+            target: Some(hash(&text(held))),
+        };
+        for (name, before, held, written, lossy, expected) in [
+            (
+                "both became equal",
+                Some(known("old")),
+                "new",
+                false,
+                false,
+                "new",
+            ),
+            (
+                "written and read back",
+                Some(known("old")),
+                "new",
+                true,
+                false,
+                "new",
+            ),
+            ("the ERP's own form", Some(known("old")), "NEW", true, true, "NEW"),
+            (
+                "changed in between",
+                Some(known("old")),
+                "theirs",
+                true,
+                false,
+                "new",
+            ),
+            (
+                "the ERP's edit",
+                Some(known("old")),
+                "theirs",
+                false,
+                false,
+                "old",
+            ),
+            ("never read before", None, "theirs", false, false, "theirs"),
+        ] {
+            let settled = settle(before.as_ref(), &text("new"), &text(held), written, lossy);
+            assert_eq!(settled.source, hash(&text("new")), "{name}");
+            assert_eq!(settled.target, Some(hash(&text(expected))), "{name}");
         }
     }
 

@@ -3,20 +3,27 @@
 //! A partner is found by link, else adopted by the mapping's matching keys when exactly one record fits, else made under
 //! an external id. The same code serves a customer's own job and an order that makes its customer first.
 
+mod adopt;
+
 use serde_json::json;
 
-use super::agree::Agreement;
+use self::adopt::{Adopted, match_lock};
+use super::agree::{Agreement, hash};
 use super::flow::{Flow, agreed_of, agreement};
 use super::gone;
+use super::orders::save_group;
 use super::stop::Stop;
+use super::withheld;
 use crate::domain::{
-    Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, ShopifyId,
-    System,
+    Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Need, Needed, Object,
+    ShopifyId, System,
 };
-use crate::erp::{Find, Row, Save};
+use crate::erp::{Row, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping};
 use crate::sync::settings::Deleted;
+
+pub(super) use adopt::candidate;
 
 /// Who is to be found or made.
 pub(super) struct Party {
@@ -54,44 +61,125 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop
         return deleted(flow, id).await;
     };
     reach(FailPoint::SourceFetched).await?;
-    ensure(flow, &Party::customer(record), true).await
+    let party = Party::customer(record);
+    let ensured = ensure(flow, &party, true).await?;
+    if ensured.link.is_some() {
+        belongings(flow, &party, ensured.erp_id).await?;
+    }
+    Ok(ensured)
+}
+
+/// Records of their own that the mapping makes of a customer (its further addresses), below the partner.
+async fn belongings(flow: &Flow<'_>, party: &Party, partner: ErpId) -> Result<(), Stop> {
+    if !party.record.refused.is_empty() {
+        // An address without the parts that Shopify withholds would be another one.
+        return Ok(());
+    }
+    let mapping = flow.mapping(Object::Customer, Direction::In)?;
+    let (record, settings) = (party.record.fact(), flow.settings_fact(None));
+    let mut answers = flow.gather(&mapping, &record, &settings).await?;
+    let own = Need::Link {
+        kind: LinkKind::Customer,
+        source_id: party.key.clone(),
+    };
+    answers.insert(own, Needed::Found(partner));
+    let groups = mapping
+        .prepare(&record, &settings, &answers)
+        .map_err(|problems| flow.field_problems(&problems))?;
+    for group in &groups {
+        save_group(flow, group, &mut answers).await?;
+    }
+    Ok(())
 }
 
 /// Finds or makes the partner of `party` and brings it up to date. The caller holds the party's lock.
 pub(super) async fn ensure(flow: &Flow<'_>, party: &Party, read_back: bool) -> Result<Ensured, Stop> {
     let shop = flow.shop;
     let mapping = flow.mapping(Object::Customer, Direction::In)?;
-    let mapped = flow
+    let mut mapped = flow
         .evaluate(&mapping, &party.record.fact(), &flow.settings_fact(None))
         .await?;
     reach(FailPoint::Planned).await?;
-    let linked = shop
+    if !party.record.refused.is_empty() {
+        keep_what_is_withheld(flow, party, &mut mapped);
+        withheld::tell(flow, party.record.id).await?;
+    }
+    let mut known = shop
         .store
         .links(&shop.name, LinkKind::Customer, std::slice::from_ref(&party.key))
-        .await?;
-    let known = linked.into_iter().find(|link| link.state != LinkState::Retired);
-    let (link, held) = match known {
-        Some(link) => {
-            let targets = targets(&mapped);
-            let rows = shop.erp.read(&mapped.model, &[link.erp_id], &targets).await?;
-            let Some(row) = rows.into_iter().next() else {
-                return Err(gone(flow, &mapping, link.erp_id));
-            };
-            (link, row)
+        .await?
+        .pop();
+    if let Some(link) = known.take_if(|link| link.state != LinkState::Retired) {
+        let rows = shop
+            .erp
+            .read(&mapped.model, &[link.erp_id], &looked_at(&mapped))
+            .await?;
+        if let Some(row) = rows.into_iter().next() {
+            return update(flow, party, &mapped, link, &row, read_back).await;
         }
-        None => match adopt(flow, party, &mapped).await? {
-            Adopted::Fresh(link, row) => (link, row),
-            Adopted::Shared(erp_id) => {
-                return Ok(Ensured {
-                    erp_id,
-                    link: None,
-                    summary: "found the partner of a customer",
-                });
-            }
-            Adopted::Nobody => return make(flow, party, &mapped).await,
-        },
-    };
-    update(flow, party, &mapped, link, &held, read_back).await
+        // Merged with another partner, or deleted: who stands for them now is to be found out.
+        flow.note("link_is_dead", json!({ "model": link.model, "id": link.erp_id }));
+        let retired = Link {
+            state: LinkState::Retired,
+            ..link
+        };
+        flow.commit_links(vec![retired.clone()]).await?;
+        known = Some(retired);
+    }
+    may_be_matched(flow, party, &mapping, &mapped)?;
+    // Whoever would match by the same values (a guest's order and the customer that they just became) comes after us.
+    for key in &mapped.match_keys {
+        flow.lock(System::Erp, &mapped.model, &match_lock(&key.equal))
+            .await?;
+    }
+    let mut found = Adopted::Nobody;
+    if known.is_some() {
+        found = adopt::identify(flow, party, &mapped).await?;
+    }
+    if matches!(found, Adopted::Nobody) {
+        found = adopt::adopt(flow, party, &mapped).await?;
+    }
+    match found {
+        Adopted::Fresh(link, row) => update(flow, party, &mapped, link, &row, read_back).await,
+        Adopted::Shared(erp_id) => Ok(Ensured {
+            erp_id,
+            link: None,
+            summary: "found the partner of a customer",
+        }),
+        Adopted::Nobody => make(flow, party, &mapped, read_back).await,
+    }
+}
+
+/// Shopify answers without the personal fields that the app has no approval for. That is not the same as empty: nothing
+/// is emptied by it.
+pub(super) fn keep_what_is_withheld(flow: &Flow<'_>, party: &Party, mapped: &mut Mapped) {
+    let refused = &party.record.refused;
+    if refused.is_empty() {
+        return;
+    }
+    let nothing = hash(&FieldValue::Clear);
+    mapped.fields.retain(|field| hash(&field.value) != nothing);
+    flow.note("withheld_by_shopify", json!({ "fields": refused }));
+}
+
+/// Somebody whom only a withheld field could tell from the ERP's partners must not become a second partner.
+fn may_be_matched(flow: &Flow<'_>, party: &Party, mapping: &Mapping, mapped: &Mapped) -> Result<(), Stop> {
+    let refused = &party.record.refused;
+    if refused.is_empty() || !mapped.match_keys.is_empty() || !mapping.matches_existing() {
+        return Ok(());
+    }
+    let mut problem = flow.subject.problem(
+        "shopify_scope_missing",
+        "customer",
+        format!(
+            "Shopify keeps personal fields from the app ({}), so it cannot be told whether the ERP has this customer already.",
+            refused.join(", ")
+        ),
+        "Give the app access to these fields (Shopify: API access requests, protected customer data), then retry. Without that access, remove [[match]] from customer.in.toml: customers then get partners of their own.",
+    );
+    problem.field = refused.first().cloned();
+    problem.detail = json!({ "refused": refused });
+    Err(problem.into())
 }
 
 async fn update(
@@ -104,11 +192,15 @@ async fn update(
 ) -> Result<Ensured, Stop> {
     let shop = flow.shop;
     let before = agreed_of(&link);
-    let writes = flow.changes(&mapped.fields, &before, held)?;
-    let mut after = None;
+    let writes = planned(flow, party, mapped, &before, held)?;
+    let mut after = held.clone();
     if !writes.is_empty() {
         flow.lock(System::Erp, &mapped.model, &link.erp_id.to_string())
             .await?;
+        if link.state == LinkState::Linked {
+            let own = party.external_name(mapped);
+            flow.check_identity(mapped, &own, &[(&before, held)]).await?;
+        }
         flow.write(shop.erp.update(&mapped.model, link.erp_id, &writes))
             .await?;
         reach(FailPoint::RecordSaved).await?;
@@ -116,18 +208,15 @@ async fn update(
             "updated",
             json!({ "model": mapped.model, "id": link.erp_id, "fields": names(&writes) }),
         );
-        if read_back {
-            after = shop
-                .erp
-                .read(&mapped.model, &[link.erp_id], &targets(mapped))
-                .await?
-                .into_iter()
-                .next();
+        // What was written is not known any more until it is read again.
+        after
+            .fields
+            .retain(|field, _| writes.iter().all(|(written, _)| written != field));
+        if read_back && let Some(row) = read(flow, mapped, link.erp_id).await? {
+            after = row;
         }
-    } else if read_back {
-        after = Some(held.clone());
     }
-    let agreed = settled(mapped, &before, &writes, after.as_ref());
+    let agreed = agreement(&mapped.fields, &writes, Some(&after), &before);
     link.state = LinkState::Linked;
     link.source_updated_at = Some(party.record.updated_at);
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
@@ -143,115 +232,54 @@ async fn update(
     })
 }
 
-/// Fields that the ERP keeps for itself (it changed them, and has the last word) stay unagreed on the ERP's side only.
-fn settled(
+/// What is to be written over what the ERP holds. Whoever types a known e-mail address at a checkout proves nothing: a
+/// guest only adds to what is known.
+pub(super) fn planned(
+    flow: &Flow<'_>,
+    party: &Party,
     mapped: &Mapped,
     before: &Agreement,
-    writes: &[(String, FieldValue)],
-    after: Option<&Row>,
-) -> Agreement {
-    let mut agreed = agreement(&mapped.fields, after, before);
-    for (field, value) in &mut agreed {
-        let written = writes.iter().any(|(name, _)| name == field);
-        if !written && let Some(known) = before.get(field) {
-            // The ERP's edit is not agreed upon by looking at it.
-            value.target.clone_from(&known.target);
-        }
-    }
-    agreed
-}
-
-enum Adopted {
-    /// Exactly one record fits, and it is now linked.
-    Fresh(Link, Row),
-    /// A guest's contact belongs to a partner that stands for a customer already.
-    Shared(ErpId),
-    /// No record fits.
-    Nobody,
-}
-
-/// Looks for an existing partner by the mapping's matching keys, and links it before anything is written to it.
-async fn adopt(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Result<Adopted, Stop> {
-    let shop = flow.shop;
-    for key in &mapped.match_keys {
-        let find = Find {
-            model: mapped.model.clone(),
-            equal: key.equal.clone(),
-            fields: targets(mapped),
-            limit: 5,
-        };
-        let rows = shop.erp.find(&find).await?;
-        match rows.as_slice() {
-            [] => {}
-            [row] => {
-                if let Some(other) = shop
-                    .store
-                    .link_of_erp(&shop.name, LinkKind::Customer, row.id)
-                    .await?
-                    && other.state != LinkState::Retired
-                    && other.source_id != party.key
-                {
-                    if party.is_guest() {
-                        return Ok(Adopted::Shared(row.id));
-                    }
-                    if !other.source_id.starts_with(GUEST) {
-                        return Err(ambiguous(flow, key_text(&key.equal), &rows, &other.source_id));
-                    }
-                    // The guest has become a customer: the partner is theirs from now on.
-                    let retired = Link {
-                        state: LinkState::Retired,
-                        ..other
-                    };
-                    flow.commit_links(vec![retired]).await?;
-                }
-                let link = party.link(flow, mapped, row.id, LinkState::Adopted);
-                flow.commit_links(vec![link.clone()]).await?;
-                reach(FailPoint::LinkAdopted).await?;
-                flow.note(
-                    "adopted",
-                    json!({ "model": mapped.model, "id": row.id, "by": names(&key.equal) }),
-                );
-                return Ok(Adopted::Fresh(link, row.clone()));
-            }
-            _ => return Err(ambiguous(flow, key_text(&key.equal), &rows, "")),
-        }
-    }
-    Ok(Adopted::Nobody)
-}
-
-/// The one existing record that would be adopted, for a preview.
-pub(super) async fn candidate(flow: &Flow<'_>, mapped: &Mapped) -> Result<Option<Row>, Stop> {
-    for key in &mapped.match_keys {
-        let find = Find {
-            model: mapped.model.clone(),
-            equal: key.equal.clone(),
-            fields: targets(mapped),
-            limit: 5,
-        };
-        let mut rows = flow.shop.erp.find(&find).await?;
-        match rows.len() {
-            0 => {}
-            1 => return Ok(rows.pop()),
-            _ => return Err(ambiguous(flow, key_text(&key.equal), &rows, "")),
-        }
-    }
-    Ok(None)
-}
-
-async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Result<Ensured, Stop> {
-    let name = if party.is_guest() {
-        party.key.clone()
+    held: &Row,
+) -> Result<Vec<(String, FieldValue)>, Stop> {
+    if party.is_guest() {
+        Ok(additions(mapped, held))
     } else {
-        mapped.external_id.clone()
-    };
+        flow.changes(&mapped.fields, before, held)
+    }
+}
+
+/// The fields that the ERP has nothing in.
+fn additions(mapped: &Mapped, held: &Row) -> Vec<(String, FieldValue)> {
+    let nothing = hash(&FieldValue::Clear);
+    mapped
+        .fields
+        .iter()
+        .filter(|field| !field.create_only && hash(&field.value) != nothing)
+        .filter(|field| {
+            held.fields
+                .get(&field.target)
+                .is_some_and(|now| hash(now) == nothing)
+        })
+        .map(|field| (field.target.clone(), field.value.clone()))
+        .collect()
+}
+
+async fn read(flow: &Flow<'_>, mapped: &Mapped, id: ErpId) -> Result<Option<Row>, Stop> {
+    let rows = flow.shop.erp.read(&mapped.model, &[id], &targets(mapped)).await?;
+    Ok(rows.into_iter().next())
+}
+
+async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) -> Result<Ensured, Stop> {
+    let name = party.external_name(mapped);
+    let fields: Vec<(String, FieldValue)> = mapped
+        .fields
+        .iter()
+        .map(|field| (field.target.clone(), field.value.clone()))
+        .collect();
     let save = Save {
         model: mapped.model.clone(),
         external_id: flow.external_id(&name)?,
-        fields: mapped
-            .fields
-            .iter()
-            .map(|field| (field.target.clone(), field.value.clone()))
-            .collect(),
+        fields,
         lines: None,
     };
     let saved = flow
@@ -265,9 +293,14 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Result<Ensured
         "created",
         json!({ "model": mapped.model, "id": erp_id, "external_id": name }),
     );
+    let after = if read_back {
+        read(flow, mapped, erp_id).await?
+    } else {
+        None
+    };
     let mut link = party.link(flow, mapped, erp_id, LinkState::Linked);
-    link.agreed =
-        serde_json::to_value(agreement(&mapped.fields, None, &Agreement::new())).unwrap_or_default();
+    let agreed = agreement(&mapped.fields, &save.fields, after.as_ref(), &Agreement::new());
+    link.agreed = serde_json::to_value(agreed).unwrap_or_default();
     Ok(Ensured {
         erp_id,
         link: Some(link),
@@ -325,6 +358,15 @@ impl Party {
         self.key.starts_with(GUEST)
     }
 
+    /// The name under which their partner is made.
+    fn external_name(&self, mapped: &Mapped) -> String {
+        if self.is_guest() {
+            self.key.clone()
+        } else {
+            mapped.external_id.clone()
+        }
+    }
+
     fn link(&self, flow: &Flow<'_>, mapped: &Mapped, erp_id: ErpId, state: LinkState) -> Link {
         Link {
             shop: flow.shop.name.clone(),
@@ -349,45 +391,17 @@ fn targets(mapped: &Mapped) -> Vec<String> {
         .collect()
 }
 
+/// The fields to compare, and those that tell who it is.
+fn looked_at(mapped: &Mapped) -> Vec<String> {
+    let mut fields = targets(mapped);
+    for (name, _) in mapped.match_keys.iter().flat_map(|key| &key.equal) {
+        if !fields.contains(name) {
+            fields.push(name.clone());
+        }
+    }
+    fields
+}
+
 fn names(fields: &[(String, FieldValue)]) -> Vec<&str> {
     fields.iter().map(|(name, _)| name.as_str()).collect()
-}
-
-fn key_text(equal: &[(String, FieldValue)]) -> String {
-    names(equal).join(" and ")
-}
-
-fn ambiguous(flow: &Flow<'_>, by: String, rows: &[Row], taken_by: &str) -> Stop {
-    let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
-    let reason = if taken_by.is_empty() {
-        format!(
-            "Several partners in the ERP have the same {by}: {}.",
-            ids.join(", ")
-        )
-    } else {
-        format!(
-            "The partner {} with the same {by} belongs to Shopify customer {taken_by} already.",
-            ids.join(", ")
-        )
-    };
-    let mut problem = flow.subject.problem(
-        "customer_ambiguous",
-        &ids.join(","),
-        reason,
-        "Merge the partners in the ERP, or change the one that is not meant so that exactly one fits, then retry.",
-    );
-    problem.field = Some(by);
-    problem.detail = json!({ "candidates": ids });
-    problem.into()
-}
-
-fn gone(flow: &Flow<'_>, mapping: &Mapping, id: ErpId) -> Stop {
-    flow.subject
-        .problem(
-            "erp_record_missing",
-            &mapping.model,
-            format!("The partner {id} does not exist any more in the ERP."),
-            "Restore the partner in the ERP under the same number, then retry.",
-        )
-        .into()
 }

@@ -7,12 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ShopContext;
-use super::agree::{Agreed, Agreement, Change, Truth, decide, hash};
+use super::agree::{Agreed, Agreement, Change, Truth, decide, hash, settle};
 use super::gather::{Answers, gather};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use crate::domain::{
-    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Link, LinkKind, Object, RecordKey, System,
+    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Link, LinkKind, LinkState, Object,
+    RecordKey, System,
 };
 use crate::erp::{ErpError, Row};
 use crate::mapping::{FieldProblem, Mapped, MappedField, Mapping, Mappings, ShopFacts};
@@ -29,6 +30,11 @@ pub(super) struct Flow<'a> {
     pub(super) subject: Subject,
     /// What it sends to the ERP.
     writes: &'a Writes,
+    /// Whether this is the second look at a record that could not be carried out: what is remembered of the ERP is then
+    /// asked again, and linked records must prove that they exist.
+    pub(super) distrustful: bool,
+    /// The currency of the ERP's company.
+    company_currency: Option<String>,
     /// What was decided and written so far, for people.
     notes: Mutex<Vec<Note>>,
 }
@@ -55,6 +61,8 @@ impl<'a> Flow<'a> {
             mappings,
             subject,
             writes,
+            distrustful: false,
+            company_currency: None,
             notes: Mutex::default(),
         }
     }
@@ -94,6 +102,12 @@ impl<'a> Flow<'a> {
             .map_or("", |mapping| mapping.select.as_str())
     }
 
+    /// Asks the ERP for what mappings may read of the shop.
+    pub(super) async fn learn(&mut self) -> Result<(), Stop> {
+        self.company_currency = self.shop.erp.company_currency().await?;
+        Ok(())
+    }
+
     /// What the mapping may read of the shop. `buyer` is the customer link's id of an order's buyer.
     pub(super) fn settings_fact(&self, buyer: Option<&str>) -> Fact {
         let settings = &self.shop.settings;
@@ -102,6 +116,7 @@ impl<'a> Flow<'a> {
             buyer: buyer.map(str::to_owned),
             book_test_orders: settings.book_test_orders,
             rounding_limit: settings.rounding_limit,
+            company_currency: self.company_currency.clone(),
             tax_tolerance: settings.tax_tolerance,
             ..self.shop.facts.clone()
         };
@@ -251,7 +266,6 @@ impl<'a> Flow<'a> {
         agreed: &Agreement,
         held: &Row,
     ) -> Result<Vec<(String, FieldValue)>, Stop> {
-        self.look_for_a_stranger(agreed, held)?;
         let mut writes = Vec::new();
         for field in fields.iter().filter(|field| !field.create_only) {
             let now = held.fields.get(&field.target).unwrap_or(&FieldValue::Clear);
@@ -277,43 +291,122 @@ impl<'a> Flow<'a> {
         Ok(writes)
     }
 
-    /// An ERP that was restored or exchanged holds strangers under the numbers that we know. A record of which no single
-    /// agreed value is left is taken for a stranger and not written to.
-    fn look_for_a_stranger(&self, agreed: &Agreement, held: &Row) -> Result<(), Stop> {
-        let known: Vec<bool> = agreed
-            .iter()
-            .filter_map(|(field, agreed)| Some((field, agreed.target.as_ref()?)))
-            .filter_map(|(field, target)| Some(hash(held.fields.get(field)?) == *target))
-            .collect();
-        if known.len() < 3 || known.contains(&true) {
+    /// Makes sure that a record is still the one that it was, before it is written to: an ERP that was restored or
+    /// exchanged holds strangers under the numbers that we know. `held` are the record and what belongs to it, each with
+    /// what was agreed on before.
+    ///
+    /// A record that we made carries our name for it (`own`). An adopted one has none: it must still match by one of the
+    /// mapping's keys, or hold most of what was agreed on.
+    pub(super) async fn check_identity(
+        &self,
+        mapped: &Mapped,
+        own: &str,
+        held: &[(&Agreement, &Row)],
+    ) -> Result<(), Stop> {
+        let Some((_, record)) = held.first() else {
+            return Ok(());
+        };
+        let named = self.shop.erp.identify(&self.external_id(own)?).await?;
+        if named.is_some_and(|found| found.id == record.id && found.model == mapped.model) {
+            return Ok(());
+        }
+        let holds = |(field, value): &(String, FieldValue)| {
+            record
+                .fields
+                .get(field)
+                .is_some_and(|now| hash(now) == hash(value))
+        };
+        if mapped.match_keys.iter().any(|key| key.equal.iter().all(holds)) || resembles(held) {
             return Ok(());
         }
         Err(self
             .subject
             .problem(
                 "erp_record_is_a_stranger",
-                "",
-                format!("The ERP record {} has nothing in common with what was written to it before.", held.id),
-                "Find out whether the ERP was restored or exchanged. If the record is right, discard this job and sync the record again.",
+                &mapped.model,
+                format!(
+                    "The ERP record {} is not the one that was linked: it carries neither our external id nor the values that it had.",
+                    record.id
+                ),
+                "Find out whether the ERP was restored or exchanged, and pause the shop until then. If the record is right, give it back a value that it is recognised by (e-mail address, SKU), then retry.",
             )
             .into())
     }
+
+    /// Retires those links whose ERP records do not exist any more, and says which.
+    pub(super) async fn retire_dead(&self, links: Vec<Link>) -> Result<Vec<Link>, Stop> {
+        let mut dead = Vec::new();
+        let mut models: Vec<String> = links.iter().map(|link| link.model.clone()).collect();
+        models.sort();
+        models.dedup();
+        for model in models {
+            let of_model = || links.iter().filter(|link| link.model == model);
+            let ids: Vec<ErpId> = of_model().map(|link| link.erp_id).collect();
+            let there = self.shop.erp.read(&model, &ids, &[]).await?;
+            dead.extend(
+                of_model()
+                    .filter(|link| there.iter().all(|row| row.id != link.erp_id))
+                    .map(|link| Link {
+                        state: LinkState::Retired,
+                        ..link.clone()
+                    }),
+            );
+        }
+        for link in &dead {
+            self.note(
+                "link_is_dead",
+                json!({ "kind": link.kind, "model": link.model, "id": link.erp_id }),
+            );
+        }
+        if !dead.is_empty() {
+            self.commit_links(dead.clone()).await?;
+        }
+        Ok(dead)
+    }
 }
 
-/// What both sides agree on after a write: the wanted values, and the values as they were read back.
-pub(super) fn agreement(fields: &[MappedField], read_back: Option<&Row>, before: &Agreement) -> Agreement {
+/// Whether more than half of what was agreed on is still there. Empty fields are alike everywhere and tell nothing.
+fn resembles(held: &[(&Agreement, &Row)]) -> bool {
+    let nothing = hash(&FieldValue::Clear);
+    let mut same = 0_usize;
+    let mut known = 0_usize;
+    for (agreed, row) in held {
+        for (field, agreed) in *agreed {
+            let (Some(target), Some(now)) = (&agreed.target, row.fields.get(field)) else {
+                continue;
+            };
+            if *target != nothing {
+                known += 1;
+                same += usize::from(hash(now) == *target);
+            }
+        }
+    }
+    known == 0 || same * 2 > known
+}
+
+/// What both sides agree on when an attempt ends. `held` is the record as it was read last: after the write, or before
+/// it where nothing of what it holds was written; `writes` are the fields that were written. Fields that were not read
+/// since they were written are agreed on one side only, until the next reading.
+pub(super) fn agreement(
+    fields: &[MappedField],
+    writes: &[(String, FieldValue)],
+    held: Option<&Row>,
+    before: &Agreement,
+) -> Agreement {
     fields
         .iter()
+        .filter(|field| !field.create_only)
         .map(|field| {
-            let source = hash(&field.value);
-            let target = match read_back {
-                Some(row) => row.fields.get(&field.target).map(hash),
-                None => before
-                    .get(&field.target)
-                    .filter(|agreed| agreed.source == source)
-                    .and_then(|a| a.target.clone()),
+            let written = writes.iter().any(|(name, _)| *name == field.target);
+            let known = before.get(&field.target);
+            let agreed = match held.and_then(|row| row.fields.get(&field.target)) {
+                Some(now) => settle(known, &field.value, now, written, field.lossy),
+                None => Agreed {
+                    source: hash(&field.value),
+                    target: known.filter(|_| !written).and_then(|known| known.target.clone()),
+                },
             };
-            (field.target.clone(), Agreed { source, target })
+            (field.target.clone(), agreed)
         })
         .collect()
 }

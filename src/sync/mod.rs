@@ -17,6 +17,7 @@ mod settings;
 mod source;
 mod stop;
 mod totals;
+mod withheld;
 mod writes;
 
 use std::collections::HashMap;
@@ -26,7 +27,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Direction, LinkState, Object, Outcome, Report, SharedClock, ShopName, ShopifyId, Timestamp,
+    Direction, Disposition, LinkState, Object, Outcome, Report, SharedClock, ShopName, ShopifyId, Timestamp,
 };
 use crate::erp::SharedErp;
 use crate::mapping::{Mappings, ShopFacts};
@@ -52,7 +53,7 @@ pub struct ShopContext {
     pub domain: String,
     /// What it declares about its flows.
     pub settings: Settings,
-    /// What mappings may read of the shop, e.g. the ERP's ids of the declared company and warehouse.
+    /// What mappings may read of the shop.
     pub facts: ShopFacts,
     /// Orders made before this time are left alone; none means the shop's first connection.
     pub start_at: Option<Timestamp>,
@@ -116,7 +117,7 @@ impl Engine {
         let mut report = tokio::select! {
             biased;
             () = writes.at_rest_after(&stop) => Report::of(Outcome::Interrupted, "stopped"),
-            report = run(&mut flow) => report,
+            report = run_trusting(&mut flow) => report,
         };
         report.unclean = writes.in_doubt();
         report
@@ -128,21 +129,41 @@ impl Engine {
     }
 }
 
+/// Runs the flow that the job asks for, and once more where it would need a person on the word of something remembered:
+/// what the ERP lacked a moment ago it may have by now, and a record that was linked may have been merged away.
+async fn run_trusting(flow: &mut Flow<'_>) -> Report {
+    let began = flow.shop.clock.now();
+    let report = run(flow).await;
+    let erp = &flow.shop.erp;
+    let doubtful = match &report.outcome {
+        Outcome::Problem(_) | Outcome::Held(_) => erp.forget_absences(began),
+        Outcome::Failed {
+            disposition: Disposition::Permanent,
+            problem,
+        } => match problem.code.0.as_str() {
+            "erp_not_set_up" => {
+                erp.forget_everything();
+                true
+            }
+            "erp_rejected" | "erp_record_missing" => {
+                erp.forget_look_ups();
+                true
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    if !doubtful {
+        return report;
+    }
+    flow.note("asked_again", serde_json::json!({ "because": report.summary }));
+    flow.distrustful = true;
+    run(flow).await
+}
+
 /// Runs the flow that the job asks for.
 async fn run(flow: &mut Flow<'_>) -> Report {
-    let key = &flow.job.key;
-    let result = match (key.object, key.direction) {
-        (Object::Shop, _) => notice(flow).await,
-        (Object::Order, Direction::In) => match source_id(flow) {
-            Ok(id) => orders::sync(flow, id).await,
-            Err(stop) => Err(stop),
-        },
-        (Object::Customer, Direction::In) => customer(flow).await,
-        (Object::Product, Direction::In) => product(flow).await,
-        (Object::Inventory, _) | (_, Direction::Out) => {
-            Err(Stop::Obsolete("not_carried_out_by_this_version".into()))
-        }
-    };
+    let result = carry_out(flow).await;
     let mut report = match result {
         Ok(report) => report,
         Err(stop) => {
@@ -157,7 +178,29 @@ async fn run(flow: &mut Flow<'_>) -> Report {
     report
 }
 
+async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
+    let key = &flow.job.key;
+    if key.object != Object::Shop && key.direction == Direction::In {
+        flow.learn().await?;
+    }
+    match (key.object, key.direction) {
+        (Object::Shop, _) => notice(flow).await,
+        (Object::Order, Direction::In) => match source_id(flow) {
+            Ok(id) => orders::sync(flow, id).await,
+            Err(stop) => Err(stop),
+        },
+        (Object::Customer, Direction::In) => customer(flow).await,
+        (Object::Product, Direction::In) => product(flow).await,
+        (Object::Inventory, _) | (_, Direction::Out) => {
+            Err(Stop::Obsolete("not_carried_out_by_this_version".into()))
+        }
+    }
+}
+
 async fn notice(flow: &Flow<'_>) -> Result<Report, Stop> {
+    if let Some(customer) = withheld::noticed_by(&flow.job.key.source_id) {
+        return withheld::look(flow, customer).await;
+    }
     let summary = notices::carry_out(flow.shop, flow.job, &flow.subject).await?;
     Ok(Report::of(Outcome::Completed, summary))
 }

@@ -108,6 +108,8 @@ impl Engine {
             mapping: mapping.map(|mapping| mapping.file.clone()),
         };
         let job = nobodys_job(context, object, id);
+        // A person looks, who may have mended something in the ERP a moment ago.
+        context.erp.forget_look_ups();
         let writes = Writes::default();
         let mut flow = Flow::new(context, &job, mappings, subject, &writes);
         let mut preview = Preview {
@@ -119,11 +121,12 @@ impl Engine {
             writes: Vec::new(),
             problem: None,
         };
-        let made = match object {
-            Object::Order => order(&mut flow, id, &mut preview).await,
-            Object::Customer => customer(&flow, id, &mut preview).await,
-            Object::Product => product(&flow, id, &mut preview).await,
-            Object::Inventory | Object::Shop => return Err(PreviewError::Unsupported(object)),
+        let made = match (flow.learn().await, object) {
+            (Err(stop), _) => Err(stop),
+            (Ok(()), Object::Order) => order(&mut flow, id, &mut preview).await,
+            (Ok(()), Object::Customer) => customer(&flow, id, &mut preview).await,
+            (Ok(()), Object::Product) => product(&flow, id, &mut preview).await,
+            (Ok(()), Object::Inventory | Object::Shop) => return Err(PreviewError::Unsupported(object)),
         };
         match made {
             Ok(true) => Ok(preview),
@@ -313,9 +316,10 @@ async fn customer(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Resu
 async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Result<ErpId, Stop> {
     let shop = flow.shop;
     let mapping = flow.mapping(Object::Customer, Direction::In)?;
-    let mapped = flow
+    let mut mapped = flow
         .evaluate(&mapping, &party.record.fact(), &flow.settings_fact(None))
         .await?;
+    customers::keep_what_is_withheld(flow, party, &mut mapped);
     let link = live(
         shop.store
             .links(&shop.name, LinkKind::Customer, std::slice::from_ref(&party.key))
@@ -345,7 +349,7 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
         },
     };
     if let Some(held) = held {
-        let writes = flow.changes(&mapped.fields, &agreed, &held)?;
+        let writes = customers::planned(flow, party, &mapped, &agreed, &held)?;
         let fields: Vec<MappedField> = mapped
             .fields
             .iter()

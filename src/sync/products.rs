@@ -1,8 +1,7 @@
-//! Products: the template with its variants in the ERP that stands for a product of the shop.
-//!
-//! Variants are bound by link. A SKU or bar code only proposes: as long as nothing is linked and the ERP has products with
-//! the same SKU or bar code, nothing is made beside what may be the same product; a person decides (or the mapping declares
-//! that an exact match is adopted).
+//! Products: the template with its variants in the ERP that stands for a product of the shop. Variants are bound by link;
+//! how a product without one is found is said in `matching`.
+
+mod matching;
 
 use std::collections::BTreeMap;
 
@@ -16,7 +15,7 @@ use crate::domain::{
     Canonical as _, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, Product, ShopifyId,
     System,
 };
-use crate::erp::{ErpVariant, Find, ProductSave, Row, VariantSave};
+use crate::erp::{ProductSave, Row, VariantSave};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedRow};
 use crate::sync::settings::Deleted;
@@ -31,6 +30,9 @@ pub(super) struct Synced {
 /// The name of the mapping's group that holds the variants.
 const VARIANTS: &str = "variants";
 
+/// The field of a variant that names its template.
+const TEMPLATE_OF: &str = "product_tmpl_id";
+
 /// A product's own job.
 pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
     let Some(product) = flow.shop.source.product(id, flow.select(Object::Product)).await? else {
@@ -43,15 +45,32 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop>
         .evaluate(&mapping, &product.fact(), &flow.settings_fact(None))
         .await?;
     reach(FailPoint::Planned).await?;
-    let known = Known::read(flow, &product).await?;
-    let known = match known.template {
-        Some(_) => known,
-        None => match identify_or_match(flow, &product, &mapped).await? {
-            Some(found) => found,
-            None => known,
-        },
+    let mut known = Known::read(flow, &product).await?;
+    let mut held = match &known.template {
+        Some(link) => read_one(flow, &mapped, link.erp_id).await?,
+        None => None,
     };
-    write(flow, &product, &mapped, known).await
+    if held.is_none()
+        && let Some(link) = known.template.take()
+    {
+        // Deleted in the ERP, and its variants with it: what stands for it now is to be found or made.
+        flow.note("link_is_dead", json!({ "model": link.model, "id": link.erp_id }));
+        let variants = std::mem::take(&mut known.variants).into_values();
+        let retired = std::iter::once(link).chain(variants).map(|link| Link {
+            state: LinkState::Retired,
+            ..link
+        });
+        flow.commit_links(retired.collect()).await?;
+    }
+    if known.template.is_none()
+        && let Some(found) = matching::identify_or_match(flow, &product, &mapped).await?
+    {
+        known = found;
+    }
+    if let (None, Some(link)) = (&held, &known.template) {
+        held = read_one(flow, &mapped, link.erp_id).await?;
+    }
+    write(flow, &product, &mapped, known, held).await
 }
 
 /// What is linked so far.
@@ -85,169 +104,14 @@ impl Known {
     }
 }
 
-/// The product's template where an earlier attempt made it without saying so, or where it may be adopted.
-async fn identify_or_match(
-    flow: &Flow<'_>,
-    product: &Product,
-    mapped: &Mapped,
-) -> Result<Option<Known>, Stop> {
-    let shop = flow.shop;
-    if let Some(found) = shop.erp.identify(&flow.external_id(&mapped.external_id)?).await? {
-        let link = link(
-            flow,
-            LinkKind::Product,
-            product.id,
-            &mapped.model,
-            found.id,
-            LinkState::Linked,
-        );
-        return Ok(Some(Known {
-            template: Some(link),
-            variants: BTreeMap::new(),
-        }));
-    }
-    let candidates = candidates(flow, mapped).await?;
-    if candidates.is_empty() {
-        return Ok(None);
-    }
-    if mapped.adopt_exact
-        && let Some(known) = exact(flow, product, mapped, &candidates).await?
-    {
-        let mut links: Vec<Link> = known.variants.values().cloned().collect();
-        links.extend(known.template.clone());
-        flow.commit_links(links).await?;
-        reach(FailPoint::LinkAdopted).await?;
-        flow.note(
-            "adopted",
-            json!({ "model": mapped.model, "id": known.template.as_ref().map(|link| link.erp_id) }),
-        );
-        return Ok(Some(known));
-    }
-    let shown: Vec<String> = candidates
-        .iter()
-        .map(|found| format!("{} ({})", found.variant, found.by))
-        .collect();
-    let mut problem = flow.subject.problem(
-        "product_match_proposed",
-        "",
-        format!(
-            "The ERP has products that may be this one ({}), and nothing is linked yet.",
-            shown.join(", ")
-        ),
-        "If they are the same, declare `adopt = \"exact\"` in product.in.toml (every SKU then matches exactly one variant of one product); if not, give the ERP's product another SKU. Then retry.",
-    );
-    problem.field = Some("sku".into());
-    problem.detail = json!({ "candidates": shown });
-    Err(problem.into())
-}
-
-/// An ERP variant that may be one of ours.
-struct Candidate {
-    ours: ShopifyId,
-    variant: ErpId,
-    template: Option<ErpId>,
-    by: String,
-}
-
-async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, Stop> {
-    let mut found = Vec::new();
-    let Some(group) = mapped.group(VARIANTS) else {
-        return Ok(found);
-    };
-    for row in &group.rows {
-        let Ok(ours) = row.key.parse::<ShopifyId>() else {
-            continue;
-        };
-        for key in &row.match_keys {
-            let find = Find {
-                model: group.model.clone(),
-                equal: key.equal.clone(),
-                fields: vec!["product_tmpl_id".into()],
-                limit: 3,
-            };
-            let by = key
-                .equal
-                .iter()
-                .map(|(name, value)| format!("{name} {value}"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            for held in flow.shop.erp.find(&find).await? {
-                let template = match held.fields.get("product_tmpl_id") {
-                    Some(FieldValue::Record(id)) => Some(*id),
-                    _ => None,
-                };
-                found.push(Candidate {
-                    ours,
-                    variant: held.id,
-                    template,
-                    by: by.clone(),
-                });
-            }
-            if found.len() >= 20 {
-                return Ok(found);
-            }
-        }
-    }
-    Ok(found)
-}
-
-/// The adoption in which every variant of ours has exactly one candidate, all of one template, with none left over.
-async fn exact(
-    flow: &Flow<'_>,
-    product: &Product,
-    mapped: &Mapped,
-    candidates: &[Candidate],
-) -> Result<Option<Known>, Stop> {
-    let Some(template) = candidates.first().and_then(|candidate| candidate.template) else {
-        return Ok(None);
-    };
-    let mut pairs: BTreeMap<ShopifyId, ErpId> = BTreeMap::new();
-    for candidate in candidates {
-        if candidate.template != Some(template)
-            || pairs
-                .insert(candidate.ours, candidate.variant)
-                .is_some_and(|other| other != candidate.variant)
-        {
-            return Ok(None);
-        }
-    }
-    let theirs: Vec<ErpVariant> = flow.shop.erp.variants(template).await?;
-    if pairs.len() != product.variants.len() || theirs.len() != pairs.len() {
-        return Ok(None);
-    }
-    let group_model = mapped
-        .group(VARIANTS)
-        .map_or("product.product", |group| group.model.as_str());
-    Ok(Some(Known {
-        template: Some(link(
-            flow,
-            LinkKind::Product,
-            product.id,
-            &mapped.model,
-            template,
-            LinkState::Adopted,
-        )),
-        variants: pairs
-            .into_iter()
-            .map(|(ours, theirs)| {
-                (
-                    ours,
-                    link(
-                        flow,
-                        LinkKind::Variant,
-                        ours,
-                        group_model,
-                        theirs,
-                        LinkState::Adopted,
-                    ),
-                )
-            })
-            .collect(),
-    }))
-}
-
 /// Writes what differs and binds every variant.
-async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known) -> Result<Synced, Stop> {
+async fn write(
+    flow: &Flow<'_>,
+    product: &Product,
+    mapped: &Mapped,
+    known: Known,
+    held: Option<Row>,
+) -> Result<Synced, Stop> {
     let shop = flow.shop;
     let group = mapped.group(VARIANTS);
     let variant_model = group
@@ -265,22 +129,27 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
 
     let existing = known.template.as_ref().map(|link| link.erp_id);
     let template_agreed = known.template.as_ref().map(agreed_of).unwrap_or_default();
-    let template_writes = match existing {
-        None => all_of(&mapped.fields),
-        Some(id) => {
+    let template_writes = match (existing, &held) {
+        (Some(id), Some(held)) => {
             flow.lock(System::Erp, &mapped.model, &id.to_string()).await?;
-            let held = read_one(flow, &mapped.model, id, &targets(&mapped.fields)).await?;
-            flow.changes(&mapped.fields, &template_agreed, &held)?
+            flow.changes(&mapped.fields, &template_agreed, held)?
         }
+        _ => all_of(&mapped.fields),
     };
     let mut variant_saves = Vec::new();
     let mut variant_agreed: BTreeMap<ShopifyId, Agreement> = BTreeMap::new();
-    let held_variants = read_variants(flow, &variant_model, &known, &rows).await?;
+    let linked: Vec<ErpId> = known.variants.values().map(|link| link.erp_id).collect();
+    let mut held_variants = read_variants(flow, &variant_model, &linked, &rows).await?;
+    // One that is gone, or moved to another product, is found again by its options.
+    held_variants.retain(|_, row| template_of(row) == existing);
     let mut all_bound = true;
     let mut changed = existing.is_none() || !template_writes.is_empty();
     for variant in &product.variants {
         let row = rows.get(&variant.id);
-        let link = known.variants.get(&variant.id);
+        let link = known
+            .variants
+            .get(&variant.id)
+            .filter(|link| held_variants.contains_key(&link.erp_id));
         let agreed = link.map(agreed_of).unwrap_or_default();
         let fields = match (row, link.and_then(|link| held_variants.get(&link.erp_id))) {
             (None, _) => Vec::new(),
@@ -306,7 +175,22 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
         (Some(_), true) => "updated the product",
         (Some(_), false) => "product is up to date",
     };
+    let mut written = Written::default();
     let (template, bound) = if changed || !all_bound {
+        if let (Some(link), Some(held)) = (&known.template, &held)
+            && link.state == LinkState::Linked
+        {
+            let agreed = variant_agreed.iter().filter_map(|(ours, agreed)| {
+                Some((agreed, held_variants.get(&known.variants.get(ours)?.erp_id)?))
+            });
+            let evidence: Vec<_> = std::iter::once((&template_agreed, held)).chain(agreed).collect();
+            flow.check_identity(mapped, &mapped.external_id, &evidence)
+                .await?;
+        }
+        written.template.clone_from(&template_writes);
+        for save in &variant_saves {
+            written.variants.insert(save.id, save.fields.clone());
+        }
         let save = ProductSave {
             external_id: flow.external_id(&mapped.external_id)?,
             existing,
@@ -335,7 +219,13 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
     };
 
     let mut links = Vec::new();
-    let held = read_one(flow, &mapped.model, template, &targets(&mapped.fields)).await?;
+    let mut held = held;
+    if changed || !all_bound {
+        // As both sides agree from now on: the ERP's own forms of what was written.
+        let ids: Vec<ErpId> = bound.iter().map(|(_, theirs)| *theirs).collect();
+        held = read_one(flow, mapped, template).await?;
+        held_variants = read_variants(flow, &variant_model, &ids, &rows).await?;
+    }
     let mut product_link = link(
         flow,
         LinkKind::Product,
@@ -345,7 +235,12 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
         LinkState::Linked,
     );
     product_link.source_updated_at = Some(product.updated_at);
-    product_link.agreed = to_json(agreement(&mapped.fields, Some(&held), &template_agreed));
+    product_link.agreed = to_json(agreement(
+        &mapped.fields,
+        &written.template,
+        held.as_ref(),
+        &template_agreed,
+    ));
     links.push(product_link);
     for (ours, theirs) in bound {
         let mut variant_link = link(
@@ -359,7 +254,9 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
         variant_link.source_updated_at = Some(product.updated_at);
         if let Some(row) = rows.get(&ours) {
             let before = variant_agreed.remove(&ours).unwrap_or_default();
-            variant_link.agreed = to_json(agreement(&row.fields, held_variants.get(&theirs), &before));
+            let writes = written.variants.remove(&ours).unwrap_or_default();
+            let after = held_variants.get(&theirs);
+            variant_link.agreed = to_json(agreement(&row.fields, &writes, after, &before));
         }
         links.push(variant_link);
     }
@@ -370,35 +267,43 @@ async fn write(flow: &Flow<'_>, product: &Product, mapped: &Mapped, known: Known
     })
 }
 
-async fn read_one(flow: &Flow<'_>, model: &str, id: ErpId, fields: &[String]) -> Result<Row, Stop> {
-    let rows = flow.shop.erp.read(model, &[id], fields).await?;
-    rows.into_iter().next().ok_or_else(|| {
-        flow.subject
-            .problem(
-                "erp_record_missing",
-                model,
-                format!("The product {id} does not exist any more in the ERP."),
-                "Restore it in the ERP, then retry.",
-            )
-            .into()
-    })
+/// What an attempt wrote.
+#[derive(Default)]
+struct Written {
+    template: Vec<(String, FieldValue)>,
+    variants: BTreeMap<ShopifyId, Vec<(String, FieldValue)>>,
 }
 
-/// The linked variants as the ERP holds them, in one call.
+fn template_of(variant: &Row) -> Option<ErpId> {
+    match variant.fields.get(TEMPLATE_OF) {
+        Some(FieldValue::Record(id)) => Some(*id),
+        _ => None,
+    }
+}
+
+async fn read_one(flow: &Flow<'_>, mapped: &Mapped, id: ErpId) -> Result<Option<Row>, Stop> {
+    let fields = targets(&mapped.fields);
+    let rows = flow.shop.erp.read(&mapped.model, &[id], &fields).await?;
+    Ok(rows.into_iter().next())
+}
+
+/// Variants as the ERP holds them, each with its template, in one call.
 async fn read_variants(
     flow: &Flow<'_>,
     model: &str,
-    known: &Known,
+    ids: &[ErpId],
     rows: &BTreeMap<ShopifyId, &MappedRow>,
 ) -> Result<BTreeMap<ErpId, Row>, Stop> {
-    let ids: Vec<ErpId> = known.variants.values().map(|link| link.erp_id).collect();
-    let Some(row) = rows.values().next() else {
-        return Ok(BTreeMap::new());
-    };
     if ids.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let read = flow.shop.erp.read(model, &ids, &targets(&row.fields)).await?;
+    let mut fields = vec![TEMPLATE_OF.to_owned()];
+    for field in rows.values().flat_map(|row| targets(&row.fields)) {
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    let read = flow.shop.erp.read(model, ids, &fields).await?;
     Ok(read.into_iter().map(|row| (row.id, row)).collect())
 }
 

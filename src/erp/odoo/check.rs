@@ -63,12 +63,13 @@ impl Odoo {
         rows
     }
 
-    /// The warehouse, sales team, price list and services that the settings name.
+    /// The warehouse, sales team, salesperson, price list and services that the settings name.
     async fn check_declared(&self, rows: &mut Vec<CheckRow>) {
         let settings = self.session.settings();
         for (key, model, reference) in [
             ("warehouse", "stock.warehouse", &settings.warehouse),
             ("sales_team", "crm.team", &settings.sales_team),
+            ("salesperson", "res.users", &settings.salesperson),
             ("pricelist", "product.pricelist", &settings.pricelist),
         ] {
             let Some(reference) = reference else { continue };

@@ -39,6 +39,12 @@ impl Batch {
     pub(super) fn arguments(&self) -> (Value, Value) {
         (json!(self.columns), json!(self.rows))
     }
+
+    /// Whether records are named by their database ids.
+    pub(super) fn names_records(&self) -> bool {
+        let by_id = |column: &String| column == ".id" || column.ends_with("/.id");
+        self.columns.iter().any(by_id)
+    }
 }
 
 /// Column and cell of each field.

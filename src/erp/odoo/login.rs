@@ -47,8 +47,24 @@ impl Session {
     /// Our login, made now if there is none.
     pub(super) async fn login(&self) -> Result<Arc<Login>, ErpError> {
         match self.known_login() {
+            Some(login) if self.take_doubt() => Box::pin(self.verified(login)).await,
             Some(login) => Ok(login),
             None => Box::pin(self.enter(None)).await,
+        }
+    }
+
+    /// The login when the server still is what it was, else a new one.
+    async fn verified(&self, login: Arc<Login>) -> Result<Arc<Login>, ErpError> {
+        match self.discover().await {
+            Ok(about) if about == login.about => Ok(login),
+            Ok(about) => {
+                tracing::info!(shop = %self.shop(), was = %login.about.version, is = %about.version, "Odoo has another version now");
+                self.enter(Some(&login)).await
+            }
+            Err(error) => {
+                self.doubt_version();
+                Err(error)
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use moka::Expiry;
@@ -16,7 +17,7 @@ use super::choose::{Language, Tax, choose_tax, language, one_of};
 use super::settings::Reference;
 use super::value::{decimal, record, text};
 use super::{Odoo, load, value};
-use crate::domain::{ErpId, ExternalId, LOOK_UP_KINDS, LookUp, Needed, Scalar};
+use crate::domain::{ErpId, ExternalId, LOOK_UP_KINDS, LookUp, Needed, Scalar, Timestamp};
 use crate::erp::ErpError;
 
 const FOUND_KEPT: Duration = Duration::from_mins(10);
@@ -31,6 +32,12 @@ pub(super) struct LookUps {
     taxes: Cache<(), Arc<Vec<Tax>>>,
     languages: Cache<(), Arc<Vec<Language>>>,
     declared: Cache<String, ErpId>,
+    currency: Cache<(), Option<String>>,
+    /// When each of the two lists was asked for last, in milliseconds.
+    taxes_at: AtomicI64,
+    languages_at: AtomicI64,
+    /// When an absence was last told from memory, in milliseconds.
+    absence_told_at: AtomicI64,
 }
 
 /// What was found stays longer than what was not.
@@ -66,6 +73,10 @@ impl LookUps {
                 .max_capacity(100)
                 .time_to_live(FOUND_KEPT)
                 .build(),
+            currency: Cache::builder().max_capacity(1).time_to_live(FOUND_KEPT).build(),
+            taxes_at: AtomicI64::new(i64::MIN),
+            languages_at: AtomicI64::new(i64::MIN),
+            absence_told_at: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -74,6 +85,26 @@ impl LookUps {
         self.taxes.invalidate_all();
         self.languages.invalidate_all();
         self.declared.invalidate_all();
+        self.currency.invalidate_all();
+        self.absence_told_at.store(i64::MIN, Ordering::Relaxed);
+    }
+
+    /// Forgets all answers if one told an absence from memory since this moment.
+    pub(super) fn forget_absences(&self, since: Timestamp) -> bool {
+        let told = self.absence_told_at.load(Ordering::Relaxed) >= since.millis();
+        if told {
+            self.forget();
+        }
+        told
+    }
+
+    /// When the list behind a look-up of this kind was asked for; none for kinds without one.
+    fn listed_at(&self, kind: &str) -> Option<i64> {
+        match kind {
+            "tax" => Some(self.taxes_at.load(Ordering::Relaxed)),
+            "language" => Some(self.languages_at.load(Ordering::Relaxed)),
+            _ => None,
+        }
     }
 
     /// A record that a setting names.
@@ -100,11 +131,24 @@ fn ids(rows: &[Value]) -> Vec<ErpId> {
 
 impl Odoo {
     pub(super) async fn answer(&self, look_up: &LookUp) -> Result<Needed, ErpError> {
-        self.look_ups
+        let asked_at = self.session.now().millis();
+        let entry = self
+            .look_ups
             .answers
-            .try_get_with_by_ref(look_up, Box::pin(self.ask(look_up)))
+            .entry_by_ref(look_up)
+            .or_try_insert_with(Box::pin(self.ask(look_up)))
             .await
-            .map_err(shared)
+            .map_err(shared)?;
+        let listed_at = self.look_ups.listed_at(&look_up.kind);
+        let remembered = !entry.is_fresh() || listed_at.is_some_and(|at| at < asked_at);
+        let answer = entry.into_value();
+        if remembered && !matches!(answer, Needed::Found(_)) {
+            let told_at = self.session.now().millis();
+            self.look_ups
+                .absence_told_at
+                .fetch_max(told_at, Ordering::Relaxed);
+        }
+        Ok(answer)
     }
 
     async fn ask(&self, look_up: &LookUp) -> Result<Needed, ErpError> {
@@ -206,6 +250,8 @@ impl Odoo {
     /// All sale taxes of the company that are a percentage: one call for any number of look-ups.
     async fn taxes(&self) -> Result<Arc<Vec<Tax>>, ErpError> {
         let fetch = async {
+            let now = self.session.now().millis();
+            self.look_ups.taxes_at.store(now, Ordering::Relaxed);
             let table = self.table("account.tax").await?;
             let mut domain = vec![
                 json!(["type_tax_use", "=", "sale"]),
@@ -237,9 +283,29 @@ impl Odoo {
         self.look_ups.taxes.try_get_with((), fetch).await.map_err(shared)
     }
 
+    /// The code of our company's currency.
+    pub(super) async fn own_currency(&self) -> Result<Option<String>, ErpError> {
+        let fetch = async {
+            let company = self.session.login().await?.company;
+            let domain = vec![json!(["id", "=", company.0])];
+            let rows = self
+                .search_read("res.company", domain, &["currency_id"], Some(1), false)
+                .await?;
+            // A currency is shown by its code.
+            Ok(rows.first().and_then(|row| text(&row["currency_id"][1])))
+        };
+        self.look_ups
+            .currency
+            .try_get_with((), fetch)
+            .await
+            .map_err(shared)
+    }
+
     /// The installed languages.
     pub(super) async fn languages(&self) -> Result<Arc<Vec<Language>>, ErpError> {
         let fetch = async {
+            let now = self.session.now().millis();
+            self.look_ups.languages_at.store(now, Ordering::Relaxed);
             let rows = self
                 .search_read("res.lang", Vec::new(), &["code"], None, false)
                 .await?;

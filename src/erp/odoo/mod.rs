@@ -131,6 +131,10 @@ impl Erp for Odoo {
         self.check_live(needs).await
     }
 
+    async fn company_currency(&self) -> Result<Option<String>, ErpError> {
+        self.own_currency().await
+    }
+
     async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError> {
         self.table(model).await
     }
@@ -141,6 +145,15 @@ impl Erp for Odoo {
 
     fn forget_look_ups(&self) {
         self.look_ups.forget();
+        self.session.doubt_version();
+    }
+
+    fn forget_absences(&self, since: Timestamp) -> bool {
+        self.look_ups.forget_absences(since)
+    }
+
+    fn forget_everything(&self) {
+        self.forget_look_ups();
         self.tables.invalidate_all();
     }
 

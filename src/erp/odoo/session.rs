@@ -44,6 +44,8 @@ pub(super) struct Session {
     pub(super) entrance: AsyncMutex<Option<Refusal>>,
     /// Whether anything ever worked: then a missing database is one that is away for a moment.
     worked: AtomicBool,
+    /// Whether the server may have another version by now than the login knows.
+    doubted: AtomicBool,
     calls: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -74,6 +76,7 @@ impl Session {
             login: RwLock::new(None),
             entrance: AsyncMutex::new(None),
             worked: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
             calls: Mutex::new(BTreeMap::new()),
             settings,
         })
@@ -98,6 +101,16 @@ impl Session {
     /// The login, if there is one already.
     pub(super) fn known_login(&self) -> Option<Arc<Login>> {
         self.login.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The next call asks the server for its version first: it may have been upgraded under us.
+    pub(super) fn doubt_version(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the version is doubted. Only the first who asks is told so.
+    pub(super) fn take_doubt(&self) -> bool {
+        self.doubted.swap(false, Ordering::Relaxed)
     }
 
     /// Calls made so far, by method.
@@ -254,6 +267,32 @@ impl Session {
                 method: call.method.to_owned(),
                 message: "the request is larger than the server or a proxy before it allows".to_owned(),
             },
+            // Odoo itself never answers a call with a page. One that speaks of this very request, from a server that has
+            // worked, is somebody's filter in between: this job's failure and no outage.
+            Failure::Page { status, .. }
+                if self.worked.load(Ordering::Relaxed) && speaks_of_the_request(status) =>
+            {
+                ErpError::Rejected {
+                    model: call.model.clone(),
+                    method: call.method.to_owned(),
+                    message: format!(
+                        "a page with HTTP {status} came instead of an answer; a firewall or proxy before the ERP may have \
+                         refused the request for something in it"
+                    ),
+                }
+            }
+            // A crash on the way, most likely over this call: tried again, but counted.
+            Failure::Page { status: 500, .. } if self.worked.load(Ordering::Relaxed) => {
+                if call.writes {
+                    ErpError::Unknown {
+                        model: call.model.clone(),
+                        method: call.method.to_owned(),
+                        source: failure,
+                    }
+                } else {
+                    nonsense(&call.model, call.method, "it is a page with HTTP 500")
+                }
+            }
             failure if call.writes && failure.outcome_unknown() => ErpError::Unknown {
                 model: call.model.clone(),
                 method: call.method.to_owned(),
@@ -336,4 +375,9 @@ impl Session {
         .record(started.elapsed().as_secs_f64());
         answer
     }
+}
+
+/// Whether a page with this status is about the request rather than about the server or its address.
+const fn speaks_of_the_request(status: u16) -> bool {
+    matches!(status, 400..=499) && !matches!(status, 401 | 404 | 407 | 408 | 413 | 425 | 429)
 }

@@ -40,6 +40,9 @@ pub struct Settings {
     /// The sales team of this shop's orders, by name or id.
     #[serde(default)]
     pub sales_team: Option<Reference>,
+    /// The salesperson of this shop's orders, by name or id of the user.
+    #[serde(default)]
+    pub salesperson: Option<Reference>,
     /// The price list of this shop's orders, by name or id; needed when there are several in one currency.
     #[serde(default)]
     pub pricelist: Option<Reference>,
@@ -109,6 +112,7 @@ impl Settings {
             company: None,
             warehouse: None,
             sales_team: None,
+            salesperson: None,
             pricelist: None,
             language: None,
             services: BTreeMap::new(),

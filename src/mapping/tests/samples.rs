@@ -69,6 +69,7 @@ pub(super) fn customer() -> Customer {
         state: some("ENABLED"),
         default_address: Some(berlin()),
         addresses: vec![berlin()],
+        refused: vec![],
         created_at: time("2026-11-01T10:00:00Z"),
         updated_at: time("2026-11-02T10:00:00Z"),
         raw: Arc::new(serde_json::json!({ "verifiedEmail": true })),

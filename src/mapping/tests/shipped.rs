@@ -176,35 +176,6 @@ fn test_orders_are_left_alone_unless_the_shop_books_them() {
 }
 
 #[test]
-fn settings_of_the_shop_are_written_when_they_are_set() {
-    let facts = ShopFacts {
-        buyer: Some("7".into()),
-        company_id: Some(2),
-        team_id: Some(3),
-        pricelist_id: Some(4),
-        ..ShopFacts::default()
-    };
-    let mapped = mapped(Object::Order, &order().fact(), &facts.fact(), &[]);
-    for (field, expected) in [
-        ("company_id", Some(2)),
-        ("team_id", Some(3)),
-        ("pricelist_id", Some(4)),
-        ("user_id", None),
-    ] {
-        let value = mapped.field(field).map(|field| field.value.clone());
-        assert_eq!(value, expected.map(|id| FieldValue::Record(ErpId(id))), "{field}");
-    }
-    let needs = Mappings::load(None, &AdminSchema)
-        .unwrap()
-        .needs(Some(&facts.fact()));
-    let fields = &needs["sale.order"];
-    assert!(
-        fields.contains(&"team_id".into()) && !fields.contains(&"warehouse_id".into()),
-        "{fields:?}"
-    );
-}
-
-#[test]
 fn a_guest_is_booked_on_its_own_link_or_on_the_shops_partner() {
     let record = crate::domain::Order {
         customer: None,

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::NormaliseError;
 use super::read::At;
 use crate::domain::{Address, Customer};
+use crate::shopify::answer::REFUSED;
 
 pub(super) fn customer(raw: Value) -> Result<Customer, NormaliseError> {
     let record = At::root(&raw);
@@ -54,6 +55,7 @@ pub(super) fn customer(raw: Value) -> Result<Customer, NormaliseError> {
         state: record.get("state").text()?,
         default_address,
         addresses,
+        refused: record.get(REFUSED).texts()?,
         created_at: record.get("createdAt").need_time()?,
         updated_at: record.get("updatedAt").need_time()?,
         first_name,

@@ -542,6 +542,42 @@ async fn good_answers_are_told_from_bad_ones() {
 }
 
 #[tokio::test]
+async fn a_customer_knows_which_of_its_fields_were_refused() {
+    let stage = Stage::new().await;
+    let refused = |path: Value| {
+        json!({
+            "message": "Access denied.", "path": path,
+            "extensions": {"code": "ACCESS_DENIED", "requiredAccess": "`read_customers` access scope."},
+        })
+    };
+    stage.answers(vec![ok(&json!({
+        "data": {"customer": {
+            "id": "gid://shopify/Customer/77", "firstName": "Ana", "defaultEmailAddress": null, "defaultAddress": null,
+            "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-02-03T04:05:06Z", "tags": [],
+            "addressesV2": {
+                "pageInfo": {"hasNextPage": false}, "nodes": [{"city": null, "zip": "1"}, {"city": null, "zip": "2"}],
+            },
+        }},
+        "errors": [
+            refused(json!(["customer", "defaultEmailAddress"])),
+            refused(json!(["customer", "addressesV2", "nodes", 0, "city"])),
+            refused(json!(["customer", "addressesV2", "nodes", 1, "city"])),
+        ],
+    }))]);
+    let customer = stage
+        .shop()
+        .customer(crate::domain::ShopifyId(77), "")
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(customer.first_name.as_deref(), Some("Ana"));
+    assert_eq!(
+        customer.refused,
+        ["addressesV2.nodes.city", "defaultEmailAddress"]
+    );
+}
+
+#[tokio::test]
 async fn messages_name_request_scope_and_field() {
     let stage = Stage::new().await;
     let reply = denied(&json!(["customer", "displayName"]), &json!(null));

@@ -24,7 +24,7 @@ use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
 
 use plan::OrderPlan;
-pub(super) use references::{buyer, party};
+pub(super) use references::{buyer, party, save_group};
 
 /// An order's job.
 pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, Stop> {

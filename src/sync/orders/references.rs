@@ -55,6 +55,9 @@ pub(super) async fn ensure(
     };
     let settings = flow.settings_fact(buyer.as_deref());
     let mut answers = flow.gather(mapping, record, &settings).await?;
+    if flow.distrustful {
+        forget_dead_links(flow, &mut answers).await?;
+    }
     if let (Some(buyer), Some(partner)) = (buyer, shared) {
         answers.insert(
             Need::Link {
@@ -74,6 +77,35 @@ pub(super) async fn ensure(
     flow.mapped(mapping, record, &settings, &answers)
 }
 
+/// Takes back the answers about records that do not exist any more (merged or deleted in the ERP), so that they are made
+/// or found anew.
+async fn forget_dead_links(flow: &Flow<'_>, answers: &mut Answers) -> Result<(), Stop> {
+    let shop = flow.shop;
+    for kind in [LinkKind::Customer, LinkKind::Address, LinkKind::Variant] {
+        let ids: Vec<String> = answers
+            .iter()
+            .filter(|(_, answer)| matches!(answer, Needed::Found(_)))
+            .filter_map(|(need, _)| match need {
+                Need::Link { kind: of, source_id } if *of == kind => Some(source_id.clone()),
+                _ => None,
+            })
+            .collect();
+        if ids.is_empty() {
+            continue;
+        }
+        let mut links = shop.store.links(&shop.name, kind, &ids).await?;
+        links.retain(|link| link.state != LinkState::Retired);
+        for link in flow.retire_dead(links).await? {
+            let need = Need::Link {
+                kind,
+                source_id: link.source_id,
+            };
+            answers.insert(need, Needed::Missing);
+        }
+    }
+    Ok(())
+}
+
 /// Links the buyer's partner: linked already, or found or made now under the buyer's lock. A guest whose contact belongs to
 /// a customer's partner has no link of their own; that partner is returned.
 async fn ensure_buyer(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Option<ErpId>, Stop> {
@@ -82,7 +114,9 @@ async fn ensure_buyer(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Optio
         .store
         .links(&shop.name, LinkKind::Customer, &[key.to_owned()])
         .await?;
-    if linked.iter().any(|link| link.state != LinkState::Retired) {
+    if let Some(link) = live(linked)
+        && (!flow.distrustful || flow.retire_dead(vec![link]).await?.is_empty())
+    {
         return Ok(None);
     }
     flow.lock(System::Shopify, Object::Customer.as_str(), key).await?;
@@ -163,14 +197,19 @@ fn guest(order: &Order) -> Customer {
         state: None,
         addresses: vec![address.clone()],
         default_address: (!address.is_empty()).then_some(address),
+        refused: Vec::new(),
         created_at: order.created_at,
         updated_at: order.updated_at,
         raw: std::sync::Arc::default(),
     }
 }
 
-/// Records of their own that the order refers to (its addresses): made where they are not linked yet, in one call.
-async fn save_group(flow: &Flow<'_>, group: &MappedGroup, answers: &mut Answers) -> Result<(), Stop> {
+/// Records of their own that a record refers to (its addresses): made where they are not linked yet, in one call.
+pub(in crate::sync) async fn save_group(
+    flow: &Flow<'_>,
+    group: &MappedGroup,
+    answers: &mut Answers,
+) -> Result<(), Stop> {
     let missing: Vec<_> = group
         .rows
         .iter()
@@ -184,6 +223,7 @@ async fn save_group(flow: &Flow<'_>, group: &MappedGroup, answers: &mut Answers)
             fields: row
                 .fields
                 .iter()
+                .filter(|field| row.linked.is_none() || !field.create_only)
                 .map(|field| (field.target.clone(), field.value.clone()))
                 .collect(),
             lines: None,

@@ -41,10 +41,33 @@ impl Bench {
         Self::between(ShopOptions::default(), options, settings).await
     }
 
-    pub(super) async fn between(
+    pub(super) async fn between(shop_options: ShopOptions, options: OdooOptions, settings: Settings) -> Self {
+        let mappings = crate::app::mappings::load(None).unwrap();
+        Self::built(shop_options, options, settings, mappings).await
+    }
+
+    /// With the shipped mappings, one of them changed: `from` is replaced with `to`.
+    pub(super) async fn with_edited(file: &str, from: &str, to: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (_, text) = crate::mapping::DEFAULTS
+            .iter()
+            .find(|(name, _)| *name == file)
+            .unwrap();
+        assert!(text.contains(from), "{file} has no {from}");
+        std::fs::write(folder.path().join(file), text.replace(from, to)).unwrap();
+        let options = OdooOptions {
+            services: services(),
+            ..OdooOptions::version(Version::V18)
+        };
+        let mappings = crate::app::mappings::load(Some(folder.path())).unwrap();
+        Self::built(ShopOptions::default(), options, Settings::default(), mappings).await
+    }
+
+    async fn built(
         shop_options: ShopOptions,
         mut options: OdooOptions,
         settings: Settings,
+        mappings: Mappings,
     ) -> Self {
         options.companies[0].currency = "EUR".to_owned();
         options.companies[0].country = "DE".to_owned();
@@ -83,9 +106,7 @@ impl Bench {
             Arc::new(SystemEntropy),
         )
         .unwrap();
-        let (_keep, mappings) = watch::channel(Arc::new(
-            Mappings::load(None, &crate::shopify::AdminSchema).unwrap(),
-        ));
+        let (_keep, mappings) = watch::channel(Arc::new(mappings));
         let context = ShopContext {
             name,
             domain: shop.domain().to_owned(),
@@ -139,11 +160,10 @@ impl Bench {
     /// Makes the job and runs it, and whatever it waits for, until nothing is due. Returns the job's state and the
     /// reason of its problem.
     pub(super) async fn sync(&self, object: Object, id: u64) -> (JobState, Option<String>) {
-        let clock = SystemClock;
         let job = NewJob {
             key: self.key(object, id),
             priority: Priority::LIVE,
-            now: crate::domain::Clock::now(&clock),
+            now: crate::domain::Clock::now(&SystemClock),
             cause: "test".into(),
         };
         let job = self.store.enqueue(job).await.unwrap().job;
@@ -151,29 +171,100 @@ impl Bench {
         self.story(job).await
     }
 
+    /// Makes jobs for all of these first, and then runs them at the same time, again and again until nothing is due.
+    pub(super) async fn sync_at_once(&self, records: &[(Object, u64)]) -> Vec<(JobState, Option<String>)> {
+        let mut jobs = Vec::new();
+        for (object, id) in records {
+            let job = NewJob {
+                key: self.key(*object, *id),
+                priority: Priority::LIVE,
+                now: crate::domain::Clock::now(&SystemClock),
+                cause: "test".into(),
+            };
+            jobs.push(self.store.enqueue(job).await.unwrap().job);
+        }
+        self.drain().await;
+        let mut stories = Vec::new();
+        for job in jobs {
+            stories.push(self.story(job).await);
+        }
+        stories
+    }
+
     /// Runs jobs until nothing is due.
     pub(super) async fn drain(&self) {
-        let clock = SystemClock;
         for _ in 0..20 {
-            let now = crate::domain::Clock::now(&clock);
-            let ready = self.store.ready_lanes(now).await.unwrap();
-            if ready.is_empty() {
+            let claimed = self.claim_due().await;
+            if claimed.is_empty() {
                 break;
             }
-            let lanes: Vec<(Lane, u32)> = ready.into_iter().map(|ready| (ready.lane, 10)).collect();
-            let claim = Claim {
-                node: "test".into(),
-                lanes,
-                now,
-                lease: Duration::from_secs(60),
-            };
-            for claimed in self.store.claim(claim).await.unwrap() {
+            let attempts = claimed.into_iter().map(|claimed| async {
                 let (id, fence) = (claimed.id, claimed.fence);
                 let report = self.engine.attempt(claimed, CancellationToken::new()).await;
                 let finished = self.store.finish(finish(id, fence, report)).await.unwrap();
                 assert!(matches!(finished, Finished::Done(_)), "{finished:?}");
-            }
+            });
+            futures_util::future::join_all(attempts).await;
         }
+    }
+
+    async fn claim_due(&self) -> Vec<ClaimedJob> {
+        // A job that began to wait for a record just after its release looks again a second later: that moment is now.
+        let now = crate::domain::Clock::now(&SystemClock).plus(Duration::from_secs(2));
+        let ready = self.store.ready_lanes(now).await.unwrap();
+        let lanes: Vec<(Lane, u32)> = ready.into_iter().map(|ready| (ready.lane, 10)).collect();
+        let claim = Claim {
+            node: "test".into(),
+            lanes,
+            now,
+            lease: Duration::from_secs(60),
+        };
+        self.store.claim(claim).await.unwrap()
+    }
+
+    /// The live link of a record.
+    pub(super) async fn link(&self, kind: crate::domain::LinkKind, id: u64) -> Option<crate::domain::Link> {
+        let shop = "main".parse().unwrap();
+        live(self.store.links(&shop, kind, &[id.to_string()]).await.unwrap())
+    }
+
+    /// Puts a link in place of the one that there is, as a restored ERP would have it: it leads to another record.
+    pub(super) async fn relink(&self, link: crate::domain::Link) {
+        let job = NewJob {
+            key: self.key(Object::Shop, 1),
+            priority: Priority::LIVE,
+            now: crate::domain::Clock::now(&SystemClock),
+            cause: "test".into(),
+        };
+        self.store.enqueue(job).await.unwrap();
+        let claimed = self.claim_due().await.remove(0);
+        let mut report = Report::of(Outcome::Completed, "test");
+        report.links.push(link);
+        let end = finish(claimed.id, claimed.fence, report);
+        assert!(matches!(self.store.finish(end).await.unwrap(), Finished::Done(_)));
+    }
+
+    /// Makes or changes a record in the ERP as a person would.
+    pub(super) fn in_the_erp(&self, model: &str, method: &str, args: serde_json::Value) -> serde_json::Value {
+        self.erp
+            .as_admin(model, method, args, serde_json::json!({}))
+            .unwrap()
+    }
+
+    /// The jobs about the shop itself.
+    pub(super) async fn jobs_of_the_shop(&self) -> Vec<crate::store::JobRow> {
+        let filter = crate::store::JobFilter {
+            object: Some(Object::Shop),
+            ..Default::default()
+        };
+        self.store.jobs(filter).await.unwrap()
+    }
+
+    /// Makes one record in the ERP as a person would.
+    pub(super) fn made_in_the_erp(&self, model: &str, values: serde_json::Value) -> i64 {
+        self.in_the_erp(model, "create", serde_json::json!([values]))
+            .as_i64()
+            .unwrap()
     }
 
     pub(super) async fn story(&self, job: JobId) -> (JobState, Option<String>) {

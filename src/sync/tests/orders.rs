@@ -127,6 +127,31 @@ async fn a_tax_that_the_erp_lacks_is_one_problem_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn what_was_set_up_in_the_erp_counts_at_the_next_try() {
+    let bench = Bench::new(Version::V18).await;
+    let (_, variants) = shirt(&bench);
+    let customer = ada(&bench);
+    let of = |percent: i64| {
+        let mut draft = everyday(Buyer::Customer(customer), variants[0]);
+        draft.taxes = vec![vat(percent)];
+        draft
+    };
+    let (first, _) = order(&bench, of(19));
+    assert_eq!(bench.sync(Object::Order, first).await.0, JobState::Completed);
+    let (id, name) = order(&bench, of(13));
+    for _ in 0..2 {
+        assert_eq!(bench.sync(Object::Order, id).await.0, JobState::Problem);
+    }
+    let tax = serde_json::json!([{
+        "name": "13%", "amount": 13, "amount_type": "percent", "type_tax_use": "sale", "price_include_override": "tax_included",
+    }]);
+    bench.in_the_erp("account.tax", "create", tax);
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    bench.booked(&name);
+}
+
+#[tokio::test]
 async fn an_answer_that_was_cut_off_after_the_commit_makes_no_second_order() {
     use crate::sandbox::odoo::Fault;
     for (model, method) in [

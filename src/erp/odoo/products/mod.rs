@@ -41,7 +41,14 @@ impl Odoo {
                     .to_owned(),
             });
         }
-        let attributes = self.attributes(&save.external_id, &save.options).await?;
+        // The options of a product whose variants are all bound are left as they are: an adopted product may name them
+        // in its own way, and one more option would make Odoo multiply its variants.
+        let bound = save.existing.is_some() && save.variants.iter().all(|variant| variant.existing.is_some());
+        let attributes = if bound {
+            Vec::new()
+        } else {
+            self.attributes(&save.external_id, &save.options).await?
+        };
         reach(FailPoint::ProductOptionsSaved).await?;
         let known = match save.existing {
             Some(id) => Some(id),

@@ -32,16 +32,32 @@ impl Odoo {
             .search_read(LINE, domain, &["attribute_id", "value_ids"], None, false)
             .await?;
         let mut commands = Vec::new();
+        let foreign = lines.iter().find(|line| {
+            let id = record(&line["attribute_id"]);
+            attributes.iter().all(|attribute| Some(attribute.id) != id)
+        });
         for attribute in attributes {
             let line = lines
                 .iter()
                 .find(|line| record(&line["attribute_id"]) == Some(attribute.id));
-            match line {
-                None => commands.push(json!([0, 0, {
+            match (line, foreign) {
+                // Named in another way there: an option beside it would multiply the variants.
+                (None, Some(foreign)) => {
+                    return Err(ErpError::Rejected {
+                        model: LINE.to_owned(),
+                        method: "match".to_owned(),
+                        message: format!(
+                            "the product has the option {} where Shopify has {}; give both the same name, or add the new value in the ERP by hand",
+                            foreign["attribute_id"][1].as_str().unwrap_or("?"),
+                            attribute.name
+                        ),
+                    });
+                }
+                (None, None) => commands.push(json!([0, 0, {
                     "attribute_id": attribute.id.0,
                     "value_ids": [[6, 0, attribute.values.iter().map(|id| id.0).collect::<Vec<_>>()]],
                 }])),
-                Some(line) => {
+                (Some(line), _) => {
                     let there = records(&line["value_ids"]).unwrap_or_default();
                     let additions: Vec<Value> = attribute
                         .values

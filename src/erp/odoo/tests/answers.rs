@@ -1,14 +1,12 @@
-//! What each answer means, over both protocols: the table of Odoo's errors, and garbage.
+//! What each answer means, over both protocols: the table of Odoo's errors, and what comes instead of an answer.
 
 use std::time::Duration;
 
-use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::scripted::{Answer, Scripted};
 use crate::erp::ErpError;
 use crate::erp::odoo::call::Call;
-use crate::erp::odoo::{orders, wire};
 use crate::transport::Failure;
 
 /// A word for an error, as the table below uses it.
@@ -190,6 +188,11 @@ async fn what_comes_instead_of_an_answer_is_told_apart_for_reads_and_writes() {
         ("login page", Answer::page(200), "page", "page"),
         ("redirect", Answer::page(303), "page", "page"),
         ("too large for a proxy", Answer::page(413), "rejected", "rejected"),
+        ("a firewall's page", Answer::page(403), "rejected", "rejected"),
+        ("a proxy's bad request", Answer::page(400), "rejected", "rejected"),
+        ("a wrong method", Answer::page(405), "rejected", "rejected"),
+        ("a proxy's login page", Answer::page(401), "page", "page"),
+        ("a worker's crash", Answer::page(500), "nonsense", "no_answer"),
         (
             "broken json",
             Answer::Plain(200, "application/json", "{\"a\":".to_owned()),
@@ -209,6 +212,20 @@ async fn what_comes_instead_of_an_answer_is_told_apart_for_reads_and_writes() {
                 );
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn pages_of_a_server_that_never_worked_are_an_outage() {
+    for status in [400, 403, 405, 500] {
+        let server = Scripted::start(false, []).await;
+        let odoo = super::scripted(&server);
+        odoo.session.login().await.unwrap();
+        odoo.session.forget_that_it_worked();
+        server.then(Answer::page(status));
+        let call = Call::read("res.partner", "read").on([crate::domain::ErpId(30)]);
+        let error = odoo.session.call(&call).await.unwrap_err();
+        assert_eq!(word(&error), "page", "{status}: {error}");
     }
 }
 
@@ -318,130 +335,5 @@ async fn every_call_names_language_time_zone_and_company() {
             &seen[0]["params"]["args"][5][0]
         };
         assert_eq!(*ids, json!([5]));
-    }
-}
-
-/// JSON of any shape, with the words that answers use among its keys.
-fn any_json() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![
-        Just(Value::Null),
-        any::<bool>().prop_map(Value::from),
-        any::<i64>().prop_map(Value::from),
-        any::<f64>().prop_map(Value::from),
-        ".{0,8}".prop_map(Value::from),
-    ];
-    let keys = prop_oneof![
-        Just("result".to_owned()),
-        Just("error".to_owned()),
-        Just("data".to_owned()),
-        Just("name".to_owned()),
-        Just("message".to_owned()),
-        Just("jsonrpc".to_owned()),
-        Just("ids".to_owned()),
-        Just("messages".to_owned()),
-        Just("id".to_owned()),
-        Just("order_line".to_owned()),
-        Just("state".to_owned()),
-        Just("amount_total".to_owned()),
-        ".{0,5}",
-    ];
-    leaf.prop_recursive(4, 40, 6, move |inner| {
-        prop_oneof![
-            prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-            prop::collection::vec((keys.clone(), inner), 0..6)
-                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
-        ]
-    })
-}
-
-proptest! {
-    #[test]
-    fn garbage_is_an_error_and_never_a_panic(value in any_json(), status in 100_u16..600) {
-        let body = value.to_string();
-        drop(wire::read_json_rpc(status, body.as_bytes()));
-        drop(wire::read_json2(status, body.as_bytes()));
-        drop(orders::parse_order(&value, "tax_ids"));
-        for kind in ["char", "integer", "monetary", "many2one", "many2many", "date", "datetime", "boolean", "selection"] {
-            drop(crate::erp::odoo::value::decode(kind, &value));
-        }
-        let batch = crate::erp::odoo::load::Batch {
-            model: "sale.order".to_owned(),
-            columns: vec!["id".to_owned()],
-            rows: vec![vec!["a.b".to_owned()]],
-            saves: vec![0],
-        };
-        drop(crate::erp::odoo::load::read_result(&batch, &value));
-        if let Ok(wire::Reply::Fault(fault)) = wire::read_json2(status, body.as_bytes()) {
-            drop(fault.clone().into_error(fault.meaning(6), "res.partner", "write", None));
-        }
-    }
-
-    #[test]
-    fn bytes_that_are_no_json_are_an_error(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
-        drop(wire::read_json_rpc(200, &bytes));
-        drop(wire::read_json2(500, &bytes));
-    }
-}
-
-#[tokio::test]
-async fn garbage_results_are_errors_in_every_operation() {
-    use crate::domain::{ErpId, ExternalId, LookUp, Scalar};
-    use crate::erp::{Erp as _, Find, Save};
-    let id = ExternalId::new(&"main".parse().unwrap(), "order_1").unwrap();
-    let table = json!({"name": {"type": "char"}, "state": {"type": "selection"}});
-    for garbage in [
-        json!(null),
-        json!(7),
-        json!("x"),
-        json!([]),
-        json!([7]),
-        json!({}),
-        json!([{"id": "x"}]),
-        json!([[]]),
-    ] {
-        for json2 in [false, true] {
-            let server = Scripted::start(json2, []).await;
-            let odoo = super::scripted(&server);
-            let script = |tables: usize| {
-                for _ in 0..tables {
-                    server.then(server.result(&table));
-                }
-                server.then(server.result(&garbage));
-            };
-            script(0);
-            drop(odoo.identify(&id).await);
-            script(0);
-            drop(odoo.external_ids("sale.order", &[ErpId(1)]).await);
-            script(2);
-            drop(odoo.order(ErpId(1)).await);
-            script(0);
-            let find = Find {
-                model: "sale.order".to_owned(),
-                equal: Vec::new(),
-                fields: vec!["name".to_owned()],
-                limit: 5,
-            };
-            drop(odoo.find(&find).await);
-            script(0);
-            drop(odoo.read("sale.order", &[ErpId(1)], &["name".to_owned()]).await);
-            script(0);
-            let save = Save {
-                model: "sale.order".to_owned(),
-                external_id: id.clone(),
-                fields: Vec::new(),
-                lines: None,
-            };
-            assert!(odoo.save(&[save]).await.is_err(), "{garbage}");
-            script(0);
-            let look_up = LookUp {
-                kind: "country".to_owned(),
-                keys: [("code".to_owned(), Scalar::Text("DE".to_owned()))].into(),
-            };
-            drop(odoo.look_up(&look_up).await);
-            script(0);
-            drop(odoo.cancel_order(ErpId(1)).await);
-            script(0);
-            drop(odoo.variants(ErpId(1)).await);
-        }
     }
 }

@@ -1,9 +1,11 @@
 //! Tests that need a server at the other end: a scripted one for what each answer means, and the stand-in Odoo.
 
 mod answers;
+mod garbage;
 mod given;
 mod load;
 mod login;
+mod memory;
 mod orders;
 mod products;
 mod questions;

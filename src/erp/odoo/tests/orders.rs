@@ -229,6 +229,7 @@ async fn what_the_settings_declare_goes_into_every_order() {
             .as_admin("crm.team", "create", json!([{"name": "Web shop"}]), json!({}))
             .unwrap();
         let declared = Settings {
+            salesperson: Some(Reference::Id(server.uid())),
             sales_team: Some(Reference::Name("Web shop".to_owned())),
             pricelist: Some(Reference::Name("Dollars B".to_owned())),
             company: Some(Reference::Name("My Company".to_owned())),
@@ -241,6 +242,10 @@ async fn what_the_settings_declare_goes_into_every_order() {
         odoo.save(&[save]).await.unwrap();
         let order = &server.ledger().orders()[0];
         assert_eq!(order.team_id, team.as_i64(), "{version:?}");
+        let booked = server.ledger().record("sale.order", order.id).unwrap();
+        let salesperson = booked["user_id"].as_i64().or(booked["user_id"][0].as_i64());
+        assert_eq!(salesperson, Some(server.uid()), "{version:?}");
+        assert_eq!(odoo.company_currency().await.unwrap().as_deref(), Some("USD"));
         let pricelist = found(&odoo, &[("currency", word("USD"))], "pricelist").await;
         assert_eq!(order.pricelist_id, Some(pricelist.0));
 

@@ -148,6 +148,7 @@ async fn records_are_adopted_by_exact_values_of_our_company() {
         let search = Find {
             model: "res.partner".to_owned(),
             equal: fields(&[("email_normalized", text("ada@example.com"))]),
+            one_of: None,
             fields: vec!["name".to_owned(), "email".to_owned()],
             limit: 5,
         };
@@ -335,6 +336,7 @@ async fn only_records_of_our_company_and_of_none_are_ours() {
         let search = Find {
             model: "res.partner".to_owned(),
             equal: fields(&[("email_normalized", text("ada@example.com"))]),
+            one_of: None,
             fields: vec!["company_id".to_owned()],
             limit: 10,
         };

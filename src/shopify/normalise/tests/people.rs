@@ -13,7 +13,7 @@ fn address(id: u64, city: &str) -> Value {
     })
 }
 
-fn ana() -> Value {
+pub(super) fn ana() -> Value {
     json!({
         "id": "gid://shopify/Customer/77", "displayName": "Ana Berg", "firstName": "Ana", "lastName": "Berg",
         "state": "ENABLED", "locale": "de", "note": null, "tags": ["vip", "b2c"], "taxExempt": false,
@@ -148,7 +148,7 @@ fn variant(id: u64, size: &str, weight: &Value) -> Value {
     })
 }
 
-fn tee() -> Value {
+pub(super) fn tee() -> Value {
     json!({
         "id": "gid://shopify/Product/9", "title": "Tee", "handle": "tee", "descriptionHtml": "<p>Soft</p>",
         "vendor": "Maker", "productType": "", "status": "ACTIVE", "tags": ["summer"], "isGiftCard": false,

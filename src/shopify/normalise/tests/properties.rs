@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::build::*;
+use super::people;
 use crate::shopify::normalise::{customer, order, product};
 use crate::shopify::settings::CurrencyChoice;
 
@@ -152,6 +153,16 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     }
 }
 
+/// A record with other values at some places of it.
+fn changed(mut raw: Value, changes: Vec<(prop::sample::Index, Value)>) -> Value {
+    for (index, value) in changes {
+        let mut found = Vec::new();
+        pointers(&raw, "", &mut found);
+        raw = with(raw, index.get(found.as_slice()).as_str(), value);
+    }
+    raw
+}
+
 fn a_good_order() -> Value {
     let lines = [
         Sold {
@@ -240,18 +251,31 @@ proptest! {
         changes in prop::collection::vec((any::<prop::sample::Index>(), any_json()), 1..4),
         choice in prop::sample::select(vec![CurrencyChoice::Shop, CurrencyChoice::Presentment]),
     ) {
-        let mut raw = a_good_order();
-        for (index, value) in changes {
-            let mut found = Vec::new();
-            pointers(&raw, "", &mut found);
-            raw = with(raw, index.get(found.as_slice()).as_str(), value);
-        }
-        match order(raw, choice) {
+        match order(changed(a_good_order(), changes), choice) {
             Ok(order) => {
                 let gross: Decimal = order.lines.iter().map(|line| line.gross).sum();
                 prop_assert_eq!(gross, order.totals.total);
             }
             Err(error) => prop_assert!(!error.fix.is_empty()),
+        }
+    }
+
+    #[test]
+    fn a_good_customer_with_anything_anywhere_is_answered_calmly(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any_json()), 1..4),
+    ) {
+        match customer(changed(people::ana(), changes)) {
+            Ok(customer) => prop_assert!(!customer.display_name.is_empty()),
+            Err(error) => prop_assert!(!error.fix.is_empty()),
+        }
+    }
+
+    #[test]
+    fn a_good_product_with_anything_anywhere_is_answered_calmly(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any_json()), 1..4),
+    ) {
+        if let Err(error) = product(changed(people::tee(), changes)) {
+            prop_assert!(!error.fix.is_empty());
         }
     }
 
@@ -272,6 +296,8 @@ proptest! {
 }
 
 #[test]
-fn the_good_order_is_good() {
+fn the_good_records_are_good() {
     book(a_good_order());
+    customer(people::ana()).unwrap();
+    product(people::tee()).unwrap();
 }
