@@ -183,7 +183,7 @@ async fn order(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Res
     if link.is_none() {
         orders::skip(flow, &order, &record, &mapping).await?;
     }
-    let booked = orders::booked(flow, &order, &record, &mapping, link.as_ref()).await?;
+    let booked = orders::booked(flow, &record, &mapping, link.as_ref()).await?;
     if order.cancelled_at.is_some() {
         preview.verdict = match &booked {
             Some(held) => {

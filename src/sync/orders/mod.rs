@@ -18,7 +18,7 @@ use crate::domain::{
     Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report,
     ShopifyId,
 };
-use crate::erp::{OrderState, SalesOrder};
+use crate::erp::SalesOrder;
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
 
@@ -43,15 +43,25 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     if link.is_none() {
         skip(flow, &order, &record, &mapping).await?;
     }
-    let booked = booked(flow, &order, &record, &mapping, link.as_ref()).await?;
-    if order.cancelled_at.is_some() {
+    let booked = booked(flow, &record, &mapping, link.as_ref()).await?;
+    if is_cancelled(flow, &order, &record, &mapping) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
     let mapped = references::ensure(flow, &order, &record, &mapping).await?;
+    if mapped.stage == Some(Stage::Cancelled) {
+        return cancel::carry_out(flow, &order, link, booked).await;
+    }
     reach(FailPoint::Planned).await?;
-    let plan = plan::plan(&mapped, link.as_ref(), booked.as_ref());
-    let done = book::carry_out(flow, &order, &mapped, plan, booked).await?;
+    let plan = plan::plan(&mapped, &order, link.as_ref(), booked.as_ref());
+    let done = book::carry_out(flow, &order, &mapped, plan, link.as_ref(), booked).await?;
     Ok(report(flow, &order, &mapped, done))
+}
+
+/// Whether the sale is off: cancelled on Shopify, or at a stage that the mapping counts as cancelled, as far as that can be
+/// told before anything is made for the order.
+pub(super) fn is_cancelled(flow: &Flow<'_>, order: &Order, record: &Fact, mapping: &Mapping) -> bool {
+    order.cancelled_at.is_some()
+        || mapping.early_stage(record, &flow.settings_fact(None)) == Some(Stage::Cancelled)
 }
 
 /// Why an order that was never booked is left alone.
@@ -87,7 +97,6 @@ pub(super) async fn skip(
 /// The order as the ERP has it: by its link, or by its external id where an earlier attempt made it without saying so.
 pub(super) async fn booked(
     flow: &Flow<'_>,
-    order: &Order,
     record: &Fact,
     mapping: &Mapping,
     link: Option<&Link>,
@@ -108,11 +117,30 @@ pub(super) async fn booked(
     let Some(held) = shop.erp.order(id).await? else {
         return Err(missing(flow, id));
     };
-    if link.is_some() && held.reference.as_deref() != Some(order.name.as_str()) {
-        return Err(stranger(flow, order, &held));
+    if let Some(link) = link
+        && !is_the_reference(link, &held)
+    {
+        // Somebody may have written another reference there. Our external id says whether it is still our order.
+        let name = mapping
+            .identity(record, &flow.settings_fact(None))
+            .map_err(|problems| flow.field_problems(&problems))?;
+        let ours = shop.erp.identify(&flow.external_id(&name)?).await?;
+        if ours.is_none_or(|ours| ours.id != held.id) {
+            return Err(stranger(flow, link, &held));
+        }
     }
     Ok(Some(held))
 }
+
+/// Whether the order carries the reference that was last seen on it.
+fn is_the_reference(link: &Link, held: &SalesOrder) -> bool {
+    link.agreed
+        .get(REFERENCE)
+        .is_some_and(|known| known.as_str() == held.reference.as_deref())
+}
+
+/// What the link calls the reference that it saw on the ERP's order.
+const REFERENCE: &str = "reference";
 
 /// One sentence for a preview: what the plan is.
 pub(super) fn describe(
@@ -127,7 +155,7 @@ pub(super) fn describe(
     } else {
         "and left a quotation"
     };
-    Ok(match (plan::plan(mapped, link, held), held) {
+    Ok(match (plan::plan(mapped, order, link, held), held) {
         (OrderPlan::Book { .. }, None) => format!("a sales order would be created {stage}"),
         (OrderPlan::Book { .. }, Some(held)) => format!("{} would be updated {stage}", held.name),
         (OrderPlan::Confirm, Some(held)) => format!("{} would be confirmed", held.name),
@@ -153,18 +181,18 @@ fn missing(flow: &Flow<'_>, id: ErpId) -> Stop {
 
 /// Another order stands under the number that we know: the ERP was restored or exchanged. The shop is stopped before
 /// anything is written to strangers' records.
-fn stranger(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Stop {
+fn stranger(flow: &Flow<'_>, link: &Link, held: &SalesOrder) -> Stop {
     let mut problem = flow.subject.problem(
         "erp_record_is_a_stranger",
         "order",
         format!(
-            "The sales order {} ({}) does not carry the shop's number {} any more: it has `{}`.",
+            "The sales order {} ({}) is not the one that was booked: its reference was `{}` and is `{}`, and it does not carry our external id.",
             held.id,
             held.name,
-            order.name,
+            link.agreed[REFERENCE].as_str().unwrap_or("(empty)"),
             held.reference.as_deref().unwrap_or("(empty)")
         ),
-        "Find out whether the ERP was restored or exchanged, or somebody changed the reference. Put the shop's number back into the order's reference, then retry.",
+        "Find out whether the ERP was restored or exchanged. If this is the order after all, put its old reference back, then retry.",
     );
     problem.field = Some("client_order_ref".into());
     problem.into()
@@ -191,6 +219,8 @@ fn deleted(flow: &Flow<'_>, link: Option<Link>) -> Result<Report, Stop> {
 /// How an order ended up in the ERP.
 struct Done {
     held: SalesOrder,
+    /// Whether it is confirmed and has its own date again.
+    settled: bool,
     summary: String,
 }
 
@@ -198,17 +228,14 @@ fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Report
     let mut report = Report::of(Outcome::Completed, done.summary);
     report.record_name = Some(order.name.clone());
     report.erp_name = Some(done.held.name.clone());
-    report.links.push(link(
-        flow,
-        order,
-        &done.held,
-        &mapped.model,
-        plan::fingerprint(mapped),
-    ));
+    let fingerprint = plan::fingerprint(mapped, order);
+    let mut link = link(flow, order, &done.held, &mapped.model, fingerprint);
+    link.agreed["confirmed"] = json!(done.settled);
+    report.links.push(link);
     report
 }
 
-/// The order's link with what is agreed: the fingerprint of what was booked.
+/// The order's link with what is agreed: the fingerprint of what was booked, and how the ERP's order is recognised.
 fn link(
     flow: &Flow<'_>,
     order: &Order,
@@ -228,7 +255,8 @@ fn link(
         agreed: json!({
             "fingerprint": fingerprint,
             "total": held.total,
-            "confirmed": held.state == OrderState::Confirmed,
+            "confirmed": false,
+            REFERENCE: held.reference,
         }),
     }
 }

@@ -8,6 +8,7 @@ pub(super) struct Bench {
     pub(super) erp: OdooSandbox,
     pub(super) store: SharedStore,
     pub(super) engine: Engine,
+    mappings: watch::Sender<Arc<Mappings>>,
     _folder: tempfile::TempDir,
 }
 
@@ -37,7 +38,12 @@ impl Bench {
         .await
     }
 
-    pub(super) async fn with(mut options: OdooOptions, settings: Settings) -> Self {
+    pub(super) async fn with(options: OdooOptions, settings: Settings) -> Self {
+        Self::adjusted(options, |shop| shop.settings = settings).await
+    }
+
+    /// With something else about the shop.
+    pub(super) async fn adjusted(mut options: OdooOptions, adjust: impl FnOnce(&mut ShopContext)) -> Self {
         options.companies[0].currency = "EUR".to_owned();
         options.companies[0].country = "DE".to_owned();
         let erp = OdooSandbox::start(options).await.unwrap();
@@ -75,11 +81,11 @@ impl Bench {
             Arc::new(SystemEntropy),
         )
         .unwrap();
-        let (_keep, mappings) = watch::channel(Arc::new(Mappings::load(None).unwrap()));
-        let context = ShopContext {
+        let (keep, mappings) = watch::channel(Arc::new(Mappings::load(None).unwrap()));
+        let mut context = ShopContext {
             name,
             domain: shop.domain().to_owned(),
-            settings,
+            settings: Settings::default(),
             facts: ShopFacts::default(),
             start_at: Some(Timestamp::from_millis(0)),
             owner: "operator".into(),
@@ -89,13 +95,25 @@ impl Bench {
             store: Arc::clone(&store),
             clock,
         };
+        adjust(&mut context);
         Self {
             shop,
             erp,
             store,
             engine: Engine::new([context]),
+            mappings: keep,
             _folder: folder,
         }
+    }
+
+    /// Puts an order mapping into force that differs from the shipped one by this replacement.
+    pub(super) fn remap_orders(&self, old: &str, new: &str) {
+        let shipped = include_str!("../../../mappings/order.in.toml");
+        assert!(shipped.contains(old), "the shipped mapping has no `{old}`");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("order.in.toml"), shipped.replace(old, new)).unwrap();
+        let mappings = Mappings::load(Some(folder.path())).unwrap();
+        self.mappings.send_replace(Arc::new(mappings));
     }
 
     fn key(&self, object: Object, id: u64) -> JobKey {
