@@ -6,6 +6,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::check::Scope;
+use super::check_order::refuse_merging;
 use super::compile_group::{group_heads, groups};
 use super::compile_rule::{RuleContext, rule};
 use super::compile_source::match_rule;
@@ -129,6 +130,9 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>) -> Option<Mapping> {
     let truth = doc::choice_at(d, top, "truth", &TRUTHS).unwrap_or_default();
     let adopt = doc::choice_at(d, top, "adopt", &[("exact", true), ("propose", false)]);
 
+    if object == Object::Order {
+        refuse_merging(d, top);
+    }
     let (name, shape) = source_of(object)?;
     let mut scope = Scope::default()
         .with(name, Typed::from(&shape))
