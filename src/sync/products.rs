@@ -140,14 +140,14 @@ async fn identify_or_match(
 }
 
 /// An ERP variant that may be one of ours.
-struct Candidate {
+pub(super) struct Candidate {
     ours: ShopifyId,
-    variant: ErpId,
+    pub(super) variant: ErpId,
     template: Option<ErpId>,
-    by: String,
+    pub(super) by: String,
 }
 
-async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, Stop> {
+pub(super) async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, Stop> {
     let mut found = Vec::new();
     let Some(group) = mapped.group(VARIANTS) else {
         return Ok(found);

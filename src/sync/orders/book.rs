@@ -81,11 +81,21 @@ pub(super) async fn carry_out(
             };
             settle(flow, order, mapped, held, "kept").await
         }
-        (OrderPlan::Nothing, Some(held)) => Ok(Done {
-            summary: format!("order {} is up to date", held.name),
-            settled: plan::is_settled(link),
-            held,
-        }),
+        (OrderPlan::Nothing, Some(held)) => {
+            let stays = plan::is_mapped_anew(link, mapped, order);
+            Ok(Done {
+                summary: if stays {
+                    format!(
+                        "order {} stays as it was booked, although it would be mapped differently now",
+                        held.name
+                    )
+                } else {
+                    format!("order {} is up to date", held.name)
+                },
+                settled: plan::is_settled(link),
+                held,
+            })
+        }
         (OrderPlan::Changed { differences }, Some(held)) => Err(changed(flow, order, &held, differences)),
         // A plan about an existing order is made only where there is one.
         (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => Err(Stop::Stale),
@@ -139,7 +149,7 @@ async fn save(flow: &Flow<'_>, mapped: &Mapped, lines: Option<Lines>, exists: bo
 }
 
 /// The lines of ours that the order has in the ERP, by our names for them. Lines that people added have none.
-pub(super) async fn our_lines(
+pub(in crate::sync) async fn our_lines(
     flow: &Flow<'_>,
     mapped: &Mapped,
     held: &SalesOrder,
@@ -159,7 +169,7 @@ pub(super) async fn our_lines(
 
 /// The lines of ours that are no longer part of the order. Asked of the ERP itself: what an attempt that failed half-way
 /// wrote is remembered nowhere else. The rounding line is seen to when the totals are compared.
-pub(super) async fn stale_lines(
+pub(in crate::sync) async fn stale_lines(
     flow: &Flow<'_>,
     mapped: &Mapped,
     held: &SalesOrder,

@@ -18,11 +18,12 @@ use crate::domain::{
     Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report,
     ShopifyId,
 };
-use crate::erp::SalesOrder;
+use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
 
-use plan::OrderPlan;
+pub(super) use book::{our_lines, stale_lines};
+pub use plan::{OrderPlan, plan};
 pub(super) use references::{buyer, party};
 
 /// An order's job.
@@ -142,29 +143,34 @@ fn is_the_reference(link: &Link, held: &SalesOrder) -> bool {
 /// What the link calls the reference that it saw on the ERP's order.
 const REFERENCE: &str = "reference";
 
-/// One sentence for a preview: what the plan is.
+/// For a preview: the plan, and what it is in one sentence.
 pub(super) fn describe(
     flow: &Flow<'_>,
     order: &Order,
     mapped: &Mapped,
     link: Option<&Link>,
     held: Option<&SalesOrder>,
-) -> Result<String, Stop> {
+) -> Result<(OrderPlan, String), Stop> {
     let stage = if mapped.stage == Some(Stage::Confirmed) {
         "and confirmed"
     } else {
         "and left a quotation"
     };
-    Ok(match (plan::plan(mapped, order, link, held), held) {
+    let plan = plan::plan(mapped, order, link, held);
+    let verdict = match (&plan, held) {
         (OrderPlan::Book { .. }, None) => format!("a sales order would be created {stage}"),
         (OrderPlan::Book { .. }, Some(held)) => format!("{} would be updated {stage}", held.name),
+        (OrderPlan::Confirm, Some(held)) if held.state == OrderState::Confirmed => {
+            format!("the confirmation of {} would be completed", held.name)
+        }
         (OrderPlan::Confirm, Some(held)) => format!("{} would be confirmed", held.name),
         (OrderPlan::Nothing, Some(held)) => format!("{} is up to date", held.name),
         (OrderPlan::Changed { differences }, Some(held)) => {
-            return Err(book::changed(flow, order, held, differences));
+            return Err(book::changed(flow, order, held, differences.clone()));
         }
         (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => String::new(),
-    })
+    };
+    Ok((plan, verdict))
 }
 
 /// The order that we booked under this number is gone.

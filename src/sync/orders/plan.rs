@@ -20,7 +20,7 @@ pub(super) const LINES: &str = "lines";
 
 /// What is to be done about an order.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::sync) enum OrderPlan {
+pub enum OrderPlan {
     /// Save header and all lines as a draft, compare, and confirm if the mapping says so.
     Book {
         /// Whether the order exists already as a draft.
@@ -163,13 +163,13 @@ pub(super) fn is_settled(link: Option<&Link>) -> bool {
     link.is_some_and(|link| link.agreed["confirmed"] == true)
 }
 
+/// Whether the mapping makes something else of the order than what was booked.
+pub(super) fn is_mapped_anew(link: Option<&Link>, mapped: &Mapped, order: &Order) -> bool {
+    kept(link, "fingerprint").is_some_and(|booked| !booked.asks_the_same(&fingerprint(mapped, order)))
+}
+
 /// Decides what to do. `held` is the order as the ERP has it now.
-pub(super) fn plan(
-    mapped: &Mapped,
-    order: &Order,
-    link: Option<&Link>,
-    held: Option<&SalesOrder>,
-) -> OrderPlan {
+pub fn plan(mapped: &Mapped, order: &Order, link: Option<&Link>, held: Option<&SalesOrder>) -> OrderPlan {
     let Some(held) = held else {
         return OrderPlan::Book { exists: false };
     };

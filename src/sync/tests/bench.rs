@@ -59,6 +59,7 @@ impl Bench {
         let odoo_settings = odoo::Settings {
             calls_per_second: 10_000,
             max_concurrent_calls: 16,
+            warehouse: Some(odoo::Reference::Id(1)),
             ..odoo::Settings::new(erp.url(), "prod", "connector@example.com")
         };
         let odoo = Odoo::connect(

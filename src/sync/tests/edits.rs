@@ -186,7 +186,13 @@ async fn another_mapping_or_another_tax_is_no_change_of_a_confirmed_order() {
         ..OrderPatch::default()
     };
     bench.shop.change(|shop| shop.patch_order(id, patch)).unwrap();
-    done(&bench, id).await;
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Completed);
+    assert!(
+        why.as_deref()
+            .is_some_and(|why| why.contains("stays as it was booked")),
+        "{why:?}"
+    );
     assert_eq!(bench.booked(&name), before, "nothing was written");
     // Its tax was replaced by another record of the same rate.
     let domain = json!([[["amount", "=", 19], ["price_include", "=", true]]]);

@@ -5,6 +5,7 @@ mod booking;
 mod customers;
 mod edits;
 mod orders;
+mod previews;
 mod products;
 
 use std::collections::BTreeMap;

@@ -207,34 +207,3 @@ async fn test_orders_are_left_alone() {
     assert_eq!(state, JobState::Obsolete);
     assert!(bench.erp.ledger().orders_by_reference(&name).is_empty());
 }
-
-#[tokio::test]
-async fn a_preview_shows_the_writes_and_writes_nothing() {
-    let bench = Bench::new(Version::V18).await;
-    let (_, variants) = shirt(&bench);
-    let (id, _) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
-    let partners = bench.erp.ledger().partners().len();
-    let preview = bench
-        .engine
-        .preview(&"main".parse().unwrap(), Object::Order, ShopifyId(id))
-        .await
-        .unwrap();
-    assert!(
-        preview.verdict.contains("would be created and confirmed"),
-        "{}",
-        preview.verdict
-    );
-    let line = preview
-        .writes
-        .iter()
-        .find(|write| write.model == "sale.order.line")
-        .unwrap();
-    let price = line
-        .fields
-        .iter()
-        .find(|field| field.field == "price_unit")
-        .unwrap();
-    assert_eq!(price.then, "19.99");
-    assert!(bench.erp.ledger().orders().is_empty());
-    assert_eq!(bench.erp.ledger().partners().len(), partners);
-}
