@@ -211,7 +211,16 @@ async fn compared(
         .and_then(|(_, id)| held.lines.iter().find(|line| line.id == id));
     let needed = difference + standing.map_or(Decimal::ZERO, |line| line.total);
     if needed.abs() > flow.shop.settings.rounding_limit {
-        return Err(total_differs(flow, order, &held, difference));
+        return Err(match standing {
+            None => total_differs(flow, order, &held, difference),
+            Some(line) => {
+                let what = format!(
+                    "without its rounding line of {} the total differs by {needed}",
+                    line.total
+                );
+                differs(flow, order, &held, TOTAL, &what, needed)
+            }
+        });
     }
     match standing {
         Some(line) if needed.is_zero() => flow.shop.erp.remove_order_lines(held.id, &[line.id]).await?,
@@ -315,16 +324,12 @@ fn check(flow: &Flow<'_>, order: &Order, mapped: &Mapped, held: &SalesOrder) -> 
     }
 }
 
+/// Code and field of a problem with the total.
+const TOTAL: (&str, &str) = ("total_differs", "amount_total");
+
 fn total_differs(flow: &Flow<'_>, order: &Order, held: &SalesOrder, difference: Decimal) -> Stop {
     let what = format!("the total differs by {difference}");
-    differs(
-        flow,
-        order,
-        held,
-        ("total_differs", "amount_total"),
-        &what,
-        difference,
-    )
+    differs(flow, order, held, TOTAL, &what, difference)
 }
 
 fn tax_differs(

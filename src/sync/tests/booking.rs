@@ -217,6 +217,38 @@ async fn a_rounding_line_goes_when_an_edit_makes_it_needless() {
 }
 
 #[tokio::test]
+async fn the_rounding_limit_is_for_all_of_the_line_however_it_grew() {
+    let settings = Settings {
+        rounding_limit: decimal("0.01"),
+        ..Settings::default()
+    };
+    let bench = Bench::with(globally(Version::V18), settings).await;
+    let mut draft = goods(&[("9.99", 3, 20)], true);
+    draft.payment = Payment::Pending("bank_transfer".into());
+    let (id, name) = order(&bench, draft);
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    // With these the ERP's total is another cent too high.
+    let more = [("5.00", 5), ("5.13", 7), ("5.01", 10)].map(|(price, tax)| LineDraft {
+        taxes: Some(vec![vat(tax)]),
+        ..LineDraft::custom("More", decimal(price), 1)
+    });
+    let edit = crate::sandbox::shopify::draft::OrderEdit {
+        add: more.to_vec(),
+        ..Default::default()
+    };
+    bench.shop.change(|shop| shop.edit_order(id, &edit)).unwrap();
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Problem);
+    let why = why.unwrap();
+    assert!(
+        why.contains("without its rounding line of -0.01 the total differs by -0.02"),
+        "{why}"
+    );
+    assert_eq!(bench.booked(&name).state, "draft");
+}
+
+#[tokio::test]
 async fn a_confirmation_without_an_answer_is_completed_with_the_date_of_the_sale() {
     // The answer is lost after the confirmation; or the confirmation is known and the date was not written.
     for (method, fault) in [

@@ -151,6 +151,26 @@ async fn a_draft_that_was_confirmed_by_hand_in_the_middle_of_an_edit_is_not_take
 }
 
 #[tokio::test]
+async fn an_order_that_changed_while_its_confirmation_had_no_answer_is_not_taken_for_booked() {
+    let bench = Bench::new(Version::V18).await;
+    let (_, variants) = shirt(&bench);
+    let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    bench
+        .erp
+        .faults()
+        .on("sale.order", "action_confirm", Fault::CloseAfter);
+    problem(&bench, id).await;
+    assert_eq!(bench.booked(&name).state, "sale");
+    let patch = OrderPatch {
+        shipping_address: Some(berlin("Somerville")),
+        ..OrderPatch::default()
+    };
+    bench.shop.change(|shop| shop.patch_order(id, patch)).unwrap();
+    let why = problem(&bench, id).await;
+    assert!(why.starts_with("changed_after_booking"), "{why}");
+}
+
+#[tokio::test]
 async fn a_confirmed_order_that_is_edited_is_left_to_a_person_who_is_told_what_changed() {
     let bench = Bench::new(Version::V18).await;
     let (_, variants) = shirt(&bench);
@@ -246,6 +266,30 @@ async fn an_order_that_was_cancelled_in_the_erp_is_a_problem() {
     let why = problem(&bench, id).await;
     assert!(why.starts_with("cancelled_in_erp"), "{why}");
     assert_eq!(bench.booked(&name).state, "cancel");
+}
+
+#[tokio::test]
+async fn a_cancellation_after_the_invoice_is_left_to_the_bookkeeper() {
+    let bench = Bench::new(Version::V18).await;
+    let (_, variants) = shirt(&bench);
+    let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    done(&bench, id).await;
+    let booked = bench.booked(&name).id;
+    bench.erp.invoice(booked);
+    bench
+        .shop
+        .change(|shop| shop.cancel_order(id, &Default::default()))
+        .unwrap();
+    let why = problem(&bench, id).await;
+    assert!(why.starts_with("cancelled_after_invoice"), "{why}");
+    assert_eq!(bench.booked(&name).state, "sale");
+    // Credited and cancelled by hand: the retry finds nothing left to do.
+    let flag = json!({ "context": { "disable_cancel_warning": true } });
+    bench
+        .erp
+        .as_admin("sale.order", "action_cancel", json!([[booked]]), flag)
+        .unwrap();
+    done(&bench, id).await;
 }
 
 #[tokio::test]
