@@ -3,11 +3,11 @@
 use std::time::Instant;
 
 use lockstep::failpoint::FailPoint;
-use lockstep::sandbox::shopify::draft::Buyer;
+use lockstep::sandbox::shopify::draft::{Buyer, Payment};
 use serde_json::json;
 
 use crate::support::daemon::{Daemon, Start};
-use crate::support::world::{Database, World, everyday_total, free_port, fresh_postgres, until};
+use crate::support::world::{Database, World, everyday, everyday_total, free_port, fresh_postgres, until};
 
 /// Kills the daemon (as with kill -9) the first time it reaches the point, starts it again, and looks at the ERP.
 async fn killed_at(point: FailPoint, database: Database) {
@@ -86,6 +86,36 @@ async fn killed_at_any_step_on_postgres_everything_is_there_once_after_the_resta
     for point in FailPoint::ALL {
         killed_at(*point, Database::Postgres).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quotation_that_is_paid_has_the_date_of_the_sale_though_its_confirmation_was_cut_short() {
+    const SOLD: i64 = 1_700_000_000;
+    let world = World::new(Database::Sqlite).await;
+    let mut daemon = world.start(&Start {
+        fail: Some(format!("{}=abort", FailPoint::OrderConfirmed)),
+        ..Start::default()
+    });
+    let mut draft = everyday(world.product()[0]);
+    draft.payment = Payment::Pending("bank_transfer".into());
+    draft.processed_at = chrono::DateTime::from_timestamp(SOLD, 0);
+    let (id, name) = world.place(draft);
+    world.booked(&name, "draft", &daemon).await;
+    world.idle(&daemon).await;
+    world
+        .shop
+        .change(|shop| shop.pay_order(id))
+        .expect("it is to be paid");
+    until(
+        "the daemon dies between confirmation and date",
+        || daemon.has_ended().then_some(()),
+        String::new,
+    )
+    .await;
+    let daemon = world.start(&Start::default());
+    world.idle(&daemon).await;
+    let dated = world.booked(&name, "sale", &daemon).await.date_order;
+    assert_eq!(dated.map(|at| at.and_utc().timestamp()), Some(SOLD));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
