@@ -1,8 +1,9 @@
-//! How long it takes to map one order of 20 lines: read its JSON, make it canonical, find out what must be asked, and
-//! evaluate the shipped mapping with the answers. Pure work, nothing is sent.
+//! How long it takes to map one order of 20 lines, from its JSON to the plan: read, make canonical, look whether it is left
+//! alone, find out what must be asked, prepare its addresses, evaluate the shipped mapping with the answers, and plan with
+//! the fingerprint of all of it. The same steps in the same order as an order's job, without what is sent. Pure work.
 //!
-//! Prints medians in microseconds and their ratio to reading the same JSON alone, which is what another machine can
-//! compare. `cargo bench --bench mapping`.
+//! Prints medians in microseconds, and each as a multiple of reading the same JSON alone: that is what another machine can
+//! compare, and what the exit code follows. `cargo bench --bench mapping`.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
@@ -10,18 +11,23 @@ use std::collections::HashMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use lockstep::domain::{Canonical as _, Direction, ErpId, Fact, Need, Needed, Object};
-use lockstep::mapping::{Mappings, ShopFacts};
+use lockstep::domain::{Canonical as _, Direction, ErpId, Fact, Need, Needed, Object, Order};
+use lockstep::erp::{OrderState, SalesOrder};
+use lockstep::mapping::{Mapped, Mappings, ShopFacts};
 use lockstep::shopify::{AdminSchema, CurrencyChoice, normalise};
+use lockstep::sync::{OrderPlan, plan_order};
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 const LINES: u32 = 20;
 const ROUNDS: usize = 400;
 
-/// What an issue of this project promises for the whole, in microseconds.
+/// What is promised for the whole on a machine of today, in microseconds.
 const PROMISED_US: u128 = 300;
-/// The most that mapping may cost, as a multiple of reading the JSON: a guard against an accident, not a target.
-const MOST: f64 = 12.0;
+/// The most that the whole may cost, as a multiple of reading the same JSON into a tree, which any design has to do first. It
+/// was 4.7 on a busy server (AMD EPYC) when this was written; half as much again is room for another processor or allocator,
+/// not for another step.
+const MOST: f64 = 7.0;
 
 fn euro(cents: u32) -> Value {
     let amount = format!("{}.{:02}", cents / 100, cents % 100);
@@ -121,6 +127,36 @@ fn cents(bag: &Value) -> u32 {
     text.parse().unwrap_or_default()
 }
 
+/// The draft that stands in the ERP, so that planning compares.
+fn draft() -> SalesOrder {
+    SalesOrder {
+        id: ErpId(1),
+        name: "S00001".into(),
+        state: OrderState::Draft,
+        locked: false,
+        reference: Some("#1001".into()),
+        partner: None,
+        ordered_at: None,
+        currency: Some("EUR".into()),
+        untaxed: Decimal::ZERO,
+        tax: Decimal::ZERO,
+        total: Decimal::ZERO,
+        invoiced: false,
+        lines: Vec::new(),
+    }
+}
+
+/// The processor's name, where the system tells it.
+fn processor() -> String {
+    std::fs::read_to_string("/proc/cpuinfo")
+        .ok()
+        .and_then(|text| {
+            let line = text.lines().find(|line| line.starts_with("model name"))?;
+            Some(line.split_once(':')?.1.trim().to_owned())
+        })
+        .unwrap_or_else(|| "unknown processor".to_owned())
+}
+
 /// The median time of a step.
 fn median(mut step: impl FnMut()) -> Duration {
     for _ in 0..ROUNDS / 10 {
@@ -167,15 +203,37 @@ fn main() {
         .group("lines")
         .map_or(0, |group| group.rows.len());
 
+    let held = draft();
+    let plan = |mapped: &Mapped, order: &Order| plan_order(mapped, order, None, Some(&held));
+    let evaluated = mapping
+        .evaluate(&fact, &settings, &known)
+        .expect("the sample is mapped");
+    assert_eq!(plan(&evaluated, &record), OrderPlan::Book { exists: true });
+
     let json = median(|| drop(black_box(read())));
     let reading = median(|| drop(black_box(canonical(read()))));
     let facts = median(|| drop(black_box(record.fact())));
+    let look = |fact: &Fact| {
+        let left_alone = mapping.skip(fact, &settings).expect("the sample can be judged");
+        assert!(left_alone.is_none(), "the sample is booked");
+        drop(black_box(mapping.identity(fact, &settings)));
+        black_box(mapping.early_stage(fact, &settings));
+    };
+    let looking = median(|| look(&fact));
     let needs = median(|| drop(black_box(mapping.needs(&fact, &settings))));
+    let prepare = median(|| drop(black_box(mapping.prepare(&fact, &settings, &known))));
     let evaluate = median(|| drop(black_box(mapping.evaluate(&fact, &settings, &known))));
+    let planning = median(|| drop(black_box(plan(&evaluated, &record))));
     let whole = median(|| {
-        let fact = canonical(read()).fact();
+        let order = canonical(read());
+        let fact = order.fact();
+        look(&fact);
         let answers = answers(&fact);
-        drop(black_box(mapping.evaluate(&fact, &settings, &answers)));
+        drop(black_box(mapping.prepare(&fact, &settings, &answers)));
+        let mapped = mapping
+            .evaluate(&fact, &settings, &answers)
+            .expect("the sample is mapped");
+        drop(black_box(plan(&mapped, &order)));
     });
     let load = median_of_few(|| drop(black_box(Mappings::load(None, &AdminSchema))));
 
@@ -186,16 +244,20 @@ fn main() {
         "optimised"
     };
     println!(
-        "mapping one order of {LINES} lines ({rows} rows, {} bytes of JSON), median of {ROUNDS}, {build}",
-        text.len()
+        "mapping one order of {LINES} lines ({rows} rows, {} bytes of JSON), median of {ROUNDS}, {build}, {}",
+        text.len(),
+        processor()
     );
     for (name, time) in [
         ("read the JSON", json),
         ("read it and make it canonical", reading),
         ("show it as facts", facts),
+        ("skip, external id, stage", looking),
         ("find the needs", needs),
+        ("prepare the addresses", prepare),
         ("evaluate", evaluate),
-        ("all of it, from JSON to fields", whole),
+        ("plan with fingerprint", planning),
+        ("all of it, from JSON to plan", whole),
         ("(load and check all shipped mappings)", load),
     ] {
         println!(
@@ -210,10 +272,11 @@ fn main() {
         "not kept on this machine and build"
     };
     println!("  promised: under {PROMISED_US} us: {kept}");
-    let ratio = us(facts + needs + evaluate) / us(json);
+    let ratio = us(whole) / us(json);
+    println!("  allowed: {MOST} x reading the JSON; it is {ratio:.2}");
     assert!(
         cfg!(debug_assertions) || ratio < MOST,
-        "mapping costs {ratio:.1} times reading the JSON, more than {MOST}"
+        "mapping an order costs {ratio:.1} times reading its JSON, more than {MOST}"
     );
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use toml::de::DeTable;
 
 use super::check::{Scope, Wrong};
+use super::check_order::refuse_merging;
 use super::compile_group::{group_heads, groups};
 use super::compile_rule::{RuleContext, rule};
 use super::compile_source::match_rule;
@@ -132,6 +133,9 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>, raw: &dyn RawSchema) -> Optio
     let truth = doc::choice_at(d, top, "truth", &TRUTHS).unwrap_or_default();
     let adopt = doc::choice_at(d, top, "adopt", &[("exact", true), ("propose", false)]);
 
+    if object == Object::Order {
+        refuse_merging(d, top);
+    }
     let (name, mut shape) = source_of(object)?;
     let select = selection(d, top, object, raw, &mut shape);
     let mut scope = Scope::default()

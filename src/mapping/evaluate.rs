@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::expr::Frame;
-use super::mapped::{FieldProblem, Mapped, MappedGroup, Skip};
+use super::mapped::{FieldProblem, Mapped, MappedGroup, Skip, Stage};
 use super::pass::{Answers, Pass};
 use super::rule::{From, Group, Mapping, Rule};
 use super::value::is_empty;
@@ -64,6 +64,17 @@ impl Mapping {
         let base = pass.base.clone();
         pass.external_id(&self.external_id, &base, "external_id")
             .ok_or(pass.problems)
+    }
+
+    /// How far an order is to be carried, where that follows from the record alone. Pure.
+    pub fn early_stage(&self, record: &Fact, settings: &Fact) -> Option<Stage> {
+        let rule = self.stage.as_ref().filter(|rule| !rule.asks())?;
+        let answers = Answers::new();
+        let lets = self.lets(record, settings);
+        let mut pass = Pass::new(self, Some(&answers), frame(record, settings, &lets));
+        let base = pass.base.clone();
+        // What is wrong with it is found again, and reported, when the record is evaluated.
+        pass.stage(rule, &base)
     }
 
     /// Which links and look-ups this record needs, each once, in the order in which they are met. Pure. What is wrong

@@ -10,6 +10,7 @@
 //! arithmetic of orders (that is done before, by normalising). `docs/reference/mapping.md` is the manual.
 
 mod check;
+mod check_order;
 mod check_rules;
 mod compile;
 mod compile_group;

@@ -33,6 +33,7 @@ use crate::erp::SharedErp;
 use crate::mapping::{Mappings, ShopFacts};
 use crate::store::{ClaimedJob, SharedStore};
 
+pub use orders::{OrderPlan, plan as plan_order};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
 pub use settings::{Deleted, Guests, Settings};
 pub use source::Source;

@@ -19,6 +19,7 @@ use crate::erp::{ProductSave, Row, VariantSave};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedRow};
 use crate::sync::settings::Deleted;
+pub(super) use matching::candidates;
 
 /// What a product's job did.
 pub(super) struct Synced {

@@ -111,6 +111,22 @@ const MISTAKES: &[(&str, &str)] = &[
         "money in a text field",
         "[fields]\nx = { value = \"order.totals.total\", type = \"text\" }\n",
     ),
+    (
+        "a field that the ERP decides",
+        "[fields]\nx = { value = \"order.name\", truth = \"erp\" }\n",
+    ),
+    (
+        "a field that is not compared",
+        "[fields]\nx = { value = \"order.name\", lossy = true }\n",
+    ),
+    (
+        "a line that is kept",
+        "[fields]\nx = \"order.name\"\n[groups.lines]\nfield = \"x\"\nmodel = \"y\"\neach = \"order.lines\"\nas = \"line\"\nkey = \"{line.key}\"\n[groups.lines.fields]\nz = { value = \"line.title\", on = \"create\" }\n",
+    ),
+    (
+        "a stage that is kept",
+        "[fields]\nx = \"order.name\"\n[stage]\nconstant = \"confirmed\"\ntruth = \"hold\"\n",
+    ),
     ("a float", "[fields]\nx = 0.19\n"),
     (
         "a float in an expression",

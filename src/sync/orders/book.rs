@@ -1,42 +1,61 @@
 //! Booking an order: saved as a draft, compared, and only then confirmed.
 
+use std::collections::BTreeSet;
+
 use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::super::flow::Flow;
 use super::super::stop::Stop;
-use super::super::totals::{Compared, Totals};
-use super::plan::LINES;
+use super::super::totals::{Compared, RateTax, Totals, by_rate, differing};
+use super::plan::{self, LINES};
 use super::{Done, OrderPlan};
-use crate::domain::{ErpId, FieldValue, LookUp, Needed, Order, Scalar, System};
+use crate::domain::{ErpId, FieldValue, Link, LookUp, Needed, Order, Scalar, System, round_half_up};
 use crate::erp::{Lines, OrderState, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Stage};
 
-/// The key of the visible rounding line.
+/// The purpose of the service product that stands on the visible rounding line.
 const ROUNDING: &str = "rounding";
+
+/// The key of that line. None of the shop's own lines has it; their cash rounding is a line of the sale.
+const ROUNDING_LINE: &str = "total_rounding";
 
 pub(super) async fn carry_out(
     flow: &Flow<'_>,
     order: &Order,
     mapped: &Mapped,
     plan: OrderPlan,
+    link: Option<&Link>,
     held: Option<SalesOrder>,
 ) -> Result<Done, Stop> {
     match (plan, held) {
-        (OrderPlan::Book { exists, removed }, held) => {
+        (OrderPlan::Book { exists }, held) => {
+            let mut stale = Vec::new();
             if let Some(held) = &held {
                 flow.lock(System::Erp, &mapped.model, &held.id.to_string())
                     .await?;
+                stale = stale_lines(flow, mapped, held).await?;
             }
-            let id = save(flow, mapped, lines(flow, mapped)?).await?;
+            if let (Some(link), true) = (link, exists) {
+                let fingerprint = plan::fingerprint(mapped, order);
+                flow.commit_links(vec![plan::while_saving(link, &fingerprint)])
+                    .await?;
+            }
+            let id = save(flow, mapped, lines(flow, mapped)?, exists).await?;
             reach(FailPoint::RecordSaved).await?;
             flow.note(
                 if exists { "updated" } else { "created" },
                 json!({ "model": mapped.model, "id": id, "external_id": mapped.external_id }),
             );
-            if let Some(held) = &held {
-                remove(flow, mapped, held, &removed).await?;
+            if !stale.is_empty() {
+                flow.note(
+                    "lines_removed",
+                    json!({ "lines": stale.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
+                );
+                let gone: Vec<ErpId> = stale.into_iter().map(|(_, line)| line).collect();
+                flow.write(flow.shop.erp.remove_order_lines(id, &gone)).await?;
+                reach(FailPoint::LinesRemoved).await?;
             }
             let held = compared(flow, order, mapped, read(flow, id).await?).await?;
             reach(FailPoint::TotalsChecked).await?;
@@ -56,17 +75,28 @@ pub(super) async fn carry_out(
                 compared(flow, order, mapped, held).await?
             } else {
                 // A confirmed order gets no further lines: its total is right, or a person looks at it.
-                match check(flow, order, &held, Decimal::ZERO)? {
-                    None => held,
-                    Some(difference) => return Err(differs(flow, order, &held, "total_differs", difference)),
+                match check(flow, order, mapped, &held)? {
+                    Checked::Equal => held,
+                    Checked::Total(difference) => return Err(total_differs(flow, order, &held, difference)),
                 }
             };
             settle(flow, order, mapped, held, "kept").await
         }
-        (OrderPlan::Nothing, Some(held)) => Ok(Done {
-            summary: format!("order {} is up to date", held.name),
-            held,
-        }),
+        (OrderPlan::Nothing, Some(held)) => {
+            let stays = plan::is_mapped_anew(link, mapped, order);
+            Ok(Done {
+                summary: if stays {
+                    format!(
+                        "order {} stays as it was booked, although it would be mapped differently now",
+                        held.name
+                    )
+                } else {
+                    format!("order {} is up to date", held.name)
+                },
+                settled: plan::is_settled(link),
+                held,
+            })
+        }
         (OrderPlan::Changed { differences }, Some(held)) => Err(changed(flow, order, &held, differences)),
         // A plan about an existing order is made only where there is one.
         (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => Err(Stop::Stale),
@@ -103,13 +133,14 @@ fn line_name(mapped: &Mapped, key: &str) -> String {
     format!("{}_{key}", mapped.external_id)
 }
 
-async fn save(flow: &Flow<'_>, mapped: &Mapped, lines: Option<Lines>) -> Result<ErpId, Stop> {
+async fn save(flow: &Flow<'_>, mapped: &Mapped, lines: Option<Lines>, exists: bool) -> Result<ErpId, Stop> {
     let save = Save {
         model: mapped.model.clone(),
         external_id: flow.external_id(&mapped.external_id)?,
         fields: mapped
             .fields
             .iter()
+            .filter(|field| !(exists && field.create_only))
             .map(|field| (field.target.clone(), field.value.clone()))
             .collect(),
         lines,
@@ -120,26 +151,41 @@ async fn save(flow: &Flow<'_>, mapped: &Mapped, lines: Option<Lines>) -> Result<
     saved.first().copied().ok_or(Stop::Stale)
 }
 
-/// Removes the lines of ours that are no longer part of the order. Lines that people added stay.
-async fn remove(flow: &Flow<'_>, mapped: &Mapped, held: &SalesOrder, removed: &[String]) -> Result<(), Stop> {
-    if removed.is_empty() {
-        return Ok(());
-    }
+/// The lines of ours that the order has in the ERP, by our names for them. Lines that people added have none.
+pub(in crate::sync) async fn our_lines(
+    flow: &Flow<'_>,
+    mapped: &Mapped,
+    held: &SalesOrder,
+) -> Result<Vec<(String, ErpId)>, Stop> {
     let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
-    let known = flow.shop.erp.external_ids("sale.order.line", &ids).await?;
-    let names: Vec<String> = removed.iter().map(|key| line_name(mapped, key)).collect();
-    let gone: Vec<ErpId> = known
+    let model = mapped
+        .group(LINES)
+        .map_or("sale.order.line", |group| group.model.as_str());
+    let known = flow.shop.erp.external_ids(model, &ids).await?;
+    let prefix = line_name(mapped, "");
+    Ok(known
         .into_iter()
-        .filter(|(_, id)| names.contains(&id.name))
-        .map(|(id, _)| id)
-        .collect();
-    if !gone.is_empty() {
-        flow.note("lines_removed", json!({ "lines": removed }));
-        flow.write(flow.shop.erp.remove_order_lines(held.id, &gone))
-            .await?;
-        reach(FailPoint::LinesRemoved).await?;
-    }
-    Ok(())
+        .filter(|(_, name)| name.shop == flow.shop.name && name.name.starts_with(&prefix))
+        .map(|(id, name)| (name.name, id))
+        .collect())
+}
+
+/// The lines of ours that are no longer part of the order. Asked of the ERP itself: what an attempt that failed half-way
+/// wrote is remembered nowhere else. The rounding line is seen to when the totals are compared.
+pub(in crate::sync) async fn stale_lines(
+    flow: &Flow<'_>,
+    mapped: &Mapped,
+    held: &SalesOrder,
+) -> Result<Vec<(String, ErpId)>, Stop> {
+    let mut wanted: BTreeSet<&str> = mapped
+        .group(LINES)
+        .map(|group| group.rows.iter().map(|row| row.external_id.as_str()).collect())
+        .unwrap_or_default();
+    let rounding = line_name(mapped, ROUNDING_LINE);
+    wanted.insert(&rounding);
+    let mut ours = our_lines(flow, mapped, held).await?;
+    ours.retain(|(name, _)| !wanted.contains(name.as_str()));
+    Ok(ours)
 }
 
 async fn read(flow: &Flow<'_>, id: ErpId) -> Result<SalesOrder, Stop> {
@@ -156,32 +202,66 @@ async fn compared(
     mapped: &Mapped,
     held: SalesOrder,
 ) -> Result<SalesOrder, Stop> {
-    let Some(difference) = check(flow, order, &held, flow.shop.settings.rounding_limit)? else {
+    let Checked::Total(difference) = check(flow, order, mapped, &held)? else {
         return Ok(held);
     };
+    let name = line_name(mapped, ROUNDING_LINE);
+    // A rounding line that stands already is part of the ERP's total. The limit is for all of it, however often it grows.
+    let standing = our_lines(flow, mapped, &held)
+        .await?
+        .into_iter()
+        .find(|(line, _)| *line == name)
+        .and_then(|(_, id)| held.lines.iter().find(|line| line.id == id));
+    let needed = difference + standing.map_or(Decimal::ZERO, |line| line.total);
+    if needed.abs() > flow.shop.settings.rounding_limit {
+        return Err(match standing {
+            None => total_differs(flow, order, &held, difference),
+            Some(line) => {
+                let what = format!(
+                    "without its rounding line of {} the total differs by {needed}",
+                    line.total
+                );
+                differs(flow, order, &held, TOTAL, &what, needed)
+            }
+        });
+    }
+    match standing {
+        Some(line) if needed.is_zero() => {
+            flow.write(flow.shop.erp.remove_order_lines(held.id, &[line.id]))
+                .await?;
+        }
+        _ => add_rounding(flow, order, mapped, &held, &name, needed, difference).await?,
+    }
+    flow.note("rounded", json!({ "by": needed }));
+    let held = read(flow, held.id).await?;
+    match check(flow, order, mapped, &held)? {
+        Checked::Equal => Ok(held),
+        Checked::Total(difference) => Err(total_differs(flow, order, &held, difference)),
+    }
+}
+
+/// Adds the visible rounding line, or gives the one that stands another price.
+async fn add_rounding(
+    flow: &Flow<'_>,
+    order: &Order,
+    mapped: &Mapped,
+    held: &SalesOrder,
+    name: &str,
+    needed: Decimal,
+    difference: Decimal,
+) -> Result<(), Stop> {
     let question = LookUp {
         kind: "service".into(),
         keys: [("purpose".to_owned(), Scalar::Text(ROUNDING.into()))].into(),
     };
     let Needed::Found(product) = flow.shop.erp.look_up(&question).await? else {
-        return Err(differs(flow, order, &held, "total_differs", difference));
+        return Err(total_differs(flow, order, held, difference));
     };
-    // A rounding line that stands already is part of the ERP's total: the difference comes on top of its price.
-    let standing: Decimal = held
-        .lines
-        .iter()
-        .filter(|line| line.product == Some(product))
-        .map(|line| line.unit_price)
-        .sum();
-    let name = line_name(mapped, ROUNDING);
     let fields = vec![
         ("product_id".to_owned(), FieldValue::Record(product)),
         ("name".to_owned(), FieldValue::Text("Rounding".into())),
         ("product_uom_qty".to_owned(), FieldValue::Decimal(Decimal::ONE)),
-        (
-            "price_unit".to_owned(),
-            FieldValue::Decimal(standing + difference),
-        ),
+        ("price_unit".to_owned(), FieldValue::Decimal(needed)),
         ("tax_ids".to_owned(), FieldValue::Records(Vec::new())),
         ("sequence".to_owned(), FieldValue::Integer(9_999)),
     ];
@@ -191,21 +271,23 @@ async fn compared(
             .and_then(|group| group.field.clone())
             .unwrap_or_else(|| "order_line".into()),
         model: group.map_or_else(|| "sale.order.line".into(), |group| group.model.clone()),
-        rows: vec![(flow.external_id(&name)?, fields)],
+        rows: vec![(flow.external_id(name)?, fields)],
     };
-    save(flow, mapped, Some(lines)).await?;
+    save(flow, mapped, Some(lines), true).await?;
     reach(FailPoint::RoundingAdded).await?;
-    flow.note("rounded", json!({ "by": difference }));
-    let held = read(flow, held.id).await?;
-    match check(flow, order, &held, Decimal::ZERO)? {
-        None => Ok(held),
-        Some(difference) => Err(differs(flow, order, &held, "total_differs", difference)),
-    }
+    Ok(())
 }
 
-/// `None` when both sides agree, the difference when a rounding line may carry it; else the order ends here as a problem
-/// and stays a draft.
-fn check(flow: &Flow<'_>, order: &Order, held: &SalesOrder, limit: Decimal) -> Result<Option<Decimal>, Stop> {
+/// What a comparison found that is no problem yet.
+enum Checked {
+    /// Both sides agree.
+    Equal,
+    /// The totals differ by this much; a rounding line may carry it.
+    Total(Decimal),
+}
+
+/// Compares totals and taxes. A difference that nothing may carry ends the attempt as a problem; the order stays what it is.
+fn check(flow: &Flow<'_>, order: &Order, mapped: &Mapped, held: &SalesOrder) -> Result<Checked, Stop> {
     let totals = Totals {
         shop_total: order.totals.total,
         shop_tax: order.totals.tax,
@@ -225,22 +307,76 @@ fn check(flow: &Flow<'_>, order: &Order, held: &SalesOrder, limit: Decimal) -> R
         problem.field = Some("pricelist_id".into());
         return Err(problem.into());
     }
-    flow.note("totals", serde_json::to_value(&totals).unwrap_or_default());
-    match totals.compare(limit, flow.shop.settings.tax_tolerance) {
-        Compared::Equal => Ok(None),
-        Compared::Round(difference) => Ok(Some(difference)),
-        Compared::TotalDiffers(difference) => Err(differs(flow, order, held, "total_differs", difference)),
-        Compared::TaxDiffers(difference) => Err(differs(flow, order, held, "tax_differs", difference)),
+    let tolerance = flow.shop.settings.tax_tolerance;
+    let rates = mapped
+        .group(LINES)
+        .and_then(|group| by_rate(order, &group.rows, held));
+    let mut note = serde_json::to_value(&totals).unwrap_or_default();
+    note["by_rate"] = json!(rates);
+    flow.note("totals", note);
+    match totals.compare(tolerance) {
+        Compared::TotalDiffers(difference) => return Ok(Checked::Total(difference)),
+        Compared::TaxDiffers(difference) => return Err(tax_differs(flow, order, held, difference, None)),
+        Compared::Equal => {}
+    }
+    // A tax in the wrong place may leave the sum of all taxes as it is.
+    match rates
+        .as_deref()
+        .and_then(|rates| differing(rates, order.currency, tolerance))
+    {
+        None => Ok(Checked::Equal),
+        Some(rate) => {
+            let difference = round_half_up(rate.shop - rate.erp, order.currency.decimals());
+            Err(tax_differs(flow, order, held, difference, Some(rate)))
+        }
     }
 }
 
-fn differs(flow: &Flow<'_>, order: &Order, held: &SalesOrder, code: &str, difference: Decimal) -> Stop {
-    let what = if code == "tax_differs" { "tax" } else { "total" };
+/// Code and field of a problem with the total.
+const TOTAL: (&str, &str) = ("total_differs", "amount_total");
+
+fn total_differs(flow: &Flow<'_>, order: &Order, held: &SalesOrder, difference: Decimal) -> Stop {
+    let what = format!("the total differs by {difference}");
+    differs(flow, order, held, TOTAL, &what, difference)
+}
+
+fn tax_differs(
+    flow: &Flow<'_>,
+    order: &Order,
+    held: &SalesOrder,
+    difference: Decimal,
+    rate: Option<&RateTax>,
+) -> Stop {
+    let what = match rate {
+        None => format!("the tax differs by {difference}"),
+        Some(rate) => format!(
+            "the tax of {} is {} on Shopify and {} in the ERP, it differs by {difference}",
+            rate.name, rate.shop, rate.erp
+        ),
+    };
+    differs(
+        flow,
+        order,
+        held,
+        ("tax_differs", "amount_tax"),
+        &what,
+        difference,
+    )
+}
+
+fn differs(
+    flow: &Flow<'_>,
+    order: &Order,
+    held: &SalesOrder,
+    (code, field): (&str, &str),
+    what: &str,
+    difference: Decimal,
+) -> Stop {
     let mut problem = flow.subject.problem(
         code,
         "",
         format!(
-            "Shopify's total is {} {currency} (tax {}), the ERP's is {} {currency} (tax {}): the {what} differs by {difference}. \
+            "Shopify's total is {} {currency} (tax {}), the ERP's is {} {currency} (tax {}): {what}. \
              The order {} is {}.",
             order.totals.total,
             order.totals.tax,
@@ -252,11 +388,7 @@ fn differs(flow: &Flow<'_>, order: &Order, held: &SalesOrder, code: &str, differ
         ),
         "Compare the lines of both orders: most often a tax in the ERP has another rate or another price-included setting than the shop's. Correct the cause, then retry.",
     );
-    problem.field = Some(if what == "tax" {
-        "amount_tax".into()
-    } else {
-        "amount_total".into()
-    });
+    problem.field = Some(field.into());
     problem.detail = json!({
         "shopify": { "total": order.totals.total, "tax": order.totals.tax, "lines": order.lines.iter()
             .map(|line| json!({ "line": line.key, "net": line.net, "gross": line.gross })).collect::<Vec<_>>() },
@@ -278,6 +410,7 @@ async fn settle(
     if mapped.stage != Some(Stage::Confirmed) {
         return Ok(Done {
             summary: format!("{verb} quotation {}", held.name),
+            settled: false,
             held,
         });
     }
@@ -288,9 +421,15 @@ async fn settle(
     if held.state == OrderState::Confirmed && dated {
         return Ok(Done {
             summary: format!("order {} is confirmed", held.name),
+            settled: true,
             held,
         });
     }
+    // Kept before anything is confirmed: if the answer is lost, the next attempt knows what was confirmed, and that its
+    // date is still to be seen to.
+    let fingerprint = plan::fingerprint(mapped, order);
+    flow.commit_links(vec![super::link(flow, order, &held, &mapped.model, fingerprint)])
+        .await?;
     let before = held.total;
     let confirmed = flow
         .write(flow.shop.erp.confirm_order(held.id, order.processed_at))
@@ -314,6 +453,7 @@ async fn settle(
     }
     Ok(Done {
         summary: format!("{verb} and confirmed {}", confirmed.name),
+        settled: true,
         held: confirmed,
     })
 }

@@ -23,7 +23,8 @@ use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
 
-use plan::OrderPlan;
+pub(super) use book::{our_lines, stale_lines};
+pub use plan::{OrderPlan, plan};
 pub(super) use references::{buyer, party, save_group};
 
 /// An order's job.
@@ -45,15 +46,25 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     if link.is_none() {
         skip(flow, &order, &record, &mapping).await?;
     }
-    let booked = booked(flow, &order, &record, &mapping, link.as_ref()).await?;
-    if order.cancelled_at.is_some() {
+    let booked = booked(flow, &record, &mapping, link.as_ref()).await?;
+    if is_cancelled(flow, &order, &record, &mapping) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
     let mapped = references::ensure(flow, &order, &record, &mapping).await?;
+    if mapped.stage == Some(Stage::Cancelled) {
+        return cancel::carry_out(flow, &order, link, booked).await;
+    }
     reach(FailPoint::Planned).await?;
-    let plan = plan::plan(&mapped, link.as_ref(), booked.as_ref());
-    let done = book::carry_out(flow, &order, &mapped, plan, booked).await?;
+    let plan = plan::plan(&mapped, &order, link.as_ref(), booked.as_ref());
+    let done = book::carry_out(flow, &order, &mapped, plan, link.as_ref(), booked).await?;
     Ok(report(flow, &order, &mapped, done))
+}
+
+/// Whether the sale is off: cancelled on Shopify, or at a stage that the mapping counts as cancelled, as far as that can be
+/// told before anything is made for the order.
+pub(super) fn is_cancelled(flow: &Flow<'_>, order: &Order, record: &Fact, mapping: &Mapping) -> bool {
+    order.cancelled_at.is_some()
+        || mapping.early_stage(record, &flow.settings_fact(None)) == Some(Stage::Cancelled)
 }
 
 /// Why an order that was never booked is left alone.
@@ -89,7 +100,6 @@ pub(super) async fn skip(
 /// The order as the ERP has it: by its link, or by its external id where an earlier attempt made it without saying so.
 pub(super) async fn booked(
     flow: &Flow<'_>,
-    order: &Order,
     record: &Fact,
     mapping: &Mapping,
     link: Option<&Link>,
@@ -110,35 +120,59 @@ pub(super) async fn booked(
     let Some(held) = shop.erp.order(id).await? else {
         return Err(missing(flow, id));
     };
-    if link.is_some() && held.reference.as_deref() != Some(order.name.as_str()) {
-        return Err(stranger(flow, order, &held));
+    if let Some(link) = link
+        && !is_the_reference(link, &held)
+    {
+        // Somebody may have written another reference there. Our external id says whether it is still our order.
+        let name = mapping
+            .identity(record, &flow.settings_fact(None))
+            .map_err(|problems| flow.field_problems(&problems))?;
+        let ours = shop.erp.identify(&flow.external_id(&name)?).await?;
+        if ours.is_none_or(|ours| ours.id != held.id) {
+            return Err(stranger(flow, link, &held));
+        }
     }
     Ok(Some(held))
 }
 
-/// One sentence for a preview: what the plan is.
+/// Whether the order carries the reference that was last seen on it.
+fn is_the_reference(link: &Link, held: &SalesOrder) -> bool {
+    link.agreed
+        .get(REFERENCE)
+        .is_some_and(|known| known.as_str() == held.reference.as_deref())
+}
+
+/// What the link calls the reference that it saw on the ERP's order.
+const REFERENCE: &str = "reference";
+
+/// For a preview: the plan, and what it is in one sentence.
 pub(super) fn describe(
     flow: &Flow<'_>,
     order: &Order,
     mapped: &Mapped,
     link: Option<&Link>,
     held: Option<&SalesOrder>,
-) -> Result<String, Stop> {
+) -> Result<(OrderPlan, String), Stop> {
     let stage = if mapped.stage == Some(Stage::Confirmed) {
         "and confirmed"
     } else {
         "and left a quotation"
     };
-    Ok(match (plan::plan(mapped, link, held), held) {
+    let plan = plan::plan(mapped, order, link, held);
+    let verdict = match (&plan, held) {
         (OrderPlan::Book { .. }, None) => format!("a sales order would be created {stage}"),
         (OrderPlan::Book { .. }, Some(held)) => format!("{} would be updated {stage}", held.name),
+        (OrderPlan::Confirm, Some(held)) if held.state == OrderState::Confirmed => {
+            format!("the confirmation of {} would be completed", held.name)
+        }
         (OrderPlan::Confirm, Some(held)) => format!("{} would be confirmed", held.name),
         (OrderPlan::Nothing, Some(held)) => format!("{} is up to date", held.name),
         (OrderPlan::Changed { differences }, Some(held)) => {
-            return Err(book::changed(flow, order, held, differences));
+            return Err(book::changed(flow, order, held, differences.clone()));
         }
         (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => String::new(),
-    })
+    };
+    Ok((plan, verdict))
 }
 
 /// The order that we booked under this number is gone.
@@ -155,18 +189,18 @@ fn missing(flow: &Flow<'_>, id: ErpId) -> Stop {
 
 /// Another order stands under the number that we know: the ERP was restored or exchanged. The shop is stopped before
 /// anything is written to strangers' records.
-fn stranger(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Stop {
+fn stranger(flow: &Flow<'_>, link: &Link, held: &SalesOrder) -> Stop {
     let mut problem = flow.subject.problem(
         "erp_record_is_a_stranger",
         "order",
         format!(
-            "The sales order {} ({}) does not carry the shop's number {} any more: it has `{}`.",
+            "The sales order {} ({}) is not the one that was booked: its reference was `{}` and is `{}`, and it does not carry our external id.",
             held.id,
             held.name,
-            order.name,
+            link.agreed[REFERENCE].as_str().unwrap_or("(empty)"),
             held.reference.as_deref().unwrap_or("(empty)")
         ),
-        "Find out whether the ERP was restored or exchanged, or somebody changed the reference. Put the shop's number back into the order's reference, then retry.",
+        "Find out whether the ERP was restored or exchanged. If this is the order after all, put its old reference back, then retry.",
     );
     problem.field = Some("client_order_ref".into());
     problem.into()
@@ -193,6 +227,8 @@ fn deleted(flow: &Flow<'_>, link: Option<Link>) -> Result<Report, Stop> {
 /// How an order ended up in the ERP.
 struct Done {
     held: SalesOrder,
+    /// Whether it is confirmed and has its own date again.
+    settled: bool,
     summary: String,
 }
 
@@ -200,17 +236,14 @@ fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Report
     let mut report = Report::of(Outcome::Completed, done.summary);
     report.record_name = Some(order.name.clone());
     report.erp_name = Some(done.held.name.clone());
-    report.links.push(link(
-        flow,
-        order,
-        &done.held,
-        &mapped.model,
-        plan::fingerprint(mapped),
-    ));
+    let fingerprint = plan::fingerprint(mapped, order);
+    let mut link = link(flow, order, &done.held, &mapped.model, fingerprint);
+    link.agreed["confirmed"] = json!(done.settled);
+    report.links.push(link);
     report
 }
 
-/// The order's link with what is agreed: the fingerprint of what was booked.
+/// The order's link with what is agreed: the fingerprint of what was booked, and how the ERP's order is recognised.
 fn link(
     flow: &Flow<'_>,
     order: &Order,
@@ -230,7 +263,8 @@ fn link(
         agreed: json!({
             "fingerprint": fingerprint,
             "total": held.total,
-            "confirmed": held.state == OrderState::Confirmed,
+            "confirmed": false,
+            REFERENCE: held.reference,
         }),
     }
 }

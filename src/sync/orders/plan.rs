@@ -1,12 +1,17 @@
 //! Planning an order: what is to be done, decided without I/O.
+//!
+//! Two things are remembered of an order that was booked, as hashes. What the mapping made of it: a draft is brought up
+//! to date when that changes, whatever the cause. And what Shopify says was sold, to whom and where it goes: only that
+//! counts against a confirmed order, because another mapping, a replaced tax or a new price list is no change of the sale.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::super::agree::hash;
-use crate::domain::Link;
+use crate::domain::{Address, BookedLine, Link, Order};
 use crate::erp::{OrderState, SalesOrder};
 use crate::mapping::{Mapped, MappedField, Stage};
 
@@ -15,13 +20,11 @@ pub(super) const LINES: &str = "lines";
 
 /// What is to be done about an order.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::sync) enum OrderPlan {
+pub enum OrderPlan {
     /// Save header and all lines as a draft, compare, and confirm if the mapping says so.
     Book {
         /// Whether the order exists already as a draft.
         exists: bool,
-        /// Keys of lines that were booked before and are no longer part of the order.
-        removed: Vec<String>,
     },
     /// What stands there is right; it is to be confirmed now, or its confirmation to be completed.
     Confirm,
@@ -34,15 +37,39 @@ pub(in crate::sync) enum OrderPlan {
     },
 }
 
-/// Hashes of what was booked: header and each line.
+/// Hashes of what was booked.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Fingerprint {
+    /// Of the order's own fields as the mapping made them.
     header: String,
+    /// Of each line as the mapping made it.
+    lines: BTreeMap<String, String>,
+    /// Of the sale as Shopify has it.
+    #[serde(default)]
+    sale: Sale,
+}
+
+/// Hashes of what was sold, as Shopify has it: nothing in here depends on the mapping or on the ERP.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Sale {
+    buyer: String,
+    billing: String,
+    shipping: String,
+    /// Note and purchase order number.
+    remarks: String,
     lines: BTreeMap<String, String>,
 }
 
-/// The fingerprint of what the mapping made. Names and dates of the header count; the order's confirmation does not.
-pub(super) fn fingerprint(mapped: &Mapped) -> Fingerprint {
+impl Fingerprint {
+    /// Whether a draft that was booked so holds what this one asks for.
+    fn asks_the_same(&self, other: &Self) -> bool {
+        self.header == other.header && self.lines == other.lines
+    }
+}
+
+/// The fingerprint of an order and of what the mapping made of it. Names and dates of the header count; the order's
+/// confirmation does not, nor what is written only when the order is made.
+pub(super) fn fingerprint(mapped: &Mapped, order: &Order) -> Fingerprint {
     Fingerprint {
         header: digest(&mapped.fields),
         lines: mapped
@@ -55,12 +82,13 @@ pub(super) fn fingerprint(mapped: &Mapped) -> Fingerprint {
                     .collect()
             })
             .unwrap_or_default(),
+        sale: sale(order),
     }
 }
 
 fn digest(fields: &[MappedField]) -> String {
     let mut hasher = Sha256::new();
-    for field in fields {
+    for field in fields.iter().filter(|field| !field.create_only) {
         hasher.update(field.target.as_bytes());
         hasher.update([0]);
         hasher.update(hash(&field.value).as_bytes());
@@ -69,75 +97,152 @@ fn digest(fields: &[MappedField]) -> String {
     hex::encode(&hasher.finalize()[..8])
 }
 
-/// What was booked under this link, if the link knows.
-fn booked_before(link: Option<&Link>) -> Option<Fingerprint> {
-    serde_json::from_value(link?.agreed.get("fingerprint")?.clone()).ok()
+fn sale(order: &Order) -> Sale {
+    let address = |address: &Option<Address>| address.as_ref().map(Address::content_hash).unwrap_or_default();
+    // A customer's own name and e-mail may change long after the sale; a guest is known by nothing else.
+    let buyer = match &order.customer {
+        Some(customer) => customer.id.to_string(),
+        None => short_hash(&(&order.email, &order.phone)),
+    };
+    Sale {
+        buyer,
+        billing: address(&order.billing_address),
+        shipping: address(&order.shipping_address),
+        remarks: short_hash(&(&order.note, &order.po_number)),
+        lines: order
+            .lines
+            .iter()
+            .filter(|line| !(line.quantity.is_zero() && line.amount.is_zero()))
+            .map(|line| (line.key.clone(), line_hash(line)))
+            .collect(),
+    }
 }
 
-/// Whether the order is known to have been confirmed, with its date restored afterwards.
-fn was_confirmed(link: Option<&Link>) -> bool {
-    link.and_then(|link| link.agreed.get("confirmed")?.as_bool())
-        .unwrap_or(false)
+/// What was sold with this line. Product and variant are left out: they vanish from it when they are deleted on Shopify.
+fn line_hash(line: &BookedLine) -> String {
+    let taxes: Vec<_> = line
+        .taxes
+        .iter()
+        .map(|tax| (tax.rate_percent.normalize(), tax.amount.normalize()))
+        .collect();
+    short_hash(&(
+        (line.kind, &line.sku, &line.title, &line.variant_title),
+        (line.quantity.normalize(), line.amount.normalize(), taxes),
+        &line.properties,
+    ))
+}
+
+fn short_hash(value: &impl std::fmt::Debug) -> String {
+    hex::encode(&Sha256::digest(format!("{value:?}"))[..8])
+}
+
+/// What a link keeps of an order that is about to be written over: not what stands there, for the write may fail half-way,
+/// but what is being written.
+pub(super) fn while_saving(link: &Link, fingerprint: &Fingerprint) -> Link {
+    let mut agreed = link.agreed.clone();
+    if let Some(fields) = agreed.as_object_mut() {
+        fields.remove("fingerprint");
+    } else {
+        agreed = json!({});
+    }
+    agreed["saving"] = json!(fingerprint);
+    agreed["confirmed"] = json!(false);
+    Link {
+        agreed,
+        ..link.clone()
+    }
+}
+
+/// A fingerprint that the link keeps.
+fn kept(link: Option<&Link>, name: &str) -> Option<Fingerprint> {
+    serde_json::from_value(link?.agreed.get(name)?.clone()).ok()
+}
+
+/// Whether the link knows that the order was confirmed and its date restored.
+pub(super) fn is_settled(link: Option<&Link>) -> bool {
+    link.is_some_and(|link| link.agreed["confirmed"] == true)
+}
+
+/// Whether the mapping makes something else of the order than what was booked.
+pub(super) fn is_mapped_anew(link: Option<&Link>, mapped: &Mapped, order: &Order) -> bool {
+    kept(link, "fingerprint").is_some_and(|booked| !booked.asks_the_same(&fingerprint(mapped, order)))
 }
 
 /// Decides what to do. `held` is the order as the ERP has it now.
-pub(super) fn plan(mapped: &Mapped, link: Option<&Link>, held: Option<&SalesOrder>) -> OrderPlan {
+pub fn plan(mapped: &Mapped, order: &Order, link: Option<&Link>, held: Option<&SalesOrder>) -> OrderPlan {
     let Some(held) = held else {
-        return OrderPlan::Book {
-            exists: false,
-            removed: Vec::new(),
-        };
+        return OrderPlan::Book { exists: false };
     };
-    let wanted = fingerprint(mapped);
-    let before = booked_before(link);
-    let same = before.as_ref() == Some(&wanted);
+    let wanted = fingerprint(mapped, order);
+    let booked = kept(link, "fingerprint");
+    let confirm = mapped.stage == Some(Stage::Confirmed);
     match held.state {
-        OrderState::Draft if same && mapped.stage == Some(Stage::Confirmed) => OrderPlan::Confirm,
-        OrderState::Draft if same => OrderPlan::Nothing,
-        OrderState::Draft => {
-            let removed = before
-                .map(|before| {
-                    before
-                        .lines
-                        .into_keys()
-                        .filter(|key| !wanted.lines.contains_key(key))
-                        .collect()
-                })
-                .unwrap_or_default();
-            OrderPlan::Book {
-                exists: true,
-                removed,
+        OrderState::Draft
+            if booked
+                .as_ref()
+                .is_some_and(|booked| booked.asks_the_same(&wanted)) =>
+        {
+            if confirm {
+                OrderPlan::Confirm
+            } else {
+                OrderPlan::Nothing
             }
         }
-        // An attempt that was killed between confirming and recording: totals and date are still to be seen to.
-        OrderState::Confirmed if before.is_none() => OrderPlan::Confirm,
-        OrderState::Confirmed if same && mapped.stage == Some(Stage::Confirmed) && !was_confirmed(link) => {
-            OrderPlan::Confirm
+        OrderState::Draft => OrderPlan::Book { exists: true },
+        OrderState::Confirmed => {
+            let complete = booked.is_some();
+            // Of an attempt that was killed on the way to confirming nothing may be known, or only what it was writing.
+            let before = booked.or_else(|| kept(link, "saving"));
+            let differences = before
+                .map(|before| differences(&before, &wanted))
+                .unwrap_or_default();
+            if !differences.is_empty() {
+                OrderPlan::Changed { differences }
+            } else if !complete || (confirm && !is_settled(link)) {
+                // Totals and date are still to be seen to.
+                OrderPlan::Confirm
+            } else {
+                OrderPlan::Nothing
+            }
         }
-        OrderState::Confirmed if same => OrderPlan::Nothing,
-        OrderState::Confirmed | OrderState::Cancelled | OrderState::Other => OrderPlan::Changed {
-            differences: differences(before.as_ref(), &wanted, held),
-        },
+        OrderState::Cancelled | OrderState::Other => {
+            let mut texts = Vec::new();
+            if held.state == OrderState::Cancelled {
+                texts.push("the order is cancelled in the ERP and not on Shopify".to_owned());
+            }
+            if let Some(booked) = booked {
+                texts.extend(differences(&booked, &wanted));
+            }
+            OrderPlan::Changed { differences: texts }
+        }
     }
 }
 
-fn differences(before: Option<&Fingerprint>, wanted: &Fingerprint, held: &SalesOrder) -> Vec<String> {
+/// What was sold differently than it was booked.
+fn differences(before: &Fingerprint, wanted: &Fingerprint) -> Vec<String> {
+    let (old, new) = (&before.sale, &wanted.sale);
     let mut texts = Vec::new();
-    if held.state == OrderState::Cancelled {
-        texts.push("the order is cancelled in the ERP and not on Shopify".to_owned());
+    for (was, is, what) in [
+        (&old.buyer, &new.buyer, "the buyer"),
+        (&old.billing, &new.billing, "the billing address"),
+        (&old.shipping, &new.shipping, "the shipping address"),
+    ] {
+        if was != is {
+            texts.push(what.to_owned());
+        }
     }
-    let Some(before) = before else { return texts };
-    if before.header != wanted.header {
-        texts.push("the order's own fields".to_owned());
+    // These matter only where the mapping carries them over.
+    if old.remarks != new.remarks && before.header != wanted.header {
+        texts.push("the note or the purchase order number".to_owned());
     }
-    for (key, digest) in &wanted.lines {
-        match before.lines.get(key) {
+    for (key, hash) in &new.lines {
+        match old.lines.get(key) {
             None => texts.push(format!("{key} was added")),
-            Some(booked) if booked != digest => texts.push(format!("{key} was changed")),
+            Some(booked) if booked != hash => texts.push(format!("{key} was changed")),
             Some(_) => {}
         }
     }
-    for key in before.lines.keys().filter(|key| !wanted.lines.contains_key(*key)) {
+    for key in old.lines.keys().filter(|key| !new.lines.contains_key(*key)) {
         texts.push(format!("{key} was removed"));
     }
     texts

@@ -76,11 +76,11 @@ pub(super) async fn identify_or_match(
 }
 
 /// An ERP variant that may be one of ours.
-struct Candidate {
+pub(in crate::sync) struct Candidate {
     ours: ShopifyId,
-    variant: ErpId,
+    pub(in crate::sync) variant: ErpId,
     template: Option<ErpId>,
-    by: String,
+    pub(in crate::sync) by: String,
 }
 
 impl Candidate {
@@ -100,7 +100,8 @@ const VALUES_AT_ONCE: usize = 500;
 /// How many candidates are looked at; a person sees a few of them.
 const MOST_CANDIDATES: u32 = 1_000;
 
-async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, Stop> {
+/// The ERP's variants that may be variants of this product.
+pub(in crate::sync) async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, Stop> {
     let mut found: Vec<Candidate> = Vec::new();
     let Some(group) = mapped.group(VARIANTS) else {
         return Ok(found);

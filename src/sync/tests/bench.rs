@@ -8,6 +8,7 @@ pub(super) struct Bench {
     pub(super) erp: OdooSandbox,
     pub(super) store: SharedStore,
     pub(super) engine: Engine,
+    mappings: watch::Sender<Arc<Mappings>>,
     _folder: tempfile::TempDir,
 }
 
@@ -23,6 +24,18 @@ pub(super) fn services() -> Vec<ServiceSeed> {
             external_id: Some(format!("__lockstep_main__.service_{purpose}")),
         })
         .to_vec()
+}
+
+/// The shipped mappings, one of them with `from` replaced.
+fn edited(file: &str, from: &str, to: &str) -> Mappings {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, text) = crate::mapping::DEFAULTS
+        .iter()
+        .find(|(name, _)| *name == file)
+        .unwrap();
+    assert!(text.contains(from), "{file} has no {from}");
+    std::fs::write(folder.path().join(file), text.replace(from, to)).unwrap();
+    crate::app::mappings::load(Some(folder.path())).unwrap()
 }
 
 impl Bench {
@@ -43,31 +56,29 @@ impl Bench {
 
     pub(super) async fn between(shop_options: ShopOptions, options: OdooOptions, settings: Settings) -> Self {
         let mappings = crate::app::mappings::load(None).unwrap();
-        Self::built(shop_options, options, settings, mappings).await
+        Self::built(shop_options, options, mappings, |shop| shop.settings = settings).await
     }
 
     /// With the shipped mappings, one of them changed: `from` is replaced with `to`.
     pub(super) async fn with_edited(file: &str, from: &str, to: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let (_, text) = crate::mapping::DEFAULTS
-            .iter()
-            .find(|(name, _)| *name == file)
-            .unwrap();
-        assert!(text.contains(from), "{file} has no {from}");
-        std::fs::write(folder.path().join(file), text.replace(from, to)).unwrap();
         let options = OdooOptions {
             services: services(),
             ..OdooOptions::version(Version::V18)
         };
-        let mappings = crate::app::mappings::load(Some(folder.path())).unwrap();
-        Self::built(ShopOptions::default(), options, Settings::default(), mappings).await
+        Self::built(ShopOptions::default(), options, edited(file, from, to), |_| ()).await
+    }
+
+    /// With something else about the shop.
+    pub(super) async fn adjusted(options: OdooOptions, adjust: impl FnOnce(&mut ShopContext)) -> Self {
+        let mappings = crate::app::mappings::load(None).unwrap();
+        Self::built(ShopOptions::default(), options, mappings, adjust).await
     }
 
     async fn built(
         shop_options: ShopOptions,
         mut options: OdooOptions,
-        settings: Settings,
         mappings: Mappings,
+        adjust: impl FnOnce(&mut ShopContext),
     ) -> Self {
         options.companies[0].currency = "EUR".to_owned();
         options.companies[0].country = "DE".to_owned();
@@ -84,6 +95,7 @@ impl Bench {
         let odoo_settings = odoo::Settings {
             calls_per_second: 10_000,
             max_concurrent_calls: 16,
+            warehouse: Some(odoo::Reference::Id(1)),
             ..odoo::Settings::new(erp.url(), "prod", "connector@example.com")
         };
         let odoo = Odoo::connect(
@@ -106,11 +118,11 @@ impl Bench {
             Arc::new(SystemEntropy),
         )
         .unwrap();
-        let (_keep, mappings) = watch::channel(Arc::new(mappings));
-        let context = ShopContext {
+        let (keep, mappings) = watch::channel(Arc::new(mappings));
+        let mut context = ShopContext {
             name,
             domain: shop.domain().to_owned(),
-            settings,
+            settings: Settings::default(),
             facts: ShopFacts::default(),
             start_at: Some(Timestamp::from_millis(0)),
             owner: "operator".into(),
@@ -120,13 +132,21 @@ impl Bench {
             store: Arc::clone(&store),
             clock,
         };
+        adjust(&mut context);
         Self {
             shop,
             erp,
             store,
             engine: Engine::new([context]),
+            mappings: keep,
             _folder: folder,
         }
+    }
+
+    /// Puts an order mapping into force that differs from the shipped one by this replacement.
+    pub(super) fn remap_orders(&self, old: &str, new: &str) {
+        self.mappings
+            .send_replace(Arc::new(edited("order.in.toml", old, new)));
     }
 
     pub(super) fn key(&self, object: Object, id: u64) -> JobKey {

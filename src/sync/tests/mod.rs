@@ -1,10 +1,13 @@
 //! The flows between the stand-in shop and the stand-in ERP, through the real clients and a real store.
 
 mod bench;
+mod booking;
 mod customers;
 mod cut;
+mod edits;
 mod gone;
 mod orders;
+mod previews;
 mod products;
 
 use std::collections::BTreeMap;
@@ -17,7 +20,7 @@ use super::*;
 use crate::domain::{Direction, JobId, JobKey, JobState, Priority, SystemClock, SystemEntropy, Timestamp};
 use crate::erp::odoo::{self, Odoo};
 use crate::mapping::ShopFacts;
-use crate::sandbox::odoo::{OdooSandbox, Options as OdooOptions, OrderView, ServiceSeed, Version};
+use crate::sandbox::odoo::{OdooSandbox, Options as OdooOptions, OrderView, Rounding, ServiceSeed, Version};
 use crate::sandbox::shopify::draft::{
     Buyer, CustomerDraft, LineDraft, OrderDraft, Payment, ProductDraft, ShippingDraft, VariantDraft,
 };

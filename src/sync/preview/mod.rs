@@ -1,20 +1,25 @@
 //! A dry run: the record read fresh, the plan made, the exact writes shown field by field. Nothing is written anywhere.
+//!
+//! What is shown is what the flow itself would decide now: all fields of a record that would be made, only the changed
+//! ones of a record that exists, and nothing where nothing would be written.
+
+mod order;
+mod product;
 
 use serde::Serialize;
 
+use super::agree::hash;
 use super::customers::{self, Party};
 use super::flow::{Flow, agreed_of};
-use super::gather::Answers;
-use super::orders;
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use super::{Engine, ShopContext, live};
 use crate::domain::{
-    Canonical as _, Direction, ErpId, Fence, FieldValue, JobId, JobKey, LinkKind, Need, Needed, NewProblem,
-    Object, Order, Outcome, ShopName, ShopifyId,
+    Canonical as _, Direction, ErpId, Fence, FieldValue, JobId, JobKey, LinkKind, LinkState, NewProblem,
+    Object, Outcome, ShopName, ShopifyId,
 };
 use crate::erp::Row;
-use crate::mapping::{Mapped, MappedField};
+use crate::mapping::MappedField;
 use crate::store::ClaimedJob;
 
 /// What would be done about one record.
@@ -39,7 +44,7 @@ pub struct Preview {
 /// One record that would be written.
 #[derive(Clone, Debug, Serialize)]
 pub struct PreviewedWrite {
-    /// `create`, `update`, `adopt`, `confirm`, `cancel`.
+    /// `create`, `update`, `adopt`, `remove`, `confirm`, `cancel`, `sync first`.
     pub action: String,
     /// The ERP's model.
     pub model: String,
@@ -123,9 +128,9 @@ impl Engine {
         };
         let made = match (flow.learn().await, object) {
             (Err(stop), _) => Err(stop),
-            (Ok(()), Object::Order) => order(&mut flow, id, &mut preview).await,
+            (Ok(()), Object::Order) => order::preview(&mut flow, id, &mut preview).await,
             (Ok(()), Object::Customer) => customer(&flow, id, &mut preview).await,
-            (Ok(()), Object::Product) => product(&flow, id, &mut preview).await,
+            (Ok(()), Object::Product) => product::preview(&flow, id, &mut preview).await,
             (Ok(()), Object::Inventory | Object::Shop) => return Err(PreviewError::Unsupported(object)),
         };
         match made {
@@ -173,124 +178,8 @@ fn nobodys_job(shop: &ShopContext, object: Object, id: ShopifyId) -> ClaimedJob 
     }
 }
 
-async fn order(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
-    let shop = flow.shop;
-    let Some(order) = shop.source.order(id, flow.select(Object::Order)).await? else {
-        return Ok(false);
-    };
-    flow.subject.record = Some(order.name.clone());
-    preview.record_name = Some(order.name.clone());
-    let mapping = flow.mapping(Object::Order, Direction::In)?;
-    let record = order.fact();
-    let link = live(
-        shop.store
-            .links(&shop.name, LinkKind::Order, &[id.to_string()])
-            .await?,
-    );
-    if link.is_none() {
-        orders::skip(flow, &order, &record, &mapping).await?;
-    }
-    let booked = orders::booked(flow, &order, &record, &mapping, link.as_ref()).await?;
-    if order.cancelled_at.is_some() {
-        preview.verdict = match &booked {
-            Some(held) => {
-                preview.writes.push(bare("cancel", &mapping.model, held.id));
-                format!("{} would be cancelled", held.name)
-            }
-            None => "would be left alone: cancelled before it was booked".to_owned(),
-        };
-        return Ok(true);
-    }
-    let buyer = orders::buyer(shop.settings.guests, &order);
-    let settings = flow.settings_fact(buyer.as_deref());
-    let mut answers = flow.gather(&mapping, &record, &settings).await?;
-    stand_in(flow, &order, &mut answers, preview).await?;
-    let groups = mapping
-        .prepare(&record, &settings, &answers)
-        .map_err(|problems| flow.field_problems(&problems))?;
-    for (group, row) in groups
-        .iter()
-        .flat_map(|group| group.rows.iter().map(move |row| (group, row)))
-    {
-        if row.linked.is_none() {
-            preview.writes.push(PreviewedWrite {
-                action: "create".into(),
-                model: group.model.clone(),
-                record: row.external_id.clone(),
-                fields: shown(&row.fields, None),
-            });
-            if let Some(need) = &row.link {
-                answers.insert(need.clone(), Needed::Found(NEW));
-            }
-        }
-    }
-    let mapped = flow.mapped(&mapping, &record, &settings, &answers)?;
-    preview.verdict = orders::describe(flow, &order, &mapped, link.as_ref(), booked.as_ref())?;
-    let action = if booked.is_some() { "update" } else { "create" };
-    let held = match &booked {
-        Some(held) => read(flow, &mapped, held.id).await?,
-        None => None,
-    };
-    preview.writes.push(PreviewedWrite {
-        action: action.into(),
-        model: mapped.model.clone(),
-        record: booked
-            .as_ref()
-            .map_or_else(|| mapped.external_id.clone(), |held| held.name.clone()),
-        fields: shown(&mapped.fields, held.as_ref()),
-    });
-    for group in mapped.groups.iter().filter(|group| group.field.is_some()) {
-        for row in &group.rows {
-            preview.writes.push(PreviewedWrite {
-                action: action.into(),
-                model: group.model.clone(),
-                record: row.external_id.clone(),
-                fields: shown(&row.fields, None),
-            });
-        }
-    }
-    Ok(true)
-}
-
 /// The place of a record that would be made before the one that refers to it.
 const NEW: ErpId = ErpId(-1);
-
-/// What would be made first stands in for itself: the buyer's partner, and products that are not linked yet.
-async fn stand_in(
-    flow: &Flow<'_>,
-    order: &Order,
-    answers: &mut Answers,
-    preview: &mut Preview,
-) -> Result<(), Stop> {
-    let missing: Vec<Need> = answers
-        .iter()
-        .filter(|(_, answer)| **answer == Needed::Missing)
-        .map(|(need, _)| need.clone())
-        .collect();
-    for need in missing {
-        let Need::Link { kind, source_id } = &need else {
-            continue;
-        };
-        match kind {
-            LinkKind::Customer => {
-                let party = orders::party(flow, order, source_id).await?;
-                let found = partner(flow, &party, preview).await?;
-                answers.insert(need.clone(), Needed::Found(found));
-            }
-            LinkKind::Variant | LinkKind::Product => {
-                preview.writes.push(PreviewedWrite {
-                    action: "sync first".into(),
-                    model: "product".into(),
-                    record: format!("{kind} {source_id}"),
-                    fields: Vec::new(),
-                });
-                answers.insert(need.clone(), Needed::Found(NEW));
-            }
-            LinkKind::Order | LinkKind::Address => {}
-        }
-    }
-    Ok(())
-}
 
 async fn customer(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
     let Some(record) = flow
@@ -325,114 +214,95 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
             .links(&shop.name, LinkKind::Customer, std::slice::from_ref(&party.key))
             .await?,
     );
+    let is_guest = party.key.starts_with(customers::GUEST);
     let (action, id, held, agreed) = match link {
         Some(link) => {
             let agreed = agreed_of(&link);
-            (
-                "update",
-                link.erp_id,
-                read(flow, &mapped, link.erp_id).await?,
-                agreed,
-            )
+            let held = read(flow, &mapped.model, &[link.erp_id], &mapped.fields).await?;
+            ("update", link.erp_id, held.into_iter().next(), agreed)
         }
         None => match customers::candidate(flow, &mapped).await? {
-            Some(row) => ("adopt", row.id, Some(row), super::agree::Agreement::new()),
+            Some(row) => {
+                let other = shop
+                    .store
+                    .link_of_erp(&shop.name, LinkKind::Customer, row.id)
+                    .await?;
+                let taken = other
+                    .is_some_and(|other| other.state != LinkState::Retired && other.source_id != party.key);
+                if taken && is_guest {
+                    // The guest is somebody who is known already: that partner is used as it is.
+                    return Ok(row.id);
+                }
+                ("adopt", row.id, Some(row), super::agree::Agreement::new())
+            }
             None => {
-                preview.writes.push(PreviewedWrite {
-                    action: "create".into(),
-                    model: mapped.model.clone(),
-                    record: mapped.external_id.clone(),
-                    fields: shown(&mapped.fields, None),
-                });
+                let name = if is_guest { &party.key } else { &mapped.external_id };
+                preview.writes.push(created(&mapped.model, name, &mapped.fields));
                 return Ok(NEW);
             }
         },
     };
     if let Some(held) = held {
         let writes = customers::planned(flow, party, &mapped, &agreed, &held)?;
-        let fields: Vec<MappedField> = mapped
-            .fields
-            .iter()
-            .filter(|field| writes.iter().any(|(name, _)| *name == field.target))
-            .cloned()
-            .collect();
+        let fields = named(&mapped.fields, &writes);
         if action == "adopt" || !fields.is_empty() {
             preview.writes.push(PreviewedWrite {
                 action: action.into(),
                 model: mapped.model.clone(),
                 record: id.to_string(),
-                fields: shown(&fields, Some(&held)),
+                fields: shown(fields, Some(&held)),
             });
         }
     }
     Ok(id)
 }
 
-async fn product(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
-    let shop = flow.shop;
-    let Some(record) = shop.source.product(id, flow.select(Object::Product)).await? else {
-        return Ok(false);
-    };
-    preview.record_name = Some(record.title.clone());
-    let mapping = flow.mapping(Object::Product, Direction::In)?;
-    let mapped = flow
-        .evaluate(&mapping, &record.fact(), &flow.settings_fact(None))
-        .await?;
-    let link = live(
-        shop.store
-            .links(&shop.name, LinkKind::Product, &[id.to_string()])
-            .await?,
-    );
-    let held = match &link {
-        Some(link) => read(flow, &mapped, link.erp_id).await?,
-        None => None,
-    };
-    let action = if link.is_some() { "update" } else { "create" };
-    preview.verdict = match &link {
-        Some(link) => format!("product {} would be brought up to date", link.erp_id),
-        None => "a product would be created, unless the ERP has one with the same SKU or bar code".to_owned(),
-    };
-    preview.writes.push(PreviewedWrite {
-        action: action.into(),
-        model: mapped.model.clone(),
-        record: link
-            .as_ref()
-            .map_or_else(|| mapped.external_id.clone(), |link| link.erp_id.to_string()),
-        fields: shown(&mapped.fields, held.as_ref()),
-    });
-    for group in &mapped.groups {
-        for row in &group.rows {
-            preview.writes.push(PreviewedWrite {
-                action: if row.linked.is_some() {
-                    "update".into()
-                } else {
-                    action.into()
-                },
-                model: group.model.clone(),
-                record: row
-                    .linked
-                    .map_or_else(|| row.external_id.clone(), |id| id.to_string()),
-                fields: shown(&row.fields, None),
-            });
-        }
-    }
-    Ok(true)
+/// The fields that are among the writes which a flow decided on.
+fn named<'f>(fields: &'f [MappedField], writes: &[(String, FieldValue)]) -> Vec<&'f MappedField> {
+    fields
+        .iter()
+        .filter(|field| writes.iter().any(|(name, _)| *name == field.target))
+        .collect()
 }
 
-async fn read(flow: &Flow<'_>, mapped: &Mapped, id: ErpId) -> Result<Option<Row>, Stop> {
-    let fields: Vec<String> = mapped
-        .fields
+/// The fields whose value is not the one that the ERP holds, for records that are written whole.
+fn differing<'f>(fields: &'f [MappedField], held: Option<&Row>) -> Vec<&'f MappedField> {
+    let same = |field: &MappedField| {
+        let now = held
+            .and_then(|row| row.fields.get(&field.target))
+            .unwrap_or(&FieldValue::Clear);
+        match (&field.value, now) {
+            // The ERP keeps whole seconds.
+            (FieldValue::Time(then), FieldValue::Time(now)) => then.millis() / 1000 == now.millis() / 1000,
+            (then, now) => hash(then) == hash(now),
+        }
+    };
+    fields
+        .iter()
+        .filter(|field| !field.create_only && !same(field))
+        .collect()
+}
+
+/// Records as the ERP holds them, as far as these fields may be written to them again.
+async fn read(flow: &Flow<'_>, model: &str, ids: &[ErpId], fields: &[MappedField]) -> Result<Vec<Row>, Stop> {
+    let mut names: Vec<String> = fields
         .iter()
         .filter(|field| !field.create_only)
         .map(|field| field.target.clone())
         .collect();
-    Ok(flow
-        .shop
-        .erp
-        .read(&mapped.model, &[id], &fields)
-        .await?
-        .into_iter()
-        .next())
+    names.sort_unstable();
+    names.dedup();
+    Ok(flow.shop.erp.read(model, ids, &names).await?)
+}
+
+/// A record that would be made.
+fn created(model: &str, external_id: &str, fields: &[MappedField]) -> PreviewedWrite {
+    PreviewedWrite {
+        action: "create".into(),
+        model: model.into(),
+        record: external_id.into(),
+        fields: shown(fields, None),
+    }
 }
 
 fn bare(action: &str, model: &str, id: ErpId) -> PreviewedWrite {
@@ -444,9 +314,9 @@ fn bare(action: &str, model: &str, id: ErpId) -> PreviewedWrite {
     }
 }
 
-fn shown(fields: &[MappedField], held: Option<&Row>) -> Vec<PreviewedField> {
+fn shown<'f>(fields: impl IntoIterator<Item = &'f MappedField>, held: Option<&Row>) -> Vec<PreviewedField> {
     fields
-        .iter()
+        .into_iter()
         .map(|field| PreviewedField {
             field: field.target.clone(),
             now: held.and_then(|row| row.fields.get(&field.target)).map(text),

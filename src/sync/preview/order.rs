@@ -1,0 +1,252 @@
+//! What would be done about an order.
+
+use std::collections::BTreeMap;
+
+use super::super::flow::Flow;
+use super::super::gather::Answers;
+use super::super::live;
+use super::super::orders::{self, OrderPlan};
+use super::super::stop::Stop;
+use super::{NEW, Preview, PreviewedWrite, bare, created, differing, partner, read, shown};
+use crate::domain::{Canonical as _, Direction, ErpId, LinkKind, Need, Needed, Object, Order, ShopifyId};
+use crate::erp::{Row, SalesOrder};
+use crate::mapping::{Mapped, MappedField, MappedGroup, Stage, Truth};
+
+/// `false` when Shopify does not have the order.
+pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
+    let shop = flow.shop;
+    let Some(order) = shop.source.order(id, flow.select(Object::Order)).await? else {
+        return Ok(false);
+    };
+    flow.subject.record = Some(order.name.clone());
+    preview.record_name = Some(order.name.clone());
+    let mapping = flow.mapping(Object::Order, Direction::In)?;
+    let record = order.fact();
+    let link = live(
+        shop.store
+            .links(&shop.name, LinkKind::Order, &[id.to_string()])
+            .await?,
+    );
+    if link.is_none() {
+        orders::skip(flow, &order, &record, &mapping).await?;
+    }
+    let booked = orders::booked(flow, &record, &mapping, link.as_ref()).await?;
+    if orders::is_cancelled(flow, &order, &record, &mapping) {
+        cancelled(&mapping.model, booked.as_ref(), preview);
+        return Ok(true);
+    }
+    let buyer = orders::buyer(shop.settings.guests, &order);
+    let settings = flow.settings_fact(buyer.as_deref());
+    let mut answers = flow.gather(&mapping, &record, &settings).await?;
+    stand_in(flow, &order, &mut answers, preview).await?;
+    let groups = mapping
+        .prepare(&record, &settings, &answers)
+        .map_err(|problems| flow.field_problems(&problems))?;
+    for group in &groups {
+        own_records(flow, group, &mut answers, preview).await?;
+    }
+    let mapped = flow.mapped(&mapping, &record, &settings, &answers)?;
+    if mapped.stage == Some(Stage::Cancelled) {
+        cancelled(&mapped.model, booked.as_ref(), preview);
+        return Ok(true);
+    }
+    let (plan, verdict) = orders::describe(flow, &order, &mapped, link.as_ref(), booked.as_ref())?;
+    preview.verdict = verdict;
+    let confirms = mapped.stage == Some(Stage::Confirmed);
+    match (plan, booked) {
+        (OrderPlan::Book { .. }, None) => {
+            preview.writes.push(created(
+                &mapped.model,
+                &mapped.external_id,
+                &header(flow, &mapped).await?,
+            ));
+            for group in lines(&mapped) {
+                for row in &group.rows {
+                    preview
+                        .writes
+                        .push(created(&group.model, &row.external_id, &row.fields));
+                }
+            }
+            if confirms {
+                preview
+                    .writes
+                    .push(confirm(&mapped.model, mapped.external_id.clone()));
+            }
+        }
+        (OrderPlan::Book { .. }, Some(held)) => {
+            changes(flow, &mapped, &held, preview).await?;
+            if confirms {
+                preview.writes.push(confirm(&mapped.model, held.id.to_string()));
+            }
+        }
+        (OrderPlan::Confirm, Some(held)) => {
+            preview.writes.push(confirm(&mapped.model, held.id.to_string()));
+        }
+        // What it refers to is made all the same.
+        _ => {}
+    }
+    Ok(true)
+}
+
+fn cancelled(model: &str, booked: Option<&SalesOrder>, preview: &mut Preview) {
+    preview.verdict = match booked {
+        Some(held) if held.state == crate::erp::OrderState::Cancelled => {
+            format!("{} is cancelled already", held.name)
+        }
+        Some(held) => {
+            preview.writes.push(bare("cancel", model, held.id));
+            format!("{} would be cancelled", held.name)
+        }
+        None => "would be left alone: cancelled before it was booked".to_owned(),
+    };
+}
+
+fn confirm(model: &str, record: String) -> PreviewedWrite {
+    PreviewedWrite {
+        action: "confirm".into(),
+        model: model.into(),
+        record,
+        fields: Vec::new(),
+    }
+}
+
+fn lines(mapped: &Mapped) -> impl Iterator<Item = &MappedGroup> {
+    mapped.groups.iter().filter(|group| group.field.is_some())
+}
+
+/// The order's own fields, with what the shop's settings declare for those that the mapping leaves out.
+async fn header(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<MappedField>, Stop> {
+    let mut fields = mapped.fields.clone();
+    for (target, value) in flow.shop.erp.declared(&mapped.model).await? {
+        if mapped.field(&target).is_none() {
+            fields.push(MappedField {
+                target,
+                value,
+                source: "declared for the shop".into(),
+                truth: Truth::Shopify,
+                lossy: false,
+                create_only: false,
+                line: 0,
+            });
+        }
+    }
+    Ok(fields)
+}
+
+/// What would change of a draft that stands in the ERP.
+async fn changes(
+    flow: &Flow<'_>,
+    mapped: &Mapped,
+    held: &SalesOrder,
+    preview: &mut Preview,
+) -> Result<(), Stop> {
+    let fields = header(flow, mapped).await?;
+    let row = read(flow, &mapped.model, &[held.id], &fields)
+        .await?
+        .into_iter()
+        .next();
+    update(&mapped.model, held.id, &fields, row.as_ref(), preview);
+    let known: BTreeMap<String, ErpId> = orders::our_lines(flow, mapped, held).await?.into_iter().collect();
+    for group in lines(mapped) {
+        let ids: Vec<ErpId> = group
+            .rows
+            .iter()
+            .filter_map(|row| known.get(&row.external_id).copied())
+            .collect();
+        let all: Vec<MappedField> = group.rows.iter().flat_map(|row| row.fields.clone()).collect();
+        let held = read(flow, &group.model, &ids, &all).await?;
+        for row in &group.rows {
+            match known.get(&row.external_id) {
+                None => preview
+                    .writes
+                    .push(created(&group.model, &row.external_id, &row.fields)),
+                Some(id) => {
+                    let held = held.iter().find(|held| held.id == *id);
+                    update(&group.model, *id, &row.fields, held, preview);
+                }
+            }
+        }
+    }
+    let model = lines(mapped)
+        .next()
+        .map_or("sale.order.line", |group| group.model.as_str());
+    for (_, id) in orders::stale_lines(flow, mapped, held).await? {
+        preview.writes.push(bare("remove", model, id));
+    }
+    Ok(())
+}
+
+/// Shows an update where a field differs.
+fn update(model: &str, id: ErpId, fields: &[MappedField], held: Option<&Row>, preview: &mut Preview) {
+    let fields = differing(fields, held);
+    if !fields.is_empty() {
+        preview.writes.push(PreviewedWrite {
+            fields: shown(fields, held),
+            ..bare("update", model, id)
+        });
+    }
+}
+
+/// Records of their own that the order refers to (its addresses): made first where they are not linked yet.
+async fn own_records(
+    flow: &Flow<'_>,
+    group: &MappedGroup,
+    answers: &mut Answers,
+    preview: &mut Preview,
+) -> Result<(), Stop> {
+    for row in &group.rows {
+        match row.linked {
+            None => {
+                preview
+                    .writes
+                    .push(created(&group.model, &row.external_id, &row.fields));
+                if let Some(need) = &row.link {
+                    answers.insert(need.clone(), Needed::Found(NEW));
+                }
+            }
+            Some(_) if group.once => {}
+            Some(id) => {
+                let held = read(flow, &group.model, &[id], &row.fields).await?;
+                update(&group.model, id, &row.fields, held.first(), preview);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What would be made first stands in for itself: the buyer's partner, and products that are not linked yet.
+async fn stand_in(
+    flow: &Flow<'_>,
+    order: &Order,
+    answers: &mut Answers,
+    preview: &mut Preview,
+) -> Result<(), Stop> {
+    let missing: Vec<Need> = answers
+        .iter()
+        .filter(|(_, answer)| **answer == Needed::Missing)
+        .map(|(need, _)| need.clone())
+        .collect();
+    for need in missing {
+        let Need::Link { kind, source_id } = &need else {
+            continue;
+        };
+        match kind {
+            LinkKind::Customer => {
+                let party = orders::party(flow, order, source_id).await?;
+                let found = partner(flow, &party, preview).await?;
+                answers.insert(need.clone(), Needed::Found(found));
+            }
+            LinkKind::Variant | LinkKind::Product => {
+                preview.writes.push(PreviewedWrite {
+                    action: "sync first".into(),
+                    model: "product".into(),
+                    record: format!("{kind} {source_id}"),
+                    fields: Vec::new(),
+                });
+                answers.insert(need.clone(), Needed::Found(NEW));
+            }
+            LinkKind::Order | LinkKind::Address => {}
+        }
+    }
+    Ok(())
+}
