@@ -57,6 +57,21 @@ async fn a_token_is_asked_for_once_and_renewed_ten_minutes_early() {
 }
 
 #[tokio::test]
+async fn token_requests_are_measured_like_every_call() {
+    // For this thread, in which the whole test runs.
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let stage = Stage::new().await;
+    let shop = stage.shop_with(grant());
+    stage.answers([token("one", 86_399), shop_id()]);
+    shop.probe().await.unwrap();
+    let text = metrics.render();
+    let asked = "lockstep_shopify_call_seconds_count{shop=\"main\",operation=\"access_token\"} 1";
+    assert!(text.contains(asked), "{text}");
+}
+
+#[tokio::test]
 async fn a_short_life_is_used_for_half_of_it() {
     let stage = Stage::new().await;
     let shop = stage.shop_with(grant());
