@@ -242,7 +242,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Completes when the store broke for good (a fault of lockstep itself): the process is to be started again.
     async fn broken(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Flushes, releases locks and closes.

@@ -321,7 +321,7 @@ async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
         Deleted::Ignore => {}
         Deleted::Archive => {
             flow.write(shop.erp.set_active(&link.model, link.erp_id, false))
-                .await?
+                .await?;
         }
         Deleted::Problem => {
             return Err(flow
