@@ -215,7 +215,7 @@ impl Demo {
                 ));
                 return Ok(());
             }
-            if open != said && open > 0 && open % 10 == 0 {
+            if open != said && open > 0 && open.is_multiple_of(10) {
                 said = open;
                 say(&format!("  {open} jobs under way"));
             }

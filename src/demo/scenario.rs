@@ -145,7 +145,7 @@ impl<'a> Scenario<'a> {
             .change(|shop| -> Result<(), ActionError> {
                 shop.edit_product(product, |product| product.title = "Linen shirt, washed".into())?;
                 shop.edit_customer(customer, |customer| {
-                    customer.last_name = Some("Noether-Hilbert".into())
+                    customer.last_name = Some("Noether-Hilbert".into());
                 })?;
                 shop.cancel_order(cancelled, &Default::default())
             })
@@ -232,14 +232,14 @@ impl<'a> Scenario<'a> {
         let variant = |at: usize| self.variants[at % self.variants.len()];
         let mut draft = OrderDraft {
             buyer: Buyer::Customer(self.customers[n % self.customers.len()]),
-            lines: vec![LineDraft::variant(variant(n), 1 + (n % 3) as u32)],
+            lines: vec![LineDraft::variant(variant(n), [1, 2, 3][n % 3])],
             shipping: vec![ShippingDraft::new("Standard", Decimal::new(490, 2))],
             taxes: vec![Tax::new("VAT", Decimal::new(19, 2))],
             taxes_included: true,
             payment: Payment::Paid("shopify_payments".into()),
             shipping_address: Some(address(person)),
             billing_address: Some(address(person)),
-            note: (n % 4 == 0).then(|| "Please ring twice 🔔".to_owned()),
+            note: n.is_multiple_of(4).then(|| "Please ring twice 🔔".to_owned()),
             ..OrderDraft::default()
         };
         let discount = |value, target, kind| Discount {
@@ -300,7 +300,7 @@ impl<'a> Scenario<'a> {
             }
             _ => {
                 draft.lines = (0..8)
-                    .map(|at| LineDraft::variant(variant(n + at), 1 + (at % 4) as u32))
+                    .map(|at| LineDraft::variant(variant(n + at), [1, 2, 3, 4][at % 4]))
                     .collect();
             }
         }

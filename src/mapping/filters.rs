@@ -167,16 +167,12 @@ pub(super) const FILTERS: &[Filter] = &[
         |input, args| Ok(Typed::list(part_of(input, args)?).or_empty(input.optional)),
         |value, args| Ok(Value::from(parts(value, args)?)),
     ),
-    of_empty(
-        "any",
-        |input, args| condition_of(input, args),
-        |value, args| Ok(Value::from(parts(value, args)?.iter().any(Value::is_true))),
-    ),
-    of_empty(
-        "all",
-        |input, args| condition_of(input, args),
-        |value, args| Ok(Value::from(parts(value, args)?.iter().all(Value::is_true))),
-    ),
+    of_empty("any", condition_of, |value, args| {
+        Ok(Value::from(parts(value, args)?.iter().any(Value::is_true)))
+    }),
+    of_empty("all", condition_of, |value, args| {
+        Ok(Value::from(parts(value, args)?.iter().all(Value::is_true)))
+    }),
     filter("date", date_type, date),
 ];
 

@@ -112,7 +112,7 @@ fn check(document: &ExecutableDocument, set: &SelectionSet, value: &Json, path: 
                 }
             }
             Selection::InlineFragment(inline) => {
-                leaves += check(document, &inline.selection_set, value, path)
+                leaves += check(document, &inline.selection_set, value, path);
             }
             Selection::FragmentSpread(_) => {}
         }
