@@ -72,6 +72,7 @@ without! {
     set_shop_disabled(&ShopName, Option<&str>, Timestamp) -> ();
     cursor(&ShopName, &str) -> Option<String>;
     set_cursor(&ShopName, &str, &str, Timestamp) -> ();
+    first_value(&ShopName, &str, &str, Timestamp) -> String;
     save_breaker(BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
     config_revision(&str, &str, Timestamp) -> i64;

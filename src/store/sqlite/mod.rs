@@ -72,6 +72,7 @@ pub(super) struct SqliteStore {
     looked_at: AtomicI64,
     /// What told last whether another process has written.
     version: AtomicI64,
+    mode: OpenMode,
 }
 
 /// Takes the lock for a change of the database's layout; a tool waits a little for another tool.
@@ -145,6 +146,7 @@ impl SqliteStore {
             arrived,
             looked_at: AtomicI64::new(i64::MIN),
             version: AtomicI64::new(0),
+            mode,
         };
         store.refresh_lanes().await?;
         store.version.store(
