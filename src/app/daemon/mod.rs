@@ -149,7 +149,7 @@ async fn run(
     let mappings = watch::Sender::new(Arc::clone(&in_force));
     let disabled = Disabled::read(&config, store, &clock).await?;
     let wired = Wired::new(&config, &in_force, &mappings, store, &clock, &entropy, &disabled).await?;
-    let instance_key = reach::instance_key(&config, store, &clock, &entropy).await?;
+    let instance_key = reach::instance_key(store, &clock, &entropy).await?;
 
     let stop = CancellationToken::new();
     let broken = CancellationToken::new();

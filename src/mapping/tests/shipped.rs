@@ -193,12 +193,38 @@ fn settings_of_the_shop_are_written_when_they_are_set() {
         let value = mapped.field(field).map(|field| field.value.clone());
         assert_eq!(value, expected.map(|id| FieldValue::Record(ErpId(id))), "{field}");
     }
-    let needs = Mappings::load(None).unwrap().needs(Some(&facts.fact()));
-    let fields = &needs["sale.order"];
-    assert!(
-        fields.contains(&"team_id".into()) && !fields.contains(&"warehouse_id".into()),
-        "{fields:?}"
+    let needs = Mappings::load(None)
+        .unwrap()
+        .needs(&[Object::Order].into(), Some(&facts.fact()));
+    let has = |name: &str| needs["sale.order"].iter().any(|field| field.name == name);
+    assert!(has("team_id") && !has("warehouse_id"), "{needs:?}");
+}
+
+#[test]
+fn needs_follow_the_objects_and_tell_what_is_written_from_what_is_searched_by() {
+    let mappings = Mappings::load(None).unwrap();
+    let models = |objects: &[Object]| -> Vec<String> {
+        let objects = objects.iter().copied().collect();
+        mappings.needs(&objects, None).into_keys().collect()
+    };
+    assert_eq!(models(&[]), [""; 0]);
+    assert_eq!(models(&[Object::Customer]), ["res.partner"]);
+    assert_eq!(
+        models(&[Object::Order]),
+        ["res.partner", "sale.order", "sale.order.line"]
     );
+    let needs = mappings.needs(&[Object::Customer].into(), None);
+    let field = |name: &str| {
+        needs["res.partner"]
+            .iter()
+            .find(|field| field.name == name)
+            .unwrap_or_else(|| panic!("{name} is not among {needs:?}"))
+    };
+    // Odoo computes it from the address; records are only found by it.
+    assert!(!field("email_normalized").written);
+    assert!(field("email").written);
+    let line = field("email").place.strip_prefix("customer.in.toml:").unwrap();
+    assert!(line.parse::<usize>().unwrap() > 1, "{line}");
 }
 
 #[test]
