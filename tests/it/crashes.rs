@@ -36,7 +36,7 @@ async fn killed_at(point: FailPoint, database: Database) {
     let daemon = world.start(&Start::default());
     let booked = world.booked(&name, "sale", &daemon).await;
     world.idle(&daemon).await;
-    println!(
+    eprintln!(
         "{point} on {database:?}: done {} ms after the restart",
         restarted.elapsed().as_millis()
     );
