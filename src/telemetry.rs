@@ -59,15 +59,29 @@ pub enum TelemetryError {
     Twice,
 }
 
+fn filter(level: &str) -> Result<EnvFilter, TelemetryError> {
+    EnvFilter::builder()
+        .parse(level)
+        .map_err(|source| TelemetryError::Level {
+            level: level.to_owned(),
+            source,
+        })
+}
+
+impl Settings {
+    /// Whether [`init_logs`] can make something of the level.
+    pub fn level_is_usable(&self) -> bool {
+        filter(&self.level).is_ok()
+    }
+}
+
 /// Sets logs up for this process, and has panics logged by their place only (what they say may quote customer data).
 ///
 /// # Errors
 /// When the level cannot be read, or when it was called before.
 pub fn init_logs(settings: &Settings) -> Result<(), TelemetryError> {
     let level = std::env::var("LOCKSTEP_LOG").unwrap_or_else(|_| settings.level.clone());
-    let filter = EnvFilter::builder()
-        .parse(&level)
-        .map_err(|source| TelemetryError::Level { level, source })?;
+    let filter = filter(&level)?;
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -4,6 +4,10 @@
 //! other. `sync` joins the pillars. `queue` knows `domain` and `store` and runs handlers through a trait that it owns.
 //! `config` embeds every module's settings. `http` knows no pillar but the store. `app` wires everything; `cli` and `demo`
 //! call `app`. `sandbox` uses nothing of ours, so that it cannot share our mistakes.
+//!
+//! The reader understands just enough of Rust to see every path that leaves a module: comments, strings and inline test
+//! modules are blanked, braces are matched, lists are taken apart, and `super` is followed up to the root. The same eyes see
+//! to it that a release build cannot be told to fail or to live in another time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -58,43 +62,245 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-/// The modules that `text` names after `prefix` (`crate::`, or `lockstep::` in the binary), comments aside.
-fn uses(text: &str, prefix: &str) -> BTreeSet<String> {
-    let mut names = BTreeSet::new();
-    // Unit tests may join modules that the code itself must not.
-    let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap_or(text);
-    for line in code.lines().filter(|line| !line.trim_start().starts_with("//")) {
-        for (at, _) in line.match_indices(prefix) {
-            let rest = &line[at + prefix.len()..];
-            let listed: Vec<&str> = match rest.strip_prefix('{') {
-                Some(list) => list.split(',').collect(),
-                None => vec![rest],
-            };
-            for item in listed {
-                let name: String = item
-                    .trim()
+/// The text with comments (and, if wanted, what strings hold) overwritten by spaces: every place stays what it was.
+fn blanked(text: &str, strings: bool) -> String {
+    let bytes = text.as_bytes();
+    let mut out = bytes.to_vec();
+    let mut at = 0;
+    let length = |from: usize, end: &str| {
+        text[from..]
+            .find(end)
+            .map_or(text.len() - from, |n| n + end.len())
+    };
+    while at < bytes.len() {
+        let rest = &text.as_bytes()[at..];
+        let inside_word = at > 0 && is_word(bytes[at - 1]);
+        let (skip, blank) = if rest.starts_with(b"//") {
+            (text[at..].find('\n').unwrap_or(rest.len()), true)
+        } else if rest.starts_with(b"/*") {
+            (length(at, "*/"), true)
+        } else if rest[0] == b'r' && !inside_word && raw_string(rest).is_some() {
+            let hashes = raw_string(rest).unwrap_or(0);
+            let end = format!("\"{}", "#".repeat(hashes));
+            (hashes + 2 + length(at + hashes + 2, &end), strings)
+        } else if rest[0] == b'"' {
+            let mut end = 1;
+            while end < rest.len() && rest[end] != b'"' {
+                end += if rest[end] == b'\\' { 2 } else { 1 };
+            }
+            ((end + 1).min(rest.len()), strings)
+        } else if rest[0] == b'\'' {
+            // A character, unless it is a lifetime.
+            let end = if rest.get(1) == Some(&b'\\') {
+                rest[3..].iter().position(|b| *b == b'\'').map(|n| n + 4)
+            } else {
+                text[at + 1..]
                     .chars()
-                    .take_while(|c| c.is_ascii_alphanumeric() || *c == '_')
-                    .collect();
-                if !name.is_empty() && name != "self" {
-                    names.insert(name);
+                    .next()
+                    .map(|c| 1 + c.len_utf8())
+                    .filter(|n| rest.get(*n) == Some(&b'\''))
+                    .map(|n| n + 1)
+            };
+            end.map_or((1, false), |end| (end, strings))
+        } else {
+            (1, false)
+        };
+        if blank {
+            out[at..at + skip]
+                .iter_mut()
+                .filter(|b| **b != b'\n')
+                .for_each(|b| *b = b' ');
+        }
+        at += skip;
+    }
+    String::from_utf8(out).expect("only whole characters are overwritten")
+}
+
+/// The number of `#` of a raw string that begins here.
+fn raw_string(rest: &[u8]) -> Option<usize> {
+    let hashes = rest[1..].iter().take_while(|b| **b == b'#').count();
+    (rest.get(1 + hashes) == Some(&b'"')).then_some(hashes)
+}
+
+const fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// The word at the start of a text.
+fn word(text: &str) -> &str {
+    &text[..text.bytes().take_while(|b| is_word(*b)).count()]
+}
+
+/// The place of the bracket that closes the one at `open`.
+fn closing(code: &str, open: usize) -> usize {
+    let mut depth = 0;
+    for (at, byte) in code.bytes().enumerate().skip(open) {
+        match byte {
+            b'{' | b'(' | b'[' => depth += 1,
+            b'}' | b')' | b']' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return at;
+        }
+    }
+    code.len()
+}
+
+/// Where the item begins that follows an attribute: behind white space and further attributes.
+fn item_start(code: &str, mut at: usize) -> usize {
+    loop {
+        at += code[at..].len() - code[at..].trim_start().len();
+        if !code[at..].starts_with("#[") {
+            return at;
+        }
+        at = closing(code, at + 1) + 1;
+    }
+}
+
+/// The inline module that begins here: where its `{` is. A declaration (`mod tests;`) is none.
+fn inline_module(code: &str, at: usize) -> Option<usize> {
+    let mut rest = &code[at..];
+    if let Some(after) = rest.strip_prefix("pub") {
+        rest = after.trim_start();
+        if rest.starts_with('(') {
+            rest = rest[closing(rest, 0) + 1..].trim_start();
+        }
+    }
+    let name = rest.strip_prefix("mod ")?.trim_start();
+    let behind = name[word(name).len()..].trim_start();
+    behind.starts_with('{').then(|| code.len() - behind.len())
+}
+
+/// The code without its inline test modules, which may join modules that the code itself must not. What stands below
+/// them, or below a mere declaration, is read.
+fn without_tests(code: &str) -> String {
+    let mut out = code.to_owned();
+    let mark = "#[cfg(test)]";
+    let mut from = 0;
+    while let Some(at) = out[from..].find(mark).map(|found| from + found) {
+        from = at + mark.len();
+        if let Some(open) = inline_module(&out, item_start(&out, from)) {
+            let end = (closing(&out, open) + 1).min(out.len());
+            let blank: String = out[at..end].chars().filter(|c| *c == '\n').collect();
+            out.replace_range(at..end, &blank);
+            from = at + blank.len();
+        }
+    }
+    out
+}
+
+/// Every path that the tree at the start of `text` stands for (`a::{b, c::d}` is `a::b` and `a::c::d`).
+fn paths(text: &str) -> Vec<Vec<String>> {
+    let text = text.trim_start();
+    if let Some(list) = text.strip_prefix('{') {
+        let list = &list[..closing(text, 0).saturating_sub(1).min(list.len())];
+        let mut items = Vec::new();
+        let (mut depth, mut start) = (0, 0);
+        for (at, byte) in list.bytes().enumerate() {
+            match byte {
+                b'{' => depth += 1,
+                b'}' => depth -= 1,
+                b',' if depth == 0 => {
+                    items.extend(paths(&list[start..at]));
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        items.extend(paths(&list[start..]));
+        return items;
+    }
+    if text.starts_with('*') {
+        return vec![vec!["*".to_owned()]];
+    }
+    let first = word(text);
+    if first.is_empty() {
+        return Vec::new();
+    }
+    match text[first.len()..].trim_start().strip_prefix("::") {
+        Some(rest) if !rest.starts_with('<') => {
+            let mut found = paths(rest);
+            for path in &mut found {
+                path.insert(0, first.to_owned());
+            }
+            found
+        }
+        _ => vec![vec![first.to_owned()]],
+    }
+}
+
+/// The top-level modules that a file names. `depth` says how many modules deep it is (`store/mod.rs`: 1), `root` what
+/// the crate is called there (`crate`, in the binary `lockstep`).
+fn uses(text: &str, root: &str, depth: usize) -> BTreeSet<String> {
+    let code = without_tests(&blanked(text, true));
+    let mut names = BTreeSet::new();
+    // Where the inline modules end that we are in.
+    let mut ends: Vec<usize> = Vec::new();
+    let mut at = 0;
+    while at < code.len() {
+        if !is_word(code.as_bytes()[at]) {
+            at += code[at..].chars().next().map_or(1, char::len_utf8);
+            continue;
+        }
+        ends.retain(|end| at < *end);
+        if let Some(open) = inline_module(&code, at) {
+            ends.push(closing(&code, open));
+        }
+        let first = word(&code[at..]);
+        let continues = code[..at].trim_end().ends_with("super::");
+        if first == root && !code[..at].trim_end().ends_with("::") {
+            names.extend(
+                paths(&code[at..])
+                    .into_iter()
+                    .filter_map(|path| path.into_iter().nth(1)),
+            );
+        } else if first == "super" && !continues {
+            for path in paths(&code[at..]) {
+                let supers = path.iter().take_while(|part| *part == "super").count();
+                if supers == depth + ends.len() {
+                    names.extend(path.into_iter().nth(supers));
                 }
             }
         }
+        at += first.len();
     }
+    names.remove("self");
     names
+}
+
+/// How many modules deep a file is.
+fn depth(inside: &Path) -> usize {
+    let parts = inside.components().count();
+    match inside.file_name().and_then(|name| name.to_str()) {
+        Some("mod.rs" | "lib.rs" | "main.rs") => parts - 1,
+        _ => parts,
+    }
+}
+
+/// Our source files with their place below `src`.
+fn all_sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&root, &mut files);
+    assert!(files.len() > 20, "the sources were found");
+    files
+        .into_iter()
+        .map(|file| {
+            let inside = file.strip_prefix(&root).expect("it was found below the root");
+            (
+                inside.to_owned(),
+                fs::read_to_string(&file).expect("a source can be read"),
+            )
+        })
+        .collect()
 }
 
 #[test]
 fn modules_depend_on_each_other_only_in_the_allowed_directions() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let allowed = allowed();
-    let mut files = Vec::new();
-    sources(&root, &mut files);
-    assert!(files.len() > 20, "the sources were found");
     let mut wrong = Vec::new();
-    for file in files {
-        let inside = file.strip_prefix(&root).expect("it was found below the root");
+    for (inside, text) in all_sources() {
         // Test support beside the code may join modules like unit tests do.
         if inside
             .file_stem()
@@ -117,9 +323,10 @@ fn modules_depend_on_each_other_only_in_the_allowed_directions() {
             ));
             continue;
         };
-        let prefix = if module == "main" { "lockstep::" } else { "crate::" };
-        for used in uses(&fs::read_to_string(&file).expect("a source can be read"), prefix) {
-            if used != module && allowed.contains_key(used.as_str()) && !may_use.contains(&used.as_str()) {
+        let root = if module == "main" { "lockstep" } else { "crate" };
+        for used in uses(&text, root, depth(&inside)) {
+            let known = used == "*" || allowed.contains_key(used.as_str());
+            if used != module && known && !may_use.contains(&used.as_str()) {
                 wrong.push(format!("{} uses {used}", inside.display()));
             }
         }
@@ -128,10 +335,191 @@ fn modules_depend_on_each_other_only_in_the_allowed_directions() {
 }
 
 #[test]
-fn the_reader_sees_plain_and_grouped_uses_but_no_comments_or_unit_tests() {
-    let text = "//! crate::http\nuse crate::{domain::X, store};\nlet a = crate::erp::f();\n#[cfg(test)]\nmod tests { use crate::cli; }";
-    assert_eq!(
-        uses(text, "crate::"),
-        ["domain", "erp", "store"].map(str::to_owned).into()
+fn the_reader_sees_every_way_to_name_a_module_and_nothing_else() {
+    for (name, depth, text, expected) in [
+        (
+            "comments",
+            1,
+            "//! crate::http\n/* crate::cli */ // crate::app",
+            &[][..],
+        ),
+        (
+            "strings",
+            1,
+            "let a = \"crate::http\"; let b = r#\"crate::cli \" \"#; let c = '\"'; crate::erp::f();",
+            &["erp"],
+        ),
+        (
+            "one line",
+            1,
+            "use crate::{domain::X, store};",
+            &["domain", "store"],
+        ),
+        (
+            "several lines",
+            1,
+            "use crate::{\n    domain::{A, B},\n    erp,\n    store::{\n        C,\n    },\n};",
+            &["domain", "erp", "store"],
+        ),
+        (
+            "outside of use",
+            1,
+            "fn f() -> crate::erp::X { <crate::http::Y>::new() }",
+            &["erp", "http"],
+        ),
+        ("through a macro", 1, "$crate::cli::run!()", &["cli"]),
+        ("everything", 1, "use crate::*;", &["*"]),
+        (
+            "below a declaration",
+            1,
+            "#[cfg(test)]\nmod tests;\nuse crate::cli;",
+            &["cli"],
+        ),
+        (
+            "below unit tests",
+            1,
+            "#[cfg(test)]\nmod tests { fn f() { use crate::app; } }\nuse crate::cli;",
+            &["cli"],
+        ),
+        (
+            "attributes between",
+            1,
+            "#[cfg(test)]\n#[expect(x, reason = \"{\")]\npub(super) mod tests { use crate::app; }",
+            &[],
+        ),
+        (
+            "super of a module root",
+            1,
+            "use super::cli; fn f() { super::app::g() }",
+            &["app", "cli"],
+        ),
+        (
+            "a list of super",
+            1,
+            "use super::{http::A, erp};",
+            &["erp", "http"],
+        ),
+        (
+            "super inside",
+            2,
+            "use super::cli; use super::super::app;",
+            &["app"],
+        ),
+        (
+            "super of an inline module",
+            1,
+            "mod inner { use super::cli; use super::super::app; }\nuse super::erp;",
+            &["app", "erp"],
+        ),
+        ("nested super", 2, "use super::{super::http, store};", &["http"]),
+        (
+            "lifetimes",
+            1,
+            "fn f<'a>(a: &'a str) -> char { '\\'' } use crate::erp;",
+            &["erp"],
+        ),
+    ] {
+        let found: Vec<String> = uses(text, "crate", depth).into_iter().collect();
+        assert_eq!(found, expected, "{name}");
+    }
+    for (file, expected) in [
+        ("store/mod.rs", 1),
+        ("secret.rs", 1),
+        ("lib.rs", 0),
+        ("store/open.rs", 2),
+        ("a/b/mod.rs", 2),
+    ] {
+        assert_eq!(depth(Path::new(file)), expected, "{file}");
+    }
+}
+
+/// What only a debug build may know.
+const DEBUG_ONLY: [&str; 2] = ["LOCKSTEP_FAIL", "LOCKSTEP_CLOCK"];
+
+/// The lines that name one of these outside of comments and of items under `#[cfg(debug_assertions)]`.
+fn known_to_releases(text: &str) -> Vec<usize> {
+    let code = blanked(text, true);
+    let readable = blanked(text, false);
+    let mark = "#[cfg(debug_assertions)]";
+    let gated: Vec<_> = code
+        .match_indices(mark)
+        .map(|(at, _)| {
+            let start = item_start(&code, at + mark.len());
+            let end = code[start..]
+                .find(['{', ';'])
+                .map_or(code.len(), |found| start + found);
+            at..if code[end..].starts_with('{') {
+                closing(&code, end)
+            } else {
+                end
+            }
+        })
+        .collect();
+    DEBUG_ONLY
+        .iter()
+        .flat_map(|name| readable.match_indices(name))
+        .filter(|(at, _)| !gated.iter().any(|range| range.contains(at)))
+        .map(|(at, _)| readable[..at].matches('\n').count() + 1)
+        .collect()
+}
+
+#[test]
+fn a_release_build_knows_no_fail_points_and_no_shifted_clock() {
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for (inside, text) in all_sources() {
+        named += DEBUG_ONLY.iter().filter(|name| text.contains(**name)).count();
+        wrong.extend(
+            known_to_releases(&text)
+                .into_iter()
+                .map(|line| format!("{}:{line}", inside.display())),
+        );
+    }
+    assert!(named >= DEBUG_ONLY.len(), "the names are still looked for");
+    assert!(
+        wrong.is_empty(),
+        "not under #[cfg(debug_assertions)]:\n{}",
+        wrong.join("\n")
     );
+    let manifest = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml"))
+        .expect("the manifest can be read");
+    assert!(
+        !manifest.contains("debug-assertions"),
+        "a profile that switches them on would make releases of debug builds"
+    );
+}
+
+#[test]
+fn what_releases_know_is_seen() {
+    for (name, text, expected) in [
+        ("a comment", "// LOCKSTEP_FAIL", &[][..]),
+        ("plain", "fn f() {\n    var(\"LOCKSTEP_FAIL\");\n}", &[2]),
+        (
+            "gated",
+            "#[cfg(debug_assertions)]\nfn f() { if a { b(\"}\") } var(\"LOCKSTEP_CLOCK\"); }",
+            &[],
+        ),
+        (
+            "in a gated module",
+            "#[cfg(debug_assertions)]\n#[allow(x)]\nmod a { fn f() { var(\"LOCKSTEP_FAIL\"); } }",
+            &[],
+        ),
+        (
+            "a gated constant",
+            "#[cfg(debug_assertions)]\nconst A: &str = \"LOCKSTEP_FAIL\";\nconst B: &str = \"LOCKSTEP_FAIL\";",
+            &[3],
+        ),
+        (
+            "behind a gated item",
+            "#[cfg(debug_assertions)]\nfn f() {}\nfn g() { var(\"LOCKSTEP_CLOCK\") }",
+            &[3],
+        ),
+        (
+            "gated the other way",
+            "#[cfg(not(debug_assertions))]\nfn f() { var(\"LOCKSTEP_FAIL\") }",
+            &[2],
+        ),
+    ] {
+        assert_eq!(known_to_releases(text), expected, "{name}");
+    }
 }

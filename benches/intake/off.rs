@@ -50,6 +50,7 @@ without! {
     lock(JobId, Fence, Vec<RecordKey>) -> Locked;
     finish(Finish) -> Finished;
     reclaim(Timestamp) -> u64;
+    clock_went_back(Timestamp) -> u64;
     hasten(&ShopName, System, Timestamp) -> u64;
     jobs(JobFilter) -> Vec<JobRow>;
     job(JobId) -> Option<JobStory>;
@@ -72,6 +73,7 @@ without! {
     set_shop_disabled(&ShopName, Option<&str>, Timestamp) -> ();
     cursor(&ShopName, &str) -> Option<String>;
     set_cursor(&ShopName, &str, &str, Timestamp) -> ();
+    first_value(&ShopName, &str, &str, Timestamp) -> String;
     save_breaker(BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
     config_revision(&str, &str, Timestamp) -> i64;

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::{connect, reach, status};
 use crate::config::{Config, Shop, Toggle};
 use crate::domain::{
-    Canonical as _, CheckOutcome, CheckRow, Direction, Object, SharedClock, SharedEntropy, ShopName, Topic,
-    TopicAction,
+    Canonical as _, CheckOutcome, CheckRow, Direction, LineKind, Object, SharedClock, SharedEntropy,
+    ShopName, Topic, TopicAction,
 };
 use crate::erp::Needs;
 use crate::mapping::{Mappings, ShopFacts};
@@ -48,10 +48,10 @@ pub async fn check_live(
     }];
     for shop in config.shops.values() {
         if only.is_none_or(|name| *name == shop.name) {
-            let (shopify, erp) = tokio::join!(
-                shopify_rows(shop, clock, entropy),
-                erp_rows(shop, mappings, clock)
-            );
+            let address = config.http.public_url.as_deref().map(webhook_address);
+            let (shopify, currencies) = shopify_rows(shop, address, clock, entropy).await;
+            // The currencies that the ERP must know are Shopify's to say.
+            let erp = erp_rows(shop, mappings, currencies, clock).await;
             for (system, rows) in [("shopify", shopify), ("erp", erp)] {
                 checked.push(Checked {
                     shop: Some(shop.name.clone()),
@@ -69,54 +69,102 @@ async fn own_rows(config: &Config, clock: &SharedClock, entropy: &SharedEntropy)
     let store = match super::open(config, clock, OpenMode::Tool).await {
         Ok(store) => store,
         Err(error) => {
+            let outcome = match error {
+                // Nothing is wrong: the daemon's first start, or `lockstep migrate`, brings it up.
+                StoreError::Behind { .. } => CheckOutcome::Warning,
+                _ => CheckOutcome::Failed,
+            };
             return vec![
-                row("store", CheckOutcome::Failed, with_cause(&error)),
+                row("store", outcome, with_cause(&error)),
                 row("public_url", CheckOutcome::Skipped, "needs the store"),
             ];
         }
     };
     let asked: Result<_, StoreError> = async {
         store.ping().await?;
-        let events = store.counts(clock.now()).await?.events;
-        let key = reach::instance_key(config, &store, clock, entropy).await?;
-        Ok((events, key))
+        let counts = store.counts(clock.now()).await?;
+        let key = reach::instance_key(&store, clock, entropy).await?;
+        Ok((counts, key))
     }
     .await;
     store.close().await;
     match asked {
-        Ok((events, key)) => vec![
+        Ok((counts, key)) => vec![
             row(
                 "store",
                 CheckOutcome::Ok,
-                format!("can be written and read; {events} events stored"),
+                format!("can be written and read; {} events stored", counts.events),
             ),
-            reach::check_public_url(config, &key, entropy, events).await,
+            reach::check_public_url(config, &key, entropy, counts.last_event_at, clock.now()).await,
         ],
         Err(error) => vec![row("store", CheckOutcome::Failed, with_cause(&error))],
     }
 }
 
-async fn shopify_rows(shop: &Shop, clock: &SharedClock, entropy: &SharedEntropy) -> Vec<CheckRow> {
+/// Where Shopify is to send webhooks.
+fn webhook_address(public_url: &str) -> String {
+    format!("{}/webhooks/shopify", public_url.trim_end_matches('/'))
+}
+
+/// The rows about Shopify, and the currencies that orders may be booked in.
+async fn shopify_rows(
+    shop: &Shop,
+    address: Option<String>,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> (Vec<CheckRow>, Vec<String>) {
     match connect::shopify(shop, clock, entropy) {
-        Ok(shopify) => shopify.check(&shopify_needs(shop)).await,
-        Err(error) => vec![row("connection", CheckOutcome::Failed, with_cause(&error))],
+        Ok(shopify) => {
+            let checked = shopify.check(&shopify_needs(shop, address)).await;
+            (checked.rows, checked.currencies)
+        }
+        Err(error) => {
+            let row = row("connection", CheckOutcome::Failed, with_cause(&error));
+            (vec![row], Vec::new())
+        }
     }
 }
 
-async fn erp_rows(shop: &Shop, mappings: &Mappings, clock: &SharedClock) -> Vec<CheckRow> {
-    match connect::erp(shop, clock) {
-        Ok(erp) => erp.check(&erp_needs(shop, mappings)).await,
+async fn erp_rows(
+    shop: &Shop,
+    mappings: &Mappings,
+    currencies: Vec<String>,
+    clock: &SharedClock,
+) -> Vec<CheckRow> {
+    let needs = erp_needs(shop, mappings, currencies);
+    let unknown = needs.currencies.is_empty();
+    let mut rows = match connect::erp(shop, clock) {
+        Ok(erp) => erp.check(&needs).await,
         Err(error) => vec![row("connection", CheckOutcome::Failed, with_cause(&error))],
+    };
+    if unknown {
+        let note = "Shopify did not say which currencies are in use";
+        rows.push(row("ERP currencies", CheckOutcome::Skipped, note));
     }
+    rows
 }
 
-/// What the toggles need of Shopify.
-fn shopify_needs(shop: &Shop) -> CheckNeeds {
-    let wanted: BTreeSet<Object> = status::toggles(shop)
+/// The objects that are carried in.
+fn wanted(shop: &Shop) -> BTreeSet<Object> {
+    status::toggles(shop)
         .into_iter()
         .filter(|(_, direction, toggle)| *direction == Direction::In && *toggle != Toggle::Off)
         .map(|(object, _, _)| object)
-        .collect();
+        .collect()
+}
+
+/// The same with what they make where it is missing: an order its customer and its products.
+fn made(shop: &Shop) -> BTreeSet<Object> {
+    let mut made = wanted(shop);
+    if made.contains(&Object::Order) {
+        made.extend([Object::Customer, Object::Product]);
+    }
+    made
+}
+
+/// What the toggles need of Shopify.
+fn shopify_needs(shop: &Shop, webhook_address: Option<String>) -> CheckNeeds {
+    let wanted = wanted(shop);
     let topics = Topic::ALL
         .iter()
         .filter(|topic| topic.graphql.is_some())
@@ -127,21 +175,17 @@ fn shopify_needs(shop: &Shop) -> CheckNeeds {
         })
         .map(|topic| topic.name.to_owned())
         .collect();
-    let mut reads = wanted;
-    if reads.contains(&Object::Order) {
-        // An order makes its customer and its products where they are missing.
-        reads.extend([Object::Customer, Object::Product]);
-    }
     CheckNeeds {
-        reads: reads.into_iter().collect(),
+        reads: made(shop).into_iter().collect(),
         writes: Vec::new(),
         topics,
+        webhook_address,
         orders_since: shop.start_at,
     }
 }
 
 /// What mappings and settings need of the ERP.
-fn erp_needs(shop: &Shop, mappings: &Mappings) -> Needs {
+fn erp_needs(shop: &Shop, mappings: &Mappings, currencies: Vec<String>) -> Needs {
     let facts = ShopFacts {
         name: shop.name.to_string(),
         guest_partner: shop.flow.guest_partner,
@@ -150,12 +194,23 @@ fn erp_needs(shop: &Shop, mappings: &Mappings) -> Needs {
         tax_tolerance: shop.flow.tax_tolerance,
         ..ShopFacts::default()
     };
-    Needs {
-        fields: mappings.needs(Some(&facts.fact())),
-        read: ["res.country", "res.country.state", "product.pricelist"]
+    let objects = made(shop);
+    let services = if objects.contains(&Object::Order) {
+        // What a line without a product of its own may be: every kind but goods, and goods that were typed in by hand.
+        LineKind::ALL
+            .iter()
+            .filter(|kind| **kind != LineKind::Product)
+            .map(|kind| kind.as_str())
+            .chain(["custom"])
             .map(str::to_owned)
-            .to_vec(),
-        currencies: Vec::new(),
+            .collect()
+    } else {
+        Vec::new()
+    };
+    Needs {
+        fields: mappings.needs(&objects, Some(&facts.fact())),
+        services,
+        currencies,
         languages: shop.odoo.server.language.iter().cloned().collect(),
     }
 }
@@ -172,5 +227,87 @@ fn with_cause(error: &dyn std::error::Error) -> String {
     match error.source() {
         Some(cause) => format!("{error}: {cause}"),
         None => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn shop(sync: &str) -> Shop {
+        let text = format!(
+            "[http]\npublic_url = \"https://sync.example.com/\"\n[shops.main]\ndomain = \"main.myshopify.com\"\n\
+             access_token = \"a\"\nwebhook_secrets = [\"b\"]\n[shops.main.odoo]\nurl = \"https://erp.example.com\"\n\
+             database = \"d\"\nlogin = \"l\"\napi_key = \"k\"\n[shops.main.sync]\n{sync}\n"
+        );
+        let config = Config::parse(&text, Path::new("/nowhere/lockstep.toml"), &|_| None).unwrap();
+        config.shops.into_values().next().unwrap()
+    }
+
+    #[test]
+    fn what_is_asked_of_both_systems_follows_the_toggles() {
+        let mappings = crate::app::mappings::load(None).unwrap();
+        for (sync, models, reads, topic, services) in [
+            ("", &[][..], &[][..], "app/uninstalled", false),
+            (
+                "customers = { in = \"on\" }",
+                &["res.partner"][..],
+                &[Object::Customer][..],
+                "customers/update",
+                false,
+            ),
+            (
+                "products = { in = \"paused\" }",
+                &["product.product", "product.template"],
+                &[Object::Product],
+                "products/update",
+                false,
+            ),
+            (
+                "orders = { in = \"on\" }",
+                &[
+                    "product.product",
+                    "product.template",
+                    "res.partner",
+                    "sale.order",
+                    "sale.order.line",
+                ],
+                &[Object::Order, Object::Customer, Object::Product],
+                "refunds/create",
+                true,
+            ),
+        ] {
+            let shop = shop(sync);
+            let needs = erp_needs(&shop, &mappings, vec!["EUR".to_owned()]);
+            assert_eq!(needs.fields.keys().collect::<Vec<_>>(), models, "{sync}");
+            assert_eq!(needs.currencies, ["EUR"]);
+            for purpose in ["shipping", "tip", "rounding", "custom"] {
+                assert_eq!(
+                    needs.services.iter().any(|known| known == purpose),
+                    services,
+                    "{sync} {purpose}"
+                );
+            }
+            let needs = shopify_needs(&shop, None);
+            assert_eq!(needs.reads.len(), reads.len(), "{sync}: {:?}", needs.reads);
+            assert!(reads.iter().all(|object| needs.reads.contains(object)), "{sync}");
+            assert!(
+                needs.topics.iter().any(|name| name == topic),
+                "{sync}: {:?}",
+                needs.topics
+            );
+            // An order makes its customer, but events about customers are not asked for.
+            let about_customers = needs.topics.iter().any(|name| name.starts_with("customers/"));
+            assert_eq!(about_customers, sync.starts_with("customers"), "{sync}");
+        }
+    }
+
+    #[test]
+    fn webhooks_go_below_the_public_address() {
+        for url in ["https://sync.example.com", "https://sync.example.com/"] {
+            assert_eq!(webhook_address(url), "https://sync.example.com/webhooks/shopify");
+        }
     }
 }

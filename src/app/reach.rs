@@ -5,6 +5,7 @@
 //! than a delivery from outside, and the row says so.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use axum::extract::Path;
 use axum::http::StatusCode;
@@ -15,7 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, is_local};
-use crate::domain::{CheckOutcome, CheckRow, SharedClock, SharedEntropy};
+use crate::domain::{CheckOutcome, CheckRow, SharedClock, SharedEntropy, ShopName, Timestamp};
 use crate::http::{InstanceKey, NONCE_PATH, nonce_proof};
 use crate::store::{SharedStore, StoreError};
 use crate::transport::{self, Client};
@@ -23,34 +24,38 @@ use crate::transport::{self, Client};
 /// The row's name.
 const WHAT: &str = "public_url";
 
-/// Where the key is kept: a named position of the first shop, so that every node and command of this store shares it.
+/// Where the key is kept: a named position of no shop, so that every node and command of this store shares it whatever
+/// shops are declared.
 const NAME: &str = "instance_key";
+
+/// The named position in which the daemon tells other processes which changed files it could not take.
+pub(super) const NOT_TAKEN: &str = "files_not_taken";
+
+/// What stands in place of a shop for what belongs to the whole installation.
+pub(super) const INSTALLATION: &str = "installation";
+
+/// [`INSTALLATION`] as the store wants it.
+pub(super) fn installation() -> ShopName {
+    INSTALLATION.parse().expect("it is a valid name")
+}
 
 /// The installation's key: made once, then kept in the store. It proves an answer's origin and opens nothing.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn instance_key(
-    config: &Config,
     store: &SharedStore,
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<InstanceKey, StoreError> {
-    let fresh = || [entropy.bytes(), entropy.bytes()].concat();
-    let Some(shop) = config.shops.keys().next() else {
-        return Ok(InstanceKey::new(fresh()));
-    };
-    if let Some(kept) = store.cursor(shop, NAME).await?
-        && let Ok(bytes) = hex::decode(kept)
-        && bytes.len() >= 16
-    {
-        return Ok(InstanceKey::new(bytes));
-    }
-    let bytes = fresh();
-    store
-        .set_cursor(shop, NAME, &hex::encode(&bytes), clock.now())
+    let fresh = hex::encode([entropy.bytes(), entropy.bytes()].concat());
+    let kept = store
+        .first_value(&installation(), NAME, &fresh, clock.now())
         .await?;
-    Ok(InstanceKey::new(bytes))
+    // What is no key was put there by hand; whoever did it sees that nobody is recognised.
+    Ok(InstanceKey::new(
+        hex::decode(&kept).unwrap_or_else(|_| kept.into_bytes()),
+    ))
 }
 
 /// Who answers at an address.
@@ -64,12 +69,16 @@ enum Answerer {
     Nobody(String),
 }
 
-/// The row of `check --live` about `public_url`. `deliveries` is how many events the store has.
+/// Deliveries that came within this time prove that Shopify reaches us.
+const RECENT: Duration = Duration::from_hours(24);
+
+/// The row of `check --live` about `public_url`. `last_delivery` is when the last signed delivery came.
 pub async fn check_public_url(
     config: &Config,
     key: &InstanceKey,
     entropy: &SharedEntropy,
-    deliveries: u64,
+    last_delivery: Option<Timestamp>,
+    now: Timestamp,
 ) -> CheckRow {
     let row = |outcome, note: String| CheckRow {
         what: WHAT.to_owned(),
@@ -80,19 +89,22 @@ pub async fn check_public_url(
         let note = "not set: say where Shopify reaches this listener".to_owned();
         return row(CheckOutcome::Warning, note);
     };
-    let settings = transport::Settings {
-        connect_timeout_s: 5,
-        timeout_s: 10,
-        ..transport::Settings::default()
-    };
-    let client = match Client::new(&settings) {
-        Ok(client) => client.with_limit_bytes(64 * 1024),
-        Err(error) => return row(CheckOutcome::Failed, error.to_string()),
+    let clients = [transport::Settings::default(), outward(config, public_url)].map(|settings| {
+        let settings = transport::Settings {
+            connect_timeout_s: 5,
+            timeout_s: 10,
+            ..settings
+        };
+        Client::new(&settings).map(|client| client.with_limit_bytes(64 * 1024))
+    });
+    let (own, client) = match clients {
+        [Ok(own), Ok(client)] => (own, client),
+        [Err(error), _] | [_, Err(error)] => return row(CheckOutcome::Failed, error.to_string()),
     };
     let inside = format!("http://{}", own_address(config.http.listen));
     let stop = CancellationToken::new();
     let guard = stop.clone().drop_guard();
-    let by_whom = match ask(&client, &inside, key, entropy).await {
+    let by_whom = match ask(&own, &inside, key, entropy).await {
         Answerer::Us => "the running daemon",
         Answerer::Stranger(said) => {
             let note = format!("another program listens on {}: {said}", config.http.listen);
@@ -116,8 +128,12 @@ pub async fn check_public_url(
     drop(guard);
     match answer {
         Answerer::Us => {
-            let (outcome, proof) = proof(public_url, deliveries).await;
-            row(outcome, format!("{by_whom} answered through it; {proof}"))
+            let recent = last_delivery.filter(|at| now.since(*at) < RECENT);
+            let (outcome, proof) = proof(public_url, recent).await;
+            row(
+                outcome,
+                format!("{by_whom} answered through it, asked from this machine; {proof}"),
+            )
         }
         Answerer::Stranger(said) => row(
             CheckOutcome::Failed,
@@ -135,18 +151,32 @@ pub async fn check_public_url(
     }
 }
 
+/// How the public address is reached from here: with the certificates and the proxy of a shop's connection, which is
+/// this machine's way out. Our own network is reached without a proxy.
+fn outward(config: &Config, public_url: &str) -> transport::Settings {
+    let declared = config
+        .shops
+        .values()
+        .map(|shop| &shop.connection)
+        .find(|connection| {
+            connection.ca_file.is_some() || connection.proxy.is_some() || connection.proxy_file.is_some()
+        });
+    let Some(declared) = declared else {
+        return transport::Settings::default();
+    };
+    let inside = reqwest::Url::parse(public_url).ok().as_ref().is_none_or(is_local);
+    transport::Settings {
+        ca_file: declared.ca_file.clone(),
+        proxy: declared.proxy.clone().filter(|_| !inside),
+        proxy_file: declared.proxy_file.clone().filter(|_| !inside),
+        ..transport::Settings::default()
+    }
+}
+
 /// How much it proves that we reached ourselves.
-async fn proof(public_url: &str, deliveries: u64) -> (CheckOutcome, String) {
-    if deliveries > 0 {
-        let noun = if deliveries == 1 {
-            "delivery has"
-        } else {
-            "deliveries have"
-        };
-        return (
-            CheckOutcome::Ok,
-            format!("and {deliveries} signed {noun} come in"),
-        );
+async fn proof(public_url: &str, recent: Option<Timestamp>) -> (CheckOutcome, String) {
+    if let Some(at) = recent {
+        return (CheckOutcome::Ok, format!("the last signed delivery came at {at}"));
     }
     let url = reqwest::Url::parse(public_url).ok();
     let named_local = url.as_ref().is_none_or(is_local);
@@ -171,7 +201,7 @@ async fn proof(public_url: &str, deliveries: u64) -> (CheckOutcome, String) {
     }
     (
         CheckOutcome::Ok,
-        "asked from this machine; that Shopify reaches it is proven by the first delivery".to_owned(),
+        "that Shopify reaches it is proven by the first delivery".to_owned(),
     )
 }
 
@@ -241,6 +271,7 @@ fn answer(key: &InstanceKey, nonce: &str) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
     use std::sync::Arc;
 
     use super::*;
@@ -272,11 +303,83 @@ mod tests {
 
     #[tokio::test]
     async fn a_proof_from_inside_is_called_one() {
-        let (outcome, note) = proof("http://127.0.0.1:8080", 0).await;
+        let (outcome, note) = proof("http://127.0.0.1:8080", None).await;
         assert_eq!(outcome, CheckOutcome::Warning);
         assert!(note.contains("from inside only"), "{note}");
-        let (outcome, note) = proof("http://127.0.0.1:8080", 3).await;
+        let at = Timestamp::parse_rfc3339("2026-11-20T10:00:00Z").unwrap();
+        let (outcome, note) = proof("http://127.0.0.1:8080", Some(at)).await;
         assert_eq!(outcome, CheckOutcome::Ok);
-        assert!(note.contains("3 signed deliveries"), "{note}");
+        assert!(note.contains("2026-11-20T10:00:00"), "{note}");
+    }
+
+    /// A configuration of these shops whose listener and public address are at `port`.
+    fn config(shops: &[&str], port: u16, connection: &str) -> Config {
+        let mut text = format!(
+            "[http]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"http://127.0.0.1:{port}\"\n[admin]\nlisten = \"127.0.0.1:0\"\n"
+        );
+        for shop in shops {
+            write!(
+                text,
+                "[shops.{shop}]\ndomain = \"{shop}.myshopify.com\"\naccess_token = \"a\"\nwebhook_secrets = [\"b\"]\n\
+                 connection = {{ {connection} }}\n[shops.{shop}.odoo]\nurl = \"http://127.0.0.1:1\"\ndatabase = \"d\"\n\
+                 login = \"l\"\napi_key = \"k\"\n"
+            )
+            .unwrap();
+        }
+        Config::parse(&text, std::path::Path::new("/nowhere/lockstep.toml"), &|_| None).unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_key_is_made_once_whatever_shops_are_declared() {
+        let folder = tempfile::tempdir().unwrap();
+        let clock: SharedClock = Arc::new(crate::domain::SystemClock);
+        let settings = crate::store::Settings {
+            url: format!("sqlite://{}", folder.path().join("a.db").display()),
+            ..crate::store::Settings::default()
+        };
+        let mode = crate::store::OpenMode::Serve;
+        let store = crate::store::open(&settings, folder.path(), clock.clone(), mode)
+            .await
+            .unwrap();
+        let entropy: SharedEntropy = Arc::new(SystemEntropy);
+        let proof = |key: &InstanceKey| nonce_proof(key, &"ab".repeat(16));
+        let first = instance_key(&store, &clock, &entropy).await.unwrap();
+        let second = instance_key(&store, &clock, &entropy).await.unwrap();
+        assert!(proof(&first).is_some());
+        assert_eq!(proof(&first), proof(&second));
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_check_stands_in_for_the_daemon_and_says_where_it_asked_from() {
+        let entropy: SharedEntropy = Arc::new(SystemEntropy);
+        let key = InstanceKey::new(vec![1; 32]);
+        let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = free.local_addr().unwrap().port();
+        drop(free);
+        // A proxy that nobody answers at: our own network is reached without it.
+        let config = config(&["main"], port, "proxy = \"http://127.0.0.1:1\"");
+        let now = Timestamp::parse_rfc3339("2026-11-20T10:00:00Z").unwrap();
+        for (last, outcome) in [
+            (None, CheckOutcome::Warning),
+            (Some(now.minus(Duration::from_hours(25))), CheckOutcome::Warning),
+            (Some(now.minus(Duration::from_hours(23))), CheckOutcome::Ok),
+        ] {
+            let row = check_public_url(&config, &key, &entropy, last, now).await;
+            assert_eq!(row.outcome, outcome, "{last:?}: {}", row.note);
+            assert!(row.note.contains("asked from this machine"), "{}", row.note);
+        }
+    }
+
+    #[test]
+    fn the_way_out_is_that_of_the_shops() {
+        let ca = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/tls/ca.pem");
+        let declared = format!("ca_file = \"{ca}\", proxy = \"http://proxy.example.com:3128\"");
+        let config = config(&["main"], 0, &declared);
+        let out = outward(&config, "https://sync.example.com");
+        assert_eq!(out.proxy.as_deref(), Some("http://proxy.example.com:3128"));
+        assert!(out.ca_file.is_some());
+        assert_eq!(outward(&config, "https://10.0.0.1").proxy, None);
+        assert!(outward(&config, "https://10.0.0.1").ca_file.is_some());
     }
 }

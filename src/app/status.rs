@@ -6,6 +6,7 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use serde::Serialize;
 
+use super::reach;
 use crate::config::{Config, Shop, Toggle};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
 use crate::store::{BreakerRow, Lane, ProblemRow, RejectionCount, SharedStore, StoreError};
@@ -118,6 +119,10 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
             api_key_expires: shop.odoo.server.api_key_expires,
         });
     }
+    let not_taken = store
+        .cursor(&reach::installation(), reach::NOT_TAKEN)
+        .await?
+        .filter(|text| !text.is_empty());
     let breakers = store.breakers().await?;
     let rejections = store
         .rejections(now.minus(Duration::from_secs(24 * 3600)))
@@ -134,7 +139,7 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         open_problems: counts.open_problems,
         rejections: summed(rejections),
         events: counts.events,
-        warnings: warnings(config, &shops, now),
+        warnings: warnings(config, &shops, not_taken, now),
         shops,
     })
 }
@@ -207,13 +212,18 @@ fn summed(counts: Vec<RejectionCount>) -> Vec<Rejections> {
     sums.into_values().collect()
 }
 
-fn warnings(config: &Config, shops: &[ShopStatus], now: Timestamp) -> Vec<String> {
+fn warnings(config: &Config, shops: &[ShopStatus], not_taken: Option<String>, now: Timestamp) -> Vec<String> {
     let mut warnings: Vec<String> = config
         .warnings
         .rows()
         .into_iter()
         .map(|row| format!("{}:{}: {}", row.file, row.line, row.message))
         .collect();
+    if let Some(error) = not_taken {
+        warnings.push(format!(
+            "the daemon could not take the changed files and works as before: {error}"
+        ));
+    }
     for shop in shops {
         if let Some(reason) = &shop.disabled {
             warnings.push(format!("{}: disabled: {reason}", shop.name));

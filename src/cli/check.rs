@@ -5,19 +5,19 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
-use super::failure::{Failure, report, say, tell_findings};
+use super::failure::{FAILED, Failure, UNREADABLE, UNUSABLE, report, say, tell_findings};
 use super::output::{Output, counted};
 use super::{Context, the_shop};
 use crate::app::check::{Checked, check_live};
 use crate::app::clock::process_clock;
-use crate::config::{Config, ConfigError, FindingRow};
+use crate::config::{Config, ConfigError, FindingRow, Level};
 use crate::domain::{CheckOutcome, ShopName, SystemEntropy};
 use crate::mapping::{MappingErrors, Mappings};
 
 /// Check the configuration and the mappings; with --live also both systems.
 ///
 /// Without --live nothing is reached over the network. With it, every shop and ERP is asked whether its credentials, rights,
-/// versions, fields and settings are what the configuration and the mappings need, and whether public_url leads here.
+/// versions, fields and settings are what the configuration and the mappings need, and whether `public_url` leads here.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// Also reach Shopify, the ERP and the public address.
@@ -51,17 +51,26 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let mut result = Report::default();
     let config = match Config::load(&context.config) {
         Ok(config) => config,
-        Err(ConfigError::Invalid(findings)) if output.json => {
-            result.config = findings.rows();
+        Err(error) if output.json => {
+            result.config = match &error {
+                ConfigError::Invalid(findings) => findings.rows(),
+                ConfigError::Read { path, source } => vec![FindingRow {
+                    level: Level::Error,
+                    file: path.display().to_string(),
+                    line: 1,
+                    column: 1,
+                    message: format!("{error}: {source}"),
+                    help: Some(UNREADABLE.to_owned()),
+                }],
+            };
             output.document(&result)?;
-            return Err(Failure::Told);
-        }
-        Err(ConfigError::Invalid(findings)) => {
-            tell_findings(&findings);
-            return Err(Failure::Told);
+            return Err(Failure::Told(UNUSABLE));
         }
         Err(error) => return Err(error.into()),
     };
+    if let Some(name) = &arguments.shop {
+        the_shop(&config, Some(name))?;
+    }
     result.config = config.warnings.rows();
     if !output.json {
         tell_findings(&config.warnings);
@@ -77,7 +86,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
                     report(error);
                 }
             }
-            return Err(Failure::Told);
+            return Err(Failure::Told(UNUSABLE));
         }
     };
     if !output.json {
@@ -94,7 +103,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     }
     result.ok = true;
     if arguments.live {
-        let live = live(&config, &mappings, arguments, output).await?;
+        let live = live(&config, &mappings, arguments, output).await;
         result.ok = !live.iter().any(Checked::has_failed);
         result.live = Some(live);
     }
@@ -102,18 +111,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     if output.json {
         output.document(&result)?;
     }
-    if ok { Ok(()) } else { Err(Failure::Told) }
+    if ok { Ok(()) } else { Err(Failure::Told(FAILED)) }
 }
 
-async fn live(
-    config: &Config,
-    mappings: &Mappings,
-    arguments: &Arguments,
-    output: Output,
-) -> Result<Vec<Checked>, Failure> {
-    if let Some(name) = &arguments.shop {
-        the_shop(config, Some(name))?;
-    }
+async fn live(config: &Config, mappings: &Mappings, arguments: &Arguments, output: Output) -> Vec<Checked> {
     let entropy: crate::domain::SharedEntropy = Arc::new(SystemEntropy);
     let checked = check_live(
         config,
@@ -124,7 +125,7 @@ async fn live(
     )
     .await;
     if output.json {
-        return Ok(checked);
+        return checked;
     }
     for part in &checked {
         output.line(match &part.shop {
@@ -138,17 +139,39 @@ async fn live(
                 .map(|row| [row.what.clone(), word(row.outcome).to_owned(), row.note.clone()]),
         );
     }
-    let failed: usize = checked
-        .iter()
-        .flat_map(|part| &part.rows)
-        .filter(|row| row.outcome == CheckOutcome::Failed)
-        .count();
-    if failed > 0 {
-        say(&format!("\n{} failed", counted(failed as u64, "check")));
+    let count = |outcome| {
+        let rows = checked.iter().flat_map(|part| &part.rows);
+        rows.filter(|row| row.outcome == outcome).count() as u64
+    };
+    let sentence = summary(
+        count(CheckOutcome::Failed),
+        count(CheckOutcome::Warning),
+        count(CheckOutcome::Skipped),
+    );
+    if count(CheckOutcome::Failed) > 0 {
+        say(&format!("\n{sentence}"));
     } else {
-        output.line("\nall checks passed");
+        output.line(format!("\n{sentence}"));
     }
-    Ok(checked)
+    checked
+}
+
+/// The last line: nothing that was not looked at, and nothing that should be looked at, passes for right.
+fn summary(failed: u64, warnings: u64, skipped: u64) -> String {
+    if (failed, warnings, skipped) == (0, 0, 0) {
+        return "all checks passed".to_owned();
+    }
+    let mut parts = vec![match failed {
+        0 => "no check failed".to_owned(),
+        _ => format!("{} failed", counted(failed, "check")),
+    }];
+    if warnings > 0 {
+        parts.push(counted(warnings, "warning"));
+    }
+    if skipped > 0 {
+        parts.push(format!("{skipped} not looked at"));
+    }
+    parts.join(", ")
 }
 
 const fn word(outcome: CheckOutcome) -> &'static str {
@@ -171,4 +194,21 @@ fn rows(errors: &MappingErrors) -> Vec<MappingRow> {
             help: error.help.clone(),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_hides_nothing() {
+        for (failed, warnings, skipped, expected) in [
+            (0, 0, 0, "all checks passed"),
+            (0, 2, 0, "no check failed, 2 warnings"),
+            (0, 0, 1, "no check failed, 1 not looked at"),
+            (1, 1, 3, "1 check failed, 1 warning, 3 not looked at"),
+        ] {
+            assert_eq!(summary(failed, warnings, skipped), expected);
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::{Args, ValueEnum};
 
 use super::Context;
-use super::failure::Failure;
+use super::failure::{FAILED, Failure};
 use crate::demo::{Demo, Options, Report, Sabotage};
 use crate::telemetry;
 use crate::telemetry::Settings as LogSettings;
@@ -52,7 +52,7 @@ impl From<Cheat> for Sabotage {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    // The daemon's own log would drown the story; `RUST_LOG` brings it back.
+    // The daemon's own log would drown the story; `LOCKSTEP_LOG` brings it back.
     let log = LogSettings {
         level: "error".into(),
         ..LogSettings::default()
@@ -96,7 +96,11 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         let _asked = tokio::signal::ctrl_c().await;
     }
     demo.stop().await;
-    if report.held { Ok(()) } else { Err(Failure::Told) }
+    if report.held {
+        Ok(())
+    } else {
+        Err(Failure::Told(FAILED))
+    }
 }
 
 fn show(context: &Context, report: &Report) -> Result<(), Failure> {

@@ -14,14 +14,18 @@ use crate::store::StoreError;
 pub const DONE: u8 = 0;
 /// Exit code of a command that failed, or found something wrong.
 pub const FAILED: u8 = 1;
-/// Exit code of a command that could not begin: wrong usage, or a configuration that cannot be used.
+/// Exit code of a command that could not begin: wrong usage, or a configuration or mappings that cannot be used.
 pub const UNUSABLE: u8 = 2;
+
+/// What to do about a configuration that cannot be read.
+pub(super) const UNREADABLE: &str =
+    "name the file with --config or LOCKSTEP_CONFIG; `lockstep init` writes one to begin with";
 
 /// A command's failure.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// Everything is said already; only the exit code is left.
-    Told,
+    Told(u8),
     /// The configuration cannot be used.
     Config(ConfigError),
     /// Something went wrong.
@@ -77,10 +81,19 @@ impl Failure {
         self
     }
 
+    /// What is given cannot be used: the configuration, the mappings or a variable.
+    #[must_use]
+    pub(super) fn unusable(mut self) -> Self {
+        if let Self::Said(complaint) = &mut self {
+            complaint.code = UNUSABLE;
+        }
+        self
+    }
+
     /// The process's exit code.
     pub(super) const fn code(&self) -> u8 {
         match self {
-            Self::Told => FAILED,
+            Self::Told(code) => *code,
             Self::Config(_) => UNUSABLE,
             Self::Said(complaint) => complaint.code,
         }
@@ -89,7 +102,7 @@ impl Failure {
     /// Tells it on stderr.
     pub(super) fn tell(&self) {
         match self {
-            Self::Told => {}
+            Self::Told(_) => {}
             Self::Said(complaint) => report(complaint),
             Self::Config(ConfigError::Invalid(findings)) => {
                 tell_findings(findings);
@@ -98,9 +111,7 @@ impl Failure {
                 let complaint = Complaint {
                     message: error.to_string(),
                     cause: error.source().map(|cause| cause.to_string().into()),
-                    help: Some(
-                        "name the file with --config or LOCKSTEP_CONFIG; `lockstep init` writes one to begin with".into(),
-                    ),
+                    help: Some(UNREADABLE.into()),
                     code: UNUSABLE,
                 };
                 report(&complaint);
@@ -182,7 +193,10 @@ impl From<StoreError> for Failure {
             StoreError::Failed { .. } | StoreError::BadRow { .. } => {
                 Some("if the database was changed by hand, restore it; otherwise please report this")
             }
-            StoreError::TooNew { .. } | StoreError::BadUrl(_) | StoreError::Closed => None,
+            StoreError::TooNew { .. }
+            | StoreError::Behind { .. }
+            | StoreError::BadUrl(_)
+            | StoreError::Closed => None,
         };
         let failure = match error.source() {
             Some(cause) => {

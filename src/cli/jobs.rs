@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{FAILED, Failure};
 use super::output::{Output, relative, span, time};
 use super::{Context, opened};
 use crate::app;
@@ -276,7 +276,11 @@ async fn retry(
             });
         }
     }
-    if unknown_ones { Err(Failure::Told) } else { Ok(()) }
+    if unknown_ones {
+        Err(Failure::Told(FAILED))
+    } else {
+        Ok(())
+    }
 }
 
 fn show(output: Output, story: &JobStory, now: Timestamp) {

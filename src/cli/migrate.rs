@@ -1,9 +1,11 @@
 //! `lockstep migrate`: bring the database up to this version.
 
 use clap::Args;
+use serde::Serialize;
 
 use super::Context;
 use super::failure::Failure;
+use crate::store::{MigrationName, MigrationReport};
 use crate::{app, store};
 
 /// Bring the database up to this version.
@@ -16,6 +18,29 @@ pub(super) struct Arguments {
     dry_run: bool,
 }
 
+/// What was there, what was applied now, and what is left, for programs.
+#[derive(Serialize)]
+struct Done {
+    applied: Vec<MigrationName>,
+    applied_now: Vec<MigrationName>,
+    pending: Vec<MigrationName>,
+}
+
+impl Done {
+    fn new(report: MigrationReport, dry_run: bool) -> Self {
+        let (applied_now, pending) = if dry_run {
+            (Vec::new(), report.pending)
+        } else {
+            (report.pending, Vec::new())
+        };
+        Self {
+            applied: report.applied,
+            applied_now,
+            pending,
+        }
+    }
+}
+
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let config = context.load()?;
     let folder = app::folder(&config);
@@ -24,14 +49,14 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     } else {
         store::migrate(&config.store, folder).await?
     };
-    if context.output.json {
-        return context.output.document(&report);
-    }
     let state = if arguments.dry_run {
         "pending"
     } else {
         "applied now"
     };
+    if context.output.json {
+        return context.output.document(&Done::new(report, arguments.dry_run));
+    }
     let applied = report.applied.iter().map(|name| (name, "applied"));
     let pending = report.pending.iter().map(|name| (name, state));
     context.output.table(

@@ -1,7 +1,7 @@
 //! The command line: arguments, printing, exit codes. One file per command; what a command does is in `app`.
 //!
 //! Data goes to stdout (tables for people, `--json` for programs), everything else to stderr. Exit code 0: done and
-//! right; 1: failed, or something was found wrong; 2: could not begin (wrong usage, unusable configuration).
+//! right; 1: failed, or something was found wrong; 2: could not begin (wrong usage, unusable configuration or mappings).
 
 mod check;
 mod demo;
@@ -44,7 +44,9 @@ use output::Output;
     propagate_version = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Begin with `lockstep init`, then `lockstep check --live`, then `lockstep serve`."
+    after_help = "Begin with `lockstep init`, then `lockstep check --live`, then `lockstep serve`.\n\n\
+                  Exit codes: 0 done and everything right; 1 failed, or something was found wrong; \
+                  2 wrong usage, or a configuration or mappings that cannot be used."
 )]
 struct Arguments {
     /// The configuration.

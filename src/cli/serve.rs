@@ -28,7 +28,8 @@ struct Ready {
 
 pub(super) async fn run(context: &Context, _arguments: &Arguments) -> Result<(), Failure> {
     let config = context.load()?;
-    telemetry::init_logs(&config.log).map_err(|error| Failure::because("logs cannot be set up", error))?;
+    telemetry::init_logs(&config.log)
+        .map_err(|error| Failure::because("logs cannot be set up", error).unusable())?;
     let daemon = daemon::start(config, DaemonOptions::new(process_clock()))
         .await
         .map_err(not_started)?;
@@ -60,6 +61,7 @@ pub(super) fn not_started(error: StartError) -> Failure {
                 report(error);
             }
             Failure::new("the mappings cannot be used")
+                .unusable()
                 .help("`lockstep check` shows the same without starting")
         }
         StartError::Http(error) => {
@@ -70,7 +72,7 @@ pub(super) fn not_started(error: StartError) -> Failure {
             failure.help("is another program (or another lockstep) there already? port 0 takes any free one")
         }
         StartError::Connect { shop, source } => {
-            Failure::because(format!("[shops.{shop}] cannot be connected"), source)
+            Failure::because(format!("[shops.{shop}] cannot be connected"), source).unusable()
         }
     }
 }

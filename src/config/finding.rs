@@ -8,6 +8,9 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity};
 use serde::Serialize;
 
+/// The most characters of a message.
+const LONGEST: usize = 400;
+
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -32,16 +35,25 @@ pub struct Finding {
     pub help: Option<String>,
     /// Where, in bytes of the file.
     pub span: Range<usize>,
+    /// Whether the same text may be right another time: a file that it names is not there, say.
+    pub outside: bool,
 }
 
 impl Finding {
     pub(super) fn error(span: Range<usize>, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        // A path or an expression that it names may be of any length.
+        if let Some((end, _)) = message.char_indices().nth(LONGEST) {
+            message.truncate(end);
+            message.push('…');
+        }
         Self {
             level: Level::Error,
-            message: message.into(),
+            message,
             label: String::new(),
             help: None,
             span,
+            outside: false,
         }
     }
 
@@ -50,6 +62,13 @@ impl Finding {
             level: Level::Warning,
             ..Self::error(span, message)
         }
+    }
+
+    /// What is wrong is not the text but something that it names.
+    #[must_use]
+    pub(super) fn outside(mut self) -> Self {
+        self.outside = true;
+        self
     }
 
     #[must_use]
@@ -119,6 +138,13 @@ impl Findings {
     /// How many of them are errors.
     pub fn errors(&self) -> usize {
         self.found.iter().filter(|f| f.level == Level::Error).count()
+    }
+
+    /// Whether only another text helps: some error is not about a thing that the text merely names.
+    pub fn are_in_the_text(&self) -> bool {
+        self.found
+            .iter()
+            .any(|finding| finding.level == Level::Error && !finding.outside)
     }
 
     /// Each finding as a report of its own, for printing.

@@ -7,6 +7,8 @@
 mod decode;
 mod document;
 mod finding;
+#[cfg(test)]
+mod garbage;
 mod nearest;
 mod redact;
 mod sections;

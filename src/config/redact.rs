@@ -29,10 +29,25 @@ fn looks_secret(text: &str) -> bool {
 /// environment (`${NAME}`) are no secrets and stay readable.
 pub(super) fn redact(text: &str, root: &DeTable<'_>, broken: bool) -> String {
     let mut bytes = text.as_bytes().to_vec();
-    redact_table(root, false, &mut bytes);
+    for (key, value) in root {
+        match shops(key.get_ref(), value) {
+            Some(shops) => shops
+                .iter()
+                .for_each(|(_, shop)| redact_value(shop, false, &mut bytes)),
+            None => redact_value(value, is_secret(key.get_ref()), &mut bytes),
+        }
+    }
     redact_lines(&mut bytes, broken);
     // Only whole values and rests of lines are overwritten, both of which end between characters.
     String::from_utf8(bytes).unwrap_or_default()
+}
+
+/// The table of shops, whose keys are names that people chose: `hockey` holds no key.
+fn shops<'v, 't>(key: &str, value: &'v Spanned<DeValue<'t>>) -> Option<&'v DeTable<'t>> {
+    match value.get_ref() {
+        DeValue::Table(shops) if key == "shops" => Some(shops),
+        _ => None,
+    }
 }
 
 fn redact_table(table: &DeTable<'_>, inside_secret: bool, bytes: &mut [u8]) {
@@ -71,23 +86,46 @@ fn redact_value(value: &Spanned<DeValue<'_>>, secret: bool, bytes: &mut [u8]) {
 }
 
 /// Words that look like a secret are overwritten wherever they stand, comments included. Where the file is no TOML there
-/// are no values to go by: what follows `=` on a line that begins like a secret's goes too.
+/// are no values to go by: what follows a key that is a secret's goes too, whatever stands between them, up to the end of
+/// the line or of the list that begins there.
 fn redact_lines(bytes: &mut [u8], broken: bool) {
+    let mut inside_list = false;
     for line in bytes.split_mut(|b| *b == b'\n') {
         for word in line.split_mut(|b| !b.is_ascii_alphanumeric() && *b != b'_') {
             if std::str::from_utf8(word).is_ok_and(looks_secret) {
                 word.fill(b'*');
             }
         }
-        let value = std::str::from_utf8(line)
-            .ok()
-            .and_then(|text| text.split_once('='))
-            .filter(|(key, _)| broken && is_secret(key.trim()))
-            .map(|(key, _)| key.len() + 1);
-        if let Some(value) = value {
-            overwrite(&mut line[value..]);
+        if !broken {
+            continue;
+        }
+        let begins = if inside_list { Some(0) } else { secret_begins(line) };
+        if let Some(from) = begins {
+            inside_list = (inside_list || line[from..].contains(&b'[')) && !line[from..].contains(&b']');
+            overwrite(&mut line[from..]);
         }
     }
+}
+
+/// Where the value begins on a line whose first word is a secret's key. A header (`[shops.hockey]`) names no key.
+fn secret_begins(line: &[u8]) -> Option<usize> {
+    let is_word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
+    let start = line
+        .iter()
+        .position(|b| !b.is_ascii_whitespace() && !matches!(b, b'"' | b'\''))?;
+    let length = line[start..].iter().take_while(|b| is_word(b)).count();
+    let key = std::str::from_utf8(&line[start..start + length]).ok()?;
+    if !is_secret(key) {
+        return None;
+    }
+    // One sign between key and value is worth seeing: it may be what is wrong.
+    let behind = &line[start + length..];
+    let gap = behind
+        .iter()
+        .take_while(|b| matches!(b, b' ' | b'\t' | b'"' | b'\''))
+        .count();
+    let sign = behind.get(gap).is_some_and(|b| matches!(b, b'=' | b':'));
+    Some(start + length + if sign { gap + 1 } else { 0 })
 }
 
 /// Overwrites letters and digits; quotes, brackets, spaces and `${NAME}` stay, so that one still sees what it was.
@@ -122,19 +160,35 @@ fn find(place: &[u8], word: &[u8]) -> Option<usize> {
 }
 
 /// The prepared tree as JSON with sorted keys and without secrets, for the configuration's hash.
-pub(super) fn public_json(table: &DeTable<'_>) -> serde_json::Value {
+pub(super) fn public_json(root: &DeTable<'_>) -> serde_json::Value {
     serde_json::Value::Object(
-        table
-            .iter()
+        root.iter()
             .filter(|(key, _)| !is_secret(key.get_ref()))
-            .map(|(key, value)| (key.get_ref().to_string(), public_value(value.get_ref())))
+            .map(|(key, value)| {
+                let public = match shops(key.get_ref(), value) {
+                    Some(shops) => shops
+                        .iter()
+                        .map(|(name, shop)| (name.get_ref().to_string(), public_value(shop.get_ref())))
+                        .collect(),
+                    None => public_value(value.get_ref()),
+                };
+                (key.get_ref().to_string(), public)
+            })
             .collect(),
     )
 }
 
+fn public_table(table: &DeTable<'_>) -> serde_json::Value {
+    table
+        .iter()
+        .filter(|(key, _)| !is_secret(key.get_ref()))
+        .map(|(key, value)| (key.get_ref().to_string(), public_value(value.get_ref())))
+        .collect()
+}
+
 fn public_value(value: &DeValue<'_>) -> serde_json::Value {
     match value {
-        DeValue::Table(table) => public_json(table),
+        DeValue::Table(table) => public_table(table),
         DeValue::Array(items) => items.iter().map(|item| public_value(item.get_ref())).collect(),
         DeValue::String(text) => match (text.find("://"), text.rfind('@')) {
             (Some(scheme), Some(at)) if scheme < at => text[at..].into(),
@@ -181,6 +235,19 @@ mod tests {
             ("access_token = \"abc", "access_token = \"***"),
             ("acess_tkn \"shpat_0123", "acess_tkn \"**********"),
             ("database = \"prod\"", "database = \"prod\""),
+            ("access_token: hunter2", "access_token: *******"),
+            ("access_token hunter2", "access_token *******"),
+            ("  \"access_token\": hunter2", "  \"access_token\": *******"),
+            (
+                "webhook_secrets = [\n'a',\n'b'\n]\nx y",
+                "webhook_secrets = [\n'*',\n'*'\n]\nx y",
+            ),
+            // Names of shops are no keys.
+            (
+                "[shops.hockey]\ndomain = \"a\"\naccess_token = \"a\"",
+                "[shops.hockey]\ndomain = \"a\"\naccess_token = \"*\"",
+            ),
+            ("[shops.hockey\ndomain = \"a\"", "[shops.hockey\ndomain = \"a\""),
         ] {
             assert_eq!(shown(text), expected, "{text}");
             assert_eq!(shown(text).len(), text.len(), "{text}");

@@ -135,6 +135,7 @@ fn a_file_that_is_no_toml_shows_the_place_and_no_secret() {
         "bracket",
         shown("[shops.main\naccess_token = \"shpat_0123456789\"\n")
     );
+    assert!(!shown("[shops.main]\naccess_token: hunter2\n").contains("hunter2"));
     insta::assert_snapshot!(
         "quote",
         shown("[shops.main]\naccess_token = \"shpat_0123456789\ndomain = 1\n")
@@ -168,6 +169,130 @@ fn what_should_be_looked_at_is_a_warning() {
             "customers = { out = \"on\" }\nproducts = { out = \"paused\" }\ninventory = { out = \"on\" }",
         ),
     ])));
+}
+
+/// The findings as `LINE: MESSAGE`.
+fn found(text: &str) -> Vec<String> {
+    let findings = match parse(text) {
+        Ok(config) => config.warnings,
+        Err(ConfigError::Invalid(findings)) => *findings,
+        Err(error) => panic!("{error}"),
+    };
+    let rows = findings.rows().into_iter();
+    rows.map(|row| format!("{}: {}", row.line, row.message)).collect()
+}
+
+#[test]
+fn what_serve_would_refuse_is_refused_here_at_its_own_line() {
+    for (changes, expected) in [
+        (
+            ("[http]", "[log]\nlevel = \"lockstep=loud\"\n[http]"),
+            "2: this is no log level",
+        ),
+        (
+            ("[http]", "[store]\nurl = \"sqlite://x.db?mode=rwc\"\n[http]"),
+            "2: this names no file, or has parameters",
+        ),
+        (
+            ("[http]", "[store]\nurl = \"postgres://me@host:port/x\"\n[http]"),
+            "2: this is no address of a store",
+        ),
+        (
+            ("login =", "warehouse = true\nlogin ="),
+            "13: `warehouse` must be a name in quotes or a database id, not true or false",
+        ),
+        (
+            (
+                "[shops.main.odoo]",
+                "[shops.main.connection]\ntimeout_s = 5\nca_file = \"/nowhere/ca.pem\"\n[shops.main.odoo]",
+            ),
+            "12: cannot read /nowhere/ca.pem: No such file or directory (os error 2)",
+        ),
+        (
+            (
+                "login =",
+                "connection.timeout_s = 5\nconnection.headers = { \"a b\" = \"c\" }\nlogin =",
+            ),
+            "14: header a b is not usable: its name has characters that are not allowed",
+        ),
+        (
+            (
+                "login =",
+                "connection.timeout_s = 5\nconnection.proxy = \"::\"\nlogin =",
+            ),
+            "14: proxy is not usable: it is no address such as http://proxy.example.com:3128",
+        ),
+    ] {
+        let text = with(&[changes]);
+        assert_eq!(found(&text), [expected], "{text}");
+    }
+    let path = Path::new("/etc/c#d/lockstep.toml");
+    let Err(ConfigError::Invalid(findings)) = Config::parse(&with(&[]), path, &environment) else {
+        panic!("a folder that SQLite's addresses cannot name was accepted")
+    };
+    assert!(findings.to_string().contains("not allowed in it"), "{findings}");
+}
+
+#[test]
+fn every_secret_may_stand_in_a_file_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lockstep.toml");
+    for (file, content) in [
+        ("store", "postgres://me:hunter2@db/lockstep\n"),
+        ("proxy", "http://me:hunter2@proxy.example.com:3128\n"),
+        ("headers", "X-Gate: hunter2\n\nX-Other: b\n"),
+    ] {
+        std::fs::write(folder.path().join(file), content).unwrap();
+    }
+    let files = "connection.proxy_file = \"proxy\"\nconnection.headers_file = \"headers\"\n";
+    let text = with(&[
+        ("[http]", "[store]\nurl_file = \"store\"\n[http]"),
+        ("domain =", &format!("{files}domain =")),
+    ]);
+    let config = Config::parse(&text, &path, &environment).unwrap();
+    assert_eq!(config.store.url, "postgres://me:hunter2@db/lockstep");
+    assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+
+    std::fs::write(folder.path().join("headers"), "X-Gate: hunter2\nhunter2\n").unwrap();
+    let twice = text
+        .replace("url_file", "url = \"sqlite://a.db\"\nurl_file")
+        .replace(
+            "connection.proxy_file",
+            "connection.proxy = \"http://a:1\"\nconnection.proxy_file",
+        );
+    for (text, expected) in [
+        (
+            &text,
+            "headers_file line 2 is not usable: it must be `Name: value`",
+        ),
+        (&twice, "both `url` and `url_file` are set"),
+        (
+            &text.replace("\"store\"", "\"nowhere\""),
+            "this file cannot be read",
+        ),
+    ] {
+        let Err(ConfigError::Invalid(findings)) = Config::parse(text, &path, &environment) else {
+            panic!("{expected}: accepted")
+        };
+        let findings = findings.to_string();
+        assert!(
+            findings.contains(expected) && !findings.contains("hunter2"),
+            "{findings}"
+        );
+    }
+}
+
+#[test]
+fn a_shop_may_have_any_name() {
+    for name in ["hockey", "tokens", "my-secrets", "passwords", "headers"] {
+        let rename = |text: String| text.replace("shops.main", &format!("shops.{name}"));
+        let hash = |text: String| parse(&text).unwrap().hash;
+        let on = hash(rename(with(&[])));
+        let off = hash(rename(with(&[("{ in = \"on\" }", "{ in = \"off\" }")])));
+        assert_ne!(on, off, "{name}: its toggles are part of the hash");
+        let out = shown(&rename(with(&[("https://erp", "erp")])));
+        assert!(out.contains("erp.example.com"), "{name}: {out}");
+    }
 }
 
 #[test]

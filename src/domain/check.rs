@@ -2,6 +2,17 @@
 
 use serde::Serialize;
 
+/// A field of the ERP that a mapping needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldNeed {
+    /// Its name.
+    pub name: String,
+    /// Whether it is written; else records are only searched by it.
+    pub written: bool,
+    /// Where the mapping says so, e.g. `order.in.toml:12`.
+    pub place: String,
+}
+
 /// One line of `check --live`.
 #[derive(Clone, Debug, Serialize)]
 pub struct CheckRow {

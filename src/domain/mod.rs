@@ -25,7 +25,7 @@ mod topic;
 
 pub(crate) use canonical::canonical;
 pub use canonical::{Canonical, Fact, Shape};
-pub use check::{CheckOutcome, CheckRow};
+pub use check::{CheckOutcome, CheckRow, FieldNeed};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock, Timestamp};
 pub use customer::{Address, Customer};
 pub use disposition::Disposition;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 use serde::Serialize;
 
-use crate::domain::{Disposition, ErpId, ExternalId, FieldValue, Fields, ShopifyId, System, Timestamp};
+use crate::domain::{
+    Disposition, ErpId, ExternalId, FieldNeed, FieldValue, Fields, ShopifyId, System, Timestamp,
+};
 use crate::transport;
 
 /// Why a call to the ERP failed.
@@ -184,10 +186,10 @@ pub struct About {
 /// What mappings and settings need of the ERP, for `check --live`.
 #[derive(Clone, Debug, Default)]
 pub struct Needs {
-    /// Per model the fields that are written, with line models among them.
-    pub fields: BTreeMap<String, Vec<String>>,
-    /// Models that are read only.
-    pub read: Vec<String>,
+    /// Per model the fields that mappings write or search by, with line models among them.
+    pub fields: BTreeMap<String, Vec<FieldNeed>>,
+    /// What service products may be needed for, e.g. `shipping`.
+    pub services: Vec<String>,
     /// Currency codes.
     pub currencies: Vec<String>,
     /// Language codes.

@@ -175,6 +175,7 @@ mod tests {
                 },
             ],
             events: 0,
+            last_event_at: None,
             open_problems: 2,
         };
         metrics::with_local_recorder(&recorder, || {

@@ -66,17 +66,21 @@ pub(super) fn may_be_empty(typed: &Typed) -> &'static str {
 }
 
 pub(super) fn comparable(left: &Typed, right: &Typed, expr: &Expr<'_>) -> Result<(), Wrong> {
-    let same = match (&left.kind, &right.kind) {
-        (Kind::Any | Kind::Nothing, Kind::Text | Kind::OneOf(_) | Kind::Bool | Kind::Integer)
-        | (Kind::Text | Kind::OneOf(_) | Kind::Bool | Kind::Integer, Kind::Any | Kind::Nothing) => true,
-        (Kind::Text | Kind::OneOf(_), Kind::Text | Kind::OneOf(_)) => true,
-        (Kind::Bool, Kind::Bool)
-        | (Kind::Integer, Kind::Integer)
-        | (Kind::Decimal, Kind::Decimal)
-        | (Kind::Time, Kind::Time)
-        | (Kind::Date, Kind::Date) => true,
-        _ => false,
-    };
+    let same = matches!(
+        (&left.kind, &right.kind),
+        (
+            Kind::Any | Kind::Nothing,
+            Kind::Text | Kind::OneOf(_) | Kind::Bool | Kind::Integer
+        ) | (
+            Kind::Text | Kind::OneOf(_) | Kind::Bool | Kind::Integer,
+            Kind::Any | Kind::Nothing
+        ) | (Kind::Text | Kind::OneOf(_), Kind::Text | Kind::OneOf(_))
+            | (Kind::Bool, Kind::Bool)
+            | (Kind::Integer, Kind::Integer)
+            | (Kind::Decimal, Kind::Decimal)
+            | (Kind::Time, Kind::Time)
+            | (Kind::Date, Kind::Date)
+    );
     if same {
         return Ok(());
     }

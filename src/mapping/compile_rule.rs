@@ -413,9 +413,8 @@ impl Rule {
     pub(super) fn written_out(&self) -> Vec<(&FieldValue, usize)> {
         let mut values = Vec::new();
         for choice in &self.choices {
-            match &choice.from {
-                From::Constant(value) => values.push((value, choice.line)),
-                _ => {}
+            if let From::Constant(value) = &choice.from {
+                values.push((value, choice.line));
             }
             if let Some(table) = &choice.table {
                 values.extend(table.entries.values().map(|value| (value, choice.line)));

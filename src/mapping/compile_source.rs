@@ -189,7 +189,7 @@ pub(super) fn query(d: &mut Diagnostics, node: &Node<'_>, scope: &Scope) -> Opti
     let mut keys = Vec::new();
     let mut optional = false;
     for entry in entries(table).into_iter().filter(|entry| entry.key != "kind") {
-        if !known.contains(&entry.key) && !(open && is_identifier(entry.key)) {
+        if !(known.contains(&entry.key) || open && is_identifier(entry.key)) {
             d.unknown(
                 entry.key_place(),
                 "key of this look-up",

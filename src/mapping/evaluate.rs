@@ -9,7 +9,7 @@ use super::pass::{Answers, Pass};
 use super::rule::{From, Group, Mapping, Rule};
 use super::value::is_empty;
 use super::words::{At, Cause};
-use crate::domain::{Fact, Need};
+use crate::domain::{Fact, FieldNeed, Need};
 
 impl Mapping {
     /// Whether existing records are recognised by values of theirs, and not by link and external id alone.
@@ -174,51 +174,43 @@ impl Mapping {
         values
     }
 
-    /// Which fields of which models this mapping writes with these settings, for `check --live`. A field that only a
-    /// setting fills is not among them while the shop does not use that setting.
-    pub fn targets(&self, settings: Option<&Fact>) -> BTreeMap<String, Vec<String>> {
-        let mut targets: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let mut add = |model: &str, fields: Vec<String>| {
+    /// Which fields of which models this mapping writes or searches by with these settings, for `check --live`. A field
+    /// that only a setting fills is not among them while the shop does not use that setting.
+    pub fn targets(&self, settings: Option<&Fact>) -> BTreeMap<String, Vec<FieldNeed>> {
+        let mut targets: BTreeMap<String, Vec<FieldNeed>> = BTreeMap::new();
+        let mut add = |model: &str, name: &str, written: bool, line: usize| {
             let known = targets.entry(model.to_owned()).or_default();
-            for field in fields {
-                if !known.contains(&field) {
-                    known.push(field);
-                }
+            let need = FieldNeed {
+                name: name.to_owned(),
+                written,
+                place: format!("{}:{line}", self.file),
+            };
+            match known.iter_mut().find(|known| known.name == name) {
+                // Where it is written weighs more.
+                Some(known) if written && !known.written => *known = need,
+                Some(_) => {}
+                None => known.push(need),
             }
         };
         let used = |rule: &&Rule| settings.is_none_or(|settings| !rule.is_unused(settings));
-        add(
-            &self.model,
-            self.fields
-                .iter()
-                .filter(used)
-                .map(|rule| rule.target.clone())
-                .collect(),
-        );
-        add(
-            &self.model,
-            self.match_keys
-                .iter()
-                .flat_map(|rule| rule.equal.iter().map(|(name, _)| name.clone()))
-                .collect(),
-        );
+        let own = (&self.model, &self.fields, &self.match_keys);
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| (&group.model, &group.fields, &group.match_keys));
+        for (model, fields, match_keys) in std::iter::once(own).chain(groups) {
+            for rule in fields.iter().filter(used) {
+                add(model, &rule.target, true, rule.line);
+            }
+            for rule in match_keys {
+                for (name, _) in &rule.equal {
+                    add(model, name, false, rule.line);
+                }
+            }
+        }
         for group in &self.groups {
-            add(
-                &group.model,
-                group
-                    .fields
-                    .iter()
-                    .filter(used)
-                    .map(|rule| rule.target.clone())
-                    .collect(),
-            );
-            let keys = group
-                .match_keys
-                .iter()
-                .flat_map(|rule| rule.equal.iter().map(|(name, _)| name.clone()));
-            add(&group.model, keys.collect());
             if let Some(field) = &group.field {
-                add(&self.model, vec![field.clone()]);
+                add(&self.model, field, true, group.line);
             }
         }
         targets

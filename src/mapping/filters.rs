@@ -168,16 +168,12 @@ pub(super) const FILTERS: &[Filter] = &[
         |value, args| Ok(Value::from(parts(value, args)?)),
     ),
     filter("attribute", attribute_type, attribute),
-    of_empty(
-        "any",
-        |input, args| condition_of(input, args),
-        |value, args| Ok(Value::from(parts(value, args)?.iter().any(Value::is_true))),
-    ),
-    of_empty(
-        "all",
-        |input, args| condition_of(input, args),
-        |value, args| Ok(Value::from(parts(value, args)?.iter().all(Value::is_true))),
-    ),
+    of_empty("any", condition_of, |value, args| {
+        Ok(Value::from(parts(value, args)?.iter().any(Value::is_true)))
+    }),
+    of_empty("all", condition_of, |value, args| {
+        Ok(Value::from(parts(value, args)?.iter().all(Value::is_true)))
+    }),
     filter("date", date_type, date),
 ];
 

@@ -1,6 +1,6 @@
 //! The set of all mappings in force: taken as a whole, or not at all.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::compile::compile;
 use super::defaults::DEFAULTS;
 use super::diagnose::{MappingError, MappingErrors, hint};
 use super::rule::Mapping;
-use crate::domain::{Direction, Fact, Object, RawSchema};
+use crate::domain::{Direction, Fact, FieldNeed, Object, RawSchema};
 
 /// The text of one mapping file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,16 +134,26 @@ impl Mappings {
         &self.revision
     }
 
-    /// Per model the fields that are written or matched, for `check --live`. With a shop's settings, fields that only an
-    /// unused setting fills are left out.
-    pub fn needs(&self, settings: Option<&Fact>) -> BTreeMap<String, Vec<String>> {
-        let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for mapping in &self.mappings {
+    /// Per model the fields that the mappings of these objects write or search by, for `check --live`. With a shop's
+    /// settings, fields that only an unused setting fills are left out.
+    pub fn needs(
+        &self,
+        objects: &BTreeSet<Object>,
+        settings: Option<&Fact>,
+    ) -> BTreeMap<String, Vec<FieldNeed>> {
+        let mut needs: BTreeMap<String, Vec<FieldNeed>> = BTreeMap::new();
+        for mapping in self
+            .mappings
+            .iter()
+            .filter(|mapping| objects.contains(&mapping.object))
+        {
             for (model, fields) in mapping.targets(settings) {
                 let known = needs.entry(model).or_default();
                 for field in fields {
-                    if !known.contains(&field) {
-                        known.push(field);
+                    match known.iter_mut().find(|known| known.name == field.name) {
+                        Some(known) if field.written && !known.written => *known = field,
+                        Some(_) => {}
+                        None => known.push(field),
                     }
                 }
             }
@@ -174,7 +184,8 @@ fn read_folder(folder: &Path) -> Result<Vec<Source>, MappingError> {
             continue;
         };
         // Editors leave hidden files and backups behind.
-        if file.starts_with('.') || !file.ends_with(".toml") || !path.is_file() {
+        let is_mapping = path.extension().is_some_and(|extension| extension == "toml");
+        if file.starts_with('.') || !is_mapping || !path.is_file() {
             continue;
         }
         let text = std::fs::read_to_string(&path).map_err(|error| {

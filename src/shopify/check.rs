@@ -1,6 +1,6 @@
 //! The Shopify rows of `check --live`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::documents;
 use super::error::ShopifyError;
-use super::settings::Settings;
+use super::settings::{CurrencyChoice, Settings};
 use crate::domain::{CheckOutcome, CheckRow, Object, Timestamp, Topic};
 
 /// Orders older than this are invisible without `read_all_orders`.
@@ -23,11 +23,22 @@ pub struct CheckNeeds {
     pub writes: Vec<Object>,
     /// Webhook topics in use, e.g. `orders/create`.
     pub topics: Vec<String>,
+    /// Where webhooks are to arrive, if that is known.
+    pub webhook_address: Option<String>,
     /// Orders from this time on are wanted.
     pub orders_since: Option<Timestamp>,
 }
 
-/// The scopes that these needs ask for, without `read_all_orders`. `write_x` contains `read_x`.
+/// What [`Shopify::check`](super::Shopify::check) found.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// What works and what does not.
+    pub rows: Vec<CheckRow>,
+    /// The currencies that orders may be booked in; empty when Shopify did not answer.
+    pub currencies: Vec<String>,
+}
+
+/// The scopes without which records cannot be read or written, without `read_all_orders`. `write_x` contains `read_x`.
 fn scopes(needs: &CheckNeeds) -> BTreeSet<&'static str> {
     let mut scopes = BTreeSet::new();
     for object in &needs.reads {
@@ -49,10 +60,20 @@ fn scopes(needs: &CheckNeeds) -> BTreeSet<&'static str> {
             Object::Shop => &[],
         });
     }
-    for topic in needs.topics.iter().filter_map(|name| Topic::of_header(name)) {
-        scopes.extend(scope_of_topic(topic.name));
-    }
     scopes
+}
+
+/// The wanted topics that the granted scopes leave out, by the scope that each needs.
+fn lost_topics<'n>(data: &Value, needs: &'n CheckNeeds) -> BTreeMap<&'static str, Vec<&'n str>> {
+    let mut lost: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for topic in &needs.topics {
+        if let Some(scope) = scope_of_topic(topic)
+            && !has(data, scope)
+        {
+            lost.entry(scope).or_default().push(topic);
+        }
+    }
+    lost
 }
 
 /// The scope without which a topic cannot be subscribed to.
@@ -69,31 +90,60 @@ fn scope_of_topic(topic: &str) -> Option<&'static str> {
     })
 }
 
-/// Rows for everything that can be seen with one question. Later rows are skipped when the token is refused.
-pub(super) async fn rows(
+/// Asks for everything that can be seen with one question, then for the subscriptions. Later rows are skipped when the
+/// token is refused.
+pub(super) async fn check(
     client: &Client,
     settings: &Settings,
     needs: &CheckNeeds,
     now: Timestamp,
-) -> Vec<CheckRow> {
+) -> Checked {
     let data = match client.call(&documents::CHECK, &json!({})).await {
         Ok(data) => data,
-        Err(error) => return unreached(&error),
+        Err(error) => {
+            return Checked {
+                rows: unreached(&error),
+                currencies: Vec::new(),
+            };
+        }
     };
-    vec![
-        row("Shopify access", CheckOutcome::Ok, "the access token is accepted"),
-        shop(&data, settings),
-        version(client),
-        granted(&data, needs),
-        history(&data, needs, now),
-    ]
+    Checked {
+        rows: vec![
+            row("Shopify access", CheckOutcome::Ok, "the access token is accepted"),
+            shop(&data, settings),
+            version(client),
+            granted(&data, needs),
+            topics(&data, needs),
+            history(&data, needs, now),
+            webhooks(client, &data, needs).await,
+        ],
+        currencies: currencies(&data, settings.currency),
+    }
+}
+
+/// The currencies that orders may be booked in: the shop's own and, where the buyer's is booked, every one that buyers
+/// may pay in.
+fn currencies(data: &Value, choice: CurrencyChoice) -> Vec<String> {
+    let own = data.pointer("/shop/currencyCode").and_then(Value::as_str);
+    let enabled = data
+        .pointer("/shop/enabledPresentmentCurrencies")
+        .and_then(Value::as_array);
+    let buyers = enabled
+        .filter(|_| choice == CurrencyChoice::Presentment)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let all: BTreeSet<&str> = own.into_iter().chain(buyers).collect();
+    all.into_iter().map(str::to_owned).collect()
 }
 
 const LATER: &[&str] = &[
     "Shopify shop",
     "Shopify API version",
     "Shopify scopes",
+    "Shopify topics",
     "Shopify order history",
+    "Shopify webhooks",
 ];
 
 fn unreached(error: &ShopifyError) -> Vec<CheckRow> {
@@ -193,6 +243,91 @@ fn granted(data: &Value, needs: &CheckNeeds) -> CheckRow {
     )
 }
 
+fn topics(data: &Value, needs: &CheckNeeds) -> CheckRow {
+    let what = "Shopify topics";
+    let lost = lost_topics(data, needs);
+    if lost.is_empty() {
+        return row(
+            what,
+            CheckOutcome::Ok,
+            "the scopes allow every topic that is wanted",
+        );
+    }
+    let sentences: Vec<String> = lost
+        .iter()
+        .map(|(scope, topics)| format!("without {scope} no {}", topics.join(", ")))
+        .collect();
+    row(
+        what,
+        CheckOutcome::Warning,
+        format!(
+            "{}. Nothing that is read needs these scopes; add them to hear of these changes at once",
+            sentences.join("; ")
+        ),
+    )
+}
+
+/// Which of the wanted topics are subscribed to at the address. Those that the app's own configuration declares work as
+/// well and are invisible to the API, so a missing one is never a failure.
+async fn webhooks(client: &Client, data: &Value, needs: &CheckNeeds) -> CheckRow {
+    let what = "Shopify webhooks";
+    let Some(address) = &needs.webhook_address else {
+        return row(
+            what,
+            CheckOutcome::Warning,
+            "`public_url` is not set: it is not known where they are to arrive",
+        );
+    };
+    let lost: BTreeSet<&str> = lost_topics(data, needs).into_values().flatten().collect();
+    let wanted: Vec<(&str, &str)> = needs
+        .topics
+        .iter()
+        .filter(|topic| !lost.contains(topic.as_str()))
+        .filter_map(|name| Topic::of_header(name))
+        .filter_map(|topic| Some((topic.name, topic.graphql?)))
+        .collect();
+    let asked: Vec<&str> = wanted.iter().map(|(_, graphql)| *graphql).collect();
+    let answer = client
+        .call(&documents::WEBHOOKS, &json!({ "topics": asked }))
+        .await;
+    let nodes = match &answer {
+        Ok(answer) => answer
+            .pointer("/webhookSubscriptions/nodes")
+            .and_then(Value::as_array),
+        Err(error) => return row(what, CheckOutcome::Failed, format!("{error}. {}", error.fix())),
+    };
+    let bare = |address: &str| address.trim_end_matches('/').to_owned();
+    let subscribed: BTreeSet<&str> = nodes
+        .into_iter()
+        .flatten()
+        .filter(|node| node["uri"].as_str().is_some_and(|uri| bare(uri) == bare(address)))
+        .filter_map(|node| node["topic"].as_str())
+        .collect();
+    let (there, missing): (Vec<_>, Vec<_>) = wanted
+        .iter()
+        .partition(|(_, graphql)| subscribed.contains(graphql));
+    let names = |topics: &[&(&str, &str)]| -> String {
+        let names: Vec<&str> = topics.iter().map(|(name, _)| *name).collect();
+        names.join(", ")
+    };
+    if missing.is_empty() {
+        return row(
+            what,
+            CheckOutcome::Ok,
+            format!("{address} gets {}", names(&there)),
+        );
+    }
+    row(
+        what,
+        CheckOutcome::Warning,
+        format!(
+            "{address} is not subscribed through the API to {}. Those that the app's configuration (shopify.app.toml) \
+             declares arrive all the same, and cannot be seen from here: compare its topics and address with these",
+            names(&missing)
+        ),
+    )
+}
+
 fn history(data: &Value, needs: &CheckNeeds, now: Timestamp) -> CheckRow {
     let what = "Shopify order history";
     if !needs.reads.contains(&Object::Order) {
@@ -217,7 +352,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_follow_from_objects_and_topics() {
+    fn scopes_follow_from_objects_and_lost_topics_from_scopes() {
         let needs = CheckNeeds {
             reads: vec![Object::Order, Object::Product],
             writes: vec![Object::Product],
@@ -225,24 +360,48 @@ mod tests {
                 "customers/merge",
                 "refunds/create",
                 "fulfillments/create",
+                "fulfillments/update",
                 "shop/redact",
                 "app/uninstalled",
                 "carts/x",
             ]
             .map(str::to_owned)
             .to_vec(),
-            orders_since: None,
+            ..CheckNeeds::default()
         };
         let expected = [
-            "read_customer_merge",
             "read_customers",
-            "read_fulfillments",
             "read_inventory",
             "read_orders",
             "read_products",
             "write_products",
         ];
-        assert_eq!(scopes(&needs).into_iter().collect::<Vec<_>>(), expected);
+        let scopes = scopes(&needs);
+        assert_eq!(scopes.iter().copied().collect::<Vec<_>>(), expected);
+        let handles: Vec<Value> = scopes.iter().map(|scope| json!({ "handle": scope })).collect();
+        let data = json!({ "currentAppInstallation": { "accessScopes": handles } });
+        assert_eq!(granted(&data, &needs).outcome, CheckOutcome::Ok);
+        let row = topics(&data, &needs);
+        assert_eq!(row.outcome, CheckOutcome::Warning);
+        for part in [
+            "without read_customer_merge no customers/merge",
+            "without read_fulfillments no fulfillments/create, fulfillments/update",
+        ] {
+            assert!(row.note.contains(part), "{part}: {}", row.note);
+        }
+        assert!(!row.note.contains("refunds"), "{}", row.note);
+    }
+
+    #[test]
+    fn currencies_follow_the_choice() {
+        let data =
+            json!({"shop": {"currencyCode": "EUR", "enabledPresentmentCurrencies": ["USD", "EUR", "CHF"]}});
+        assert_eq!(currencies(&data, CurrencyChoice::Shop), ["EUR"]);
+        assert_eq!(
+            currencies(&data, CurrencyChoice::Presentment),
+            ["CHF", "EUR", "USD"]
+        );
+        assert_eq!(currencies(&json!({}), CurrencyChoice::Presentment), [""; 0]);
     }
 
     #[test]

@@ -111,6 +111,7 @@ pub(super) const ORDERS_BY_NAME: Document = Document {
 };
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
 pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
+pub(super) const WEBHOOKS: Document = document!("LockstepWebhooks", 14.0, "webhooks");
 
 /// Every document.
 #[cfg(test)]
@@ -128,6 +129,7 @@ pub(super) const ALL: &[&Document] = &[
     &ORDERS_BY_NAME,
     &PROBE,
     &CHECK,
+    &WEBHOOKS,
 ];
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //!
 //! Promises: the token appears in no log, error or `Debug`; a failure says what it means ([`ShopifyError::disposition`])
 //! and carries Shopify's number of the request; a record that cannot be read or proven is an error, never a guess.
-//! Deliberately absent: retries over time (the queue's), writes and bulk operations (later steps), caches.
+//! Deliberately absent: retries over time (the queue's), writes and bulk operations (not in this version), caches.
 
 mod answer;
 mod auth;
@@ -25,10 +25,10 @@ pub mod webhook;
 
 use serde_json::{Value, json};
 
-use crate::domain::{CheckRow, Customer, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId};
+use crate::domain::{Customer, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId};
 use crate::transport;
 
-pub use check::CheckNeeds;
+pub use check::{CheckNeeds, Checked};
 pub use error::{RequestId, ShopifyError};
 pub use normalise::NormaliseError;
 pub use schema::AdminSchema;
@@ -126,8 +126,8 @@ impl Shopify {
     }
 
     /// What works and what does not, for `check --live`. Never fails: failures are rows.
-    pub async fn check(&self, needs: &CheckNeeds) -> Vec<CheckRow> {
-        check::rows(&self.client, &self.settings, needs, self.clock.now()).await
+    pub async fn check(&self, needs: &CheckNeeds) -> Checked {
+        check::check(&self.client, &self.settings, needs, self.clock.now()).await
     }
 
     /// Points left in the shop's cost bucket, once an answer told them.

@@ -142,6 +142,7 @@ pass_on! {
     set_shop_disabled(shop: &ShopName, reason: Option<&str>, now: Timestamp) -> ();
     cursor(shop: &ShopName, name: &str) -> Option<String>;
     set_cursor(shop: &ShopName, name: &str, value: &str, now: Timestamp) -> ();
+    first_value(shop: &ShopName, name: &str, value: &str, now: Timestamp) -> String;
     save_breaker(breaker: BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
     config_revision(hash: &str, summary: &str, now: Timestamp) -> i64;

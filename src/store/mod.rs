@@ -27,7 +27,7 @@ use async_trait::async_trait;
 use crate::domain::{EventId, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
 
 pub use migrations::{MigrationName, MigrationReport};
-pub use open::{OpenMode, migrate, migrations, open};
+pub use open::{OpenMode, is_usable_address, migrate, migrations, open};
 pub use types::*;
 
 /// A store that many parts share.
@@ -199,7 +199,7 @@ pub trait Store: Send + Sync + 'static {
 
     // --- shops, cursors, configuration ------------------------------------------------------------------------
 
-    /// What is known of a shop; made with `start_at = now` when it is new.
+    /// What is known of a shop; made with `first_seen_at = now` when it is new, except by a tool, which only looks.
     async fn shop_state(&self, shop: &ShopName, now: Timestamp) -> Result<ShopState, StoreError>;
 
     /// Disables or enables a shop.
@@ -221,6 +221,15 @@ pub trait Store: Send + Sync + 'static {
         value: &str,
         now: Timestamp,
     ) -> Result<(), StoreError>;
+
+    /// Sets a named position that nobody has set yet. Returns what stands there then.
+    async fn first_value(
+        &self,
+        shop: &ShopName,
+        name: &str,
+        value: &str,
+        now: Timestamp,
+    ) -> Result<String, StoreError>;
 
     /// Records the state of a breaker, so that other processes can show it.
     async fn save_breaker(&self, breaker: BreakerRow) -> Result<(), StoreError>;

@@ -26,7 +26,13 @@ fn shown(url: &str) -> String {
     }
 }
 
-/// Opens the store that the settings name and applies pending migrations. Paths of SQLite files are relative to
+/// Whether [`open`] can make something of this address: a file of `SQLite`'s without parameters, or `PostgreSQL`.
+pub fn is_usable_address(url: &str) -> bool {
+    sqlite::path(url, Path::new("")).is_some() || postgres::is_usable_address(url)
+}
+
+/// Opens the store that the settings name. Pending migrations are applied, but not by a tool on PostgreSQL: that is
+/// [`StoreError::Behind`]. Paths of SQLite files are relative to
 /// `base_dir`, the configuration file's folder.
 ///
 /// # Errors
@@ -81,6 +87,24 @@ pub async fn migrate(settings: &Settings, base_dir: &Path) -> Result<MigrationRe
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn addresses_are_judged_as_they_are_opened() {
+        for (url, usable) in [
+            ("sqlite://lockstep.db", true),
+            ("sqlite:///var/lib/lockstep/lockstep.db", true),
+            ("sqlite://lockstep.db?mode=rwc", false),
+            ("sqlite://c#d/lockstep.db", false),
+            ("sqlite::memory:", false),
+            ("sqlite://", false),
+            ("postgres://me:pw@db.example.com:5432/lockstep", true),
+            ("postgres://me:pw@db.example.com:port/lockstep", false),
+            ("mysql://me@db/lockstep", false),
+            ("lockstep.db", false),
+        ] {
+            assert_eq!(is_usable_address(url), usable, "{url}");
+        }
+    }
 
     #[test]
     fn shown_addresses_hold_no_password() {

@@ -1,5 +1,6 @@
 //! What goes into the store's operations and what comes out.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -20,6 +21,8 @@ pub const LEAST_KEEP_DAYS: u32 = 7;
 pub struct Settings {
     /// `sqlite://PATH` (relative to the configuration file) or `postgres://USER:PASSWORD@HOST/DATABASE`.
     pub url: String,
+    /// File that holds the address instead, for one with a password; read when the daemon or a command starts.
+    pub url_file: Option<PathBuf>,
     /// Completed work older than this many days (at least 7) is deleted in small steps; failures never are.
     #[schemars(range(min = 7))]
     pub keep_days: u32,
@@ -33,6 +36,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             url: "sqlite://lockstep.db".into(),
+            url_file: None,
             keep_days: 90,
             prune_schedule: "17 3 * * *".into(),
             max_connections: 10,
@@ -91,6 +95,14 @@ pub enum StoreError {
         found: i64,
         /// The newest that this binary has.
         known: i64,
+    },
+    /// The database is older than this version, and a tool does not change it.
+    #[error(
+        "the database lacks {pending} of this version's migrations: run `lockstep migrate`, or start `lockstep serve`"
+    )]
+    Behind {
+        /// How many.
+        pending: usize,
     },
     /// The settings name no store.
     #[error("`{0}` is no store address: expected sqlite://PATH or postgres://USER@HOST/DATABASE")]
@@ -529,6 +541,8 @@ pub struct Counts {
     pub jobs: Vec<LaneCount>,
     /// Events stored.
     pub events: u64,
+    /// When the last of them came.
+    pub last_event_at: Option<Timestamp>,
     /// Problems open.
     pub open_problems: u64,
 }

@@ -29,7 +29,7 @@ impl Client {
     pub fn new(settings: &Settings) -> Result<Self, BuildError> {
         Ok(Self {
             http: client(settings)?,
-            proxied: settings.proxy.is_some(),
+            proxied: settings.proxy.is_some() || settings.proxy_file.is_some(),
             limit_bytes: ANSWER_LIMIT_BYTES,
         })
     }
@@ -122,42 +122,89 @@ pub(super) fn builder(settings: &Settings) -> Result<reqwest::ClientBuilder, Bui
         .default_headers(headers(settings)?)
         .connect_timeout(Duration::from_secs(settings.connect_timeout_s.max(1)))
         .timeout(Duration::from_secs(settings.timeout_s.max(1)));
-    if let Some(address) = &settings.proxy {
+    if let Some((key, address)) = proxy(settings)? {
         // The address may hold a password, so neither it nor the parser's quote of it may be repeated.
-        let proxy = Proxy::all(address).map_err(|_| BuildError::Invalid {
-            what: "proxy".to_owned(),
+        let proxy = Proxy::all(address.trim()).map_err(|_| BuildError::Invalid {
+            what: key.to_owned(),
             reason: "it is no address such as http://proxy.example.com:3128".to_owned(),
         })?;
         builder = builder.proxy(proxy);
     }
     if let Some(path) = &settings.client_certificate_file {
-        let identity = Identity::from_pem(&read(path)?).map_err(|error| BuildError::Invalid {
-            what: format!("client_certificate_file {}", path.display()),
-            reason: format!(
-                "it must hold a certificate and its private key as PEM ({})",
-                reason(&error)
-            ),
+        let identity = Identity::from_pem(&read("client_certificate_file", path)?).map_err(|error| {
+            BuildError::Invalid {
+                what: format!("client_certificate_file {}", path.display()),
+                reason: format!(
+                    "it must hold a certificate and its private key as PEM ({})",
+                    reason(&error)
+                ),
+            }
         })?;
         builder = builder.identity(identity);
     }
     Ok(builder)
 }
 
+/// The proxy's address and the setting that it comes from.
+fn proxy(settings: &Settings) -> Result<Option<(&'static str, String)>, BuildError> {
+    match (&settings.proxy, &settings.proxy_file) {
+        (Some(_), Some(_)) => Err(both("proxy_file", "proxy")),
+        (Some(address), None) => Ok(Some(("proxy", address.clone()))),
+        (None, Some(path)) => Ok(Some(("proxy_file", read_text("proxy_file", path)?))),
+        (None, None) => Ok(None),
+    }
+}
+
+fn both(file: &str, key: &str) -> BuildError {
+    BuildError::Invalid {
+        what: file.to_owned(),
+        reason: format!("`{key}` is set as well: keep one of the two"),
+    }
+}
+
 fn headers(settings: &Settings) -> Result<HeaderMap, BuildError> {
     let mut headers = HeaderMap::new();
     for (name, value) in &settings.headers {
-        let invalid = |reason: &str| BuildError::Invalid {
-            what: format!("header {name}"),
-            reason: reason.to_owned(),
-        };
-        let key = HeaderName::try_from(name)
-            .map_err(|_| invalid("its name has characters that are not allowed"))?;
-        let mut value = HeaderValue::try_from(value)
-            .map_err(|_| invalid("its value has characters that are not allowed"))?;
-        value.set_sensitive(true);
-        headers.insert(key, value);
+        add_header(&mut headers, &format!("header {name}"), name, value)?;
+    }
+    if let Some(path) = &settings.headers_file {
+        let text = read_text("headers_file", path)?;
+        // Neither a line nor a name is repeated: what is no header may be a secret.
+        for (number, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim().is_empty())
+        {
+            let what = format!("headers_file line {}", number + 1);
+            let (name, value) = line.split_once(':').ok_or_else(|| BuildError::Invalid {
+                what: what.clone(),
+                reason: "it must be `Name: value`".to_owned(),
+            })?;
+            add_header(&mut headers, &what, name.trim(), value.trim())?;
+        }
     }
     Ok(headers)
+}
+
+fn add_header(headers: &mut HeaderMap, what: &str, name: &str, value: &str) -> Result<(), BuildError> {
+    let invalid = |reason: &str| BuildError::Invalid {
+        what: what.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let key =
+        HeaderName::try_from(name).map_err(|_| invalid("its name has characters that are not allowed"))?;
+    let mut value =
+        HeaderValue::try_from(value).map_err(|_| invalid("its value has characters that are not allowed"))?;
+    value.set_sensitive(true);
+    headers.insert(key, value);
+    Ok(())
+}
+
+fn read_text(key: &'static str, path: &Path) -> Result<String, BuildError> {
+    String::from_utf8(read(key, path)?).map_err(|_| BuildError::Invalid {
+        what: format!("{key} {}", path.display()),
+        reason: "it is no text".to_owned(),
+    })
 }
 
 fn trusted(settings: &Settings) -> Result<Vec<Certificate>, BuildError> {
@@ -168,15 +215,17 @@ fn trusted(settings: &Settings) -> Result<Vec<Certificate>, BuildError> {
         what: format!("ca_file {}", path.display()),
         reason,
     };
-    let certificates = Certificate::from_pem_bundle(&read(path)?).map_err(|error| invalid(reason(&error)))?;
+    let certificates =
+        Certificate::from_pem_bundle(&read("ca_file", path)?).map_err(|error| invalid(reason(&error)))?;
     if certificates.is_empty() {
         return Err(invalid("it holds no PEM certificate".to_owned()));
     }
     Ok(certificates)
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, BuildError> {
+fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, BuildError> {
     fs::read(path).map_err(|source| BuildError::Read {
+        key,
         path: path.to_owned(),
         source,
     })

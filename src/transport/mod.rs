@@ -37,9 +37,13 @@ pub struct Settings {
     /// Outbound proxy, e.g. `http://proxy.example.com:3128`.
     #[serde(serialize_with = "without_password")]
     pub proxy: Option<String>,
+    /// File that holds the proxy's address, for one with a password; read when the daemon starts or takes up its files.
+    pub proxy_file: Option<PathBuf>,
     /// Headers sent with every request, e.g. for a gateway in front of the ERP.
     #[serde(serialize_with = "names_only")]
     pub headers: BTreeMap<String, String>,
+    /// File with more such headers, one `Name: value` on each line; read like `proxy_file`.
+    pub headers_file: Option<PathBuf>,
     /// Seconds to wait for a connection.
     pub connect_timeout_s: u64,
     /// Seconds to wait for a whole answer. Odoo finishes what it began: a write should be given more than its 120 s.
@@ -52,7 +56,9 @@ impl Default for Settings {
             ca_file: None,
             client_certificate_file: None,
             proxy: None,
+            proxy_file: None,
             headers: BTreeMap::new(),
+            headers_file: None,
             connect_timeout_s: 10,
             timeout_s: 130,
         }
@@ -65,7 +71,9 @@ impl fmt::Debug for Settings {
             .field("ca_file", &self.ca_file)
             .field("client_certificate_file", &self.client_certificate_file)
             .field("proxy", &self.proxy.as_deref().map(hide_password))
+            .field("proxy_file", &self.proxy_file)
             .field("headers", &self.headers.keys())
+            .field("headers_file", &self.headers_file)
             .field("connect_timeout_s", &self.connect_timeout_s)
             .field("timeout_s", &self.timeout_s)
             .finish()
@@ -98,6 +106,8 @@ pub enum BuildError {
     /// A file cannot be read.
     #[error("cannot read {path}")]
     Read {
+        /// The setting that names it, e.g. `ca_file`.
+        key: &'static str,
         /// Which.
         path: PathBuf,
         /// Why.
@@ -112,6 +122,28 @@ pub enum BuildError {
         /// Why.
         reason: String,
     },
+}
+
+impl BuildError {
+    /// The key of [`Settings`] that is at fault, where it is one.
+    pub fn key(&self) -> Option<&'static str> {
+        const KEYS: [&str; 6] = [
+            "ca_file",
+            "client_certificate_file",
+            "proxy",
+            "proxy_file",
+            "headers",
+            "headers_file",
+        ];
+        match self {
+            Self::Read { key, .. } => Some(key),
+            Self::Invalid { what, .. } => {
+                let first = what.split(' ').next().unwrap_or_default();
+                let first = if first == "header" { "headers" } else { first };
+                KEYS.into_iter().find(|key| *key == first)
+            }
+        }
+    }
 }
 
 /// In which way reaching a system failed. Messages name the host, never a path, a query or a secret.

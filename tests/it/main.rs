@@ -1,5 +1,6 @@
 //! End to end: the built binary between a stand-in shop and a stand-in ERP, over real HTTP, with real crashes.
 
+mod cli;
 mod crashes;
 mod demo;
 mod faults;

@@ -153,7 +153,7 @@ async fn run(
         &config, &in_force, &mappings, store, &clock, &entropy, &disabled, None,
     )
     .await?;
-    let instance_key = reach::instance_key(&config, store, &clock, &entropy).await?;
+    let instance_key = reach::instance_key(store, &clock, &entropy).await?;
 
     let stop = CancellationToken::new();
     let broken = CancellationToken::new();

@@ -2,12 +2,14 @@
 //!
 //! The content of the configuration and of the mapping folder is looked at every two seconds (and at once on SIGHUP). What
 //! changed is read, checked and wired completely; only then it replaces what is in force. A mistake keeps everything as it
-//! was and is logged with its place. Listeners, store and logs belong to the process: changes there are told to need a
+//! was and is logged with its place; it is looked at again when the text changes. What failed for another reason (the store
+//! was away, a file that the text names could not be read) is tried again, ever less often. What is not taken stands in
+//! `lockstep status`, too. Listeners, store and logs belong to the process: changes there are told to need a
 //! restart.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
 use tokio::select;
@@ -16,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::shops::{Before, Current, Disabled, Wired, note_revision};
 use super::{StartError, pause};
+use crate::app::reach::{self, NOT_TAKEN};
 use crate::config::{Config, ConfigError};
 use crate::domain::{SharedClock, SharedEntropy};
 use crate::http::IntakeShops;
@@ -26,6 +29,12 @@ use crate::sync::Engine;
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+/// The first wait after a failure that has nothing to do with the text; it doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_secs(4);
+
+/// The longest wait between two tries.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
 /// Somebody asks for a reload and may wait for the revision that is in force then, or why nothing was taken.
 pub(super) type ReloadRequest = oneshot::Sender<Result<Option<i64>, String>>;
@@ -39,6 +48,18 @@ enum ReloadError {
     Mappings(MappingErrors),
     #[error(transparent)]
     Wire(#[from] StartError),
+}
+
+impl ReloadError {
+    /// Whether the text itself is wrong: then only another text helps.
+    fn is_in_the_text(&self) -> bool {
+        match self {
+            Self::Config(ConfigError::Invalid(findings)) => findings.are_in_the_text(),
+            Self::Mappings(_) => true,
+            // A store that is away, a file that is about to be put there.
+            Self::Config(ConfigError::Read { .. }) | Self::Wire(_) => false,
+        }
+    }
 }
 
 /// The error with every place.
@@ -80,7 +101,10 @@ impl Reloader {
         mut requests: mpsc::Receiver<ReloadRequest>,
         stop: CancellationToken,
     ) {
-        let mut seen = self.fingerprint().await;
+        let mut taken = self.fingerprint().await;
+        let mut again = Again::default();
+        // What an earlier process could not take is of no interest any more.
+        self.note(None).await;
         loop {
             let request = select! {
                 () = stop.cancelled() => return,
@@ -88,24 +112,48 @@ impl Reloader {
                 () = pause(LOOK), if follow_files => None,
             };
             let fresh = self.fingerprint().await;
-            if fresh == seen && request.is_none() {
+            let now = Instant::now();
+            if request.is_none() && (fresh == taken || !again.is_due(&fresh, now)) {
                 continue;
             }
-            let config_changed = fresh.config != seen.config || request.is_some();
-            // Also after a failure: the same mistake is told once, not every two seconds.
-            seen = fresh;
-            let taken = self.reload(config_changed).await;
-            match &taken {
+            let config_changed = fresh.config != taken.config || request.is_some();
+            let result = self.reload(config_changed).await;
+            match &result {
                 // The mapping folder may be another one now.
-                Ok(_) => seen = self.fingerprint().await,
+                Ok(_) => {
+                    taken = self.fingerprint().await;
+                    if again.forget() {
+                        self.note(None).await;
+                    }
+                }
                 Err(error) => {
+                    // The same mistake is told once, not every two seconds.
+                    again.failed(fresh, error.is_in_the_text(), now);
                     tracing::error!(error = %error, "the changed files are not taken; everything stays as it was");
+                    self.note(Some(&error.to_string())).await;
                 }
             }
             if let Some(request) = request {
                 // Whoever asked may not have waited.
-                request.send(taken.map_err(|error| error.to_string())).ok();
+                request.send(result.map_err(|error| error.to_string())).ok();
             }
+        }
+    }
+
+    /// Leaves word for `lockstep status`, which runs in another process.
+    async fn note(&self, error: Option<&str>) {
+        let (shop, text) = (reach::installation(), error.unwrap_or_default());
+        let noted = match self.store.cursor(&shop, NOT_TAKEN).await {
+            Ok(known) if known.as_deref().unwrap_or_default() == text => Ok(()),
+            Ok(_) => {
+                self.store
+                    .set_cursor(&shop, NOT_TAKEN, text, self.clock.now())
+                    .await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = noted {
+            tracing::debug!(error = %error, "status does not learn which files are not taken");
         }
     }
 
@@ -171,6 +219,37 @@ impl Reloader {
         self.live.send_replace(wired.live);
         tracing::info!(revision, "took the changed configuration");
         Ok(revision)
+    }
+}
+
+/// Files that were not taken, and when they are tried again.
+#[derive(Debug, Default)]
+struct Again {
+    failed: Option<Fingerprint>,
+    due: Option<Instant>,
+    wait: Duration,
+}
+
+impl Again {
+    /// Whether files that are not the taken ones are to be tried now.
+    fn is_due(&self, fresh: &Fingerprint, now: Instant) -> bool {
+        self.failed.as_ref() != Some(fresh) || self.due.is_some_and(|due| now >= due)
+    }
+
+    /// Notes a failure.
+    fn failed(&mut self, files: Fingerprint, is_in_the_text: bool, now: Instant) {
+        self.wait = if self.failed.as_ref() == Some(&files) {
+            (self.wait * 2).min(LONGEST_WAIT)
+        } else {
+            FIRST_WAIT
+        };
+        self.failed = Some(files);
+        self.due = (!is_in_the_text).then(|| now + self.wait);
+    }
+
+    /// Forgets what failed. Says whether there was anything.
+    fn forget(&mut self) -> bool {
+        std::mem::take(self).failed.is_some()
     }
 }
 
@@ -259,5 +338,36 @@ mod tests {
         assert_ne!(second.mappings, first.mappings);
         std::fs::write(&config, "b").unwrap();
         assert_ne!(look().config, first.config);
+    }
+
+    #[test]
+    fn a_mistake_waits_for_another_text_and_everything_else_for_its_time() {
+        let files = |n| Fingerprint {
+            config: Some([n; 32]),
+            mappings: None,
+        };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut again = Again::default();
+        assert!(again.is_due(&files(1), start));
+        again.failed(files(1), true, start);
+        assert!(
+            !again.is_due(&files(1), at(86_400)),
+            "the text is as wrong as before"
+        );
+        assert!(again.is_due(&files(2), start));
+
+        again.failed(files(2), false, start);
+        assert!(!again.is_due(&files(2), at(3)) && again.is_due(&files(2), at(4)));
+        again.failed(files(2), false, at(4));
+        assert!(!again.is_due(&files(2), at(11)) && again.is_due(&files(2), at(12)));
+        for _ in 0..40 {
+            again.failed(files(2), false, start);
+        }
+        assert!(again.is_due(&files(2), start + LONGEST_WAIT));
+        again.failed(files(3), false, start);
+        assert!(again.is_due(&files(3), at(4)), "other files begin anew");
+        assert!(again.forget() && !again.forget());
+        assert!(again.is_due(&files(3), start));
     }
 }

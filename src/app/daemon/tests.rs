@@ -182,6 +182,56 @@ async fn a_changed_toggle_takes_effect_and_a_mistake_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_fails_for_another_reason_than_the_text_is_tried_again_and_shown_meanwhile() {
+    let place = Place::new();
+    let daemon = place.start(system_clock()).await.unwrap();
+    let first = daemon.revision();
+    let warnings = async || {
+        let config = Config::load(&place.path());
+        let store = daemon.store.clone();
+        // While the file cannot be read as a configuration, the one of before stands in for it.
+        let config = config.unwrap_or_else(|_| {
+            place.write("on", "");
+            let before = Config::load(&place.path()).unwrap();
+            write_with_key_file(&place);
+            before
+        });
+        let status = crate::app::status::status(&config, &store, &system_clock()).await;
+        status.unwrap().warnings.join("\n")
+    };
+    assert!(!warnings().await.contains("could not take"));
+
+    write_with_key_file(&place);
+    let refused = daemon.reload().await.unwrap_err();
+    assert!(refused.contains("this secret cannot be read"), "{refused}");
+    let shown = warnings().await;
+    assert!(
+        shown.contains("could not take the changed files") && shown.contains(&refused),
+        "{shown}"
+    );
+
+    // The text stays what it is; the file that it names comes.
+    std::fs::write(place.folder.path().join("key"), "key").unwrap();
+    until("the files are taken", async || daemon.revision() != first).await;
+    until("and nothing is said any more", async || {
+        !warnings().await.contains("could not take")
+    })
+    .await;
+    daemon.stop().await;
+}
+
+/// The configuration with another toggle, whose key stands in a file.
+fn write_with_key_file(place: &Place) {
+    place.write("paused", "");
+    let text = std::fs::read_to_string(place.path()).unwrap();
+    std::fs::write(
+        place.path(),
+        text.replace("api_key = \"key\"", "api_key_file = \"key\""),
+    )
+    .unwrap();
+}
+
+#[tokio::test]
 async fn a_broken_mapping_keeps_the_good_ones_in_force() {
     let place = Place::new();
     let mappings = place.folder.path().join("mappings");

@@ -32,6 +32,13 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
     let store = checker.store(file.store);
     checker.listeners(&file.http, &file.admin);
     checker.mappings(&file.mappings);
+    if !file.log.level_is_usable() {
+        checker.error(
+            &["log", "level"],
+            "this is no log level",
+            "write error, warn, info, debug or trace, also by module: info,lockstep::queue=debug",
+        );
+    }
     if file.shops.is_empty() {
         let span = document.span(&["shops"]);
         checker.found.push(
@@ -72,6 +79,13 @@ impl Checker<'_> {
         self.found.push(Finding::error(span, message).help(help));
     }
 
+    /// As [`Self::error`], about something that the text only names.
+    fn error_outside(&mut self, path: &[&str], message: impl Into<String>, help: &str) {
+        let span = self.document.span(path);
+        self.found
+            .push(Finding::error(span, message).help(help).outside());
+    }
+
     fn warning(&mut self, path: &[&str], message: impl Into<String>, help: &str) {
         let span = self.document.span(path);
         self.found.push(Finding::warning(span, message).help(help));
@@ -83,19 +97,43 @@ impl Checker<'_> {
     }
 
     fn store(&mut self, mut store: store::Settings) -> store::Settings {
-        let path = ["store", "url"];
-        if let Some(rest) = store.url.strip_prefix("sqlite:") {
-            let file = rest.strip_prefix("//").unwrap_or(rest);
-            if file.is_empty() || file.starts_with(':') {
-                self.error(
-                    &path,
-                    "this names no file",
-                    "write sqlite://PATH, e.g. sqlite://lockstep.db",
-                );
-            } else {
-                store.url = format!("sqlite://{}", self.document.folder.join(file).display());
+        let mut path = ["store", "url"];
+        if let Some(file) = &store.url_file {
+            path = ["store", "url_file"];
+            if self.says(&["store", "url"]) {
+                self.error(&path, "both `url` and `url_file` are set", "keep one of the two");
             }
-        } else if !(store.url.starts_with("postgres://") || store.url.starts_with("postgresql://")) {
+            match std::fs::read_to_string(file) {
+                Ok(text) => text.trim().clone_into(&mut store.url),
+                Err(error) => {
+                    self.error_outside(
+                        &path,
+                        format!("this file cannot be read: {error}"),
+                        "the path is relative to the configuration file",
+                    );
+                    return store;
+                }
+            }
+        }
+        if store::is_usable_address(&store.url) {
+            if let Some(rest) = store.url.strip_prefix("sqlite:") {
+                let file = rest.strip_prefix("//").unwrap_or(rest);
+                store.url = format!("sqlite://{}", self.document.folder.join(file).display());
+                if !store::is_usable_address(&store.url) {
+                    self.error(
+                        &path,
+                        "the path to this file has a character that is not allowed in it (one of : ? #)",
+                        "move the configuration to another folder, or name another path",
+                    );
+                }
+            }
+        } else if store.url.starts_with("sqlite:") {
+            self.error(
+                &path,
+                "this names no file, or has parameters",
+                "write sqlite://PATH without anything behind it, e.g. sqlite://lockstep.db",
+            );
+        } else {
             self.error(
                 &path,
                 "this is no address of a store",
@@ -181,7 +219,7 @@ impl Checker<'_> {
         if let Some(dir) = &mappings.dir
             && !dir.is_dir()
         {
-            self.error(
+            self.error_outside(
                 &["mappings", "dir"],
                 "there is no such folder",
                 "make it, or take the line out to use the shipped mappings only",
@@ -241,6 +279,9 @@ pub fn is_local(url: &Url) -> bool {
         Ok(IpAddr::V6(address)) => {
             address.is_loopback() || address.is_unspecified() || address.is_unique_local()
         }
-        Err(_) => host == "localhost" || host.ends_with(".localhost") || host.ends_with(".local"),
+        Err(_) => {
+            let top = host.rsplit('.').next();
+            host == "localhost" || (host.contains('.') && matches!(top, Some("localhost" | "local")))
+        }
     }
 }

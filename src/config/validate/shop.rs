@@ -173,7 +173,7 @@ impl Checker<'_> {
         if let Err(error) = secret.current() {
             let cause = std::error::Error::source(&error)
                 .map_or_else(|| "it is empty".to_owned(), ToString::to_string);
-            self.error(
+            self.error_outside(
                 path,
                 format!("this secret cannot be read: {cause}"),
                 "the path is relative to the configuration file; the user that runs lockstep must be able to read it",
@@ -283,7 +283,13 @@ impl Checker<'_> {
             if let Some(source) = std::error::Error::source(&error) {
                 message = format!("{message}: {source}");
             }
-            self.error(path, message, "correct it, or take the line out");
+            let at: Vec<&str> = path.iter().copied().chain(error.key()).collect();
+            let help = "correct it, or take the line out";
+            if at.last().is_some_and(|key| key.ends_with("_file")) {
+                self.error_outside(&at, message, help);
+            } else {
+                self.error(&at, message, help);
+            }
         }
         connection
     }

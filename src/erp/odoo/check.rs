@@ -1,17 +1,36 @@
 //! What `check --live` asks an Odoo server. Every failure is a row with what to do about it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
 use super::Odoo;
 use super::call::Call;
-use crate::domain::{CheckOutcome, CheckRow, LookUp, Needed, Scalar};
+use super::settings::Settings;
+use crate::domain::{CheckOutcome, CheckRow, FieldNeed, LookUp, Needed, Scalar};
 use crate::erp::{ErpError, Needs};
 use crate::transport::Failure;
 
 /// Models that are read whatever the mappings say.
-const ALWAYS_READ: [&str; 4] = ["res.company", "res.currency", "res.lang", "account.tax"];
+const ALWAYS_READ: [&str; 2] = ["res.company", "res.lang"];
+
+const READ: &[&str] = &["read"];
+const MAKE: &[&str] = &["read", "create"];
+const WRITE: &[&str] = &["read", "write", "create"];
+
+/// What this adapter does by itself when a mapping writes a model: no mapping names these.
+const IMPLIED: &[(&str, &str, &[&str])] = &[
+    ("res.partner", "res.country", READ),
+    ("res.partner", "res.country.state", READ),
+    ("product.template", "product.attribute", MAKE),
+    ("product.template", "product.attribute.value", MAKE),
+    ("product.template", "product.template.attribute.line", WRITE),
+    ("product.template", "product.product", WRITE),
+    ("sale.order", "product.product", READ),
+    ("sale.order", "product.pricelist", READ),
+    ("sale.order", "res.currency", READ),
+    ("sale.order", "account.tax", READ),
+];
 
 impl Odoo {
     pub(super) async fn check_live(&self, needs: &Needs) -> Vec<CheckRow> {
@@ -56,14 +75,16 @@ impl Odoo {
             ),
         });
         self.check_declared(&mut rows).await;
+        self.check_services(needs, &mut rows).await;
         self.check_rights(needs, about.major, &mut rows).await;
         self.check_fields(needs, &mut rows).await;
-        self.check_languages(needs, &mut rows).await;
+        let own = login.context.get("lang").and_then(serde_json::Value::as_str);
+        self.check_languages(needs, own, &mut rows).await;
         self.check_currencies(needs, &mut rows).await;
         rows
     }
 
-    /// The warehouse, sales team, salesperson, price list and services that the settings name.
+    /// The warehouse, sales team, salesperson and price list that the settings name.
     async fn check_declared(&self, rows: &mut Vec<CheckRow>) {
         let settings = self.session.settings();
         for (key, model, reference) in [
@@ -90,42 +111,51 @@ impl Odoo {
                 Err(error) => row(key, CheckOutcome::Failed, error.to_string()),
             });
         }
-        for (purpose, reference) in &settings.services {
+    }
+
+    /// The service products: the settings name them, or they carry our external id. One that nobody made is missed only
+    /// by the first order that needs it.
+    async fn check_services(&self, needs: &Needs, rows: &mut Vec<CheckRow>) {
+        let declared = &self.session.settings().services;
+        let purposes: BTreeSet<&String> = needs.services.iter().chain(declared.keys()).collect();
+        for purpose in purposes {
             let what = format!("service for {purpose}");
-            rows.push(match self.answer(&look_up("service", "purpose", purpose)).await {
-                Ok(Needed::Found(_)) => row(&what, CheckOutcome::Ok, format!("{reference} is there")),
-                Ok(Needed::Missing) => row(
+            let found = self.answer(&look_up("service", "purpose", purpose)).await;
+            rows.push(match (found, declared.get(purpose)) {
+                (Ok(Needed::Found(_)), Some(reference)) => {
+                    row(&what, CheckOutcome::Ok, format!("{reference} is there"))
+                }
+                (Ok(Needed::Found(id)), None) => {
+                    row(&what, CheckOutcome::Ok, format!("product {id}, by its external id"))
+                }
+                (Ok(Needed::Missing), Some(reference)) => row(
                     &what,
                     CheckOutcome::Failed,
                     format!("no product has the internal reference {reference}"),
                 ),
-                Ok(Needed::Ambiguous(ids)) => row(
+                (Ok(Needed::Missing), None) => row(
+                    &what,
+                    CheckOutcome::Warning,
+                    format!(
+                        "none: an order with such a line will wait for a person. Make a service product in Odoo and name \
+                         its internal reference as `{purpose}` in this shop's `odoo.services`"
+                    ),
+                ),
+                (Ok(Needed::Ambiguous(ids)), _) => row(
                     &what,
                     CheckOutcome::Failed,
-                    format!("{} products have the internal reference {reference}", ids.len()),
+                    format!("{} products could be meant: name one by its id", ids.len()),
                 ),
-                Err(error) => row(&what, CheckOutcome::Failed, error.to_string()),
+                (Err(error), _) => row(&what, CheckOutcome::Failed, error.to_string()),
             });
         }
     }
 
     async fn check_rights(&self, needs: &Needs, major: u32, rows: &mut Vec<CheckRow>) {
-        let written: BTreeSet<&str> = needs.fields.keys().map(String::as_str).collect();
-        let read: BTreeSet<&str> = needs
-            .read
-            .iter()
-            .map(String::as_str)
-            .chain(ALWAYS_READ)
-            .filter(|model| !written.contains(model))
-            .collect();
-        let all = written
-            .iter()
-            .map(|model| (*model, &["read", "write", "create"][..]))
-            .chain(read.iter().map(|model| (*model, &["read"][..])));
-        for (model, operations) in all {
+        for (model, operations) in wanted_rights(needs, self.session.settings()) {
             let mut denied = Vec::new();
             let mut failed = None;
-            for operation in operations {
+            for operation in &operations {
                 match self.may(major, model, operation).await {
                     Ok(true) => {}
                     Ok(false) | Err(ErpError::Forbidden { .. }) => denied.push(*operation),
@@ -135,7 +165,7 @@ impl Odoo {
             let what = format!("rights on {model}");
             rows.push(match failed {
                 Some(error) => row(&what, CheckOutcome::Failed, format!("{error}. {}", advice(&error))),
-                None if denied.is_empty() => row(&what, CheckOutcome::Ok, operations.join(", ")),
+                None if denied.is_empty() => row(&what, CheckOutcome::Ok, Vec::from_iter(operations).join(", ")),
                 None => row(
                     &what,
                     CheckOutcome::Failed,
@@ -176,33 +206,30 @@ impl Odoo {
                     continue;
                 }
             };
-            let missing: Vec<&str> = wanted
-                .iter()
-                .map(String::as_str)
-                .filter(|name| !table.0.contains_key(*name))
-                .collect();
-            let readonly: Vec<&str> = wanted
-                .iter()
-                .map(String::as_str)
-                .filter(|name| table.0.get(*name).is_some_and(|field| field.readonly))
-                .collect();
+            let named = |fault: &dyn Fn(&FieldNeed) -> bool| -> String {
+                let named: Vec<String> = wanted
+                    .iter()
+                    .filter(|field| fault(field))
+                    .map(|field| format!("{} ({})", field.name, field.place))
+                    .collect();
+                named.join(", ")
+            };
+            let missing = named(&|field| !table.0.contains_key(&field.name));
+            let readonly =
+                named(&|field| field.written && table.0.get(&field.name).is_some_and(|known| known.readonly));
             rows.push(if !missing.is_empty() {
                 row(
                     &what,
                     CheckOutcome::Failed,
                     format!(
-                        "Odoo has no {}: correct the mapping, or install the module that brings it",
-                        missing.join(", ")
+                        "Odoo has no {missing}: correct the mapping, or install the module that brings it"
                     ),
                 )
             } else if !readonly.is_empty() {
                 row(
                     &what,
                     CheckOutcome::Warning,
-                    format!(
-                        "Odoo computes {} itself and ignores what is written",
-                        readonly.join(", ")
-                    ),
+                    format!("Odoo computes {readonly} itself and ignores what is written"),
                 )
             } else {
                 row(&what, CheckOutcome::Ok, format!("all {} are there", wanted.len()))
@@ -217,9 +244,10 @@ impl Odoo {
         }
     }
 
-    async fn check_languages(&self, needs: &Needs, rows: &mut Vec<CheckRow>) {
-        let own = self.session.settings().language.iter();
-        for code in own.chain(&needs.languages).collect::<BTreeSet<_>>() {
+    /// The languages that are needed, and the one that every call names (declared, else the API user's own).
+    async fn check_languages(&self, needs: &Needs, own: Option<&str>, rows: &mut Vec<CheckRow>) {
+        let needed = needs.languages.iter().map(String::as_str);
+        for code in own.into_iter().chain(needed).collect::<BTreeSet<_>>() {
             let what = format!("language {code}");
             rows.push(match self.answer(&look_up("language", "code", code)).await {
                 Ok(Needed::Found(_)) => row(&what, CheckOutcome::Ok, "installed".to_owned()),
@@ -273,6 +301,40 @@ impl Odoo {
             });
         }
     }
+}
+
+/// The operations that are needed on each model.
+fn wanted_rights<'n>(needs: &'n Needs, settings: &Settings) -> BTreeMap<&'n str, BTreeSet<&'static str>> {
+    let mut rights: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut add = |model, operations: &[&'static str]| {
+        rights.entry(model).or_default().extend(operations);
+    };
+    for model in ALWAYS_READ {
+        add(model, READ);
+    }
+    for (model, fields) in &needs.fields {
+        add(
+            model,
+            if fields.iter().any(|field| field.written) {
+                WRITE
+            } else {
+                READ
+            },
+        );
+        for (_, implied, operations) in IMPLIED.iter().filter(|(cause, ..)| cause == model) {
+            add(implied, operations);
+        }
+    }
+    for (model, declared) in [
+        ("stock.warehouse", &settings.warehouse),
+        ("crm.team", &settings.sales_team),
+        ("product.pricelist", &settings.pricelist),
+    ] {
+        if declared.is_some() {
+            add(model, READ);
+        }
+    }
+    rights
 }
 
 fn row(what: &str, outcome: CheckOutcome, note: String) -> CheckRow {

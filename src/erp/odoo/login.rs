@@ -1,6 +1,6 @@
 //! Logging in: version, protocol, user, company.
 //!
-//! One login serves all workers. A refused key is read again from its file; one that is still refused is not tried again
+//! One login serves all workers, until its key is replaced in the file that it comes from. A refused key is read again from its file; one that is still refused is not tried again
 //! for a while, since each try costs Odoo a second of CPU.
 
 use std::sync::{Arc, PoisonError};
@@ -47,6 +47,7 @@ impl Session {
     /// Our login, made now if there is none.
     pub(super) async fn login(&self) -> Result<Arc<Login>, ErpError> {
         match self.known_login() {
+            Some(login) if self.is_of_another_key(&login) => self.renew(&login).await,
             Some(login) if self.take_doubt() => Box::pin(self.verified(login)).await,
             Some(login) => Ok(login),
             None => Box::pin(self.enter(None)).await,
@@ -68,7 +69,14 @@ impl Session {
         }
     }
 
-    /// A login in place of one that was refused.
+    /// Whether the key in the file is another one now. The old one may go on working for a while; whoever made a new one
+    /// means it to be used, and not first when the old one ends.
+    fn is_of_another_key(&self, login: &Login) -> bool {
+        let current = self.secret.current();
+        current.is_ok_and(|key| key.expose_secret() != login.key.expose_secret())
+    }
+
+    /// A login in place of one that was refused, or of a key that was replaced.
     pub(super) async fn renew(&self, refused: &Arc<Login>) -> Result<Arc<Login>, ErpError> {
         Box::pin(self.enter(Some(refused))).await
     }

@@ -6,6 +6,7 @@ use std::fmt;
 
 use chrono::NaiveDate;
 use schemars::JsonSchema;
+use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::Timestamp;
@@ -82,13 +83,43 @@ pub enum Protocol {
 }
 
 /// A record that is named in the configuration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Reference {
     /// By its database id.
     Id(i64),
     /// By its exact name.
     Name(String),
+}
+
+/// By hand: an untagged enum's own message names neither of the two.
+impl<'de> Deserialize<'de> for Reference {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct IdOrName;
+
+        impl Visitor<'_> for IdOrName {
+            type Value = Reference;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name in quotes or a database id")
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, id: i64) -> Result<Reference, E> {
+                Ok(Reference::Id(id))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, id: u64) -> Result<Reference, E> {
+                let id = i64::try_from(id).map_err(|_| E::invalid_value(Unexpected::Unsigned(id), &self))?;
+                Ok(Reference::Id(id))
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Reference, E> {
+                Ok(Reference::Name(name.to_owned()))
+            }
+        }
+
+        deserializer.deserialize_any(IdOrName)
+    }
 }
 
 impl fmt::Display for Reference {

@@ -176,6 +176,33 @@ fn test_orders_are_left_alone_unless_the_shop_books_them() {
 }
 
 #[test]
+fn needs_follow_the_objects_and_tell_what_is_written_from_what_is_searched_by() {
+    let mappings = Mappings::load(None, &AdminSchema).unwrap();
+    let models = |objects: &[Object]| -> Vec<String> {
+        let objects = objects.iter().copied().collect();
+        mappings.needs(&objects, None).into_keys().collect()
+    };
+    assert_eq!(models(&[]), [""; 0]);
+    assert_eq!(models(&[Object::Customer]), ["res.partner"]);
+    assert_eq!(
+        models(&[Object::Order]),
+        ["res.partner", "sale.order", "sale.order.line"]
+    );
+    let needs = mappings.needs(&[Object::Customer].into(), None);
+    let field = |name: &str| {
+        needs["res.partner"]
+            .iter()
+            .find(|field| field.name == name)
+            .unwrap_or_else(|| panic!("{name} is not among {needs:?}"))
+    };
+    // Odoo computes it from the address; records are only found by it.
+    assert!(!field("email_normalized").written);
+    assert!(field("email").written);
+    let line = field("email").place.strip_prefix("customer.in.toml:").unwrap();
+    assert!(line.parse::<usize>().unwrap() > 1, "{line}");
+}
+
+#[test]
 fn a_guest_is_booked_on_its_own_link_or_on_the_shops_partner() {
     let record = crate::domain::Order {
         customer: None,

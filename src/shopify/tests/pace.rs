@@ -181,37 +181,37 @@ async fn check_says_what_works_and_what_is_missing() {
         (
             "all is well",
             installation(domain, &all),
-            [Ok, Ok, Ok, Ok, Ok],
+            [Ok, Ok, Ok, Ok, Ok, Ok, Warning],
             "plan Basic",
         ),
         (
             "scopes missing",
             installation(domain, &["read_orders"]),
-            [Ok, Ok, Ok, Failed, Warning],
-            "missing: read_customers, read_fulfillments, read_products",
+            [Ok, Ok, Ok, Failed, Warning, Warning, Warning],
+            "missing: read_customers, read_products",
         ),
         (
             "another shop",
             installation("other.myshopify.com", &all),
-            [Ok, Failed, Ok, Ok, Ok],
+            [Ok, Failed, Ok, Ok, Ok, Ok, Warning],
             "the configuration names test-shop.myshopify.com",
         ),
         (
             "another version",
             installation(domain, &all).insert_header("X-Shopify-API-Version", "2027-01"),
-            [Ok, Ok, Warning, Ok, Ok],
+            [Ok, Ok, Warning, Ok, Ok, Ok, Warning],
             "2026-10 was asked for, 2027-01 is served",
         ),
         (
             "token refused",
             answer(401, &json!({"errors": "[API] Invalid API key"})),
-            [Failed, Skipped, Skipped, Skipped, Skipped],
+            [Failed, Skipped, Skipped, Skipped, Skipped, Skipped, Skipped],
             "Put a valid Admin API access token",
         ),
     ] {
         let stage = Stage::new().await;
         stage.answers([reply]);
-        let rows = stage.shop().check(&needs).await;
+        let rows = stage.shop().check(&needs).await.rows;
         let seen: Vec<CheckOutcome> = rows.iter().map(|row| row.outcome).collect();
         assert_eq!(seen, outcomes, "{name}: {rows:?}");
         assert!(rows.iter().any(|row| row.note.contains(word)), "{name}: {rows:?}");

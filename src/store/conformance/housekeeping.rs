@@ -431,6 +431,19 @@ pub(super) async fn migrations_are_reported_and_newer_ones_refused(fixture: Fixt
         "again is nothing"
     );
     fixture.store.close().await;
+    if settings.url.starts_with("postgres") {
+        fixture
+            .execute("ALTER TABLE _sqlx_migrations RENAME TO kept_migrations")
+            .await;
+        assert!(matches!(
+            fixture.open(OpenMode::Tool).await.err(),
+            Some(StoreError::Behind { pending: 1.. })
+        ));
+        fixture.execute("DROP TABLE _sqlx_migrations").await;
+        fixture
+            .execute("ALTER TABLE kept_migrations RENAME TO _sqlx_migrations")
+            .await;
+    }
     fixture
         .execute(
             "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time)

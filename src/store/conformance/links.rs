@@ -7,7 +7,7 @@ use serde_json::json;
 use super::fixture::Fixture;
 use super::given::{START, claim_as, claim_one, end, link, new_job, order, other_shop, shop, state, story};
 use crate::domain::{ErpId, Fence, JobState, LinkKind, LinkState, Object, System};
-use crate::store::{BreakerRow, Finished, Saved, Verdict};
+use crate::store::{BreakerRow, Finished, OpenMode, Saved, Verdict};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -233,6 +233,22 @@ pub(super) async fn shops_cursors_breakers_and_revisions(fixture: Fixture) {
         later
     );
 
+    // Whoever only looks decides nothing: the daemon's first sight counts.
+    let unseen = "unseen".parse().unwrap();
+    let tool = fixture.open(OpenMode::Tool).await.unwrap();
+    assert_eq!(
+        tool.shop_state(&unseen, START).await.unwrap().first_seen_at,
+        START
+    );
+    assert_eq!(tool.shop_state(&shop(), later).await.unwrap(), first);
+    tool.close().await;
+    let seen = store.shop_state(&unseen, later).await.unwrap();
+    assert_eq!(seen.first_seen_at, later);
+
+    for value in ["mine", "too late"] {
+        let kept = store.first_value(&shop(), "once", value, later).await.unwrap();
+        assert_eq!(kept, "mine");
+    }
     assert_eq!(store.cursor(&shop(), "orders").await.unwrap(), None);
     store.set_cursor(&shop(), "orders", "1", START).await.unwrap();
     store.set_cursor(&shop(), "orders", "2", later).await.unwrap();

@@ -96,12 +96,18 @@ pub(super) struct PgStore {
     clock: SharedClock,
     /// A task that saves batches ended before its time.
     broken: CancellationToken,
+    mode: OpenMode,
     _listener: Option<AbortOnDropHandle<()>>,
 }
 
 /// Whether the address is one of PostgreSQL's.
 pub(super) fn is_address(url: &str) -> bool {
     url.starts_with("postgres://") || url.starts_with("postgresql://")
+}
+
+/// Whether it is one that can be parsed.
+pub(super) fn is_usable_address(url: &str) -> bool {
+    is_address(url) && options(url).is_ok()
 }
 
 fn options(url: &str) -> Result<PgConnectOptions, Fault> {
@@ -149,8 +155,11 @@ impl PgStore {
         clock: SharedClock,
         mode: OpenMode,
     ) -> Result<Self, StoreError> {
-        if !report(&settings.url).await?.pending.is_empty() {
-            migrate(&settings.url).await?;
+        match (report(&settings.url).await?.pending.len(), mode) {
+            (0, _) => {}
+            (_, OpenMode::Serve) => migrate(&settings.url).await?,
+            // Other nodes may run another version: changing the tables is for those who mean it.
+            (pending, OpenMode::Tool) => return Err(StoreError::Behind { pending }),
         }
         let told = |fault: Fault| fault.told("open the database");
         let options = options(&settings.url).map_err(told)?;
@@ -199,6 +208,7 @@ impl PgStore {
             node,
             clock,
             broken,
+            mode,
             _listener: listener,
         };
         store.refresh_lanes().await?;
@@ -316,7 +326,6 @@ impl PgStore {
     }
 
     /// The backstop of announcements.
-    #[expect(clippy::unused_self, reason = "SQLite asks its file")]
     async fn another_process_wrote(&self) {
         tokio::time::sleep(POLL).await;
     }

@@ -15,8 +15,8 @@ use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
     BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Lane, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount,
-    Retried, Saved, ShopState, Store, StoreError, Verdict,
+    JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow, ReadyLane, Recorded,
+    RejectionCount, Retried, Saved, ShopState, Store, StoreError, Verdict,
 };
 
 /// Runs a question on a connection of its own.
@@ -354,6 +354,13 @@ impl Store for Backend {
         if let Some(state) = known {
             return Ok(state);
         }
+        if self.mode == OpenMode::Tool {
+            // Which orders are booked follows from the daemon's first sight of a shop, not from somebody's look at it.
+            return Ok(ShopState {
+                first_seen_at: now,
+                disabled: None,
+            });
+        }
         let shop = shop.clone();
         change!(self, "remember a shop", |conn| shops::state(conn, &shop, now))
     }
@@ -386,6 +393,19 @@ impl Store for Backend {
     ) -> Result<(), StoreError> {
         let (shop, name, value) = (shop.clone(), name.to_owned(), value.to_owned());
         change!(self, "move a position", |conn| shops::set_cursor(
+            conn, &shop, &name, &value, now
+        ))
+    }
+
+    async fn first_value(
+        &self,
+        shop: &ShopName,
+        name: &str,
+        value: &str,
+        now: Timestamp,
+    ) -> Result<String, StoreError> {
+        let (shop, name, value) = (shop.clone(), name.to_owned(), value.to_owned());
+        change!(self, "set a value once", |conn| shops::first_value(
             conn, &shop, &name, &value, now
         ))
     }

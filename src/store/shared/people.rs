@@ -324,12 +324,17 @@ pub(super) async fn counts(conn: &mut Conn, now: Timestamp, lanes: &Lanes) -> Re
     }
     jobs.sort_by(|a, b| (&a.lane, a.state).cmp(&(&b.lane, b.state)));
     let events: i64 = sqlx::query_scalar(sql::EVENTS_EVER).fetch_one(&mut *conn).await?;
+    let last_event_at: Option<i64> =
+        sqlx::query_scalar("SELECT received_at FROM events ORDER BY id DESC LIMIT 1")
+            .fetch_optional(&mut *conn)
+            .await?;
     let open_problems: i64 = sqlx::query_scalar("SELECT count(*) FROM problems WHERE closed_at IS NULL")
         .fetch_one(conn)
         .await?;
     Ok(Counts {
         jobs,
         events: u64::try_from(events).unwrap_or(0),
+        last_event_at: last_event_at.map(Timestamp::from_millis),
         open_problems: u64::try_from(open_problems).unwrap_or(0),
     })
 }

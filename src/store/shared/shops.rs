@@ -91,6 +91,33 @@ pub(super) async fn set_cursor(
     Ok(())
 }
 
+/// A named position that keeps what it was first set to: of many that set it at once, one does.
+pub(super) async fn first_value(
+    conn: &mut Conn,
+    shop: &ShopName,
+    name: &str,
+    value: &str,
+    now: Timestamp,
+) -> Result<String, Fault> {
+    sqlx::query(
+        "INSERT INTO cursors (shop, name, value, updated_at) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (shop, name) DO NOTHING",
+    )
+    .bind(shop.as_str())
+    .bind(clean(name))
+    .bind(clean(value))
+    .bind(now.millis())
+    .execute(&mut *conn)
+    .await?;
+    Ok(
+        sqlx::query_scalar("SELECT value FROM cursors WHERE shop = $1 AND name = $2")
+            .bind(shop.as_str())
+            .bind(clean(name))
+            .fetch_one(conn)
+            .await?,
+    )
+}
+
 /// Records a breaker's state.
 pub(super) async fn save_breaker(conn: &mut Conn, breaker: &BreakerRow) -> Result<(), Fault> {
     sqlx::query(

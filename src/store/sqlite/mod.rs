@@ -77,6 +77,7 @@ pub(super) struct SqliteStore {
     version: AtomicI64,
     /// The writer ended before its time.
     broken: CancellationToken,
+    mode: OpenMode,
 }
 
 /// Takes the lock for a change of the database's layout; a tool waits a little for another tool.
@@ -158,6 +159,7 @@ impl SqliteStore {
             looked_at: AtomicI64::new(i64::MIN),
             version: AtomicI64::new(0),
             broken,
+            mode,
         };
         store.refresh_lanes().await?;
         store.version.store(

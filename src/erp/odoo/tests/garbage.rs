@@ -148,8 +148,16 @@ async fn ask_everything(odoo: &crate::erp::odoo::Odoo, server: &Scripted, answer
     }
     script();
     let needs = Needs {
-        fields: [("res.partner".to_owned(), vec!["name".to_owned()])].into(),
-        read: vec!["res.country".to_owned()],
+        fields: [(
+            "res.partner".to_owned(),
+            vec![crate::domain::FieldNeed {
+                name: "name".to_owned(),
+                written: true,
+                place: "customer.in.toml:20".to_owned(),
+            }],
+        )]
+        .into(),
+        services: vec!["shipping".to_owned()],
         currencies: vec!["EUR".to_owned()],
         languages: vec!["de_DE".to_owned()],
     };

@@ -51,7 +51,11 @@ async fn a_refused_key_is_read_again_once_before_anybody_is_told() {
         let clock = clock();
         let odoo = connect(settings(&server.url()), Secret::file(&path), &clock);
         odoo.about().await.unwrap();
+        // A file whose time does not tell that it changed.
+        let written = std::fs::metadata(&path).unwrap().modified().unwrap();
         std::fs::write(&path, "new").unwrap();
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(written).unwrap();
         server.then(refusal());
         server.then(server.result(&json!([])));
         assert!(odoo.session.call(&call()).await.is_ok(), "the new key was taken");
@@ -62,6 +66,33 @@ async fn a_refused_key_is_read_again_once_before_anybody_is_told() {
         let seen = server.seen();
         assert_eq!(seen[0]["params"]["args"][2], "old");
         assert_eq!(seen[1]["params"]["args"][2], "new");
+    }
+}
+
+#[tokio::test]
+async fn a_replaced_key_is_taken_up_before_the_old_one_is_refused() {
+    for json2 in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::write(&path, "old").unwrap();
+        let server = Scripted::start(json2, []).await;
+        let odoo = connect(settings(&server.url()), Secret::file(&path), &clock());
+        server.then(server.result(&json!([])));
+        assert!(odoo.session.call(&call()).await.is_ok());
+        assert_eq!(server.logins(), 1);
+        std::fs::write(&path, "new").unwrap();
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(5))
+            .unwrap();
+        for _ in 0..5 {
+            server.then(server.result(&json!([])));
+        }
+        let call = call();
+        let results = join_all((0..5).map(|_| odoo.session.call(&call))).await;
+        assert!(results.iter().all(Result::is_ok), "{results:?}");
+        assert_eq!(server.logins(), 2, "once for everybody");
+        let login = odoo.session.known_login().unwrap();
+        assert_eq!(secrecy::ExposeSecret::expose_secret(&login.key), "new");
     }
 }
 

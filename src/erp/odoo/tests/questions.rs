@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::given::{VERSIONS, fields, find, found, id, start, tax_keys, text, total_calls, word};
 use super::{clock, connect, settings};
-use crate::domain::{CheckOutcome, CheckRow, LookUp, Needed, Scalar};
+use crate::domain::{CheckOutcome, CheckRow, FieldNeed, LookUp, Needed, Scalar};
 use crate::erp::odoo::{Reference, Settings};
 use crate::erp::{Erp as _, Needs, Save};
 use crate::sandbox::odoo::{Denied, Options, Version};
@@ -103,6 +103,14 @@ async fn look_ups_are_answered_once_and_never_guessed() {
     }
 }
 
+fn written_field(name: &str) -> FieldNeed {
+    FieldNeed {
+        name: name.to_owned(),
+        written: true,
+        place: "test.in.toml:7".to_owned(),
+    }
+}
+
 fn needs() -> Needs {
     Needs {
         fields: [
@@ -111,9 +119,9 @@ fn needs() -> Needs {
             ("sale.order.line", vec!["tax_ids", "price_unit", "product_uom_id"]),
         ]
         .into_iter()
-        .map(|(model, fields)| (model.to_owned(), fields.into_iter().map(str::to_owned).collect()))
+        .map(|(model, fields)| (model.to_owned(), fields.into_iter().map(written_field).collect()))
         .collect(),
-        read: vec!["product.product".to_owned()],
+        services: Vec::new(),
         currencies: vec!["USD".to_owned()],
         languages: vec!["de_DE".to_owned()],
     }
@@ -150,6 +158,93 @@ async fn a_check_of_a_sound_server_finds_nothing_wrong() {
 }
 
 #[tokio::test]
+async fn a_check_asks_for_the_rights_that_are_used_and_for_no_others() {
+    let rights = |rows: &[CheckRow]| -> Vec<String> {
+        let rights = rows.iter().filter_map(|row| {
+            let model = row.what.strip_prefix("ERP rights on ")?;
+            Some(format!("{model}: {}", row.note))
+        });
+        rights.collect()
+    };
+    let (server, odoo) = start(Options::version(Version::V18)).await;
+    let only = |model: &str| Needs {
+        fields: [(model.to_owned(), vec![written_field("name")])].into(),
+        ..Needs::default()
+    };
+    assert_eq!(
+        rights(&odoo.check(&only("res.partner")).await),
+        [
+            "res.company: read",
+            "res.country: read",
+            "res.country.state: read",
+            "res.lang: read",
+            "res.partner: create, read, write",
+        ]
+    );
+    assert_eq!(
+        rights(&odoo.check(&only("product.template")).await),
+        [
+            "product.attribute: create, read",
+            "product.attribute.value: create, read",
+            "product.product: create, read, write",
+            "product.template: create, read, write",
+            "product.template.attribute.line: create, read, write",
+            "res.company: read",
+            "res.lang: read",
+        ]
+    );
+    let declared = Settings {
+        warehouse: Some(Reference::Id(1)),
+        sales_team: Some(Reference::Id(1)),
+        ..settings(&server.url())
+    };
+    let odoo = connect(declared, Secret::text(server.api_key()), &clock());
+    let asked = rights(&odoo.check(&Needs::default()).await);
+    assert_eq!(
+        asked,
+        [
+            "crm.team: read",
+            "res.company: read",
+            "res.lang: read",
+            "stock.warehouse: read"
+        ]
+    );
+}
+
+#[tokio::test]
+async fn a_check_warns_of_a_field_only_where_it_is_written_and_of_services_that_nobody_made() {
+    let (_server, odoo) = start(Options {
+        services: vec![crate::sandbox::odoo::ServiceSeed {
+            name: "Shipping".to_owned(),
+            code: "SHIP".to_owned(),
+            external_id: Some("__lockstep_main__.service_shipping".to_owned()),
+        }],
+        ..Options::version(Version::V18)
+    })
+    .await;
+    let searched_by = FieldNeed {
+        written: false,
+        ..written_field("email_normalized")
+    };
+    let needs = Needs {
+        fields: [("res.partner".to_owned(), vec![written_field("name"), searched_by])].into(),
+        services: vec!["shipping".to_owned(), "tip".to_owned()],
+        ..Needs::default()
+    };
+    let rows = odoo.check(&needs).await;
+    assert!(
+        written(rows.iter()).contains("service for shipping: product"),
+        "{rows:?}"
+    );
+    let wrong = failed(&rows);
+    assert_eq!(wrong.lines().count(), 1, "{wrong}");
+    assert!(
+        wrong.contains("service for tip: none") && wrong.contains("odoo.services"),
+        "{wrong}"
+    );
+}
+
+#[tokio::test]
 async fn a_check_names_every_fault_with_what_to_do() {
     for version in VERSIONS {
         let (server, odoo) = start(Options {
@@ -166,20 +261,20 @@ async fn a_check_names_every_fault_with_what_to_do() {
             .fields
             .get_mut("res.partner")
             .unwrap()
-            .push("x_shopify".to_owned());
+            .push(written_field("x_shopify"));
         wanted
             .fields
             .get_mut("sale.order")
             .unwrap()
-            .push("amount_total".to_owned());
+            .push(written_field("amount_total"));
         wanted.currencies = vec!["CHF".to_owned(), "EUR".to_owned()];
         wanted.languages = vec!["it_IT".to_owned()];
         let rows = failed(&odoo.check(&wanted).await);
         for part in [
             "e-mail of the API user: the API user has none",
             "rights on res.partner: the API user may not create",
-            "Odoo has no x_shopify",
-            "Odoo computes amount_total itself",
+            "Odoo has no x_shopify (test.in.toml:7)",
+            "Odoo computes amount_total (test.in.toml:7) itself",
             "language it_IT: not installed",
             "currency CHF: not active",
             "currency EUR: active, but there is no price list",

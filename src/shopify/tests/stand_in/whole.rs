@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
+use serde_json::json;
 
 use super::{address, client, compare, connect, d, place, product, start, token, vat};
-use crate::domain::{CheckOutcome, Object, RawSchema as _, SeededEntropy, ShopifyId, SystemClock};
+use crate::domain::{CheckOutcome, CheckRow, Object, RawSchema as _, SeededEntropy, ShopifyId, SystemClock};
 use crate::sandbox::shopify::Options;
 use crate::sandbox::shopify::draft::{
     Buyer, CustomerDraft, LineDraft, OrderDraft, RefundDraft, RefundMoney, ShippingDraft,
@@ -17,6 +18,7 @@ use crate::sandbox::shopify::facts::{
 use crate::sandbox::shopify::faults::ApiFault;
 use crate::sandbox::shopify::options::Rate;
 use crate::secret::Secret;
+use crate::shopify::documents::Document;
 use crate::shopify::{AdminSchema, CheckNeeds, Credentials, CurrencyChoice, Settings, Shopify, documents};
 use crate::transport;
 
@@ -138,7 +140,7 @@ async fn costs_are_assumed_about_right_before_they_are_known() {
     let shop = client(&sandbox);
     let none = serde_json::json!({
         "id": "gid://shopify/Order/1", "owner": "gid://shopify/Order/1", "holder": "gid://shopify/Order/1",
-        "cursor": "x", "search": "name:x",
+        "cursor": "x", "search": "name:x", "topics": ["ORDERS_CREATE"],
     });
     for document in documents::ALL {
         let before = sandbox.ledger().calls.requested_cost;
@@ -228,9 +230,10 @@ async fn what_the_token_may_not_see_is_named_and_checked() {
     let shop = client(&sandbox);
     let needs = CheckNeeds {
         reads: vec![Object::Order],
+        webhook_address: Some("https://sync.example.com/webhooks/shopify".to_owned()),
         ..CheckNeeds::default()
     };
-    let rows = shop.check(&needs).await;
+    let rows = shop.check(&needs).await.rows;
     assert!(rows.iter().all(|row| row.outcome == CheckOutcome::Ok), "{rows:?}");
 
     sandbox.change(|shop| shop.grant_scopes(&["read_orders", "read_products"]));
@@ -240,7 +243,7 @@ async fn what_the_token_may_not_see_is_named_and_checked() {
         error.fix().contains("read_customers"),
         "an order with a customer never passes for a guest's: {error}"
     );
-    let rows = shop.check(&needs).await;
+    let rows = shop.check(&needs).await.rows;
     let scopes = rows.iter().find(|row| row.what == "Shopify scopes").unwrap();
     assert!(scopes.note.contains("missing: read_customers"), "{rows:?}");
 }
@@ -280,7 +283,7 @@ async fn a_version_that_is_no_longer_served_falls_forward_and_is_seen() {
         Arc::new(SeededEntropy::new(3)),
     )
     .unwrap();
-    let rows = shop.check(&CheckNeeds::default()).await;
+    let rows = shop.check(&CheckNeeds::default()).await.rows;
     assert_eq!(shop.served_version().as_deref(), Some("2026-01"));
     let version = rows.iter().find(|row| row.what == "Shopify API version").unwrap();
     assert_eq!(version.outcome, CheckOutcome::Warning, "{rows:?}");
@@ -305,4 +308,65 @@ async fn what_a_mapping_selects_comes_with_the_record() {
     assert!(raw.get("hint").is_some(), "{raw}");
     let raw = shop.order(order, "").await.unwrap().unwrap().raw;
     assert!(raw.get("unpaid").is_none() && raw.get("hint").is_none());
+}
+
+#[tokio::test]
+async fn topics_without_a_subscription_at_our_address_are_listed() {
+    let sandbox = start().await;
+    let shop = client(&sandbox);
+    let address = "https://sync.example.com/webhooks/shopify";
+    let needs = CheckNeeds {
+        topics: [
+            "orders/create",
+            "orders/updated",
+            "products/update",
+            "refunds/create",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+        webhook_address: Some(address.to_owned()),
+        ..CheckNeeds::default()
+    };
+    // As the app's configuration file makes it: it works, and the API does not list it.
+    sandbox.register("orders/updated", address);
+    let subscribe = Document {
+        name: "Subscribe",
+        text: "mutation Subscribe($topic: WebhookSubscriptionTopic!, $uri: String!) {
+            webhookSubscriptionCreate(topic: $topic, webhookSubscription: {uri: $uri}) { userErrors { field message } } }",
+        points: 10.0,
+        writes: true,
+        searches: false,
+    };
+    for (topic, uri) in [
+        ("ORDERS_CREATE", address),
+        (
+            "PRODUCTS_UPDATE",
+            "https://elsewhere.example.com/webhooks/shopify",
+        ),
+    ] {
+        let variables = json!({ "topic": topic, "uri": uri });
+        shop.client.call(&subscribe, &variables).await.unwrap();
+    }
+    let row = |rows: Vec<CheckRow>| {
+        rows.into_iter()
+            .find(|row| row.what == "Shopify webhooks")
+            .unwrap()
+    };
+    let found = row(shop.check(&needs).await.rows);
+    assert_eq!(found.outcome, CheckOutcome::Warning);
+    assert!(found.note.starts_with(address), "{}", found.note);
+    assert!(
+        found
+            .note
+            .contains("to orders/updated, products/update, refunds/create."),
+        "{}",
+        found.note
+    );
+    assert!(found.note.contains("shopify.app.toml"), "{}", found.note);
+    for topic in ["ORDERS_UPDATED", "PRODUCTS_UPDATE", "REFUNDS_CREATE"] {
+        let variables = json!({ "topic": topic, "uri": format!("{address}/") });
+        shop.client.call(&subscribe, &variables).await.unwrap();
+    }
+    let found = row(shop.check(&needs).await.rows);
+    assert_eq!(found.outcome, CheckOutcome::Ok, "{}", found.note);
 }
