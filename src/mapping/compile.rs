@@ -150,18 +150,7 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>, raw: &dyn RawSchema) -> Optio
         groups: &heads,
         fields: Vec::new(),
         truth,
-        compared: object != Object::Order,
     };
-    if !context.compared
-        && truth != Truth::Shopify
-        && let Some(node) = get(top, "truth")
-    {
-        d.add(
-            node.span(),
-            "an order is as Shopify has it: a difference becomes a problem, never a silent choice",
-            "only `shopify` here",
-        );
-    }
     let fields = fields(d, top, "fields", &scope, &mut context, true);
     let groups = groups(d, top, &scope, &mut context);
     let match_keys = match_rules(d, top, &scope);

@@ -22,9 +22,6 @@ pub(super) struct RuleContext<'c> {
     pub(super) fields: Vec<(String, FieldType)>,
     /// The truth of fields that declare none.
     pub(super) truth: Truth,
-    /// Whether records are compared field by field with what was agreed before. Orders are not: a draft is written anew as
-    /// a whole, a confirmed one is not changed.
-    pub(super) compared: bool,
 }
 
 /// A group as other rules see it.
@@ -137,16 +134,6 @@ pub(super) fn rule(
     let mut choices = Vec::new();
     for draft in drafts {
         choices.push(finish(d, draft, kind)?);
-    }
-    let without_effect = ["truth", "lossy", "on"].into_iter().filter(|_| !context.compared);
-    for key in without_effect {
-        if let Some(node) = common.and_then(|table| get(table, key)) {
-            d.add(
-                node.span(),
-                format!("`{key}` has no effect in an order: its fields are not compared one by one"),
-                "leave it out",
-            );
-        }
     }
     let at = |key: &str| common.filter(|table| get(table, key).is_some());
     Some(Rule {

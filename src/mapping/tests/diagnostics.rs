@@ -44,10 +44,6 @@ fn errors(text: &str) -> Result<String, String> {
 /// Cases of mistakes: a name, and what follows the head of the file.
 const MISTAKES: &[(&str, &str)] = &[
     ("no such path", "[fields]\nx = \"order.custmer.email\"\n"),
-    (
-        "an option without effect in an order",
-        "[fields]\nx = { value = \"order.name\", truth = \"hold\", lossy = true, on = \"create\" }\n",
-    ),
     ("no such name", "[fields]\nx = \"ordr.name\"\n"),
     ("a path within a text", "[fields]\nx = \"order.name.first\"\n"),
     ("a path within a list", "[fields]\nx = \"order.lines.title\"\n"),
