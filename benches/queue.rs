@@ -4,6 +4,8 @@
 //! Numbers are printed with the machine; only a violated ratio, or a database that is missing, makes it fail. SQLite runs as in production
 //! (`synchronous=FULL`) in `$TMPDIR`; PostgreSQL runs where `LOCKSTEP_TEST_POSTGRES_URL` is set, in a schema of its own.
 
+#![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
