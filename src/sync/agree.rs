@@ -45,8 +45,13 @@ pub(super) enum Change {
 
 /// A short hash of a value.
 pub(super) fn hash(value: &FieldValue) -> String {
+    hex::encode(&Sha256::digest(content(value).as_bytes())[..8])
+}
+
+/// A value as text, the same for equal values and for no others.
+pub(super) fn content(value: &FieldValue) -> String {
     // The debug form tells kinds apart (the text "1" from the number 1); decimals are normalised, so that 1.0 is 1.
-    let text = match value {
+    match value {
         FieldValue::Decimal(number) => format!("Decimal({})", number.normalize()),
         FieldValue::Text(text) if text.is_empty() => format!("{:?}", FieldValue::Clear),
         FieldValue::Records(ids) => {
@@ -55,8 +60,7 @@ pub(super) fn hash(value: &FieldValue) -> String {
             format!("{sorted:?}")
         }
         other => format!("{other:?}"),
-    };
-    hex::encode(&Sha256::digest(text.as_bytes())[..8])
+    }
 }
 
 /// What is agreed on a field after an attempt that read it back as `held`. `written` says whether the attempt wrote it.

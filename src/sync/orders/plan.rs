@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::super::agree::hash;
+use super::super::agree::content;
 use crate::domain::{Address, BookedLine, Link, Order};
 use crate::erp::{OrderState, SalesOrder};
 use crate::mapping::{Mapped, MappedField, Stage};
@@ -91,7 +91,7 @@ fn digest(fields: &[MappedField]) -> String {
     for field in fields.iter().filter(|field| !field.create_only) {
         hasher.update(field.target.as_bytes());
         hasher.update([0]);
-        hasher.update(hash(&field.value).as_bytes());
+        hasher.update(content(&field.value).as_bytes());
         hasher.update([0]);
     }
     hex::encode(&hasher.finalize()[..8])
