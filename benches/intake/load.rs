@@ -96,7 +96,9 @@ async fn connection(address: SocketAddr, next: Arc<AtomicU64>, until: Instant) -
         for (event, topic) in TOPICS.iter().enumerate() {
             let mut request = format!(
                 "POST /webhooks/shopify HTTP/1.1\r\nhost: bench\r\nx-shopify-topic: {topic}\r\n\
-                 x-shopify-webhook-id: 00000000-0000-4000-800{event}-{order:012}\r\n"
+                 x-shopify-webhook-id: 00000000-0000-4000-800{event}-{order:012}\r\n\
+                 x-shopify-triggered-at: {}\r\n",
+                chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
             )
             .into_bytes();
             request.extend_from_slice(&rest);
@@ -124,8 +126,7 @@ fn signed(order: u64, secret: &SecretString) -> Vec<u8> {
     let signature = webhook::sign(secret, &body);
     let mut request = format!(
         "content-type: application/json\r\ncontent-length: {}\r\nx-shopify-hmac-sha256: {signature}\r\n\
-         x-shopify-shop-domain: {DOMAIN}\r\nx-shopify-api-version: 2026-10\r\n\
-         x-shopify-triggered-at: 2026-11-20T10:00:00.000Z\r\n\r\n",
+         x-shopify-shop-domain: {DOMAIN}\r\nx-shopify-api-version: 2026-10\r\n\r\n",
         body.len()
     )
     .into_bytes();

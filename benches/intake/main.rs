@@ -46,9 +46,13 @@ fn main() {
         let server = Server::start(kind);
         let load = Load::new(server.address);
         let warm_up = runtime.block_on(load.run(CONNECTIONS, WARM_UP));
+        let cpu = server.cpu_seconds();
         let result = runtime.block_on(load.run(CONNECTIONS, MEASURED));
+        #[expect(clippy::cast_precision_loss, reason = "a mean")]
+        let cpu = (server.cpu_seconds() - cpu) * 1e6 / result.taken as f64;
         println!(
-            "{:>7}: {:>7.0} deliveries/s, p50 {:>6.2} ms, p99 {:>6.2} ms, max {:>6.1} ms, server's peak memory {:.1} MB",
+            "{:>7}: {:>7.0} deliveries/s, p50 {:>6.2} ms, p99 {:>6.2} ms, max {:>6.1} ms, server: {cpu:.0} us of a \
+             processor each, peak memory {:.1} MB",
             kind.name(),
             result.per_second,
             result.percentile_ms(0.50),

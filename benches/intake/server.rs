@@ -75,6 +75,20 @@ impl Server {
         status(self.child.id(), "VmHWM") / 1024.0
     }
 
+    /// How much of a processor it used so far, in seconds (a tick of the kernel's clock is a hundredth).
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap_or_default();
+        // Name and state end the first part; user and system time are the 12th and 13th number after them.
+        let after = stat.rsplit(") ").next().unwrap_or_default();
+        after
+            .split(' ')
+            .skip(11)
+            .take(2)
+            .filter_map(|ticks| ticks.parse::<f64>().ok())
+            .sum::<f64>()
+            / 100.0
+    }
+
     /// Ends it. Returns how many events it has stored.
     pub(crate) fn stop(mut self) -> u64 {
         drop(self.child.stdin.take());

@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::ShopName;
+use crate::domain::{ShopName, Timestamp};
 
 /// Larger bodies are never stored, so a longer length in front of a compressed one means damage.
 const LONGEST_BYTES: u32 = 256 * 1024 * 1024;
@@ -44,15 +44,20 @@ pub(super) fn unpack(bytes: Vec<u8>, codec: &str) -> Option<Vec<u8>> {
     }
 }
 
-/// What is unique for each delivery: 16 bytes of a SHA-256, hexadecimal. Keys of senders have any length, and an index
-/// of short keys stays in memory longer.
-pub(super) fn dedup(shop: &ShopName, key: &str) -> String {
+/// What is unique for each delivery: when its change happened (6 bytes, milliseconds) and 10 bytes of a SHA-256 over
+/// shop and key. Shopify repeats a delivery with the same time. Keys that begin with it lie at the end of their index,
+/// together; keys that lie anywhere would cost every commit a page of the index for each delivery.
+pub(super) fn dedup(shop: &ShopName, key: &str, triggered_at: Option<Timestamp>) -> [u8; 16] {
     let mut hasher = Sha256::new();
     hasher.update(shop.as_str().as_bytes());
     // No shop's name contains it.
     hasher.update([0]);
     hasher.update(key.as_bytes());
-    hex::encode(&hasher.finalize()[..16])
+    let time = triggered_at.map_or(0, Timestamp::millis).to_be_bytes();
+    let mut unique = [0; 16];
+    unique[..6].copy_from_slice(&time[2..]);
+    unique[6..].copy_from_slice(&hasher.finalize()[..10]);
+    unique
 }
 
 #[cfg(test)]
@@ -78,8 +83,16 @@ mod tests {
     #[test]
     fn dedup_keys_of_two_shops_differ() {
         let (a, b): (ShopName, ShopName) = ("a".parse().unwrap(), "b".parse().unwrap());
-        assert_ne!(dedup(&a, "1"), dedup(&b, "1"));
-        assert_eq!(dedup(&a, "1").len(), 32);
+        assert_ne!(dedup(&a, "1", None), dedup(&b, "1", None));
+    }
+
+    #[test]
+    fn dedup_keys_follow_the_time_of_the_change() {
+        let shop: ShopName = "a".parse().unwrap();
+        let at = |millis| dedup(&shop, "1", Some(Timestamp::from_millis(millis)));
+        assert!(at(1_764_000_000_000) < at(1_764_000_000_001));
+        assert_eq!(at(5), at(5));
+        assert_ne!(dedup(&shop, "1", None), dedup(&shop, "2", None));
     }
 
     proptest! {

@@ -39,8 +39,8 @@ pub trait Store: Send + Sync + 'static {
     // --- intake -----------------------------------------------------------------------------------------------
 
     /// Stores one delivery and, in the same transaction, what it asks for (see [`DeliveryAction`]). Concurrent calls
-    /// share commits; each returns only after its own commit. A delivery whose `dedup_key` the shop has sent before
-    /// changes nothing.
+    /// share commits; each returns only after its own commit. A delivery whose `dedup_key` and
+    /// `triggered_at` the shop has sent before changes nothing.
     async fn record_delivery(&self, delivery: Delivery) -> Result<Recorded, StoreError>;
 
     /// Adds to the durable counts of refused deliveries, by shop, reason and hour.

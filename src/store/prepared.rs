@@ -10,8 +10,8 @@ use crate::store::{Delivery, DeliveryAction, Finish, Lane};
 /// A delivery to record.
 pub(super) struct PreparedDelivery {
     pub(super) delivery: Delivery,
-    /// Hexadecimal.
-    pub(super) dedup: String,
+    /// What makes it unique, see [`body::dedup`].
+    pub(super) dedup: [u8; 16],
     pub(super) packed: Packed,
     /// The lane of the job that it asks for.
     pub(super) lane_id: Option<i64>,
@@ -21,7 +21,7 @@ impl PreparedDelivery {
     pub(super) fn new(mut delivery: Delivery, lane_id: Option<i64>) -> Self {
         let body = std::mem::take(&mut delivery.body);
         Self {
-            dedup: body::dedup(&delivery.shop, &delivery.dedup_key),
+            dedup: body::dedup(&delivery.shop, &delivery.dedup_key, delivery.triggered_at),
             packed: body::pack(&body),
             delivery,
             lane_id,

@@ -136,7 +136,8 @@ pub struct Delivery {
     pub webhook_id: Option<String>,
     /// `X-Shopify-Event-Id`.
     pub event_id: Option<String>,
-    /// What makes a repetition a repetition; unique within the shop.
+    /// What makes a repetition a repetition, together with `triggered_at` (Shopify repeats it unchanged); unique within the
+    /// shop.
     pub dedup_key: String,
     /// `X-Shopify-Triggered-At`.
     pub triggered_at: Option<Timestamp>,

@@ -501,6 +501,8 @@ fn nothing_that_was_not_stored_is_ever_answered_200() {
             };
             let id = match (text("x-shopify-webhook-id"), text("x-shopify-triggered-at")) {
                 (id, time) if id.is_empty() => ("triggered", time),
+                // Shopify repeats a delivery with the time of the first; what is no time counts as none.
+                (id, time) if chrono::DateTime::parse_from_rfc3339(&time).is_err() => ("id alone", id),
                 (id, _) => ("id", id),
             };
             let same = (id, text("x-shopify-topic"), body.clone());

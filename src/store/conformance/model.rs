@@ -451,7 +451,9 @@ impl Pair {
         let model = &mut self.model;
         match step {
             Step::Deliver { key, name } => {
-                let unit = delivery(&format!("{key}-{name}"), &key_of(key), now);
+                let mut unit = delivery(&format!("{key}-{name}"), &key_of(key), now);
+                // A repetition tells the time of the first.
+                unit.triggered_at = None;
                 let recorded = store.record_delivery(unit).await.unwrap();
                 if model.delivered.insert((key, name)) {
                     let Recorded::New { job: Some(job), .. } = recorded else {

@@ -4,8 +4,14 @@
 //! Every transaction takes its row locks in this order, so that none waits for another in a circle: jobs by number (or
 //! skipping what others hold), then locks by record.
 
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
 use crate::store::fault::Fault;
 use crate::store::postgres::Conn;
+use crate::store::postgres::intake::NewEvent;
+use crate::store::rules::{clean, millis};
 
 /// A comparison with a JSON array of numbers. As an array it is looked up through an index whatever the statistics say.
 macro_rules! in_array {
@@ -50,11 +56,11 @@ macro_rules! now {
     };
 }
 
-pub(super) const DEDUP_KNOWN: &str = "
+const DEDUP_KNOWN: &str = "
     SELECT coalesce(json_agg(v), '[]')::text FROM json_array_elements_text($1::json) AS x (v)
     WHERE EXISTS (SELECT 1 FROM events WHERE dedup = decode(v, 'hex'))";
 
-pub(super) const EVENTS_INSERT: &str = "
+const EVENTS_INSERT: &str = "
     INSERT INTO events (id, shop, topic, webhook_id, event_id, dedup, triggered_at, received_at, api_version, body,
                         body_codec, body_sha256, job_id, reason)
     SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2, v ->> 3, v ->> 4, decode(v ->> 5, 'hex'), (v ->> 6)::bigint,
@@ -300,8 +306,14 @@ pub(super) async fn hold_wanted(conn: &mut Conn, wants: &str) -> Result<(), Faul
     Ok(())
 }
 
+/// Which of the deduplication keys (an array as text) are stored. Numbers come from a sequence.
+pub(super) async fn known(conn: &mut Conn, keys: &str) -> Result<(BTreeSet<String>, ()), Fault> {
+    let known: String = sqlx::query_scalar(DEDUP_KNOWN).bind(keys).fetch_one(conn).await?;
+    Ok((serde_json::from_str(&known)?, ()))
+}
+
 /// Numbers for events that are about to be stored.
-pub(super) async fn reserve_event_ids(conn: &mut Conn, count: usize) -> Result<Vec<i64>, Fault> {
+pub(super) async fn reserve_event_ids(conn: &mut Conn, (): (), count: usize) -> Result<Vec<i64>, Fault> {
     let count = i64::try_from(count).unwrap_or(i64::MAX);
     Ok(
         sqlx::query_scalar("SELECT nextval('events_id_seq') FROM generate_series(1, $1)")
@@ -309,4 +321,37 @@ pub(super) async fn reserve_event_ids(conn: &mut Conn, count: usize) -> Result<V
             .fetch_all(conn)
             .await?,
     )
+}
+
+/// Stores events, all by one statement.
+pub(super) async fn insert_events(conn: &mut Conn, events: &[NewEvent<'_>]) -> Result<(), Fault> {
+    let mut rows = Vec::with_capacity(events.len());
+    let mut bodies = Vec::with_capacity(events.iter().map(|event| event.unit.packed.bytes.len()).sum());
+    for event in events {
+        let delivery = &event.unit.delivery;
+        rows.push(json!([
+            event.id,
+            delivery.shop,
+            clean(&delivery.topic),
+            delivery.webhook_id.as_deref().map(clean),
+            delivery.event_id.as_deref().map(clean),
+            hex::encode(event.unit.dedup),
+            millis(delivery.triggered_at),
+            delivery.received_at,
+            delivery.api_version.as_deref().map(clean),
+            bodies.len(),
+            event.unit.packed.bytes.len(),
+            event.unit.packed.codec,
+            clean(&delivery.body_sha256),
+            event.job,
+            event.reason(),
+        ]));
+        bodies.extend_from_slice(&event.unit.packed.bytes);
+    }
+    sqlx::query(EVENTS_INSERT)
+        .bind(serde_json::to_string(&rows)?)
+        .bind(bodies)
+        .execute(conn)
+        .await?;
+    Ok(())
 }

@@ -37,6 +37,23 @@ impl Want {
     }
 }
 
+/// A delivery that is about to be stored, and the job that it asks for.
+pub(super) struct NewEvent<'a> {
+    pub(super) id: i64,
+    pub(super) unit: &'a PreparedDelivery,
+    pub(super) job: Option<JobId>,
+}
+
+impl NewEvent<'_> {
+    /// Why no work follows.
+    pub(super) fn reason(&self) -> Option<&'static str> {
+        match self.unit.delivery.action {
+            DeliveryAction::Record { reason } => Some(reason),
+            _ => None,
+        }
+    }
+}
+
 /// Wishes by lane and source id: in this order, so that two nodes never wait for each other in a circle.
 pub(super) type Wants = BTreeMap<(i64, String), Want>;
 
@@ -123,16 +140,12 @@ pub(super) async fn enqueue(conn: &mut Conn, units: &[(NewJob, i64)]) -> Result<
 /// nothing.
 pub(super) async fn record(conn: &mut Conn, units: &[PreparedDelivery]) -> Result<Vec<Recorded>, Fault> {
     let mut results = vec![Recorded::Repeated; units.len()];
-    let keys: BTreeSet<&str> = units.iter().map(|unit| unit.dedup.as_str()).collect();
-    let known: String = sqlx::query_scalar(sql::DEDUP_KNOWN)
-        .bind(serde_json::to_string(&keys)?)
-        .fetch_one(&mut *conn)
-        .await?;
-    let mut seen: BTreeSet<String> = serde_json::from_str(&known)?;
+    let keys: BTreeSet<String> = units.iter().map(|unit| hex::encode(unit.dedup)).collect();
+    let (mut seen, last) = sql::known(conn, &serde_json::to_string(&keys)?).await?;
     let fresh: Vec<(usize, &PreparedDelivery)> = units
         .iter()
         .enumerate()
-        .filter(|(_, unit)| seen.insert(unit.dedup.clone()))
+        .filter(|(_, unit)| seen.insert(hex::encode(unit.dedup)))
         .collect();
     if fresh.is_empty() {
         return Ok(results);
@@ -161,47 +174,21 @@ pub(super) async fn record(conn: &mut Conn, units: &[PreparedDelivery]) -> Resul
     }
     let jobs = want(conn, &wants).await?;
 
-    let ids = sql::reserve_event_ids(conn, fresh.len()).await?;
+    let ids = sql::reserve_event_ids(conn, last, fresh.len()).await?;
     let mut rows = Vec::with_capacity(fresh.len());
-    let mut bodies = Vec::with_capacity(fresh.iter().map(|(_, unit)| unit.packed.bytes.len()).sum());
     for ((index, unit), id) in fresh.iter().zip(&ids) {
         let delivery = &unit.delivery;
         let job = PreparedDelivery::key(delivery)
             .zip(unit.lane_id)
             .and_then(|(key, lane_id)| jobs.get(&(lane_id, clean(&key.source_id))))
             .map(|(job, _)| *job);
-        let reason = match delivery.action {
-            DeliveryAction::Record { reason } => Some(reason),
-            _ => None,
-        };
-        rows.push(json!([
-            id,
-            delivery.shop,
-            clean(&delivery.topic),
-            delivery.webhook_id.as_deref().map(clean),
-            delivery.event_id.as_deref().map(clean),
-            unit.dedup,
-            millis(delivery.triggered_at),
-            delivery.received_at,
-            delivery.api_version.as_deref().map(clean),
-            bodies.len(),
-            unit.packed.bytes.len(),
-            unit.packed.codec,
-            clean(&delivery.body_sha256),
-            job,
-            reason,
-        ]));
-        bodies.extend_from_slice(&unit.packed.bytes);
+        rows.push(NewEvent { id: *id, unit, job });
         results[*index] = Recorded::New {
             event: EventId(*id),
             job,
         };
     }
-    sqlx::query(sql::EVENTS_INSERT)
-        .bind(serde_json::to_string(&rows)?)
-        .bind(bodies)
-        .execute(&mut *conn)
-        .await?;
+    sql::insert_events(conn, &rows).await?;
 
     for (index, unit) in &fresh {
         if let (DeliveryAction::Problem { problem, .. }, Recorded::New { job: Some(job), .. }) =

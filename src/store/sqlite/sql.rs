@@ -1,8 +1,13 @@
 //! SQLite's spelling of the statements that differ between the two databases. Many rows go in as one JSON array and
 //! come out as one: each statement costs a change of threads, each row that is returned another message.
 
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+
 use crate::store::fault::Fault;
+use crate::store::rules::{clean, millis};
 use crate::store::sqlite::Conn;
+use crate::store::sqlite::intake::NewEvent;
 
 /// `IN (…)` over a JSON array of plain values.
 macro_rules! in_array {
@@ -31,19 +36,11 @@ macro_rules! no_body {
 }
 pub(super) use no_body;
 
-/// `$1`: array of deduplication keys. Those that are stored.
+/// `$1`: array of deduplication keys. Those that are stored, and the highest event number ever given.
 pub(super) const DEDUP_KNOWN: &str = "
-    SELECT json_group_array(x.value) FROM json_each($1) AS x
-    WHERE EXISTS (SELECT 1 FROM events WHERE dedup = unhex(x.value))";
-
-/// `$1`: array of events, `$2`: their bodies, one after the other.
-pub(super) const EVENTS_INSERT: &str = "
-    INSERT INTO events (id, shop, topic, webhook_id, event_id, dedup, triggered_at, received_at, api_version, body,
-                        body_codec, body_sha256, job_id, reason)
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, unhex(value ->> 5), value ->> 6,
-           value ->> 7, value ->> 8, substr($2, 1 + (value ->> 9), value ->> 10), value ->> 11, value ->> 12,
-           value ->> 13, value ->> 14
-    FROM json_each($1)";
+    SELECT (SELECT json_group_array(x.value) FROM json_each($1) AS x
+            WHERE EXISTS (SELECT 1 FROM events WHERE dedup = unhex(x.value))),
+        coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
 
 /// `$1`: array of jobs that are wanted, each key once. Returns what stands there afterwards. A job that rests until a time
 /// (`retryable`, `scheduled`) keeps it: whoever asked for the rest knows nothing of the event.
@@ -245,9 +242,61 @@ pub(super) async fn hold_wanted(_conn: &mut Conn, _wants: &str) -> Result<(), Fa
     Ok(())
 }
 
+/// Which of the deduplication keys (an array as text) are stored, and the highest event number ever given.
+pub(super) async fn known(conn: &mut Conn, keys: &str) -> Result<(BTreeSet<String>, i64), Fault> {
+    let (known, last): (String, i64) = sqlx::query_as(DEDUP_KNOWN).bind(keys).fetch_one(conn).await?;
+    Ok((serde_json::from_str(&known)?, last))
+}
+
 /// Numbers for events that are about to be stored.
-pub(super) async fn reserve_event_ids(conn: &mut Conn, count: usize) -> Result<Vec<i64>, Fault> {
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
+pub(super) async fn reserve_event_ids(_conn: &mut Conn, last: i64, count: usize) -> Result<Vec<i64>, Fault> {
     // The writer's transaction keeps everybody else out until the rows are there.
-    let last: i64 = sqlx::query_scalar(EVENTS_EVER).fetch_one(conn).await?;
     Ok((last + 1..).take(count).collect())
+}
+
+/// At most so many events go in by one statement.
+const MOST_EVENTS: usize = 64;
+
+/// Statements for 1, 2, 4, … events: few enough to be kept prepared. A row without a number is no event.
+pub(super) static EVENTS_INSERT: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let row = format!("(?{})", ",?".repeat(13));
+    (0..=MOST_EVENTS.ilog2())
+        .map(|power| {
+            let rows = vec![row.as_str(); 1 << power].join(",");
+            format!(
+                "INSERT INTO events (id, shop, topic, webhook_id, event_id, dedup, triggered_at, received_at, api_version,
+                                     body, body_codec, body_sha256, job_id, reason)
+                 SELECT * FROM (VALUES {rows}) WHERE column1 IS NOT NULL"
+            )
+        })
+        .collect()
+});
+
+/// Stores events. Their values are bound one by one: taking them out of JSON would cost more than storing them.
+pub(super) async fn insert_events(conn: &mut Conn, events: &[NewEvent<'_>]) -> Result<(), Fault> {
+    for some in events.chunks(MOST_EVENTS) {
+        let power = some.len().next_power_of_two().ilog2();
+        let mut insert = sqlx::query(EVENTS_INSERT[power as usize].as_str());
+        for event in some {
+            let delivery = &event.unit.delivery;
+            insert = insert
+                .bind(event.id)
+                .bind(delivery.shop.as_str())
+                .bind(clean(&delivery.topic))
+                .bind(delivery.webhook_id.as_deref().map(clean))
+                .bind(delivery.event_id.as_deref().map(clean))
+                .bind(event.unit.dedup.as_slice())
+                .bind(millis(delivery.triggered_at))
+                .bind(delivery.received_at.millis())
+                .bind(delivery.api_version.as_deref().map(clean))
+                .bind(event.unit.packed.bytes.as_slice())
+                .bind(event.unit.packed.codec)
+                .bind(clean(&delivery.body_sha256))
+                .bind(event.job.map(|job| job.0))
+                .bind(event.reason());
+        }
+        insert.execute(&mut *conn).await?;
+    }
+    Ok(())
 }
