@@ -68,7 +68,7 @@ const EVENTS_INSERT: &str = "
            v ->> 12, (v ->> 13)::bigint, v ->> 14
     FROM json_array_elements($1::json) AS x (v)";
 
-pub(super) const JOBS_WANT: &str = "
+const JOBS_WANT: &str = "
     INSERT INTO jobs AS j (lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, triggered_at,
                            cause, created_at, updated_at)
     SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2, (v ->> 3)::bigint, (v ->> 4)::bigint, (v ->> 5)::bigint,
@@ -300,10 +300,13 @@ const WANTED: &str = "
         JOIN jobs AS j ON j.lane_id = (v ->> 0)::bigint AND j.source_id = v ->> 1 AND j.ended_at IS NULL
         ORDER BY j.id FOR UPDATE OF j) AS held";
 
-/// Holds the rows of what is wanted, in the same order as everybody.
-pub(super) async fn hold_wanted(conn: &mut Conn, wants: &str) -> Result<(), Fault> {
-    let _: i64 = sqlx::query_scalar(WANTED).bind(wants).fetch_one(conn).await?;
-    Ok(())
+/// Makes sure that jobs are wanted, holding their rows in the same order as everybody.
+pub(super) async fn want(conn: &mut Conn, wants: &str) -> Result<Vec<(i64, i64, String, i64)>, Fault> {
+    let _: i64 = sqlx::query_scalar(WANTED)
+        .bind(wants)
+        .fetch_one(&mut *conn)
+        .await?;
+    Ok(sqlx::query_as(JOBS_WANT).bind(wants).fetch_all(conn).await?)
 }
 
 /// Which of the deduplication keys (an array as text) are stored. Numbers come from a sequence.

@@ -92,10 +92,8 @@ pub(super) async fn want(
         })
         .collect();
     let rows = serde_json::to_string(&rows)?;
-    sql::hold_wanted(conn, &rows).await?;
-    let rows: Vec<(i64, i64, String, i64)> =
-        sqlx::query_as(sql::JOBS_WANT).bind(rows).fetch_all(conn).await?;
-    Ok(rows
+    Ok(sql::want(conn, &rows)
+        .await?
         .into_iter()
         .map(|(id, lane_id, source_id, wanted)| {
             let key = (lane_id, source_id);

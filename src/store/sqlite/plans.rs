@@ -55,6 +55,7 @@ async fn no_statement_of_a_hot_path_reads_a_whole_table() {
         ("DEDUP_KNOWN", sql::DEDUP_KNOWN),
         ("EVENTS_INSERT", sql::EVENTS_INSERT[2].as_str()),
         ("JOBS_WANT", sql::JOBS_WANT),
+        ("JOBS_WANTED", sql::JOBS_WANTED),
         ("READY_LANES", sql::READY_LANES),
         ("CANDIDATES", sql::CANDIDATES),
         ("LOCKS_TAKE", sql::LOCKS_TAKE),

@@ -42,7 +42,7 @@ pub(super) const DEDUP_KNOWN: &str = "
             WHERE EXISTS (SELECT 1 FROM events WHERE dedup = unhex(x.value))),
         coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
 
-/// `$1`: array of jobs that are wanted, each key once. Returns what stands there afterwards. A job that rests until a time
+/// `$1`: array of jobs that are wanted, each key once. A job that rests until a time
 /// (`retryable`, `scheduled`) keeps it: whoever asked for the rest knows nothing of the event.
 pub(super) const JOBS_WANT: &str = "
     INSERT INTO jobs (lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, triggered_at, cause,
@@ -63,8 +63,13 @@ pub(super) const JOBS_WANT: &str = "
             THEN 0 ELSE failed_attempts END,
         state = CASE WHEN state IN ('problem', 'held') AND excluded.state = 'available'
             THEN 'available' ELSE state END,
-        updated_at = excluded.updated_at
-    RETURNING id, lane_id, source_id, wanted";
+        updated_at = excluded.updated_at";
+
+/// `$1`: the same array. What stands there now: `[id, lane_id, source_id, wanted]`. Rows that are returned come one by one, each with
+/// a change of threads; this is one.
+pub(super) const JOBS_WANTED: &str = "
+    SELECT json_group_array(json_array(j.id, j.lane_id, j.source_id, j.wanted)) FROM json_each($1) AS x
+    CROSS JOIN jobs AS j ON j.lane_id = x.value ->> 0 AND j.source_id = x.value ->> 1 AND j.ended_at IS NULL";
 
 /// `$1`: now. Each lane that has a ready job, with the time of the oldest.
 pub(super) const READY_LANES: &str = "
@@ -236,10 +241,14 @@ pub(super) const COUNTS: &str = "
     SELECT lane_id, state, count(*), min(created_at) FROM jobs
         WHERE ended_at IS NOT NULL AND ended_at >= $1 GROUP BY lane_id, state";
 
-/// Holds the rows of what is wanted: the writer's transaction holds them already.
-#[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
-pub(super) async fn hold_wanted(_conn: &mut Conn, _wants: &str) -> Result<(), Fault> {
-    Ok(())
+/// Makes sure that jobs are wanted (an array as text). Returns what stands there afterwards: id, lane, source id, wanted.
+pub(super) async fn want(conn: &mut Conn, wants: &str) -> Result<Vec<(i64, i64, String, i64)>, Fault> {
+    sqlx::query(JOBS_WANT).bind(wants).execute(&mut *conn).await?;
+    let wanted: String = sqlx::query_scalar(JOBS_WANTED)
+        .bind(wants)
+        .fetch_one(conn)
+        .await?;
+    Ok(serde_json::from_str(&wanted)?)
 }
 
 /// Which of the deduplication keys (an array as text) are stored, and the highest event number ever given.
