@@ -108,3 +108,27 @@ async fn check_live_says_that_both_sides_work_and_what_is_wrong_when_they_do_not
     assert_eq!(code, 1, "{out}{err}");
     assert!(out.contains("refused"), "{out}{err}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sighup_reads_the_files_again_although_they_have_not_changed() {
+    let world = World::new(Database::Sqlite).await;
+    let mapping = world.folder.path().join("mappings/order.in.toml");
+    let daemon = world.start(&Start::default());
+    std::fs::write(&mapping, "version = 1\n").expect("the mapping can be written");
+    let refusals = || daemon.log().matches("the changed files are not taken").count();
+    until(
+        "the daemon sees the mistake by itself",
+        || (refusals() == 1).then_some(()),
+        || daemon.log(),
+    )
+    .await;
+    // The same mistake is told once, unless somebody asks.
+    daemon.hang_up();
+    until(
+        "the daemon looks again because it was asked to",
+        || (refusals() == 2).then_some(()),
+        || daemon.log(),
+    )
+    .await;
+    assert!(daemon.log().contains("SIGHUP"), "{}", daemon.log());
+}

@@ -1,6 +1,6 @@
 //! The store in one SQLite file.
 //!
-//! All writes of a process go through one task with one connection (see `writer`); reads have connections of their own
+//! All writes of a process go through one thread with one connection (see `writer`); reads have connections of their own
 //! and, thanks to the write-ahead log, neither wait for the writer nor hold it up. Only one process may serve a
 //! database; command line tools may write beside it and are noticed by polling `PRAGMA data_version`.
 
@@ -152,7 +152,11 @@ impl SqliteStore {
                 Arc::clone(&arrived),
                 lock,
                 broken.clone(),
-            ),
+            )
+            .map_err(|error| StoreError::Unavailable {
+                trying: "start the writer",
+                source: sqlx::Error::Io(error),
+            })?,
             readers,
             lanes,
             arrived,

@@ -1,4 +1,4 @@
-//! The one writer: a task that owns the only connection that writes.
+//! The one writer: a thread that owns the only connection that writes.
 //!
 //! It takes whatever units of work are queued, runs them in one transaction, and answers each after the commit: one
 //! flush to the disk serves all that came meanwhile (group commit). Deliveries and ends of attempts are saved as
@@ -53,13 +53,16 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the writer. It ends when it is told to close or when nobody can reach it any more, and holds `lock` until
     /// then. `broken` is cancelled when it ends in any other way.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
     pub(super) fn start(
         conn: Conn,
         lanes: Arc<Lanes>,
         arrived: Arc<Notify>,
         lock: Option<ServeLock>,
         broken: CancellationToken,
-    ) -> Self {
+    ) -> std::io::Result<Self> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let task = Task {
             conn,
@@ -67,13 +70,18 @@ impl Writer {
             arrived,
             lock,
         };
-        tokio::spawn(async move {
-            // Cancelled when a panic ends the task: without it nothing can be stored any more.
-            let guard = broken.drop_guard();
-            task.run(receiver).await;
-            guard.disarm();
-        });
-        Self { units: sender }
+        // A thread of its own: among the tasks of the runtime each of its steps would wait for a turn behind all requests that
+        // are ready, and storing and serving would take turns instead of going on at the same time.
+        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+        std::thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || {
+                // Cancelled when a panic ends the thread: without it nothing can be stored any more.
+                let guard = broken.drop_guard();
+                runtime.block_on(task.run(receiver));
+                guard.disarm();
+            })?;
+        Ok(Self { units: sender })
     }
 
     async fn send(&self, unit: Unit) -> Result<(), StoreError> {
@@ -150,23 +158,6 @@ struct Task {
     lock: Option<ServeLock>,
 }
 
-/// Lets everybody who is about to ask for something do so, and takes it along: whoever was answered by the last commit is
-/// on the way with the next wish, and a commit costs the same for one as for many. Costs nothing while nobody comes.
-async fn gather(receiver: &mut mpsc::Receiver<Unit>, units: &mut Vec<Unit>) {
-    while units.len() < MOST_UNITS {
-        let before = units.len();
-        tokio::task::yield_now().await;
-        while units.len() < MOST_UNITS
-            && let Ok(unit) = receiver.try_recv()
-        {
-            units.push(unit);
-        }
-        if units.len() == before {
-            return;
-        }
-    }
-}
-
 /// The units of one transaction.
 #[derive(Default)]
 struct Batch {
@@ -186,7 +177,6 @@ impl Task {
         let mut units = Vec::new();
         let mut closing: Option<oneshot::Sender<()>> = None;
         while receiver.recv_many(&mut units, MOST_UNITS).await > 0 {
-            gather(&mut receiver, &mut units).await;
             let mut batch = Batch::default();
             let mut others = Vec::new();
             for unit in units.drain(..) {
@@ -471,7 +461,7 @@ mod tests {
         let conn = files::writer(path, Sync::Off).await.unwrap();
         let broken = CancellationToken::new();
         let writer = Writer::start(conn, Arc::default(), Arc::default(), None, broken.clone());
-        (writer, broken)
+        (writer.unwrap(), broken)
     }
 
     #[tokio::test]

@@ -109,12 +109,21 @@ impl Daemon {
 
     /// Asks it to stop (SIGTERM) and waits for its end.
     pub(crate) fn terminate(&mut self) -> ExitStatus {
+        self.signal("-TERM");
+        self.wait()
+    }
+
+    /// Asks it to read its files again (SIGHUP).
+    pub(crate) fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
         let status = Command::new("kill")
-            .args(["-TERM", &self.child.id().to_string()])
+            .args([signal, &self.child.id().to_string()])
             .status()
             .expect("kill can be run");
         assert!(status.success());
-        self.wait()
     }
 
     /// Waits until it ends by itself.
