@@ -28,6 +28,8 @@ mod filter_work;
 mod filters;
 mod mapped;
 mod pass;
+mod path;
+mod plain;
 mod rows;
 mod rule;
 mod set;

@@ -61,7 +61,7 @@ fn json() -> BoxedStrategy<serde_json::Value> {
 }
 
 /// Any fact of a shape.
-fn fact(shape: &Shape) -> BoxedStrategy<Fact> {
+pub(super) fn fact(shape: &Shape) -> BoxedStrategy<Fact> {
     match shape {
         Shape::Bool => any::<bool>().prop_map(Fact::Bool).boxed(),
         Shape::Integer => any::<i64>().prop_map(Fact::Integer).boxed(),
