@@ -30,9 +30,18 @@ pub(super) struct Frame<'f> {
 
 impl<'f> Frame<'f> {
     pub(super) fn with(&self, fact: &'f Fact) -> Self {
-        let mut slots = Vec::with_capacity(self.slots.len() + 3);
+        self.with_all(&[fact])
+    }
+
+    /// With a row's item and its position or role.
+    pub(super) fn with_row(&self, item: &'f Fact, second: &'f Fact) -> Self {
+        self.with_all(&[item, second])
+    }
+
+    fn with_all(&self, facts: &[&'f Fact]) -> Self {
+        let mut slots = Vec::with_capacity(self.slots.len() + facts.len());
         slots.extend_from_slice(&self.slots);
-        slots.push(fact);
+        slots.extend_from_slice(facts);
         Self { slots }
     }
 }

@@ -9,6 +9,7 @@
 //! Deliberately not here: reading or writing anything, the target fields' existence (that is `check --live`), and
 //! arithmetic of orders (that is done before, by normalising). `docs/reference/mapping.md` is the manual.
 
+mod asking;
 mod check;
 mod check_order;
 mod check_rules;

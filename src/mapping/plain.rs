@@ -171,7 +171,9 @@ impl Plain {
         match self {
             Self::Path(path) => match path.fact(frame) {
                 // Blank text of a record says nothing; written out in the mapping it is text.
-                fact if matches!(&*fact, Fact::Text(text) if text.trim().is_empty()) => Cow::Owned(Fact::Null),
+                fact if matches!(&*fact, Fact::Text(text) if text.trim().is_empty()) => {
+                    Cow::Owned(Fact::Null)
+                }
                 fact => fact,
             },
             Self::Constant(fact) => Cow::Borrowed(fact),

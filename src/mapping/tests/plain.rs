@@ -130,7 +130,10 @@ fn condition(depth: u32) -> BoxedStrategy<String> {
         (number(), number()),
         (amount.clone(), amount.clone()),
         (field("at"), field("at")),
-        (field("flag"), any_of(&["true", "false", "record.flag", "not record.flag"])),
+        (
+            field("flag"),
+            any_of(&["true", "false", "record.flag", "not record.flag"])
+        ),
     ];
     let less = condition(depth - 1);
     prop_oneof![
@@ -167,7 +170,10 @@ fn both(text: &str, record: &Fact, position: i64) -> Option<[String; 2]> {
         slots: vec![record, &position],
     };
     // As they are written, so that 1.0 is not 1.00.
-    Some([&compiled, &by_minijinja].map(|compiled| format!("{:?}, {:?}", compiled.value(&frame), compiled.holds(&frame))))
+    Some(
+        [&compiled, &by_minijinja]
+            .map(|compiled| format!("{:?}, {:?}", compiled.value(&frame), compiled.holds(&frame))),
+    )
 }
 
 proptest! {

@@ -170,7 +170,7 @@ proptest! {
         if let Some(mapped) = carry_out(&mappings, object, &record, &settings, &given) {
             // Amounts arrive as decimals and as nothing else.
             for field in all_fields(&mapped) {
-                if ["price_unit", "list_price", "product_uom_qty", "weight"].contains(&field.target.as_str()) {
+                if ["price_unit", "list_price", "product_uom_qty", "weight"].contains(&&*field.target) {
                     prop_assert!(matches!(field.value, FieldValue::Decimal(_)), "{field:?}");
                 }
             }
