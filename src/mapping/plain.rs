@@ -13,6 +13,7 @@ use rust_decimal::Decimal;
 
 use super::check::Scope;
 use super::expr::Frame;
+use super::filter_work::hash_of_fact;
 use super::path::Path;
 use super::types::{Kind, Typed};
 use super::value::is_empty;
@@ -40,6 +41,7 @@ pub(super) enum Plain {
         parts: Parts,
         between: String,
     },
+    Hash(Path),
 }
 
 /// What stands before `| joined(…)`.
@@ -145,6 +147,7 @@ fn filtered(filter: &Filter<'_>, scope: &Scope) -> Option<Plain> {
                 between: between.to_owned(),
             })
         }
+        ("hash", []) => Some(Plain::Hash(path(input, scope)?)),
         _ => None,
     }
 }
@@ -161,8 +164,16 @@ fn path(expr: &Expr<'_>, scope: &Scope) -> Option<Path> {
     names.push(var.id);
     names.reverse();
     let (path, typed) = Path::new(&names, scope)?;
-    let declared = !matches!(typed?.kind, Kind::Any | Kind::Mixed | Kind::Nothing);
-    declared.then_some(path)
+    is_declared(&typed?).then_some(path)
+}
+
+fn is_declared(typed: &Typed) -> bool {
+    match &typed.kind {
+        Kind::Any | Kind::Mixed | Kind::Nothing => false,
+        Kind::List(item) => is_declared(item),
+        Kind::Record(fields) => fields.iter().all(|(_, typed)| is_declared(typed)),
+        _ => true,
+    }
 }
 
 impl Plain {
@@ -219,6 +230,7 @@ impl Plain {
                 };
                 Cow::Owned(joined)
             }
+            Self::Hash(path) => Cow::Owned(Fact::Text(hash_of_fact(&path.fact(frame)))),
         }
     }
 }

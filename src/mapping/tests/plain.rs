@@ -37,6 +37,10 @@ fn scope() -> Scope {
     Scope::default()
         .with("record", Typed::from(&shape()))
         .with("position", Typed::from(&Shape::Integer))
+        .with(
+            "whole",
+            Typed::from(&Shape::Record(vec![("raw".into(), Shape::Raw)])),
+        )
 }
 
 fn any_of(texts: &[&str]) -> BoxedStrategy<String> {
@@ -93,9 +97,20 @@ fn text(depth: u32) -> BoxedStrategy<String> {
         1 => (prop::collection::vec(less, 0..4), between.clone())
             .prop_map(|(parts, between)| joined(&format!("[{}]", parts.join(", ")), &between)),
         1 => (field("tags"), between).prop_map(|(list, between)| joined(&list, &between)),
+        1 => anything().prop_map(|path| format!("({path} | hash)")),
     ]
     .boxed();
     either(made, depth - 1)
+}
+
+/// A path of any kind.
+fn anything() -> BoxedStrategy<String> {
+    let fields = ["flag", "count", "amount", "name", "kind", "at", "tags"].map(|name| field(name));
+    prop_oneof![
+        2 => any_of(&["record", "record.part", "record.maybe", "position"]),
+        1 => prop::strategy::Union::new(fields),
+    ]
+    .boxed()
 }
 
 fn joined(list: &str, between: &str) -> String {
@@ -202,6 +217,7 @@ fn what_is_plain_and_what_is_not() {
         ("'a' if record.part else record.kind", true),
         ("[record.name, record.tags | joined(', ')] | joined", true),
         ("record.part.amount | default(record.amount)", true),
+        ("record.part | hash", true),
         // A path alone is read even more directly.
         ("record.name", false),
         // The result is a list, which would have to be gone through for blank texts.
@@ -209,6 +225,9 @@ fn what_is_plain_and_what_is_not() {
         ("record.flag and record.tags", false),
         ("record.name | upper", false),
         ("record.count + 1", false),
+        // What its parts are is not declared.
+        ("record.part is present and whole | hash", false),
+        ("whole is present", false),
         ("record.name in ['a', 'b']", false),
         ("record.name if record.flag", false),
         ("[record.name, record.name | upper] | joined", false),
