@@ -105,7 +105,7 @@ fn text(depth: u32) -> BoxedStrategy<String> {
 
 /// A path of any kind.
 fn anything() -> BoxedStrategy<String> {
-    let fields = ["flag", "count", "amount", "name", "kind", "at", "tags"].map(|name| field(name));
+    let fields = ["flag", "count", "amount", "name", "kind", "at", "tags"].map(field);
     prop_oneof![
         2 => any_of(&["record", "record.part", "record.maybe", "position"]),
         1 => prop::strategy::Union::new(fields),
@@ -235,5 +235,72 @@ fn what_is_plain_and_what_is_not() {
         let compiled = Compiled::new(text, &scope).expect(text);
         let (_, is_plain) = compiled.by_minijinja(&scope).expect(text);
         assert_eq!(is_plain, expected, "{text}");
+    }
+}
+
+/// The borders that chance seldom meets: what is blank, written out or not, zero, or empty all through.
+#[test]
+fn blank_and_empty_values_count_as_in_minijinja() {
+    let empty = |shape: &Shape| match shape {
+        Shape::Bool => Fact::Bool(false),
+        Shape::Integer => Fact::Integer(0),
+        Shape::Decimal => Fact::Decimal(rust_decimal::Decimal::new(0, 2)),
+        Shape::OneOf(texts) => Fact::Text(texts[0].to_owned()),
+        Shape::Time => Fact::Time(crate::domain::Timestamp::from_millis(0)),
+        Shape::List(_) => Fact::List(vec![Fact::Text(" ".into())]),
+        Shape::Text => Fact::Text(" ".into()),
+        _ => Fact::Null,
+    };
+    let Shape::Record(fields) = shape() else {
+        panic!("a record")
+    };
+    let record = Fact::Record(
+        fields
+            .iter()
+            .map(|(name, shape)| {
+                let name = [
+                    "flag", "count", "amount", "name", "kind", "at", "tags", "maybe", "part",
+                ]
+                .into_iter()
+                .find(|known| known == name)
+                .expect("known");
+                (name, empty(shape))
+            })
+            .collect(),
+    );
+    for text in [
+        "not ' '",
+        "not ''",
+        "' ' or record.kind",
+        "'' or record.kind",
+        "'' and record.kind",
+        "' ' and record.kind",
+        "' ' | default('x')",
+        "record.name or ' '",
+        "record.name | default(' ')",
+        "record.name == ''",
+        "record.name == ' '",
+        "record.name == record.maybe.name",
+        "'' if record.flag else record.name",
+        "'-' ~ record.name",
+        "not ('-' ~ record.name)",
+        "not record.count",
+        "not record.amount is zero",
+        "record.amount is zero",
+        "record.amount == record.maybe.amount",
+        "not record.tags",
+        "record.tags is empty",
+        "record.tags | joined",
+        "[' ', 'a ', 'a', record.name] | joined('')",
+        "not record.part",
+        "record.part is present",
+        "record.part.tags is present",
+        "not record.at",
+        "record | hash",
+        "record.tags | hash",
+        "record.part | hash",
+    ] {
+        let [plain, by_minijinja] = both(text, &record, 0).unwrap_or_else(|| panic!("`{text}` is not plain"));
+        assert_eq!(plain, by_minijinja, "{text}");
     }
 }
