@@ -20,3 +20,7 @@ pub mod store;
 pub mod sync;
 pub mod telemetry;
 pub mod transport;
+
+/// Of everything that is linked with this library, so that benches measure what the daemon does.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -469,7 +469,7 @@ pub(super) fn fields(
         }
         if let Some(rule) = rule(d, &entry, scope, context) {
             if main {
-                context.fields.push((rule.target.clone(), rule.kind));
+                context.fields.push((rule.target.to_string(), rule.kind));
             }
             rules.push(rule);
         } else if main {

@@ -137,7 +137,7 @@ pub(super) fn rule(
     }
     let at = |key: &str| common.filter(|table| get(table, key).is_some());
     Some(Rule {
-        target: entry.key.to_owned(),
+        target: entry.key.into(),
         kind,
         choices,
         create_only: at("on")
@@ -151,7 +151,7 @@ pub(super) fn rule(
             .and_then(|table| text_at(d, table, "owner"))
             .map(str::to_owned),
         line: d.line(entry.key_place().start),
-        text: written(d, entry.value),
+        text: written(d, entry.value).into(),
     })
 }
 

@@ -1,5 +1,7 @@
 //! Facts as values of fields, as keys of look-ups and of tables, and back.
 
+use std::borrow::Cow;
+
 use super::types::FieldType;
 use super::words::Cause;
 use crate::domain::{ErpId, Fact, FieldValue, Scalar, parse_decimal};
@@ -71,6 +73,14 @@ pub(super) fn to_field(fact: &Fact, kind: FieldType) -> Result<FieldValue, Strin
         }
     };
     Ok(value)
+}
+
+/// The same of a fact that may be the rule's own: text that was made for this field goes into it as it is.
+pub(super) fn into_field(fact: Cow<'_, Fact>, kind: FieldType) -> Result<FieldValue, String> {
+    match (fact, kind) {
+        (Cow::Owned(Fact::Text(text)), FieldType::Text) => Ok(FieldValue::Text(text)),
+        (fact, kind) => to_field(&fact, kind),
+    }
 }
 
 pub(super) fn kind_of(fact: &Fact) -> &'static str {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::expr::Frame;
 use super::mapped::{FieldProblem, Mapped, MappedGroup, Skip, Stage};
-use super::pass::{Answers, Pass};
+use super::pass::{Answers, Pass, Place};
 use super::rule::{From, Group, Mapping, Rule};
 use super::value::is_empty;
 use super::words::{At, Cause};
@@ -84,12 +84,12 @@ impl Mapping {
         let mut pass = Pass::new(self, None, frame(record, settings, &lets));
         let base = pass.base.clone();
         pass.heads(&base, |_| true);
-        drop(pass.fields(&self.fields, &base, ""));
-        drop(pass.groups(&base, |_| true));
+        pass.gather(&self.fields, &base);
+        pass.gather_rows(&base);
         if let Some(stage) = &self.stage {
-            drop(pass.rule(stage, &base, ""));
+            drop(pass.rule(stage, &base, Place::Record));
         }
-        pass.needs
+        pass.into_needs()
     }
 
     /// The records of their own that the record refers to (groups with a link and without a field): they are made first,
@@ -132,9 +132,9 @@ impl Mapping {
         let base = pass.base.clone();
         pass.heads(&base, |_| true);
         let external_id = pass.external_id(&self.external_id, &base, "external_id");
-        let fields = pass.fields(&self.fields, &base, "");
+        let fields = pass.fields(&self.fields, &base, Place::Record);
         let mut groups = pass.groups(&base, |_| true);
-        let match_keys = pass.match_keys(&self.match_keys, &base, "");
+        let match_keys = pass.match_keys(&self.match_keys, &base, Place::Record);
         let stage = self.stage.as_ref().and_then(|rule| pass.stage(rule, &base));
         let (Some(external_id), true) = (external_id, pass.problems.is_empty()) else {
             return Err(pass.problems);

@@ -1,4 +1,4 @@
-//! Expressions: plain paths, which are read straight from the facts, and MiniJinja for everything else.
+//! Expressions: paths and what is plain, worked out on the facts themselves, and MiniJinja for everything else.
 
 use std::borrow::Cow;
 use std::sync::{Arc, LazyLock};
@@ -9,8 +9,10 @@ use rust_decimal::Decimal;
 
 use super::check::{Checker, Reads, Scope, Wrong};
 use super::filters::environment;
+use super::path::Path;
+use super::plain::{Plain, plain};
 use super::types::{Kind, Typed};
-use super::value::{Parts, json_leaf, json_to_value, nothing, to_fact, to_value};
+use super::value::{Parts, json_to_value, nothing, to_fact, to_value};
 use crate::domain::{Fact, Timestamp};
 
 /// The longest expression that is taken.
@@ -28,9 +30,18 @@ pub(super) struct Frame<'f> {
 
 impl<'f> Frame<'f> {
     pub(super) fn with(&self, fact: &'f Fact) -> Self {
-        let mut slots = Vec::with_capacity(self.slots.len() + 3);
+        self.with_all(&[fact])
+    }
+
+    /// With a row's item and its position or role.
+    pub(super) fn with_row(&self, item: &'f Fact, second: &'f Fact) -> Self {
+        self.with_all(&[item, second])
+    }
+
+    fn with_all(&self, facts: &[&'f Fact]) -> Self {
+        let mut slots = Vec::with_capacity(self.slots.len() + facts.len());
         slots.extend_from_slice(&self.slots);
-        slots.push(fact);
+        slots.extend_from_slice(facts);
         Self { slots }
     }
 }
@@ -46,10 +57,8 @@ pub(super) struct Compiled {
 
 #[derive(Debug)]
 enum Code {
-    Path {
-        slot: usize,
-        parts: Vec<String>,
-    },
+    Path(Path),
+    Plain(Plain),
     Jinja {
         expression: Expression<'static, 'static>,
         reads: Vec<(Arc<str>, usize, Reads)>,
@@ -73,70 +82,50 @@ impl Compiled {
                 "the expression is longer than {LONGEST} bytes or nested too deeply"
             )));
         }
-        let syntax = |error: &minijinja::Error| Wrong {
-            place: error.range().unwrap_or(0..text.len()),
-            message: format!(
-                "this is no valid expression: {}",
-                error.detail().unwrap_or("syntax error")
-            ),
-            label: "here".to_owned(),
-            help: None,
-        };
-        let tree = parse_expr(text).map_err(|error| syntax(&error))?;
+        let tree = parse_expr(text).map_err(|error| syntax(text, &error))?;
         let mut checker = Checker::new(scope);
         let typed = checker.check(&tree)?;
-        let reads = checker.reads;
-        if let Some(parts) = plain_path(text)
-            && let Some((slot, _)) = scope.slot(&parts[0])
+        let code = if let Some(names) = Path::names(text)
+            && let Some((path, _)) = Path::new(&names, scope)
         {
-            return Ok(Self {
-                text: text.to_owned(),
-                typed,
-                code: Code::Path {
-                    slot,
-                    parts: parts.into_iter().skip(1).collect(),
-                },
-            });
-        }
-        if matches!(typed.kind, Kind::Record(_)) {
+            Code::Path(path)
+        } else if matches!(typed.kind, Kind::Record(_)) {
             return Err(whole(
                 "an expression cannot make a whole record; name one by its path".to_owned(),
             ));
-        }
-        let expression = ENVIRONMENT
-            .compile_expression_owned(text.to_owned())
-            .map_err(|error| syntax(&error))?;
-        let reads: Vec<_> = reads
-            .parts
-            .into_iter()
-            .filter_map(|(name, reads)| scope.slot(&name).map(|(slot, _)| (name, slot, reads)))
-            .collect();
-        // What the evaluator does not know shows only when it runs: it runs once, on made-up values, here.
-        let context = Parts(
-            reads
-                .iter()
-                .map(|(name, slot, _)| (Arc::clone(name), sample(&scope.names[*slot].1)))
-                .collect(),
-        );
-        if let Err(error) = expression.eval(Value::from_object(context))
-            && !matches!(error.kind(), ErrorKind::InvalidOperation)
-        {
-            return Err(whole(format!("this cannot be evaluated: {}", reason(&error))));
-        }
+        } else if let Some(plain) = plain(&tree, &typed, scope) {
+            Code::Plain(plain)
+        } else {
+            Code::jinja(text, checker.reads, scope)?
+        };
         Ok(Self {
             text: text.to_owned(),
             typed,
-            code: Code::Jinja { expression, reads },
+            code,
         })
+    }
+
+    /// The same with everything left to MiniJinja, and whether it is plain.
+    #[cfg(test)]
+    pub(super) fn by_minijinja(&self, scope: &Scope) -> Result<(Self, bool), Wrong> {
+        let tree = parse_expr(&self.text).map_err(|error| syntax(&self.text, &error))?;
+        let mut checker = Checker::new(scope);
+        let whole = Self {
+            text: self.text.clone(),
+            typed: checker.check(&tree)?,
+            code: Code::jinja(&self.text, checker.reads, scope)?,
+        };
+        Ok((whole, matches!(self.code, Code::Plain(_))))
     }
 
     /// The value for these facts; empty where nothing is there.
     ///
     /// # Errors
     /// When a filter cannot work with a value, e.g. text that is no number. The reason names no value.
-    pub(super) fn value<'f>(&self, frame: &Frame<'f>) -> Result<Cow<'f, Fact>, String> {
+    pub(super) fn value<'v>(&'v self, frame: &Frame<'v>) -> Result<Cow<'v, Fact>, String> {
         match &self.code {
-            Code::Path { slot, parts } => Ok(at(frame.slots.get(*slot).copied(), parts)),
+            Code::Path(path) => Ok(path.fact(frame)),
+            Code::Plain(plain) => Ok(plain.value(frame)),
             Code::Jinja { expression, reads } => {
                 let context = Parts(
                     reads
@@ -164,6 +153,49 @@ impl Compiled {
             Fact::Bool(value) => *value,
             other => !super::value::is_empty(other),
         })
+    }
+}
+
+impl Code {
+    fn jinja(text: &str, reads: Reads, scope: &Scope) -> Result<Self, Wrong> {
+        let expression = ENVIRONMENT
+            .compile_expression_owned(text.to_owned())
+            .map_err(|error| syntax(text, &error))?;
+        let reads: Vec<_> = reads
+            .parts
+            .into_iter()
+            .filter_map(|(name, reads)| scope.slot(&name).map(|(slot, _)| (name, slot, reads)))
+            .collect();
+        // What the evaluator does not know shows only when it runs: it runs once, on made-up values, here.
+        let context = Parts(
+            reads
+                .iter()
+                .map(|(name, slot, _)| (Arc::clone(name), sample(&scope.names[*slot].1)))
+                .collect(),
+        );
+        if let Err(error) = expression.eval(Value::from_object(context))
+            && !matches!(error.kind(), ErrorKind::InvalidOperation)
+        {
+            return Err(Wrong {
+                place: 0..text.len(),
+                message: format!("this cannot be evaluated: {}", reason(&error)),
+                label: "here".to_owned(),
+                help: None,
+            });
+        }
+        Ok(Self::Jinja { expression, reads })
+    }
+}
+
+fn syntax(text: &str, error: &minijinja::Error) -> Wrong {
+    Wrong {
+        place: error.range().unwrap_or(0..text.len()),
+        message: format!(
+            "this is no valid expression: {}",
+            error.detail().unwrap_or("syntax error")
+        ),
+        label: "here".to_owned(),
+        help: None,
     }
 }
 
@@ -209,37 +241,6 @@ fn depth(text: &str) -> usize {
         deepest = deepest.max(depth);
     }
     deepest
-}
-
-/// The parts of a path such as `order.customer.email`.
-fn plain_path(text: &str) -> Option<Vec<String>> {
-    let parts: Vec<String> = text.trim().split('.').map(str::to_owned).collect();
-    let named = |part: &String| {
-        part.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
-    };
-    (parts.iter().all(named) && !matches!(parts[0].as_str(), "true" | "false" | "none")).then_some(parts)
-}
-
-/// The fact at a path.
-fn at<'f>(fact: Option<&'f Fact>, parts: &[String]) -> Cow<'f, Fact> {
-    let Some(mut fact) = fact else {
-        return Cow::Owned(Fact::Null);
-    };
-    for (n, part) in parts.iter().enumerate() {
-        match fact {
-            Fact::Record(fields) => match fields.iter().find(|(name, _)| name == part) {
-                Some((_, value)) => fact = value,
-                None => return Cow::Owned(Fact::Null),
-            },
-            Fact::Raw(json) => {
-                let leaf = parts[n..].iter().try_fold(&**json, |json, part| json.get(part));
-                return Cow::Owned(leaf.map_or(Fact::Null, json_leaf));
-            }
-            _ => return Cow::Owned(Fact::Null),
-        }
-    }
-    Cow::Borrowed(fact)
 }
 
 /// The parts of a fact that an expression reads.

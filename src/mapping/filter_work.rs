@@ -1,5 +1,7 @@
 //! What the filters of expressions do. What they take and give is checked before, in `filters`.
 
+use std::fmt::Write as _;
+
 use chrono_tz::Tz;
 use minijinja::Value;
 use minijinja::value::ValueKind;
@@ -7,7 +9,7 @@ use rust_decimal::Decimal;
 use sha2::{Digest as _, Sha256};
 
 use super::value::{Amount, Moment, Parts, canonical_text, is_nothing, nothing, value_is_empty};
-use crate::domain::{parse_decimal, round_half_up};
+use crate::domain::{Fact, parse_decimal, round_half_up};
 
 pub(super) fn amount(value: Decimal) -> Value {
     Value::from_object(Amount(value))
@@ -170,6 +172,34 @@ pub(super) fn hash(value: &Value) -> String {
     let mut hasher = Sha256::new();
     feed(value, &mut hasher);
     hex::encode(&hasher.finalize()[..16])
+}
+
+/// The same of a fact; of one with nothing of the source's own record in it.
+pub(super) fn hash_of_fact(fact: &Fact) -> String {
+    fn feed(fact: &Fact, text: &mut String) {
+        let written = match fact {
+            Fact::Record(fields) => return fields.iter().for_each(|(_, part)| feed(part, text)),
+            Fact::List(items) => return items.iter().for_each(|item| feed(item, text)),
+            Fact::Null | Fact::Raw(_) => Ok(()),
+            // As MiniJinja writes them.
+            Fact::Bool(value) => {
+                text.push_str(if *value { "True" } else { "False" });
+                Ok(())
+            }
+            Fact::Integer(value) => write!(text, "{value}"),
+            Fact::Decimal(value) => write!(text, "{}", value.normalize()),
+            Fact::Text(value) => {
+                text.push_str(value.trim());
+                Ok(())
+            }
+            Fact::Time(time) => write!(text, "{time}"),
+        };
+        debug_assert!(written.is_ok(), "writing to text does not fail");
+        text.push('\0');
+    }
+    let mut text = String::with_capacity(200);
+    feed(fact, &mut text);
+    hex::encode(&Sha256::digest(text)[..16])
 }
 
 pub(super) fn items(value: &Value) -> Result<Vec<Value>, String> {

@@ -1,5 +1,7 @@
 //! What a mapping makes of one record.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::domain::{ErpId, FieldValue, Need, NewProblem};
@@ -33,7 +35,7 @@ impl Mapped {
 
     /// The field of this name.
     pub fn field(&self, target: &str) -> Option<&MappedField> {
-        self.fields.iter().find(|field| field.target == target)
+        self.fields.iter().find(|field| *field.target == *target)
     }
 }
 
@@ -41,11 +43,11 @@ impl Mapped {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MappedField {
     /// The ERP's name of the field.
-    pub target: String,
+    pub target: Arc<str>,
     /// The value.
     pub value: FieldValue,
     /// Where it comes from, as the mapping says it, for people.
-    pub source: String,
+    pub source: Arc<str>,
     /// Who is right when both sides changed it.
     pub truth: Truth,
     /// Whether the ERP is known to keep it in another form (e.g. cleaned html).

@@ -9,6 +9,7 @@
 //! Deliberately not here: reading or writing anything, the target fields' existence (that is `check --live`), and
 //! arithmetic of orders (that is done before, by normalising). `docs/reference/mapping.md` is the manual.
 
+mod asking;
 mod check;
 mod check_order;
 mod check_rules;
@@ -28,6 +29,8 @@ mod filter_work;
 mod filters;
 mod mapped;
 mod pass;
+mod path;
+mod plain;
 mod rows;
 mod rule;
 mod set;

@@ -2,16 +2,20 @@
 //! values. Both walks take the same turns, so that nothing is needed in the second that was not asked in the first.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::HashMap;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
 
-use super::convert::{table_key, to_fact, to_field, to_scalar};
+use super::asking::{Answer, Asked};
+use super::convert::{into_field, table_key, to_fact, to_field};
 use super::expr::{Compiled, Frame};
 use super::mapped::{FieldProblem, MappedField, MatchKey};
 use super::rule::{Choice, From, Mapping, MatchRule, Missing, NotFound, Part, Query, Rule, Template};
 use super::types::FieldType;
 use super::value::is_empty;
 use super::words::{At, Cause, problem};
-use crate::domain::{ErpId, Fact, FieldValue, LinkKind, LookUp, Need, Needed};
+use crate::domain::{Fact, FieldValue, LinkKind, Need, Needed};
 
 /// The answers to needs.
 pub(super) type Answers = HashMap<Need, Needed>;
@@ -31,16 +35,34 @@ pub(super) struct Pass<'p> {
     /// None while gathering.
     pub(super) answers: Option<&'p Answers>,
     pub(super) base: Frame<'p>,
-    /// By group.
-    pub(super) heads: Vec<Vec<Head<'p>>>,
-    pub(super) needs: Vec<Need>,
-    seen: HashSet<Need>,
+    /// By group. Shared, since the rules of a row may refer to other rows.
+    pub(super) heads: Rc<Vec<Vec<Head<'p>>>>,
+    /// Each with how many there were before it.
+    pub(super) needs: HashMap<Need, usize>,
+    /// The look-ups so far.
+    pub(super) asked: Vec<Asked<'p>>,
     pub(super) problems: Vec<FieldProblem>,
     pub(super) held: Vec<FieldProblem>,
 }
 
+/// What a field belongs to, as it stands before the field's name: `lines[line_7].` for one of a row.
+#[derive(Clone, Copy)]
+pub(super) enum Place<'a> {
+    Record,
+    Row { group: &'a str, key: &'a str },
+}
+
+impl fmt::Display for Place<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Record => Ok(()),
+            Self::Row { group, key } => write!(f, "{group}[{key}]."),
+        }
+    }
+}
+
 /// How a choice went.
-enum Tried {
+pub(super) enum Tried {
     Value(FieldValue),
     /// Its condition does not hold.
     NotNow,
@@ -52,30 +74,17 @@ enum Tried {
     Unanswered(Cause, NotFound),
 }
 
-/// An answer.
-enum Answer {
-    Found(ErpId),
-    Pending,
-    Unanswered(Cause),
-}
-
 impl<'p> Pass<'p> {
     pub(super) fn new(mapping: &'p Mapping, answers: Option<&'p Answers>, base: Frame<'p>) -> Self {
         Self {
             mapping,
             answers,
             base,
-            heads: Vec::new(),
-            needs: Vec::new(),
-            seen: HashSet::new(),
+            heads: Rc::default(),
+            needs: HashMap::new(),
+            asked: Vec::new(),
             problems: Vec::new(),
             held: Vec::new(),
-        }
-    }
-
-    pub(super) fn need(&mut self, need: Need) {
-        if self.seen.insert(need.clone()) {
-            self.needs.push(need);
         }
     }
 
@@ -91,16 +100,20 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// The fields of a set of rules. `prefix` says which row they belong to, e.g. `lines[line_7].`.
-    pub(super) fn fields(&mut self, rules: &[Rule], frame: &Frame<'_>, prefix: &str) -> Vec<MappedField> {
+    /// The fields of a set of rules of the record or of a row.
+    pub(super) fn fields(
+        &mut self,
+        rules: &'p [Rule],
+        frame: &Frame<'_>,
+        place: Place<'_>,
+    ) -> Vec<MappedField> {
         let mut fields = Vec::with_capacity(rules.len());
-        let gathering = self.answers.is_none();
-        for rule in rules.iter().filter(|rule| !gathering || rule.asks()) {
-            if let Some(value) = self.rule(rule, frame, prefix) {
+        for rule in rules {
+            if let Some(value) = self.rule(rule, frame, place) {
                 fields.push(MappedField {
-                    target: rule.target.clone(),
+                    target: Arc::clone(&rule.target),
                     value,
-                    source: rule.text.clone(),
+                    source: Arc::clone(&rule.text),
                     truth: rule.truth,
                     lossy: rule.lossy,
                     create_only: rule.create_only,
@@ -111,12 +124,19 @@ impl<'p> Pass<'p> {
         fields
     }
 
+    /// Goes through the rules that ask something, for their questions alone.
+    pub(super) fn gather(&mut self, rules: &'p [Rule], frame: &Frame<'_>) {
+        for rule in rules.iter().filter(|rule| rule.asks()) {
+            drop(self.rule(rule, frame, Place::Record));
+        }
+    }
+
     /// The value of one rule; none when the field is left alone, or not known yet, or a problem was reported.
-    pub(super) fn rule(&mut self, rule: &Rule, frame: &Frame<'_>, prefix: &str) -> Option<FieldValue> {
+    pub(super) fn rule(&mut self, rule: &'p Rule, frame: &Frame<'_>, place: Place<'_>) -> Option<FieldValue> {
         let mut applied = false;
         let mut cause = Cause::Missing;
         for choice in &rule.choices {
-            match self.choice(rule, choice, frame, prefix) {
+            match self.choice(rule, choice, frame, place) {
                 // One record where several may stand is a list of one.
                 Tried::Value(FieldValue::Record(id)) if rule.kind == FieldType::Records => {
                     return Some(FieldValue::Records(vec![id]));
@@ -130,7 +150,7 @@ impl<'p> Pass<'p> {
                     cause = not_in_table;
                 }
                 Tried::Unanswered(cause, policy) => {
-                    let at = At::rule(rule, format!("{prefix}{}", rule.target));
+                    let at = At::rule(rule, format!("{place}{}", rule.target));
                     match policy {
                         NotFound::Skip => return None,
                         NotFound::Clear => return Some(cleared(rule.kind)),
@@ -141,28 +161,28 @@ impl<'p> Pass<'p> {
                 }
             }
         }
-        let missing = rule.choices.last().and_then(|last| last.missing.clone());
+        let missing = rule.choices.last().and_then(|last| last.missing.as_ref());
         // `{ value = …, when = … }` alone reads "write it when": it is left alone otherwise.
         let conditional = rule.choices.len() == 1 && !applied;
-        let at = At::rule(rule, format!("{prefix}{}", rule.target));
+        let at = || At::rule(rule, format!("{place}{}", rule.target));
         match missing {
             Some(Missing::Skip) => None,
             None | Some(Missing::Fail) if conditional => None,
             None | Some(Missing::Fail) => {
-                self.report(&at, &cause, false);
+                self.report(&at(), &cause, false);
                 None
             }
             Some(Missing::Clear) => Some(cleared(rule.kind)),
             Some(Missing::Hold) => {
-                self.report(&at, &cause, true);
+                self.report(&at(), &cause, true);
                 None
             }
-            Some(Missing::Default(value)) => Some(value),
+            Some(Missing::Default(value)) => Some(value.clone()),
         }
     }
 
-    fn choice(&mut self, rule: &Rule, choice: &Choice, frame: &Frame<'_>, prefix: &str) -> Tried {
-        let target = || format!("{prefix}{}", rule.target);
+    fn choice(&mut self, rule: &'p Rule, choice: &'p Choice, frame: &Frame<'_>, place: Place<'_>) -> Tried {
+        let target = || format!("{place}{}", rule.target);
         if let Some(when) = &choice.when {
             match when.holds(frame) {
                 Ok(true) => {}
@@ -191,7 +211,7 @@ impl<'p> Pass<'p> {
                             }
                         }
                     }
-                    None => match to_field(&fact, rule.kind) {
+                    None => match into_field(fact, rule.kind) {
                         Ok(value) => Tried::Value(value),
                         Err(reason) => {
                             self.report(&At::rule(rule, target()), &Cause::WrongKind(reason), false);
@@ -204,7 +224,7 @@ impl<'p> Pass<'p> {
                     Tried::Stop
                 }
             },
-            From::Link { kind, id } => match self.text(rule, id, frame, prefix) {
+            From::Link { kind, id } => match self.text(rule, id, frame, place) {
                 Ok(Some(id)) => self.link(*kind, id, choice.not_found),
                 Ok(None) => Tried::Empty,
                 Err(tried) => tried,
@@ -226,23 +246,21 @@ impl<'p> Pass<'p> {
                     _ => Tried::Empty,
                 }
             }
-            From::LookUp(query) => match self.look_up(rule, query, frame, prefix) {
-                Ok(Some(look_up)) => match self.answer(Need::LookUp(look_up)) {
-                    Answer::Found(id) => Tried::Value(FieldValue::Record(id)),
-                    Answer::Pending => Tried::Stop,
-                    Answer::Unanswered(cause) => unanswered(cause, choice.not_found),
-                },
+            From::LookUp(query) => match self.look_up(rule, query, frame, place) {
+                Ok(Some(Answer::Found(id))) => Tried::Value(FieldValue::Record(id)),
+                Ok(Some(Answer::Pending)) => Tried::Stop,
+                Ok(Some(Answer::Unanswered(cause))) => unanswered(cause, choice.not_found),
                 Ok(None) => Tried::Empty,
                 Err(tried) => tried,
             },
-            From::LookUps { each, query } => self.look_ups(rule, choice, each, query, frame, prefix),
+            From::LookUps { each, query } => self.look_ups(rule, choice, each, query, frame, place),
             From::SameAs(at) => {
                 let mapping = self.mapping;
                 let base = self.base.clone();
                 match mapping
                     .fields
                     .get(*at)
-                    .and_then(|same| self.rule(same, &base, ""))
+                    .and_then(|same| self.rule(same, &base, Place::Record))
                 {
                     Some(value) => Tried::Value(value),
                     None => Tried::Stop,
@@ -250,7 +268,7 @@ impl<'p> Pass<'p> {
             }
         };
         match (tried, &choice.if_found) {
-            (Tried::Value(value), Some(query)) => self.if_found(rule, choice, value, query, frame, prefix),
+            (Tried::Value(value), Some(query)) => self.if_found(rule, choice, value, query, frame, place),
             (tried, _) => tried,
         }
     }
@@ -258,23 +276,21 @@ impl<'p> Pass<'p> {
     /// The value, when the ERP has the record that it names.
     fn if_found(
         &mut self,
-        rule: &Rule,
-        choice: &Choice,
+        rule: &'p Rule,
+        choice: &'p Choice,
         value: FieldValue,
-        query: &Query,
+        query: &'p Query,
         frame: &Frame<'_>,
-        prefix: &str,
+        place: Place<'_>,
     ) -> Tried {
         let fact = to_fact(&value);
         let frame = frame.with(&fact);
-        match self.look_up(rule, query, &frame, prefix) {
-            Ok(Some(look_up)) => match self.answer(Need::LookUp(look_up)) {
-                Answer::Found(_) => Tried::Value(value),
-                Answer::Pending => Tried::Stop,
-                // That there are several is no obstacle: the value itself is what is written.
-                Answer::Unanswered(Cause::Ambiguous(..)) => Tried::Value(value),
-                Answer::Unanswered(cause) => unanswered(cause, choice.not_found),
-            },
+        match self.look_up(rule, query, &frame, place) {
+            Ok(Some(Answer::Found(_))) => Tried::Value(value),
+            Ok(Some(Answer::Pending)) => Tried::Stop,
+            // That there are several is no obstacle: the value itself is what is written.
+            Ok(Some(Answer::Unanswered(Cause::Ambiguous(..)))) => Tried::Value(value),
+            Ok(Some(Answer::Unanswered(cause))) => unanswered(cause, choice.not_found),
             Ok(None) => Tried::Empty,
             Err(tried) => tried,
         }
@@ -282,18 +298,18 @@ impl<'p> Pass<'p> {
 
     fn look_ups(
         &mut self,
-        rule: &Rule,
-        choice: &Choice,
-        each: &Compiled,
-        query: &Query,
+        rule: &'p Rule,
+        choice: &'p Choice,
+        each: &'p Compiled,
+        query: &'p Query,
         frame: &Frame<'_>,
-        prefix: &str,
+        place: Place<'_>,
     ) -> Tried {
-        let at = At::rule(rule, format!("{prefix}{}", rule.target));
+        let at = || At::rule(rule, format!("{place}{}", rule.target));
         let items = match each.value(frame) {
             Ok(fact) => fact,
             Err(reason) => {
-                self.report(&at, &Cause::Failed(reason), false);
+                self.report(&at(), &Cause::Failed(reason), false);
                 return Tried::Stop;
             }
         };
@@ -303,25 +319,22 @@ impl<'p> Pass<'p> {
         let mut found = Vec::with_capacity(items.len());
         let mut pending = false;
         for item in items {
-            let look_up = match self.look_up(rule, query, &frame.with(item), prefix) {
-                Ok(Some(look_up)) => look_up,
+            match self.look_up(rule, query, &frame.with(item), place) {
+                Ok(Some(Answer::Found(id))) if found.contains(&id) => {
+                    self.report(&at(), &Cause::Twice(id), choice.not_found == NotFound::Hold);
+                    return Tried::Stop;
+                }
+                Ok(Some(Answer::Found(id))) => found.push(id),
+                Ok(Some(Answer::Pending)) => pending = true,
+                Ok(Some(Answer::Unanswered(cause))) => {
+                    self.report(&at(), &cause, choice.not_found == NotFound::Hold);
+                    pending = true;
+                }
                 Ok(None) => {
-                    self.report(&at, &Cause::Missing, false);
+                    self.report(&at(), &Cause::Missing, false);
                     return Tried::Stop;
                 }
                 Err(tried) => return tried,
-            };
-            match self.answer(Need::LookUp(look_up)) {
-                Answer::Found(id) if found.contains(&id) => {
-                    self.report(&at, &Cause::Twice(id), choice.not_found == NotFound::Hold);
-                    return Tried::Stop;
-                }
-                Answer::Found(id) => found.push(id),
-                Answer::Pending => pending = true,
-                Answer::Unanswered(cause) => {
-                    self.report(&at, &cause, choice.not_found == NotFound::Hold);
-                    pending = true;
-                }
             }
         }
         if pending {
@@ -339,66 +352,13 @@ impl<'p> Pass<'p> {
         }
     }
 
-    fn answer(&mut self, need: Need) -> Answer {
-        let Some(answers) = self.answers else {
-            self.need(need);
-            return Answer::Pending;
-        };
-        match (answers.get(&need), need) {
-            (Some(Needed::Found(id)), _) => Answer::Found(*id),
-            (Some(Needed::Missing), Need::Link { kind, source_id }) => {
-                Answer::Unanswered(Cause::NotLinked { kind, id: source_id })
-            }
-            (Some(Needed::Missing), Need::LookUp(look_up)) => Answer::Unanswered(Cause::NotFound(look_up)),
-            (Some(Needed::Ambiguous(ids)), Need::LookUp(look_up)) => {
-                Answer::Unanswered(Cause::Ambiguous(look_up, ids.clone()))
-            }
-            (Some(Needed::Ambiguous(_)), Need::Link { kind, source_id }) => {
-                Answer::Unanswered(Cause::NotLinked { kind, id: source_id })
-            }
-            (None, Need::Link { kind, .. }) => {
-                Answer::Unanswered(Cause::NotGathered(format!("link of {kind}")))
-            }
-            (None, Need::LookUp(look_up)) => Answer::Unanswered(Cause::NotGathered(look_up.kind)),
-        }
-    }
-
-    /// The look-up for these facts; none when one of its keys is empty.
-    fn look_up(
-        &mut self,
-        rule: &Rule,
-        query: &Query,
-        frame: &Frame<'_>,
-        prefix: &str,
-    ) -> Result<Option<LookUp>, Tried> {
-        let mut keys = BTreeMap::new();
-        for (name, compiled) in &query.keys {
-            let scalar = match compiled.value(frame) {
-                Ok(fact) if is_empty(&fact) => return Ok(None),
-                Ok(fact) => to_scalar(&fact),
-                Err(reason) => Err(Cause::Failed(reason)),
-            };
-            match scalar {
-                Ok(scalar) => drop(keys.insert(name.clone(), scalar)),
-                Err(cause) => {
-                    self.report(&At::rule(rule, format!("{prefix}{}", rule.target)), &cause, false);
-                    return Err(Tried::Stop);
-                }
-            }
-        }
-        Ok(Some(LookUp {
-            kind: query.kind.clone(),
-            keys,
-        }))
-    }
-
     /// An expression as an id.
     fn text(
         &mut self,
-        rule: &Rule,
+        rule: &'p Rule,
         compiled: &Compiled,
         frame: &Frame<'_>,
-        prefix: &str,
+        place: Place<'_>,
     ) -> Result<Option<String>, Tried> {
         let cause = match compiled.value(frame) {
             Ok(fact) if is_empty(&fact) => return Ok(None),
@@ -409,7 +369,7 @@ impl<'p> Pass<'p> {
             },
             Err(reason) => Cause::Failed(reason),
         };
-        self.report(&At::rule(rule, format!("{prefix}{}", rule.target)), &cause, false);
+        self.report(&At::rule(rule, format!("{place}{}", rule.target)), &cause, false);
         Err(Tried::Stop)
     }
 
@@ -456,7 +416,7 @@ impl<'p> Pass<'p> {
         &mut self,
         rules: &[MatchRule],
         frame: &Frame<'_>,
-        prefix: &str,
+        place: Place<'_>,
     ) -> Vec<MatchKey> {
         let mut keys = Vec::new();
         'rules: for rule in rules {
@@ -473,7 +433,7 @@ impl<'p> Pass<'p> {
                     Ok(Some(value)) => equal.push((name.clone(), value)),
                     Ok(None) => continue 'rules,
                     Err(reason) => {
-                        let target = format!("{prefix}match.{name}");
+                        let target = format!("{place}match.{name}");
                         let at = At {
                             target,
                             source: &compiled.text,

@@ -1,10 +1,12 @@
 //! The rows of groups: which there are, their keys, and their fields.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::rc::Rc;
 
 use super::expr::Frame;
 use super::mapped::{MappedGroup, MappedRow, Stage};
-use super::pass::{Head, Pass};
+use super::pass::{Head, Pass, Place};
 use super::rule::{Group, RowSource, Rule, Template, stage_named};
 use super::value::is_empty;
 use super::words::{At, Cause};
@@ -24,6 +26,7 @@ impl<'p> Pass<'p> {
     /// Finds the rows of the groups that are wanted, and their keys.
     pub(super) fn heads(&mut self, base: &Frame<'p>, wanted: impl Fn(&Group) -> bool) {
         let mapping = self.mapping;
+        let mut all = Vec::with_capacity(mapping.groups.len());
         for group in &mapping.groups {
             let heads = if wanted(group) {
                 self.group_heads(group, base)
@@ -40,8 +43,9 @@ impl<'p> Pass<'p> {
                     });
                 }
             }
-            self.heads.push(heads);
+            all.push(heads);
         }
+        self.heads = Rc::new(all);
     }
 
     fn group_heads(&mut self, group: &'p Group, base: &Frame<'p>) -> Vec<Head<'p>> {
@@ -92,8 +96,7 @@ impl<'p> Pass<'p> {
         }
         let mut heads = Vec::with_capacity(items.len());
         for (item, second, source_index) in items {
-            let frame = base.with(&item);
-            let frame = frame.with(&second);
+            let frame = base.with_row(&item, &second);
             let holds = match group.when.as_ref().map(|when| when.holds(&frame)) {
                 None | Some(Ok(true)) => true,
                 Some(Ok(false)) => false,
@@ -117,26 +120,13 @@ impl<'p> Pass<'p> {
     /// The rows of the groups that are wanted.
     pub(super) fn groups(&mut self, base: &Frame<'p>, wanted: impl Fn(&Group) -> bool) -> Vec<MappedGroup> {
         let mapping = self.mapping;
-        let heads = std::mem::take(&mut self.heads);
-        let keys: Vec<Vec<Head<'p>>> = heads
-            .iter()
-            .map(|heads| heads.iter().map(Head::outline).collect())
-            .collect();
-        // Rules of rows may refer to rows: outlines of all heads stay in place while the rows are made.
-        self.heads = keys;
+        let heads = Rc::clone(&self.heads);
         let mut groups = Vec::new();
-        for (group, heads) in mapping.groups.iter().zip(&heads) {
+        for (group, heads) in mapping.groups.iter().zip(&*heads) {
             if !wanted(group) {
                 continue;
             }
-            let mut rows: Vec<MappedRow> = Vec::with_capacity(heads.len());
-            for head in heads {
-                // Two roles can be one record (billing and shipping to one address): it is made once.
-                if rows.iter().any(|row| row.key == head.key) {
-                    continue;
-                }
-                rows.push(self.row(group, head, base));
-            }
+            let rows = once_each(heads).map(|head| self.row(group, head, base)).collect();
             groups.push(MappedGroup {
                 name: group.name.clone(),
                 field: group.field.clone(),
@@ -148,10 +138,25 @@ impl<'p> Pass<'p> {
         groups
     }
 
-    fn row(&mut self, group: &Group, head: &Head<'_>, base: &Frame<'_>) -> MappedRow {
-        let frame = base.with(&head.item);
-        let frame = frame.with(&head.second);
-        let prefix = format!("{}[{}].", group.name, head.key);
+    /// Goes through the rows for what their rules ask.
+    pub(super) fn gather_rows(&mut self, base: &Frame<'p>) {
+        let mapping = self.mapping;
+        let heads = Rc::clone(&self.heads);
+        for (group, heads) in mapping.groups.iter().zip(&*heads) {
+            if group.fields.iter().any(Rule::asks) {
+                for head in once_each(heads) {
+                    self.gather(&group.fields, &base.with_row(&head.item, &head.second));
+                }
+            }
+        }
+    }
+
+    fn row(&mut self, group: &'p Group, head: &Head<'_>, base: &Frame<'_>) -> MappedRow {
+        let frame = base.with_row(&head.item, &head.second);
+        let place = Place::Row {
+            group: &group.name,
+            key: &head.key,
+        };
         let link = group.link.map(|kind| Need::Link {
             kind,
             source_id: head.key.clone(),
@@ -167,8 +172,8 @@ impl<'p> Pass<'p> {
             key: head.key.clone(),
             link,
             linked,
-            fields: self.fields(&group.fields, &frame, &prefix),
-            match_keys: self.match_keys(&group.match_keys, &frame, &prefix),
+            fields: self.fields(&group.fields, &frame, place),
+            match_keys: self.match_keys(&group.match_keys, &frame, place),
             source_index: head.source_index,
         }
     }
@@ -195,8 +200,8 @@ impl<'p> Pass<'p> {
         sound.then_some(id)
     }
 
-    pub(super) fn stage(&mut self, rule: &Rule, base: &Frame<'_>) -> Option<Stage> {
-        let value = self.rule(rule, base, "")?;
+    pub(super) fn stage(&mut self, rule: &'p Rule, base: &Frame<'_>) -> Option<Stage> {
+        let value = self.rule(rule, base, Place::Record)?;
         let stage = match &value {
             FieldValue::Text(text) => stage_named(text),
             _ => None,
@@ -204,7 +209,7 @@ impl<'p> Pass<'p> {
         if stage.is_none() {
             let reason = "a stage is `confirmed`, `quotation` or `cancelled`".to_owned();
             self.report(
-                &At::rule(rule, rule.target.clone()),
+                &At::rule(rule, rule.target.to_string()),
                 &Cause::WrongKind(reason),
                 false,
             );
@@ -213,16 +218,10 @@ impl<'p> Pass<'p> {
     }
 }
 
-impl Head<'_> {
-    /// The key and role without the item.
-    fn outline<'o>(&self) -> Head<'o> {
-        Head {
-            key: self.key.clone(),
-            item: Cow::Owned(Fact::Null),
-            second: self.second.clone(),
-            source_index: self.source_index,
-        }
-    }
+/// Two roles can be one record (billing and shipping to one address): it is made once.
+fn once_each<'h, 'f>(heads: &'h [Head<'f>]) -> impl Iterator<Item = &'h Head<'f>> {
+    let mut seen = HashSet::with_capacity(heads.len());
+    heads.iter().filter(move |head| seen.insert(head.key.as_str()))
 }
 
 /// The position of the row that follows this many.

@@ -68,7 +68,7 @@ pub(super) struct Let {
 /// How one field gets its value.
 #[derive(Debug)]
 pub(super) struct Rule {
-    pub(super) target: String,
+    pub(super) target: Arc<str>,
     pub(super) kind: FieldType,
     pub(super) choices: Vec<Choice>,
     pub(super) create_only: bool,
@@ -77,7 +77,7 @@ pub(super) struct Rule {
     pub(super) owner: Option<String>,
     pub(super) line: usize,
     /// As it was written, for people.
-    pub(super) text: String,
+    pub(super) text: Arc<str>,
 }
 
 /// One way to get a value.

@@ -5,6 +5,7 @@
 //! change, and our own write coming back is none either. Times and users play no part.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -50,17 +51,36 @@ pub(super) fn hash(value: &FieldValue) -> String {
 
 /// A value as text, the same for equal values and for no others.
 pub(super) fn content(value: &FieldValue) -> String {
+    let mut text = String::new();
+    append_content(&mut text, value);
+    text
+}
+
+/// Appends the same.
+pub(super) fn append_content(to: &mut String, value: &FieldValue) {
     // The debug form tells kinds apart (the text "1" from the number 1); decimals are normalised, so that 1.0 is 1.
-    match value {
-        FieldValue::Decimal(number) => format!("Decimal({})", number.normalize()),
-        FieldValue::Text(text) if text.is_empty() => format!("{:?}", FieldValue::Clear),
+    let written = match value {
+        FieldValue::Decimal(number) => write!(to, "Decimal({})", number.normalize()),
+        FieldValue::Text(text) if text.is_empty() => write!(to, "{:?}", FieldValue::Clear),
+        // What the debug form makes of nearly all texts, without looking at every letter's properties.
+        FieldValue::Text(text) if is_simple(text) => {
+            to.extend(["Text(\"", text, "\")"]);
+            Ok(())
+        }
         FieldValue::Records(ids) => {
             let mut sorted = ids.clone();
             sorted.sort();
-            format!("{sorted:?}")
+            write!(to, "{sorted:?}")
         }
-        other => format!("{other:?}"),
-    }
+        other => write!(to, "{other:?}"),
+    };
+    debug_assert!(written.is_ok(), "writing to text does not fail");
+}
+
+/// Whether nothing in this text is escaped in the debug form.
+fn is_simple(text: &str) -> bool {
+    text.bytes()
+        .all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\')
 }
 
 /// What is agreed on a field after an attempt that read it back as `held`. `written` says whether the attempt wrote it.
@@ -134,6 +154,15 @@ mod tests {
 
     fn text(text: &str) -> FieldValue {
         FieldValue::Text(text.into())
+    }
+
+    #[test]
+    fn texts_are_told_apart_in_their_debug_form() {
+        for sample in [
+            "Mug", "it's 5 %", "a\"b", "a\\b", "a\tb", "\u{e4}", "\u{301}", "\u{7f}", " ", "~!",
+        ] {
+            assert_eq!(content(&text(sample)), format!("{:?}", text(sample)), "{sample}");
+        }
     }
 
     #[test]

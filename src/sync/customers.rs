@@ -257,10 +257,10 @@ fn additions(mapped: &Mapped, held: &Row) -> Vec<(String, FieldValue)> {
         .filter(|field| !field.create_only && hash(&field.value) != nothing)
         .filter(|field| {
             held.fields
-                .get(&field.target)
+                .get(&*field.target)
                 .is_some_and(|now| hash(now) == nothing)
         })
-        .map(|field| (field.target.clone(), field.value.clone()))
+        .map(|field| (field.target.to_string(), field.value.clone()))
         .collect()
 }
 
@@ -274,7 +274,7 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) 
     let fields: Vec<(String, FieldValue)> = mapped
         .fields
         .iter()
-        .map(|field| (field.target.clone(), field.value.clone()))
+        .map(|field| (field.target.to_string(), field.value.clone()))
         .collect();
     let save = Save {
         model: mapped.model.clone(),
@@ -387,7 +387,7 @@ fn targets(mapped: &Mapped) -> Vec<String> {
         .fields
         .iter()
         .filter(|field| !field.create_only)
-        .map(|field| field.target.clone())
+        .map(|field| field.target.to_string())
         .collect()
 }
 

@@ -268,10 +268,10 @@ impl<'a> Flow<'a> {
     ) -> Result<Vec<(String, FieldValue)>, Stop> {
         let mut writes = Vec::new();
         for field in fields.iter().filter(|field| !field.create_only) {
-            let now = held.fields.get(&field.target).unwrap_or(&FieldValue::Clear);
-            match decide(agreed.get(&field.target), &field.value, now, field.truth.into()) {
+            let now = held.fields.get(&*field.target).unwrap_or(&FieldValue::Clear);
+            match decide(agreed.get(&*field.target), &field.value, now, field.truth.into()) {
                 Change::Keep => {}
-                Change::Write => writes.push((field.target.clone(), field.value.clone())),
+                Change::Write => writes.push((field.target.to_string(), field.value.clone())),
                 Change::Conflict => {
                     let mut problem = self.subject.problem(
                         "changed_on_both_sides",
@@ -282,7 +282,7 @@ impl<'a> Flow<'a> {
                         ),
                         "Make both sides hold the same value, then retry.",
                     );
-                    problem.field = Some(field.target.clone());
+                    problem.field = Some(field.target.to_string());
                     problem.detail = json!({ "shopify": field.value.to_string(), "erp": now.to_string() });
                     return Err(problem.into());
                 }
@@ -397,16 +397,16 @@ pub(super) fn agreement(
         .iter()
         .filter(|field| !field.create_only)
         .map(|field| {
-            let written = writes.iter().any(|(name, _)| *name == field.target);
-            let known = before.get(&field.target);
-            let agreed = match held.and_then(|row| row.fields.get(&field.target)) {
+            let written = writes.iter().any(|(name, _)| *name == *field.target);
+            let known = before.get(&*field.target);
+            let agreed = match held.and_then(|row| row.fields.get(&*field.target)) {
                 Some(now) => settle(known, &field.value, now, written, field.lossy),
                 None => Agreed {
                     source: hash(&field.value),
                     target: known.filter(|_| !written).and_then(|known| known.target.clone()),
                 },
             };
-            (field.target.clone(), agreed)
+            (field.target.to_string(), agreed)
         })
         .collect()
 }

@@ -373,7 +373,7 @@ fn link(
 fn all_of(fields: &[crate::mapping::MappedField]) -> Vec<(String, FieldValue)> {
     fields
         .iter()
-        .map(|field| (field.target.clone(), field.value.clone()))
+        .map(|field| (field.target.to_string(), field.value.clone()))
         .collect()
 }
 
@@ -383,7 +383,7 @@ fn targets(fields: &[crate::mapping::MappedField]) -> Vec<String> {
     fields
         .iter()
         .filter(|field| !field.create_only)
-        .map(|field| field.target.clone())
+        .map(|field| field.target.to_string())
         .collect()
 }
 

@@ -83,7 +83,7 @@ pub(super) fn by_rate(order: &Order, rows: &[MappedRow], held: &SalesOrder) -> O
             }
             return None;
         };
-        let taxes = match &row.fields.iter().find(|field| field.target == TAXES)?.value {
+        let taxes = match &row.fields.iter().find(|field| *field.target == *TAXES)?.value {
             FieldValue::Records(taxes) => sorted(taxes),
             FieldValue::Clear => Vec::new(),
             _ => return None,

@@ -61,7 +61,7 @@ fn json() -> BoxedStrategy<serde_json::Value> {
 }
 
 /// Any fact of a shape.
-fn fact(shape: &Shape) -> BoxedStrategy<Fact> {
+pub(super) fn fact(shape: &Shape) -> BoxedStrategy<Fact> {
     match shape {
         Shape::Bool => any::<bool>().prop_map(Fact::Bool).boxed(),
         Shape::Integer => any::<i64>().prop_map(Fact::Integer).boxed(),
@@ -170,7 +170,7 @@ proptest! {
         if let Some(mapped) = carry_out(&mappings, object, &record, &settings, &given) {
             // Amounts arrive as decimals and as nothing else.
             for field in all_fields(&mapped) {
-                if ["price_unit", "list_price", "product_uom_qty", "weight"].contains(&field.target.as_str()) {
+                if ["price_unit", "list_price", "product_uom_qty", "weight"].contains(&&*field.target) {
                     prop_assert!(matches!(field.value, FieldValue::Decimal(_)), "{field:?}");
                 }
             }

@@ -115,7 +115,7 @@ fn addresses_are_prepared_before_the_order_and_need_only_their_buyer() {
     for row in &groups[0].rows {
         assert_eq!(row.linked, None);
         assert_eq!(row.external_id, format!("address_{}", row.key));
-        assert_eq!(row.fields[0].target, "parent_id");
+        assert_eq!(&*row.fields[0].target, "parent_id");
     }
     let problems = mapping.evaluate(&record, &settings, &answers).unwrap_err();
     let codes: Vec<&str> = problems.iter().map(|problem| problem.code.as_str()).collect();
@@ -281,7 +281,7 @@ fn no_sum_of_money_is_anything_but_exact() {
     let value = |name: &str| {
         row.fields
             .iter()
-            .find(|field| field.target == name)
+            .find(|field| *field.target == *name)
             .unwrap()
             .value
             .clone()

@@ -146,10 +146,14 @@ impl<'a> At<'a> {
 
     /// Text; nothing when it is absent or blank.
     pub(super) fn text(&self) -> Read<Option<String>> {
+        Ok(self.str()?.map(str::to_owned))
+    }
+
+    fn str(&self) -> Read<Option<&'a str>> {
         match self.value {
             Value::Null => Ok(None),
             Value::String(text) if text.trim().is_empty() => Ok(None),
-            Value::String(text) => Ok(Some(text.clone())),
+            Value::String(text) => Ok(Some(text)),
             _ => Err(self.unreadable("text")),
         }
     }
@@ -214,8 +218,8 @@ impl<'a> At<'a> {
     }
 
     pub(super) fn time(&self) -> Read<Option<Timestamp>> {
-        let Some(text) = self.text()? else { return Ok(None) };
-        Timestamp::parse_rfc3339(&text)
+        let Some(text) = self.str()? else { return Ok(None) };
+        Timestamp::parse_rfc3339(text)
             .map(Some)
             .map_err(|_| self.unreadable("a date and time with an offset"))
     }
@@ -259,7 +263,7 @@ impl<'a> At<'a> {
             CurrencyChoice::Presentment => "presentmentMoney",
         });
         let currency = side.get("currencyCode");
-        let found = currency.need_text()?;
+        let found = currency.str()?.ok_or_else(|| currency.missing())?;
         if found != purse.currency.as_str() {
             return Err(NormaliseError {
                 code: "mixed_currencies",

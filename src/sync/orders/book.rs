@@ -115,7 +115,7 @@ fn lines(flow: &Flow<'_>, mapped: &Mapped) -> Result<Option<Lines>, Stop> {
             key,
             row.fields
                 .iter()
-                .map(|field| (field.target.clone(), field.value.clone()))
+                .map(|field| (field.target.to_string(), field.value.clone()))
                 .collect(),
         ));
     }
@@ -141,7 +141,7 @@ async fn save(flow: &Flow<'_>, mapped: &Mapped, lines: Option<Lines>, exists: bo
             .fields
             .iter()
             .filter(|field| !(exists && field.create_only))
-            .map(|field| (field.target.clone(), field.value.clone()))
+            .map(|field| (field.target.to_string(), field.value.clone()))
             .collect(),
         lines,
     };

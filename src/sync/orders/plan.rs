@@ -5,15 +5,19 @@
 //! counts against a confirmed order, because another mapping, a replaced tax or a new price list is no change of the sale.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::super::agree::content;
+use super::super::agree::append_content;
 use crate::domain::{Address, BookedLine, Link, Order};
 use crate::erp::{OrderState, SalesOrder};
 use crate::mapping::{Mapped, MappedField, Stage};
+
+/// Room for the text of one line, in bytes, so that it seldom grows while it is written.
+const TYPICAL: usize = 400;
 
 /// The mapping's group that holds an order's lines.
 pub(super) const LINES: &str = "lines";
@@ -87,14 +91,14 @@ pub(super) fn fingerprint(mapped: &Mapped, order: &Order) -> Fingerprint {
 }
 
 fn digest(fields: &[MappedField]) -> String {
-    let mut hasher = Sha256::new();
+    let mut text = String::with_capacity(TYPICAL);
     for field in fields.iter().filter(|field| !field.create_only) {
-        hasher.update(field.target.as_bytes());
-        hasher.update([0]);
-        hasher.update(content(&field.value).as_bytes());
-        hasher.update([0]);
+        text.push_str(&field.target);
+        text.push('\0');
+        append_content(&mut text, &field.value);
+        text.push('\0');
     }
-    hex::encode(&hasher.finalize()[..8])
+    short_digest(&text)
 }
 
 fn sale(order: &Order) -> Sale {
@@ -133,7 +137,14 @@ fn line_hash(line: &BookedLine) -> String {
 }
 
 fn short_hash(value: &impl std::fmt::Debug) -> String {
-    hex::encode(&Sha256::digest(format!("{value:?}"))[..8])
+    let mut text = String::with_capacity(TYPICAL);
+    let written = write!(text, "{value:?}");
+    debug_assert!(written.is_ok(), "writing to text does not fail");
+    short_digest(&text)
+}
+
+fn short_digest(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..8])
 }
 
 /// What a link keeps of an order that is about to be written over: not what stands there, for the write may fail half-way,

@@ -224,7 +224,7 @@ pub(in crate::sync) async fn save_group(
                 .fields
                 .iter()
                 .filter(|field| row.linked.is_none() || !field.create_only)
-                .map(|field| (field.target.clone(), field.value.clone()))
+                .map(|field| (field.target.to_string(), field.value.clone()))
                 .collect(),
             lines: None,
         });

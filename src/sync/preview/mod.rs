@@ -261,7 +261,7 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
 fn named<'f>(fields: &'f [MappedField], writes: &[(String, FieldValue)]) -> Vec<&'f MappedField> {
     fields
         .iter()
-        .filter(|field| writes.iter().any(|(name, _)| *name == field.target))
+        .filter(|field| writes.iter().any(|(name, _)| *name == *field.target))
         .collect()
 }
 
@@ -269,7 +269,7 @@ fn named<'f>(fields: &'f [MappedField], writes: &[(String, FieldValue)]) -> Vec<
 fn differing<'f>(fields: &'f [MappedField], held: Option<&Row>) -> Vec<&'f MappedField> {
     let same = |field: &MappedField| {
         let now = held
-            .and_then(|row| row.fields.get(&field.target))
+            .and_then(|row| row.fields.get(&*field.target))
             .unwrap_or(&FieldValue::Clear);
         match (&field.value, now) {
             // The ERP keeps whole seconds.
@@ -288,7 +288,7 @@ async fn read(flow: &Flow<'_>, model: &str, ids: &[ErpId], fields: &[MappedField
     let mut names: Vec<String> = fields
         .iter()
         .filter(|field| !field.create_only)
-        .map(|field| field.target.clone())
+        .map(|field| field.target.to_string())
         .collect();
     names.sort_unstable();
     names.dedup();
@@ -318,10 +318,10 @@ fn shown<'f>(fields: impl IntoIterator<Item = &'f MappedField>, held: Option<&Ro
     fields
         .into_iter()
         .map(|field| PreviewedField {
-            field: field.target.clone(),
-            now: held.and_then(|row| row.fields.get(&field.target)).map(text),
+            field: field.target.to_string(),
+            now: held.and_then(|row| row.fields.get(&*field.target)).map(text),
             then: text(&field.value),
-            source: field.source.clone(),
+            source: field.source.to_string(),
         })
         .collect()
 }

@@ -120,7 +120,7 @@ async fn header(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<MappedField>, St
     for (target, value) in flow.shop.erp.declared(&mapped.model).await? {
         if mapped.field(&target).is_none() {
             fields.push(MappedField {
-                target,
+                target: target.into(),
                 value,
                 source: "declared for the shop".into(),
                 truth: Truth::Shopify,
