@@ -64,8 +64,12 @@ pub(super) struct Env<'a> {
     pub(super) context: Context,
     /// Orders whose amounts are out of date.
     pub(super) stale_orders: BTreeSet<i64>,
+    /// Invoices whose amounts are out of date.
+    pub(super) stale_moves: BTreeSet<i64>,
     /// Templates whose variants are generated when the outermost write ends.
     pub(super) stale_templates: BTreeSet<i64>,
+    /// Whether custom fields came or went.
+    pub(super) fields_changed: bool,
     /// Orders that this call created or confirmed, for sabotage.
     pub(super) created_orders: Vec<i64>,
     pub(super) confirmed_orders: Vec<i64>,
@@ -77,13 +81,15 @@ impl<'a> Env<'a> {
         Self {
             db,
             sys,
-            schema: sys.schema,
+            schema: sys.schema(),
             uid,
             now,
             snapshot,
             context: Context::default(),
             stale_orders: BTreeSet::new(),
+            stale_moves: BTreeSet::new(),
             stale_templates: BTreeSet::new(),
+            fields_changed: false,
             created_orders: Vec::new(),
             confirmed_orders: Vec::new(),
             depth: 0,
@@ -176,7 +182,10 @@ impl<'a> Env<'a> {
                 _ => Val::Empty,
             },
             (_, Kind::Many(comodel, inverse)) => {
-                let ids = self.db.children(comodel, inverse, id);
+                let mut ids = self.db.children(comodel, inverse, id);
+                if name == "invoice_line_ids" {
+                    ids.retain(|item| models::account::is_invoice_line(self, *item));
+                }
                 Val::Ids(self.visible(comodel, ids))
             }
             (_, Kind::ManyMany(comodel)) => {
@@ -234,9 +243,12 @@ impl<'a> Env<'a> {
         values: impl IntoIterator<Item = (&'static str, Val)>,
     ) {
         let declared = self.model(model);
-        let Some(row) = self.row(model, id) else { return };
-        let mut row = row.clone();
+        let Some(old) = self.row(model, id) else { return };
+        let mut row = old.clone();
         row.extend(values);
+        if row == *old {
+            return;
+        }
         self.db.put(declared.name, id, Some(row));
     }
 

@@ -3,7 +3,13 @@
 use super::{Model, Version, boolean, char, datetime, float, int, many, many_many, one, select};
 
 pub(super) fn models(version: Version) -> Vec<Model> {
-    vec![warehouse(), location(), picking(version), stock_move(version)]
+    vec![
+        warehouse(),
+        location(),
+        picking(version),
+        stock_move(version),
+        backorder(),
+    ]
 }
 
 const PICKING_STATES: &[(&str, &str)] = &[
@@ -11,6 +17,16 @@ const PICKING_STATES: &[(&str, &str)] = &[
     ("waiting", "Waiting Another Operation"),
     ("confirmed", "Waiting"),
     ("assigned", "Ready"),
+    ("done", "Done"),
+    ("cancel", "Cancelled"),
+];
+
+const MOVE_STATES: &[(&str, &str)] = &[
+    ("draft", "New"),
+    ("waiting", "Waiting Another Move"),
+    ("confirmed", "Waiting Availability"),
+    ("partially_available", "Partially Available"),
+    ("assigned", "Available"),
     ("done", "Done"),
     ("cancel", "Cancelled"),
 ];
@@ -60,7 +76,7 @@ fn picking(version: Version) -> Model {
         char("origin", "Source Document"),
         one("partner_id", "Contact", "res.partner"),
         one("sale_id", "Sales Order", "sale.order"),
-        select("state", "Status", PICKING_STATES),
+        select("state", "Status", PICKING_STATES).computed(),
         select(
             "picking_type_code",
             "Type of Operation",
@@ -98,11 +114,22 @@ fn stock_move(version: Version) -> Model {
         one("sale_line_id", "Sale Line", "sale.order.line"),
         float("product_uom_qty", "Demand").digits(2),
         float("quantity", "Quantity").digits(2),
-        select("state", "Status", PICKING_STATES),
+        boolean("picked", "Picked"),
+        select("state", "Status", MOVE_STATES).computed(),
         datetime("date", "Date Scheduled"),
     ];
     if version.before_19() {
         fields.push(char("name", "Description"));
     }
     Model::new("stock.move", "Stock Move", "id", fields)
+}
+
+/// The wizard that asks what to do with the rest.
+fn backorder() -> Model {
+    Model::new(
+        "stock.backorder.confirmation",
+        "Backorder Confirmation",
+        "id",
+        vec![many_many("pick_ids", "Transfers", "stock.picking")],
+    )
 }

@@ -13,6 +13,7 @@ use super::orm::write;
 use super::system::System;
 use super::value::{Map, Val};
 
+mod accounts;
 mod places;
 
 /// The API user, as in the databases that were observed.
@@ -32,7 +33,9 @@ pub(super) fn plant(db: &mut Db, sys: &System) -> Res<()> {
     let inner = Map::from_iter([("lang".to_owned(), json!("en_US"))]);
     env.enter(inner)?;
     registers(&mut env)?;
+    models(&mut env);
     taxes(&mut env)?;
+    accounts::plant(&mut env)?;
     pricelists(&mut env)?;
     services(&mut env)?;
     db.commit();
@@ -281,10 +284,13 @@ fn registers(env: &mut Env<'_>) -> Res<()> {
         } else {
             format!("WH{}", at + 1)
         };
-        let location = json!({"name": "Stock", "complete_name": format!("{code}/Stock"), "usage": "internal", "company_id": company});
-        let location = create(env, "stock.location", location)?;
-        let warehouse = json!({"name": name, "code": code, "company_id": company, "lot_stock_id": location, "sequence": 10});
-        create(env, "stock.warehouse", warehouse)?;
+        warehouse(env, &name, &code, company)?;
+    }
+    for (name, code) in env.sys.options.warehouses.clone() {
+        warehouse(env, &name, &code, 1)?;
+    }
+    for name in env.sys.options.carriers.clone() {
+        create(env, "delivery.carrier", json!({"name": name}))?;
     }
     create(
         env,
@@ -301,6 +307,44 @@ fn registers(env: &mut Env<'_>) -> Res<()> {
     Ok(())
 }
 
+fn warehouse(env: &mut Env<'_>, name: &str, code: &str, company: i64) -> Res<i64> {
+    let location = json!({"name": "Stock", "complete_name": format!("{code}/Stock"), "usage": "internal", "company_id": company});
+    let location = create(env, "stock.location", location)?;
+    let warehouse =
+        json!({"name": name, "code": code, "company_id": company, "lot_stock_id": location, "sequence": 10});
+    create(env, "stock.warehouse", warehouse)
+}
+
+/// The models, and the custom fields that are declared from the start.
+fn models(env: &mut Env<'_>) {
+    let all: Vec<(&str, &str)> = env
+        .schema
+        .models()
+        .map(|model| (model.name, model.label))
+        .collect();
+    for (model, label) in all {
+        let row = Row::from([
+            ("model", Val::text(model)),
+            ("name", Val::text(label)),
+            ("state", Val::text("base")),
+        ]);
+        env.insert("ir.model", row);
+    }
+    for custom in env.sys.options.custom_fields.clone() {
+        let model = find(env, "ir.model", "model", &custom.model);
+        let row = Row::from([
+            ("model", Val::Text(custom.model)),
+            ("model_id", Val::one(model)),
+            ("name", Val::Text(custom.name)),
+            ("field_description", Val::Text(custom.label)),
+            ("ttype", Val::Text(custom.kind)),
+            ("state", Val::text("manual")),
+            ("store", Val::Bool(true)),
+        ]);
+        env.insert("ir.model.fields", row);
+    }
+}
+
 fn create(env: &mut Env<'_>, model: &str, vals: serde_json::Value) -> Res<i64> {
     let vals = match vals {
         serde_json::Value::Object(map) => map,
@@ -313,16 +357,15 @@ fn taxes(env: &mut Env<'_>) -> Res<()> {
     let options = env.sys.options.clone();
     for company in env.db.ids("res.company") {
         let mut seeds = options.taxes.clone();
-        let default = TaxSeed {
-            amount: options.default_tax,
-            price_include: false,
-        };
-        if !seeds.contains(&default) {
+        let default = TaxSeed::new(options.default_tax, false);
+        let plain = |seed: &TaxSeed| (seed.amount, seed.price_include) == (default.amount, false);
+        if !seeds.iter().any(plain) {
             seeds.insert(0, default.clone());
         }
+        let mut chosen = false;
         for seed in seeds {
             let id = tax(env, company, &seed, "sale")?;
-            if seed == default {
+            if plain(&seed) && !std::mem::replace(&mut chosen, true) {
                 env.set("res.company", company, [("account_sale_tax_id", Val::Int(id))]);
             }
         }
@@ -333,11 +376,12 @@ fn taxes(env: &mut Env<'_>) -> Res<()> {
 
 fn tax(env: &mut Env<'_>, company: i64, seed: &TaxSeed, usage: &str) -> Res<i64> {
     let percent = seed.amount.normalize();
-    let name = if seed.price_include {
+    let made = if seed.price_include {
         format!("{percent}% incl.")
     } else {
         format!("{percent}%")
     };
+    let name = seed.name.clone().unwrap_or(made);
     let mut vals = json!({
         "name": name, "type_tax_use": usage, "amount": percent.to_string(), "company_id": company,
     });
@@ -345,6 +389,19 @@ fn tax(env: &mut Env<'_>, company: i64, seed: &TaxSeed, usage: &str) -> Res<i64>
         vals["price_include"] = json!(seed.price_include);
     } else if seed.price_include {
         vals["price_include_override"] = json!("tax_included");
+    }
+    if let Some(country) = &seed.country {
+        vals["country_id"] = json!(find(env, "res.country", "code", country));
+    }
+    if let Some(group) = &seed.group {
+        let known = find(env, "account.tax.group", "name", group);
+        let id = known.unwrap_or_else(|| {
+            env.insert(
+                "account.tax.group",
+                Row::from([("name", Val::text(group.as_str()))]),
+            )
+        });
+        vals["tax_group_id"] = json!(id);
     }
     create(env, "account.tax", vals)
 }

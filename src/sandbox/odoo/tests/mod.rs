@@ -2,13 +2,17 @@
 //! (`odoo.md`) that it plays.
 
 mod basics;
+mod deliveries;
 mod errors;
+mod invoices;
 mod loading;
 mod orders;
 mod partners;
+mod payments;
 mod products;
 mod protocol;
 mod reading;
+mod setup;
 mod support;
 mod taxes;
 mod trouble;
