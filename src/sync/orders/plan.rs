@@ -86,7 +86,7 @@ pub(super) fn fingerprint(mapped: &Mapped, order: &Order) -> Fingerprint {
     }
 }
 
-fn digest(fields: &[MappedField]) -> String {
+pub(super) fn digest(fields: &[MappedField]) -> String {
     let mut hasher = Sha256::new();
     for field in fields.iter().filter(|field| !field.create_only) {
         hasher.update(field.target.as_bytes());
