@@ -92,6 +92,12 @@ fn explain(output: Output, explanation: &Explanation) {
         "\nhow the amounts come to be ({}, {prices})",
         explanation.currency
     ));
+    output.table(EXPLAINED, explained(explanation));
+}
+
+const EXPLAINED: [&str; 7] = ["LINE", "HOW", "TAXES", "NET", "TAX", "GROSS", "SIDE"];
+
+fn explained(explanation: &Explanation) -> Vec<[String; 7]> {
     let mut rows: Vec<[String; 7]> = Vec::new();
     for line in &explanation.lines {
         rows.push([
@@ -110,17 +116,10 @@ fn explain(output: Output, explanation: &Explanation) {
         erp_row(row, format!("  {}", row.name), how)
     }));
     for rate in &explanation.taxes {
-        let name = format!("tax of {}", rate.name);
-        let sides = format!("{} on Shopify, {} in the ERP", rate.shop, rate.erp);
-        rows.push([
-            name,
-            sides,
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-            String::new(),
-        ]);
+        let mut row = <[String; 7]>::default();
+        row[0] = format!("tax of {}", rate.name);
+        row[1] = format!("{} on Shopify, {} in the ERP", rate.shop, rate.erp);
+        rows.push(row);
     }
     let sides = [
         ("Shopify", Some(&explanation.shop)),
@@ -139,7 +138,7 @@ fn explain(output: Output, explanation: &Explanation) {
             ]);
         }
     }
-    output.table(["LINE", "HOW", "TAXES", "NET", "TAX", "GROSS", "SIDE"], rows);
+    rows
 }
 
 fn explained_row(row: &ExplainedRow) -> [String; 7] {
@@ -198,4 +197,78 @@ fn show_fields(output: Output, write: &PreviewedWrite) {
             ]
         }),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::preview::{ExplainedLine, ExplainedTotals};
+
+    fn number(text: &str) -> rust_decimal::Decimal {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_order_is_explained_line_by_line_with_both_totals() {
+        let erp = |id, gross: &str, tax: &str| ErpAmounts {
+            id: crate::domain::ErpId(id),
+            name: "Rounding".into(),
+            quantity: number("1"),
+            unit_price: number(gross),
+            net: number(gross) - number(tax),
+            tax: number(tax),
+            gross: number(gross),
+        };
+        let row = |key: &str, quantity: &str, price: &str, erp| ExplainedRow {
+            row: key.into(),
+            quantity: number(quantity),
+            unit_price: number(price),
+            amount: number(quantity) * number(price),
+            erp,
+        };
+        let totals = |net: &str, tax: &str, total: &str| ExplainedTotals {
+            net: number(net),
+            tax: number(tax),
+            total: number(total),
+        };
+        let mut explanation = Explanation {
+            currency: "EUR".parse().unwrap(),
+            taxes_included: true,
+            lines: vec![ExplainedLine {
+                line: "line_1".into(),
+                kind: "product".into(),
+                title: "Mug".into(),
+                sold: number("3"),
+                quantity: number("3"),
+                unit_price: number("10.00"),
+                discount: number("1.00"),
+                amount: number("29.00"),
+                taxes: vec!["19 % VAT: 4.63".into()],
+                net: number("24.37"),
+                tax: number("4.63"),
+                gross: number("29.00"),
+                how: "3 x 10.00 less 1.00 of discounts = 29.00; the discount is a row of its own".into(),
+                rows: vec![
+                    row("line_1", "3", "10.00", Some(erp(1, "30.00", "4.79"))),
+                    row("line_1_discount", "1", "-1.00", None),
+                ],
+            }],
+            further: vec![erp(9, "-0.01", "0.00")],
+            discounts: Vec::new(),
+            taxes: Vec::new(),
+            shop: totals("24.37", "4.63", "29.00"),
+            erp: Some(totals("24.38", "4.63", "29.01")),
+        };
+        insta::assert_snapshot!(super::super::output::render(
+            EXPLAINED,
+            explained(&explanation),
+            false
+        ));
+        explanation.erp = None;
+        assert!(
+            explained(&explanation)
+                .iter()
+                .all(|row| row[0] != "total" || row[6] == "Shopify")
+        );
+    }
 }

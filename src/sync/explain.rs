@@ -202,31 +202,31 @@ fn tax(tax: &BookedTax) -> String {
 
 /// The way from the shop's price to the ERP's rows in one sentence.
 fn how(line: &BookedLine, rows: &[ExplainedRow]) -> String {
-    let mut text = format!("{} x {}", line.quantity, line.original_unit_price);
+    let mut parts = vec![format!("{} x {}", line.quantity, line.original_unit_price)];
     if !line.discount.is_zero() {
-        text.push_str(&format!(" less {} of discounts", line.discount));
+        parts.push(format!(" less {} of discounts", line.discount));
     }
-    text.push_str(&format!(" = {}", line.amount));
+    parts.push(format!(" = {}", line.amount));
     if line.sold_quantity != line.quantity {
-        text.push_str(&format!(" ({} were ordered)", line.sold_quantity));
+        parts.push(format!(" ({} were ordered)", line.sold_quantity));
     }
     let ends = |end: &str| rows.iter().find(|row| row.row.ends_with(end));
     if rows.is_empty() {
-        text.push_str("; nothing is left to book");
+        parts.push("; nothing is left to book".to_owned());
     } else if ends("_discount").is_some() {
-        text.push_str("; the discount is a row of its own");
+        parts.push("; the discount is a row of its own".to_owned());
     } else if let Some(row) = rows.first()
         && !line.discount.is_zero()
     {
-        text.push_str(&format!("; {} each", row.unit_price));
+        parts.push(format!("; {} each", row.unit_price));
     }
     if let Some(row) = ends("_correction") {
-        text.push_str(&format!(
+        parts.push(format!(
             "; the ERP keeps fewer decimals of the price, a row of {} makes up for it",
             row.amount.normalize()
         ));
     }
-    text
+    parts.concat()
 }
 
 fn number(row: &MappedRow, target: &str) -> Decimal {

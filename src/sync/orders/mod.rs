@@ -28,7 +28,7 @@ use crate::sync::settings::HighRisk;
 
 pub(super) use book::{our_lines, stale_lines};
 pub use plan::{OrderPlan, plan};
-pub(super) use policy::check_lines;
+pub(super) use policy::{check_lines, high_risk, hold};
 pub(super) use references::{buyer, party, save_group};
 
 /// An order's job.

@@ -45,7 +45,7 @@ pub(in crate::sync) fn check_lines(flow: &Flow<'_>, order: &Order) -> Result<(),
 }
 
 /// Whether the order waits for a person because of its risk; it is then carried no further than a quotation.
-pub(super) fn hold(flow: &Flow<'_>, order: &Order, mapped: &mut Mapped) -> bool {
+pub(in crate::sync) fn hold(flow: &Flow<'_>, order: &Order, mapped: &mut Mapped) -> bool {
     let risky = order.risk == Risk::High && flow.shop.settings.high_risk == HighRisk::Hold;
     if risky && mapped.stage == Some(Stage::Confirmed) {
         mapped.stage = Some(Stage::Quotation);
@@ -54,7 +54,7 @@ pub(super) fn hold(flow: &Flow<'_>, order: &Order, mapped: &mut Mapped) -> bool 
 }
 
 /// That a person has to look at it.
-pub(super) fn high_risk(flow: &Flow<'_>, order: &Order) -> Stop {
+pub(in crate::sync) fn high_risk(flow: &Flow<'_>, order: &Order) -> Stop {
     let mut problem = flow.subject.problem(
         "high_fraud_risk",
         "",

@@ -47,12 +47,16 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     for group in &groups {
         own_records(flow, group, &mut answers, preview).await?;
     }
-    let mapped = flow.mapped(&mapping, &record, &settings, &answers).await?;
+    let mut mapped = flow.mapped(&mapping, &record, &settings, &answers).await?;
     preview.explanation = Some(explain(&order, explain::rows(&mapped), booked.as_ref()));
     if mapped.stage == Some(Stage::Cancelled) {
         cancelled(&mapped.model, booked.as_ref(), preview);
         return Ok(true);
     }
+    let risky = orders::hold(flow, &order, &mut mapped);
+    let stands = booked
+        .as_ref()
+        .is_some_and(|held| held.state == crate::erp::OrderState::Confirmed);
     let (plan, verdict) = orders::describe(flow, &order, &mapped, link.as_ref(), booked.as_ref())?;
     preview.verdict = verdict;
     let confirms = mapped.stage == Some(Stage::Confirmed);
@@ -87,6 +91,9 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         }
         // What it refers to is made all the same.
         _ => {}
+    }
+    if risky && !stands {
+        return Err(orders::high_risk(flow, &order));
     }
     Ok(true)
 }
