@@ -26,6 +26,7 @@ mod expr;
 mod facts;
 mod filter_work;
 mod filters;
+mod known;
 mod mapped;
 mod overrides;
 mod pass;

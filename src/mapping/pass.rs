@@ -6,12 +6,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::convert::{table_key, to_fact, to_field, to_scalar};
 use super::expr::{Compiled, Frame};
+use super::known::todo;
 use super::mapped::{FieldProblem, MappedField, MatchKey};
-use super::rule::{Choice, From, Mapping, MatchRule, Missing, NotFound, Part, Query, Rule, Table, Template};
+use super::rule::{Choice, From, Mapping, MatchRule, Missing, NotFound, Part, Query, Rule, Template};
 use super::types::FieldType;
 use super::value::is_empty;
 use super::words::{At, Cause, problem};
-use crate::domain::{ErpId, Fact, FieldValue, LOOK_UP_KINDS, LinkKind, LookUp, Need, Needed, Scalar};
+use crate::domain::{ErpId, Fact, FieldValue, LinkKind, LookUp, Need, Needed};
 
 /// The answers to needs.
 pub(super) type Answers = HashMap<Need, Needed>;
@@ -53,7 +54,7 @@ enum Tried {
 }
 
 /// An answer.
-enum Answer {
+pub(super) enum Answer {
     Found(ErpId),
     Pending,
     Unanswered(Cause),
@@ -343,22 +344,7 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// The answer to a look-up: what the mapping's table says of it, before the ERP is asked.
-    fn known(&mut self, choice: &Choice, query: &Query, look_up: LookUp) -> Answer {
-        if let Some(table) = &choice.table {
-            for key in table_keys(query, &look_up) {
-                if let Some(FieldValue::Integer(id)) = table.entries.get(&key) {
-                    return Answer::Found(ErpId(*id));
-                }
-                if table.todo.contains_key(&key) {
-                    return Answer::Unanswered(todo(table, key));
-                }
-            }
-        }
-        self.answer(Need::LookUp(look_up))
-    }
-
-    fn answer(&mut self, need: Need) -> Answer {
+    pub(super) fn answer(&mut self, need: Need) -> Answer {
         let Some(answers) = self.answers else {
             self.need(need);
             return Answer::Pending;
@@ -513,32 +499,6 @@ impl<'p> Pass<'p> {
     }
 }
 
-/// How a look-up is called in a table: its keys in the order of the mapping, a yes by its name, a no by `not` and its name;
-/// the most special name first, each further one without the last key, down to the keys that must be given. A `no` of a
-/// key that need not be given is left out.
-fn table_keys(query: &Query, look_up: &LookUp) -> Vec<String> {
-    let kind = LOOK_UP_KINDS.iter().find(|kind| kind.name == query.kind);
-    let mut words: Vec<String> = Vec::new();
-    let mut required = 0;
-    for (name, _) in &query.keys {
-        let needed = kind.is_some_and(|kind| kind.required.contains(&name.as_str()));
-        let word = match look_up.keys.get(name) {
-            Some(Scalar::Bool(true)) => name.clone(),
-            Some(Scalar::Bool(false)) if needed => format!("not {name}"),
-            Some(Scalar::Bool(false)) | None => continue,
-            Some(value) => value.to_string(),
-        };
-        words.push(word);
-        if needed {
-            required = words.len();
-        }
-    }
-    (required.max(1)..=words.len())
-        .rev()
-        .map(|count| words[..count].join(" "))
-        .collect()
-}
-
 /// That there are several is never passed over: a person says which.
 fn unanswered(cause: Cause, policy: NotFound) -> Tried {
     let policy = match (&cause, policy) {
@@ -546,17 +506,6 @@ fn unanswered(cause: Cause, policy: NotFound) -> Tried {
         (_, policy) => policy,
     };
     Tried::Unanswered(cause, policy)
-}
-
-/// An entry that a person has yet to fill in.
-fn todo(table: &Table, key: String) -> Cause {
-    let (file, line) = table.todo.get(&key).cloned().unwrap_or_default();
-    Cause::Todo {
-        table: table.name.clone(),
-        key,
-        file,
-        line,
-    }
 }
 
 fn cleared(kind: FieldType) -> FieldValue {
