@@ -196,10 +196,11 @@ fn erp_needs(shop: &Shop, mappings: &Mappings, currencies: Vec<String>) -> Needs
     };
     let objects = made(shop);
     let services = if objects.contains(&Object::Order) {
-        // What a line without a product of its own may be: every kind but goods, and goods that were typed in by hand.
+        // What a line without a product of its own may be: every kind but goods, and goods that were typed in by hand. What
+        // a rounded price leaves over is rounding.
         LineKind::ALL
             .iter()
-            .filter(|kind| **kind != LineKind::Product)
+            .filter(|kind| !matches!(kind, LineKind::Product | LineKind::Correction))
             .map(|kind| kind.as_str())
             .chain(["custom"])
             .map(str::to_owned)

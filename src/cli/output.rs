@@ -56,7 +56,7 @@ impl Output {
 const RULED: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
 /// The table as text.
-fn render<const N: usize>(
+pub(super) fn render<const N: usize>(
     header: [&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
     terminal: bool,

@@ -11,7 +11,7 @@ use super::sync::{RecordArguments, found};
 use super::{Context, the_shop};
 use crate::app;
 use crate::app::preview::PreviewFailure;
-use crate::app::preview::{Preview, PreviewError, PreviewedWrite};
+use crate::app::preview::{ErpAmounts, ExplainedRow, Explanation, Preview, PreviewError, PreviewedWrite};
 use crate::domain::{SharedEntropy, SystemEntropy};
 
 /// Show what would be written to the ERP for one record, field by field. Writes nothing.
@@ -71,11 +71,108 @@ fn show(output: Output, preview: &Preview) {
         output.line(format!("\n{} {} {}", write.action, write.model, write.record));
         show_fields(output, write);
     }
+    if let Some(explanation) = &preview.explanation {
+        explain(output, explanation);
+    }
     if let Some(problem) = &preview.problem {
         output.line("");
         super::jobs::show_problem(output, problem);
     }
     output.line("\nnothing was written");
+}
+
+/// How each number came to be: the shop's lines, the rows that stand for them, and the totals of both sides.
+fn explain(output: Output, explanation: &Explanation) {
+    let prices = if explanation.taxes_included {
+        "prices with tax"
+    } else {
+        "prices without tax"
+    };
+    output.line(format!(
+        "\nhow the amounts come to be ({}, {prices})",
+        explanation.currency
+    ));
+    output.table(EXPLAINED, explained(explanation));
+}
+
+const EXPLAINED: [&str; 7] = ["LINE", "HOW", "TAXES", "NET", "TAX", "GROSS", "SIDE"];
+
+fn explained(explanation: &Explanation) -> Vec<[String; 7]> {
+    let mut rows: Vec<[String; 7]> = Vec::new();
+    for line in &explanation.lines {
+        rows.push([
+            line.title.clone(),
+            line.how.clone(),
+            line.taxes.join(", "),
+            line.net.to_string(),
+            line.tax.to_string(),
+            line.gross.to_string(),
+            "Shopify".to_owned(),
+        ]);
+        rows.extend(line.rows.iter().map(explained_row));
+    }
+    rows.extend(explanation.further.iter().map(|row| {
+        let how = format!("{} x {}", row.quantity.normalize(), row.unit_price);
+        erp_row(row, format!("  {}", row.name), how)
+    }));
+    for rate in &explanation.taxes {
+        let mut row = <[String; 7]>::default();
+        row[0] = format!("tax of {}", rate.name);
+        row[1] = format!("{} on Shopify, {} in the ERP", rate.shop, rate.erp);
+        rows.push(row);
+    }
+    let sides = [
+        ("Shopify", Some(&explanation.shop)),
+        ("ERP", explanation.erp.as_ref()),
+    ];
+    for (side, totals) in sides {
+        if let Some(totals) = totals {
+            rows.push([
+                "total".to_owned(),
+                String::new(),
+                String::new(),
+                totals.net.to_string(),
+                totals.tax.to_string(),
+                totals.total.to_string(),
+                side.to_owned(),
+            ]);
+        }
+    }
+    rows
+}
+
+fn explained_row(row: &ExplainedRow) -> [String; 7] {
+    let name = format!("  {}", row.row);
+    let how = format!(
+        "{} x {} = {}",
+        row.quantity.normalize(),
+        row.unit_price,
+        row.amount
+    );
+    match &row.erp {
+        Some(erp) => erp_row(erp, name, how),
+        None => [
+            name,
+            how,
+            String::new(),
+            String::new(),
+            String::new(),
+            String::new(),
+            "to book".to_owned(),
+        ],
+    }
+}
+
+fn erp_row(row: &ErpAmounts, name: String, how: String) -> [String; 7] {
+    [
+        name,
+        how,
+        String::new(),
+        row.net.to_string(),
+        row.tax.to_string(),
+        row.gross.to_string(),
+        "ERP".to_owned(),
+    ]
 }
 
 fn show_fields(output: Output, write: &PreviewedWrite) {
@@ -100,4 +197,78 @@ fn show_fields(output: Output, write: &PreviewedWrite) {
             ]
         }),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::preview::{ExplainedLine, ExplainedTotals};
+
+    fn number(text: &str) -> rust_decimal::Decimal {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_order_is_explained_line_by_line_with_both_totals() {
+        let erp = |id, gross: &str, tax: &str| ErpAmounts {
+            id: crate::domain::ErpId(id),
+            name: "Rounding".into(),
+            quantity: number("1"),
+            unit_price: number(gross),
+            net: number(gross) - number(tax),
+            tax: number(tax),
+            gross: number(gross),
+        };
+        let row = |key: &str, quantity: &str, price: &str, erp| ExplainedRow {
+            row: key.into(),
+            quantity: number(quantity),
+            unit_price: number(price),
+            amount: number(quantity) * number(price),
+            erp,
+        };
+        let totals = |net: &str, tax: &str, total: &str| ExplainedTotals {
+            net: number(net),
+            tax: number(tax),
+            total: number(total),
+        };
+        let mut explanation = Explanation {
+            currency: "EUR".parse().unwrap(),
+            taxes_included: true,
+            lines: vec![ExplainedLine {
+                line: "line_1".into(),
+                kind: "product".into(),
+                title: "Mug".into(),
+                sold: number("3"),
+                quantity: number("3"),
+                unit_price: number("10.00"),
+                discount: number("1.00"),
+                amount: number("29.00"),
+                taxes: vec!["19 % VAT: 4.63".into()],
+                net: number("24.37"),
+                tax: number("4.63"),
+                gross: number("29.00"),
+                how: "3 x 10.00 less 1.00 of discounts = 29.00; the discount is a row of its own".into(),
+                rows: vec![
+                    row("line_1", "3", "10.00", Some(erp(1, "30.00", "4.79"))),
+                    row("line_1_discount", "1", "-1.00", None),
+                ],
+            }],
+            further: vec![erp(9, "-0.01", "0.00")],
+            discounts: Vec::new(),
+            taxes: Vec::new(),
+            shop: totals("24.37", "4.63", "29.00"),
+            erp: Some(totals("24.38", "4.63", "29.01")),
+        };
+        insta::assert_snapshot!(super::super::output::render(
+            EXPLAINED,
+            explained(&explanation),
+            false
+        ));
+        explanation.erp = None;
+        assert!(
+            explained(&explanation)
+                .iter()
+                .all(|row| row[0] != "total" || row[6] == "Shopify")
+        );
+    }
 }

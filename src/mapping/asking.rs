@@ -3,7 +3,7 @@
 use super::convert::to_scalar;
 use super::expr::Frame;
 use super::pass::{Pass, Place, Tried};
-use super::rule::{Query, Rule};
+use super::rule::{Choice, Query, Rule};
 use super::value::is_empty;
 use super::words::{At, Cause};
 use crate::domain::{ErpId, LookUp, Need, Needed, Scalar};
@@ -63,10 +63,12 @@ impl<'p> Pass<'p> {
         }
     }
 
-    /// The answer to the look-up for these facts; none when one of its keys is empty.
+    /// The answer to the look-up for these facts: from the choice's table if it has one, else from the ERP. None when one of
+    /// its keys is empty.
     pub(super) fn look_up(
         &mut self,
         rule: &'p Rule,
+        choice: Option<&Choice>,
         query: &'p Query,
         frame: &Frame<'_>,
         place: Place<'_>,
@@ -91,10 +93,14 @@ impl<'p> Pass<'p> {
             return Ok(Some(asked.found.map_or(Answer::Pending, Answer::Found)));
         }
         let names = query.keys.iter().map(|(name, _)| name.clone());
-        let answer = self.answer(Need::LookUp(LookUp {
+        let look_up = LookUp {
             kind: query.kind.clone(),
             keys: names.zip(keys.iter().cloned()).collect(),
-        }));
+        };
+        let answer = match choice {
+            Some(choice) => self.known(choice, query, look_up),
+            None => self.answer(Need::LookUp(look_up)),
+        };
         let found = match &answer {
             Answer::Found(id) => Some(*id),
             Answer::Pending => None,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::asking::{Answer, Asked};
 use super::convert::{into_field, table_key, to_fact, to_field};
 use super::expr::{Compiled, Frame};
+use super::known::todo;
 use super::mapped::{FieldProblem, MappedField, MatchKey};
 use super::rule::{Choice, From, Mapping, MatchRule, Missing, NotFound, Part, Query, Rule, Template};
 use super::types::FieldType;
@@ -202,6 +203,10 @@ impl<'p> Pass<'p> {
                         let value = table_key(&fact);
                         match table.entries.get(&value) {
                             Some(found) => Tried::Value(found.clone()),
+                            None if table.todo.contains_key(&value) => {
+                                // Whatever the rule says about a missing value, this one was meant to be filled in.
+                                Tried::Unanswered(todo(table, value), NotFound::Fail)
+                            }
                             None => {
                                 let cause = Cause::NotInTable {
                                     table: table.name.clone(),
@@ -246,7 +251,7 @@ impl<'p> Pass<'p> {
                     _ => Tried::Empty,
                 }
             }
-            From::LookUp(query) => match self.look_up(rule, query, frame, place) {
+            From::LookUp(query) => match self.look_up(rule, Some(choice), query, frame, place) {
                 Ok(Some(Answer::Found(id))) => Tried::Value(FieldValue::Record(id)),
                 Ok(Some(Answer::Pending)) => Tried::Stop,
                 Ok(Some(Answer::Unanswered(cause))) => unanswered(cause, choice.not_found),
@@ -285,7 +290,7 @@ impl<'p> Pass<'p> {
     ) -> Tried {
         let fact = to_fact(&value);
         let frame = frame.with(&fact);
-        match self.look_up(rule, query, &frame, place) {
+        match self.look_up(rule, None, query, &frame, place) {
             Ok(Some(Answer::Found(_))) => Tried::Value(value),
             Ok(Some(Answer::Pending)) => Tried::Stop,
             // That there are several is no obstacle: the value itself is what is written.
@@ -319,7 +324,7 @@ impl<'p> Pass<'p> {
         let mut found = Vec::with_capacity(items.len());
         let mut pending = false;
         for item in items {
-            match self.look_up(rule, query, &frame.with(item), place) {
+            match self.look_up(rule, Some(choice), query, &frame.with(item), place) {
                 Ok(Some(Answer::Found(id))) if found.contains(&id) => {
                     self.report(&at(), &Cause::Twice(id), choice.not_found == NotFound::Hold);
                     return Tried::Stop;

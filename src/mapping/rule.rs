@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::expr::Compiled;
 use super::mapped::{Stage, Truth};
+use super::overrides::Overrides;
 use super::types::FieldType;
 use crate::domain::{Direction, FieldValue, LinkKind, Object};
 
@@ -31,6 +32,7 @@ pub struct Mapping {
     pub(super) adopt_exact: bool,
     pub(super) skips: Vec<SkipRule>,
     pub(super) lets: Vec<Let>,
+    pub(super) tables: BTreeMap<String, Table>,
     pub(super) fields: Vec<Rule>,
     pub(super) groups: Vec<Group>,
     pub(super) match_keys: Vec<MatchRule>,
@@ -72,6 +74,8 @@ pub(super) struct Rule {
     pub(super) kind: FieldType,
     pub(super) choices: Vec<Choice>,
     pub(super) create_only: bool,
+    /// Left out where the ERP has no such field.
+    pub(super) optional: bool,
     pub(super) truth: Truth,
     pub(super) lossy: bool,
     pub(super) owner: Option<String>,
@@ -130,6 +134,10 @@ pub(super) struct Query {
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) entries: Arc<BTreeMap<String, FieldValue>>,
+    /// Entries that a person has yet to fill in, with file and line.
+    pub(super) todo: Arc<BTreeMap<String, (String, usize)>>,
+    /// The shop's file that was laid over it.
+    pub(super) overrides: Option<Arc<Overrides>>,
 }
 
 /// What to do when there is no value.
@@ -164,12 +172,24 @@ pub(super) struct Group {
     pub(super) link: Option<LinkKind>,
     pub(super) once: bool,
     pub(super) source: RowSource,
-    pub(super) split_discounts: bool,
+    pub(super) discounts: Discounts,
     pub(super) when: Option<Compiled>,
     pub(super) key: Template,
     pub(super) fields: Vec<Rule>,
     pub(super) match_keys: Vec<MatchRule>,
     pub(super) line: usize,
+}
+
+/// What becomes of the discounts of booked lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Discounts {
+    /// Rows are lines as they stand.
+    #[default]
+    AsTheyStand,
+    /// In the unit price where that is exact, else a row of their own.
+    UnitPriceElseLine,
+    /// Always a row of their own.
+    Line,
 }
 
 /// Where the rows come from.

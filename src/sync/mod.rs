@@ -6,6 +6,7 @@
 
 mod agree;
 mod customers;
+mod explain;
 mod flow;
 mod gather;
 mod gone;
@@ -33,10 +34,12 @@ use crate::erp::SharedErp;
 use crate::mapping::{Mappings, ShopFacts};
 use crate::store::{ClaimedJob, SharedStore};
 
+pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use orders::{OrderPlan, plan as plan_order};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
-pub use settings::{Deleted, Guests, Settings};
+pub use settings::{Deleted, Guests, HighRisk, NoProduct, Settings};
 pub use source::Source;
+pub use totals::RateTax;
 
 #[cfg(test)]
 mod tests;
@@ -107,7 +110,7 @@ impl Engine {
             return Report::of(Outcome::Problem(problem), "no such shop");
         };
         let mappings = Arc::clone(&shop.mappings.borrow());
-        let mapping = mappings.get(job.key.object, job.key.direction);
+        let mapping = mappings.of_shop(shop.name.as_str(), job.key.object, job.key.direction);
         let subject = Subject {
             record: job.record_name.clone(),
             owner: mapping.map_or_else(|| shop.owner.clone(), |mapping| mapping.owner.clone()),

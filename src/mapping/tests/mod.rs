@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod manual;
+mod overrides;
 mod plain;
 mod policies;
 mod properties;

@@ -6,7 +6,9 @@
 
 mod book;
 mod cancel;
+mod facts;
 mod plan;
+mod policy;
 mod references;
 
 use serde_json::json;
@@ -16,15 +18,17 @@ use super::gone;
 use super::live;
 use super::stop::Stop;
 use crate::domain::{
-    Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report,
+    Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report, Risk,
     ShopifyId,
 };
 use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
+use crate::sync::settings::HighRisk;
 
 pub(super) use book::{our_lines, stale_lines};
 pub use plan::{OrderPlan, plan};
+pub(super) use policy::{check_lines, high_risk, hold};
 pub(super) use references::{buyer, party, save_group};
 
 /// An order's job.
@@ -50,13 +54,25 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     if is_cancelled(flow, &order, &record, &mapping) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
-    let mapped = references::ensure(flow, &order, &record, &mapping).await?;
+    policy::check_lines(flow, &order)?;
+    let mut mapped = references::ensure(flow, &order, &record, &mapping).await?;
     if mapped.stage == Some(Stage::Cancelled) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
+    let risky = policy::hold(flow, &order, &mut mapped);
     reach(FailPoint::Planned).await?;
+    let before = booked.clone();
     let plan = plan::plan(&mapped, &order, link.as_ref(), booked.as_ref());
+    let whole = matches!(plan, OrderPlan::Book { .. });
     let done = book::carry_out(flow, &order, &mapped, plan, link.as_ref(), booked).await?;
+    if !whole && before.is_some() {
+        facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
+    }
+    if risky && done.held.state != OrderState::Confirmed {
+        let report = report(flow, &order, &mapped, done);
+        flow.commit_links(report.links).await?;
+        return Err(policy::high_risk(flow, &order));
+    }
     Ok(report(flow, &order, &mapped, done))
 }
 
@@ -86,6 +102,9 @@ pub(super) async fn skip(
     };
     if order.created_at < start_at {
         return Err(Stop::Obsolete("before_start".into()));
+    }
+    if order.risk == Risk::High && shop.settings.high_risk == HighRisk::Skip {
+        return Err(Stop::Obsolete("high_fraud_risk".into()));
     }
     let settings = flow.settings_fact(None);
     match mapping
@@ -239,6 +258,7 @@ fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Report
     let fingerprint = plan::fingerprint(mapped, order);
     let mut link = link(flow, order, &done.held, &mapped.model, fingerprint);
     link.agreed["confirmed"] = json!(done.settled);
+    link.agreed[facts::FACTS] = json!(facts::digest(&mapped.fields));
     report.links.push(link);
     report
 }

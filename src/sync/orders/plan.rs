@@ -90,7 +90,7 @@ pub(super) fn fingerprint(mapped: &Mapped, order: &Order) -> Fingerprint {
     }
 }
 
-fn digest(fields: &[MappedField]) -> String {
+pub(super) fn digest(fields: &[MappedField]) -> String {
     let mut text = String::with_capacity(TYPICAL);
     for field in fields.iter().filter(|field| !field.create_only) {
         text.push_str(&field.target);

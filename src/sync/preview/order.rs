@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::explain::{self, explain};
 use super::super::flow::Flow;
 use super::super::gather::Answers;
 use super::super::live;
@@ -35,6 +36,7 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         cancelled(&mapping.model, booked.as_ref(), preview);
         return Ok(true);
     }
+    orders::check_lines(flow, &order)?;
     let buyer = orders::buyer(shop.settings.guests, &order);
     let settings = flow.settings_fact(buyer.as_deref());
     let mut answers = flow.gather(&mapping, &record, &settings).await?;
@@ -45,11 +47,16 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     for group in &groups {
         own_records(flow, group, &mut answers, preview).await?;
     }
-    let mapped = flow.mapped(&mapping, &record, &settings, &answers)?;
+    let mut mapped = flow.mapped(&mapping, &record, &settings, &answers).await?;
+    preview.explanation = Some(explain(&order, explain::rows(&mapped), booked.as_ref()));
     if mapped.stage == Some(Stage::Cancelled) {
         cancelled(&mapped.model, booked.as_ref(), preview);
         return Ok(true);
     }
+    let risky = orders::hold(flow, &order, &mut mapped);
+    let stands = booked
+        .as_ref()
+        .is_some_and(|held| held.state == crate::erp::OrderState::Confirmed);
     let (plan, verdict) = orders::describe(flow, &order, &mapped, link.as_ref(), booked.as_ref())?;
     preview.verdict = verdict;
     let confirms = mapped.stage == Some(Stage::Confirmed);
@@ -84,6 +91,9 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         }
         // What it refers to is made all the same.
         _ => {}
+    }
+    if risky && !stands {
+        return Err(orders::high_risk(flow, &order));
     }
     Ok(true)
 }

@@ -9,6 +9,7 @@ mod gone;
 mod orders;
 mod previews;
 mod products;
+mod sold;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -106,6 +106,7 @@ async fn look_ups_are_answered_once_and_never_guessed() {
 fn written_field(name: &str) -> FieldNeed {
     FieldNeed {
         name: name.to_owned(),
+        optional: false,
         written: true,
         place: "test.in.toml:7".to_owned(),
     }
@@ -242,6 +243,49 @@ async fn a_check_warns_of_a_field_only_where_it_is_written_and_of_services_that_
         wrong.contains("service for tip: none") && wrong.contains("odoo.services"),
         "{wrong}"
     );
+}
+
+#[tokio::test]
+async fn a_check_tells_of_an_optional_field_that_is_not_there_and_finds_nothing_wrong() {
+    for version in VERSIONS {
+        let (_server, odoo) = start(Options::version(version)).await;
+        let optional = FieldNeed {
+            optional: true,
+            ..written_field("x_shopify_risk")
+        };
+        let needs = |fields| Needs {
+            fields: [("sale.order".to_owned(), fields)].into(),
+            ..Needs::default()
+        };
+        let rows = odoo
+            .check(&needs(vec![written_field("client_order_ref"), optional.clone()]))
+            .await;
+        assert_eq!(failed(&rows), "", "{rows:?}");
+        let told = written(rows.iter());
+        assert!(
+            told.contains(
+                "optional, and left out while Odoo does not have them: x_shopify_risk (test.in.toml:7)"
+            ),
+            "{told}"
+        );
+        // Without the word it is a fault.
+        let rows = odoo
+            .check(&needs(vec![FieldNeed {
+                optional: false,
+                ..optional
+            }]))
+            .await;
+        assert!(failed(&rows).contains("Odoo has no x_shopify_risk"), "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn eighteen_keeps_two_digits_of_a_price_and_nineteen_all() {
+    for version in VERSIONS {
+        let (_server, odoo) = start(Options::version(version)).await;
+        let digits = odoo.price_digits().await.unwrap();
+        assert_eq!(digits, (version == Version::V18).then_some(2), "{version:?}");
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,16 @@
 use serde_json::json;
 
 use super::build::*;
+
+#[test]
+fn a_rate_without_its_amount_is_not_charged() {
+    // 10.00 at 19 % would be 1.90, and the shop charges nothing: exempt. Of 0.01 it would be nothing anyway.
+    for (price, taxes) in [("10.0", 0), ("0.01", 1), ("0.0", 1)] {
+        let thing = with(line(1, 1, price), "/taxLines", json!([vat(0.19, "0.0")]));
+        let order = book(order_of(false, &[thing], &[], price, "0.0"));
+        assert_eq!(order.lines[0].taxes.len(), taxes, "{price}");
+    }
+}
 use crate::domain::{FinancialStatus, LineKind};
 use crate::shopify::normalise::order;
 use crate::shopify::settings::CurrencyChoice;

@@ -1,0 +1,61 @@
+//! Look-ups that a table of the mapping answers before the ERP is asked.
+
+use super::asking::Answer;
+use super::pass::Pass;
+use super::rule::{Choice, Query, Table};
+use super::words::Cause;
+use crate::domain::{ErpId, FieldValue, LOOK_UP_KINDS, LookUp, Need, Scalar};
+
+impl Pass<'_> {
+    /// The answer to a look-up: what the mapping's table says of it, before the ERP is asked.
+    pub(super) fn known(&mut self, choice: &Choice, query: &Query, look_up: LookUp) -> Answer {
+        if let Some(table) = &choice.table {
+            for key in table_keys(query, &look_up) {
+                if let Some(FieldValue::Integer(id)) = table.entries.get(&key) {
+                    return Answer::Found(ErpId(*id));
+                }
+                if table.todo.contains_key(&key) {
+                    return Answer::Unanswered(todo(table, key));
+                }
+            }
+        }
+        self.answer(Need::LookUp(look_up))
+    }
+}
+
+/// How a look-up is called in a table: its keys in the order of the mapping, a yes by its name, a no by `not` and its name;
+/// the most special name first, each further one without the last key, down to the keys that must be given. A `no` of a
+/// key that need not be given is left out.
+fn table_keys(query: &Query, look_up: &LookUp) -> Vec<String> {
+    let kind = LOOK_UP_KINDS.iter().find(|kind| kind.name == query.kind);
+    let mut words: Vec<String> = Vec::new();
+    let mut required = 0;
+    for (name, _) in &query.keys {
+        let needed = kind.is_some_and(|kind| kind.required.contains(&name.as_str()));
+        let word = match look_up.keys.get(name) {
+            Some(Scalar::Bool(true)) => name.clone(),
+            Some(Scalar::Bool(false)) if needed => format!("not {name}"),
+            Some(Scalar::Bool(false)) | None => continue,
+            Some(value) => value.to_string(),
+        };
+        words.push(word);
+        if needed {
+            required = words.len();
+        }
+    }
+    (required.max(1)..=words.len())
+        .rev()
+        .map(|count| words[..count].join(" "))
+        .collect()
+}
+
+/// An entry that a person has yet to fill in.
+pub(super) fn todo(table: &Table, key: String) -> Cause {
+    let (file, line) = table.todo.get(&key).cloned().unwrap_or_default();
+    Cause::Todo {
+        table: table.name.clone(),
+        key,
+        file,
+        line,
+    }
+}
