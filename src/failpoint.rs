@@ -33,6 +33,8 @@ text_enum! {
         LinesRemoved = "lines_removed",
         /// The visible rounding line was written to the draft, its totals are not yet compared again.
         RoundingAdded = "rounding_added",
+        /// Lines of a confirmed order were changed, its totals are not yet compared.
+        LinesChanged = "lines_changed",
         /// The order's totals were read back and compared, the order is a draft.
         TotalsChecked = "totals_checked",
         /// The order is confirmed, its date is not yet restored.

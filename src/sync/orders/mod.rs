@@ -6,6 +6,7 @@
 
 mod book;
 mod cancel;
+mod edits;
 mod plan;
 mod references;
 
@@ -170,7 +171,15 @@ pub(super) fn describe(
         (OrderPlan::Changed { differences }, Some(held)) => {
             return Err(book::changed(flow, order, held, differences.clone()));
         }
-        (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => String::new(),
+        (OrderPlan::Edit { differences, .. }, Some(held)) => format!(
+            "the lines of the confirmed order {} would be changed where the ERP allows: {}",
+            held.name,
+            differences.join("; ")
+        ),
+        (
+            OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Edit { .. } | OrderPlan::Changed { .. },
+            None,
+        ) => String::new(),
     };
     Ok((plan, verdict))
 }
