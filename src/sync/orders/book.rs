@@ -169,12 +169,22 @@ pub(in crate::sync) async fn our_lines(
     mapped: &Mapped,
     held: &SalesOrder,
 ) -> Result<Vec<(String, ErpId)>, Stop> {
-    let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let model = mapped
         .group(LINES)
         .map_or("sale.order.line", |group| group.model.as_str());
+    named_lines(flow, &mapped.external_id, model, held).await
+}
+
+/// The same for an order of this external id.
+pub(super) async fn named_lines(
+    flow: &Flow<'_>,
+    order_name: &str,
+    model: &str,
+    held: &SalesOrder,
+) -> Result<Vec<(String, ErpId)>, Stop> {
+    let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let known = flow.shop.erp.external_ids(model, &ids).await?;
-    let prefix = line_name(mapped, "");
+    let prefix = format!("{order_name}_");
     Ok(known
         .into_iter()
         .filter(|(_, name)| name.shop == flow.shop.name && name.name.starts_with(&prefix))
