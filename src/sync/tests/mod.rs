@@ -7,9 +7,12 @@ mod customers;
 mod cut;
 mod edits;
 mod gone;
+mod money;
 mod orders;
+mod parcels;
 mod previews;
 mod products;
+mod refunds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
