@@ -80,8 +80,7 @@ pub(super) async fn carry_out(
         }
         return Ok(());
     }
-    let delivers =
-        settings.fulfillments != Fulfillments::Leave && super::refunds::parcels(order).next().is_some();
+    let delivers = settings.fulfillments != Fulfillments::Leave && !order.fulfillments.is_empty();
     let credits = !booked.decided.credits.is_empty();
     let lines = if is_confirmed && (delivers || credits) {
         credits::lines_by_key(flow, &mapped.external_id, booked.held).await?

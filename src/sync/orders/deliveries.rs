@@ -11,7 +11,7 @@ use serde_json::json;
 use super::super::flow::Flow;
 use super::super::settings::Fulfillments;
 use super::super::stop::Stop;
-use super::refunds::parcels;
+use super::refunds::{parcels, sent};
 use crate::domain::{ErpId, Fulfillment, Link, LinkKind, LinkState, Order};
 use crate::erp::{Delivery, DeliveryState, ErpError, SalesOrder};
 
@@ -67,7 +67,69 @@ pub(super) async fn carry_out(
         done.push(format!("delivered parcel {}", parcel.id));
         transfers = flow.shop.erp.deliveries(held.id).await?;
     }
-    finish(flow, order, &transfers, done).await
+    finish(flow, order, &transfers, done).await?;
+    withdrawn(flow, order, held, lines).await
+}
+
+/// Parcels that were carried out and then cancelled on Shopify. Only a return brings goods back in the ERP, and a person
+/// knows whether they came back.
+async fn withdrawn(
+    flow: &Flow<'_>,
+    order: &Order,
+    held: &SalesOrder,
+    lines: &BTreeMap<String, ErpId>,
+) -> Result<(), Stop> {
+    let cancelled: Vec<&Fulfillment> = order
+        .fulfillments
+        .iter()
+        .filter(|parcel| parcel.status == "CANCELLED")
+        .collect();
+    if cancelled.is_empty() || flow.shop.settings.fulfillments != Fulfillments::Validate {
+        return Ok(());
+    }
+    let ids: Vec<String> = cancelled.iter().map(|parcel| parcel.id.to_string()).collect();
+    let links = flow
+        .shop
+        .store
+        .links(&flow.shop.name, LinkKind::Fulfillment, &ids)
+        .await?;
+    for parcel in cancelled {
+        let Some(link) = links
+            .iter()
+            .find(|link| link.source_id == parcel.id.to_string() && link.state != LinkState::Retired)
+        else {
+            continue;
+        };
+        let goods: Vec<String> = parcel
+            .lines
+            .iter()
+            .filter_map(|entry| {
+                let id = lines.get(&entry.key)?;
+                let line = held.lines.iter().find(|line| line.id == *id)?;
+                let too_many = (line.delivered - sent(order, &entry.key)).min(entry.quantity);
+                (too_many > Decimal::ZERO).then(|| format!("{} x {}", too_many.normalize(), line.name))
+            })
+            .collect();
+        if goods.is_empty() {
+            continue;
+        }
+        let transfer = link.erp_name.as_deref().unwrap_or("the delivery");
+        let mut problem = flow.subject.problem(
+            "parcel_cancelled",
+            "",
+            format!(
+                "The parcel {} was cancelled on Shopify after {transfer} of {} had been carried out.",
+                parcel.id, held.name
+            ),
+            &format!(
+                "In the ERP, take back {} with a return of {transfer}, then retry.",
+                goods.join(", ")
+            ),
+        );
+        problem.detail = json!({ "parcel": parcel.id, "delivery": transfer, "goods": goods });
+        return Err(problem.into());
+    }
+    Ok(())
 }
 
 /// Whether the ERP moves goods for this line at all; it does not for services.

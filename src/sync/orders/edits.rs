@@ -13,6 +13,7 @@ use super::super::flow::Flow;
 use super::super::stop::Stop;
 use super::book;
 use super::plan::{self, LINES};
+use super::proof::ROUNDING_LINE;
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Link, NewProblem, Order};
 use crate::erp::{Lines, SalesOrder, SalesOrderLine, Save};
 use crate::failpoint::{FailPoint, reach};
@@ -122,7 +123,7 @@ fn edits(
             (!same).then_some(edit)
         })
         .collect();
-    let rounding = book::line_name(mapped, book::ROUNDING_LINE);
+    let rounding = book::line_name(mapped, ROUNDING_LINE);
     for (name, id) in ours {
         let is_wanted = *name == rounding || rows.iter().any(|row| row.external_id == *name);
         let Some(line) = held.lines.iter().find(|line| line.id == *id) else {

@@ -13,6 +13,7 @@ mod edits;
 mod invoices;
 mod payments;
 mod plan;
+mod proof;
 mod references;
 mod refunds;
 

@@ -9,9 +9,11 @@ use super::super::settings::Payments;
 use super::super::stop::Stop;
 use super::{after, invoices};
 use crate::domain::{
-    Direction, ErpId, Link, LinkKind, LinkState, LookUp, Needed, Object, Order, Payment, Scalar,
+    Direction, ErpId, FieldValue, Link, LinkKind, LinkState, LookUp, Needed, Object, Order, Payment, Scalar,
 };
-use crate::erp::{Document, DocumentState, PaymentSave};
+use crate::erp::{Document, DocumentState, Find, PaymentSave};
+
+const PAYMENT: &str = "account.payment";
 
 /// Whether a movement brought money in (`true`), or took it out.
 fn direction(payment: &Payment) -> Option<bool> {
@@ -113,10 +115,14 @@ async fn register(
     if let Some(closed) = flow.shop.erp.closed(false).await?
         && day <= closed.until
     {
+        if let Some(id) = registered_by_hand(flow, payment).await? {
+            link(flow, payment, id).await?;
+            return Ok(id);
+        }
         let what = format!("The payment {} of {}", payment.id, order.name);
         let remedy = format!(
-            "Register it by hand under the external id payment_{} with the date",
-            payment.id
+            "Register it by hand with the memo {} and the date",
+            by_hand(payment)
         );
         return Err(invoices::is_closed(flow, &what, &remedy, day, &closed));
     }
@@ -139,19 +145,49 @@ async fn register(
         "payment",
         json!({ "payment": payment.id, "id": id, "amount": payment.amount, "gateway": gateway, "in": inbound }),
     );
+    link(flow, payment, id).await?;
+    Ok(id)
+}
+
+async fn link(flow: &Flow<'_>, payment: &Payment, id: ErpId) -> Result<(), Stop> {
     flow.commit_links(vec![Link {
         shop: flow.shop.name.clone(),
         kind: LinkKind::Payment,
         source_id: payment.id.to_string(),
-        model: "account.payment".to_owned(),
+        model: PAYMENT.to_owned(),
         erp_id: id,
         erp_name: None,
         state: LinkState::Linked,
         source_updated_at: None,
         agreed: json!({ "amount": payment.amount }),
     }])
-    .await?;
-    Ok(id)
+    .await
+}
+
+/// How a person names a payment that they registered, so that it is found.
+fn by_hand(payment: &Payment) -> String {
+    format!("payment_{}", payment.id)
+}
+
+async fn registered_by_hand(flow: &Flow<'_>, payment: &Payment) -> Result<Option<ErpId>, Stop> {
+    // Odoo's name of the text up to 17, and from 18 on.
+    let fields = flow.shop.erp.fields(PAYMENT).await?;
+    let memo = if fields.0.contains_key("memo") {
+        "memo"
+    } else {
+        "ref"
+    };
+    let find = Find {
+        model: PAYMENT.to_owned(),
+        equal: vec![(memo.to_owned(), FieldValue::Text(by_hand(payment)))],
+        one_of: None,
+        fields: Vec::new(),
+        limit: 2,
+    };
+    Ok(match flow.shop.erp.find(&find).await?.as_slice() {
+        [only] => Some(only.id),
+        _ => None,
+    })
 }
 
 /// The journal of a gateway. One that is missing is one problem for all its orders.

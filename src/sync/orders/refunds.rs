@@ -165,10 +165,16 @@ fn has_charges(refund: &Refund) -> bool {
 
 /// Whether the shop leaves this refund to finance, whatever it is: money went back, or goods came back.
 fn is_finance(settings: &Settings, refund: &Refund) -> bool {
-    settings.refunds == Refunds::Problem
-        && (!refund.paid_back.is_zero()
-            || !refund.pending.is_zero()
-            || refund.lines.iter().any(|line| line.restock != Restock::Cancel))
+    settings.refunds == Refunds::Problem && !is_edit(refund)
+}
+
+/// Whether it only takes units off that were never sent, and no money went back: an edit in other words.
+fn is_edit(refund: &Refund) -> bool {
+    refund.paid_back.is_zero()
+        && refund.pending.is_zero()
+        && refund.adjustments.is_empty()
+        && !has_charges(refund)
+        && refund.lines.iter().all(|line| line.restock == Restock::Cancel)
 }
 
 /// The parcels of an order that are on their way or arrived.
@@ -212,7 +218,10 @@ fn assign(
     let nothing = Decimal::ZERO;
     let mut kept = (erp.delivered - line.quantity).max(nothing);
     if settings.fulfillments == Fulfillments::Validate {
-        kept = kept.max(sent_and_refunded(line, sent(order, &line.key), &entries));
+        let sent = sent(order, &line.key);
+        kept = kept
+            .max(sent_and_refunded(line, sent, &entries))
+            .max(sent - line.quantity);
     }
     let invoiced = (erp.invoiced - line.quantity - kept).max(nothing);
     let mut credited_only = invoiced;
@@ -230,7 +239,11 @@ fn assign(
     // Goods that came back first, and the latest first: what was taken off before they were sent is older.
     let mut by_turn: Vec<&(usize, Restock, Decimal)> = entries
         .iter()
-        .filter(|(at, _, _)| !made.contains_key(&order.refunds[*at].id))
+        .filter(|(at, _, _)| {
+            let refund = &order.refunds[*at];
+            let is_left_to_the_edit = settings.refunds != Refunds::CreditNote && is_edit(refund);
+            !made.contains_key(&refund.id) && !is_left_to_the_edit
+        })
         .collect();
     by_turn.sort_by_key(|(at, restock, _)| {
         let turn = match restock {

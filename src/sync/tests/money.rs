@@ -259,6 +259,15 @@ async fn a_payment_of_a_closed_period_is_a_problem() {
     let why = problem(&bench, id).await;
     assert!(why.starts_with("accounting_period_closed"), "{why}");
     assert!(bench.erp.ledger().payments().is_empty());
+    // A person registers it on another day, and names it as told.
+    let payment = bench
+        .shop
+        .change(|shop| shop.order(id).unwrap().transactions[0].id);
+    let memo = format!("payment_{payment}");
+    assert!(fix(&bench, id).await.contains(&memo));
+    bench.made_in_the_erp("account.payment", json!({ "memo": memo, "amount": 64.87 }));
+    done(&bench, id).await;
+    assert_eq!(bench.erp.ledger().payments().len(), 1);
 }
 
 #[tokio::test]
