@@ -346,7 +346,22 @@ fn permutations(events: &[Event]) -> Vec<Vec<Event>> {
 #[tokio::test]
 async fn whatever_happens_in_whatever_order_ends_the_same_however_late_it_is_seen() {
     use Event::*;
-    for version in BOTH {
+    // What may come between: each family in every order, on one of the versions; the long ones on both.
+    let long = [
+        vec![Paid, Added, Sent, Returned, Goodwill],
+        vec![Sent, Paid, Returned, Added, Removed],
+        vec![Added, Removed, Paid, Goodwill, Sent, Returned],
+    ];
+    for (version, families) in [
+        (
+            Version::V18,
+            [vec![Paid, Sent, Returned], vec![Paid, Removed, Cancelled]],
+        ),
+        (
+            Version::V19,
+            [vec![Paid, Removed, Sent], vec![Paid, Added, Goodwill]],
+        ),
+    ] {
         let options = OdooOptions {
             services: services(),
             ..OdooOptions::version(version)
@@ -362,14 +377,15 @@ async fn whatever_happens_in_whatever_order_ends_the_same_however_late_it_is_see
         let bench = Bench::with(options, settings).await;
         let (_, variants) = shirt(&bench);
         let customer = ada(&bench);
-        let mut histories = permutations(&[Paid, Added, Sent, Returned]);
-        histories.extend(permutations(&[Paid, Removed, Goodwill, Sent]));
-        histories.extend(permutations(&[Paid, Removed, Cancelled]));
-        let mut compared = 0;
+        let histories = families
+            .iter()
+            .flat_map(|family| permutations(family))
+            .chain(long.clone());
+        let (mut compared, mut never_made) = (0, 0);
         for history in histories {
             let mut ends: Vec<Option<End>> = Vec::new();
-            // Seen after each event, after every second one, and only at the end.
-            for every in [1, 2, usize::MAX] {
+            // Seen after each event, and only at the end.
+            for every in [1, usize::MAX] {
                 let mut draft = everyday(Buyer::Customer(customer), variants[0]);
                 draft.payment = Payment::Pending("shopify_payments".into());
                 let (id, name) = order(&bench, draft);
@@ -386,25 +402,24 @@ async fn whatever_happens_in_whatever_order_ends_the_same_however_late_it_is_see
                         );
                     }
                 }
-                // And once more, which changes nothing.
-                for _ in 0..2 {
-                    let (state, why) = bench.sync(Object::Order, id).await;
-                    assert!(
-                        matches!(state, JobState::Completed | JobState::Obsolete),
-                        "{version:?} {history:?}: {why:?}"
-                    );
-                }
+                // Once more at the end, which changes nothing where all was seen before.
+                let (state, why) = bench.sync(Object::Order, id).await;
+                assert!(
+                    matches!(state, JobState::Completed | JobState::Obsolete),
+                    "{version:?} {history:?}: {why:?}"
+                );
                 ends.push(end(&bench, &name));
             }
             // An order that was cancelled before it was ever seen is never made.
-            if ends[2].is_none() {
+            if ends[1].is_none() {
                 assert_eq!(ends[0].as_ref().map(|end| end.state.as_str()), Some("cancel"));
+                never_made += 1;
                 continue;
             }
             assert_eq!(ends[0], ends[1], "{version:?} {history:?}");
-            assert_eq!(ends[0], ends[2], "{version:?} {history:?}");
             compared += 1;
         }
-        assert_eq!(compared, 48, "{version:?}");
+        let expected = if version == Version::V18 { (9, 6) } else { (15, 0) };
+        assert_eq!((compared, never_made), expected, "{version:?}");
     }
 }
