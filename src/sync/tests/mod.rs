@@ -5,6 +5,7 @@ mod booking;
 mod customers;
 mod cut;
 mod edits;
+mod golden;
 mod gone;
 mod orders;
 mod previews;
@@ -27,7 +28,7 @@ use crate::sandbox::shopify::draft::{
 use crate::sandbox::shopify::facts::{Address, Tax};
 use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
 use crate::secret::Secret;
-use crate::shopify::{Credentials, Shopify};
+use crate::shopify::{Credentials, CurrencyChoice, Shopify};
 use crate::store::testing::open_temp;
 use crate::store::{Claim, Finish, Finished, Lane, NewJob, Verdict};
 use crate::transport;
