@@ -12,7 +12,7 @@ use crate::app::check::{Checked, check_live};
 use crate::app::clock::process_clock;
 use crate::config::{Config, ConfigError, FindingRow, Level};
 use crate::domain::{CheckOutcome, ShopName, SystemEntropy};
-use crate::mapping::{MappingErrors, Mappings};
+use crate::mapping::{MappingErrors, Mappings, Todo};
 
 /// Check the configuration and the mappings; with --live also both systems.
 ///
@@ -34,6 +34,8 @@ struct Report {
     ok: bool,
     config: Vec<FindingRow>,
     mappings: Vec<MappingRow>,
+    /// Table entries that a person has yet to fill in.
+    todo: Vec<Todo>,
     #[serde(skip_serializing_if = "Option::is_none")]
     live: Option<Vec<Checked>>,
 }
@@ -89,6 +91,19 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             return Err(Failure::Told(UNUSABLE));
         }
     };
+    result.mappings = of_no_shop(&config, &mappings);
+    if !result.mappings.is_empty() {
+        if output.json {
+            output.document(&result)?;
+        }
+        for row in result.mappings.iter().filter(|_| !output.json) {
+            let help = row.help.clone().unwrap_or_default();
+            Failure::usage(format!("{}: {}", row.file, row.message))
+                .help(help)
+                .tell();
+        }
+        return Err(Failure::Told(UNUSABLE));
+    }
     if !output.json {
         output.line(format!(
             "{}: {}, {}: right{}",
@@ -101,6 +116,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             }
         ));
     }
+    result.todo = mappings.todos().to_vec();
+    if !output.json {
+        tell_todos(output, &result.todo);
+    }
     result.ok = true;
     if arguments.live {
         let live = live(&config, &mappings, arguments, output).await;
@@ -112,6 +131,57 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         output.document(&result)?;
     }
     if ok { Ok(()) } else { Err(Failure::Told(FAILED)) }
+}
+
+/// The table entries that are not filled in yet.
+fn tell_todos(output: Output, todos: &[Todo]) {
+    if todos.is_empty() {
+        return;
+    }
+    output.line(format!(
+        "\n{} still TODO; a record that meets one waits for a person:",
+        counted_entries(todos.len())
+    ));
+    output.table(
+        ["FILE", "LINE", "TABLE", "ENTRY"],
+        todos.iter().map(|todo| {
+            [
+                todo.file.clone(),
+                todo.line.to_string(),
+                todo.table.clone(),
+                todo.key.clone(),
+            ]
+        }),
+    );
+}
+
+fn counted_entries(count: usize) -> String {
+    match count {
+        1 => "1 table entry is".to_owned(),
+        count => format!("{count} table entries are"),
+    }
+}
+
+/// Tables of a shop that the configuration does not have would silently do nothing.
+fn of_no_shop(config: &Config, mappings: &Mappings) -> Vec<MappingRow> {
+    let known = |shop: &str| config.shops.keys().any(|name| name.as_str() == shop);
+    let strangers = mappings.shops().filter(|shop| !known(shop));
+    strangers
+        .map(|shop| MappingRow {
+            file: format!("tables.{shop}.toml"),
+            line: 0,
+            message: format!("the configuration has no shop `{shop}`, so nobody follows these tables"),
+            help: Some(format!(
+                "name the file after a shop: {}",
+                config
+                    .shops
+                    .keys()
+                    .map(ShopName::as_str)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )),
+        })
+        .collect()
 }
 
 async fn live(config: &Config, mappings: &Mappings, arguments: &Arguments, output: Output) -> Vec<Checked> {

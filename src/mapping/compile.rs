@@ -15,6 +15,7 @@ use super::document::{self as doc, entries, expression, get, template, text, tex
 use super::expr::Compiled;
 use super::facts::settings_shape;
 use super::mapped::Truth;
+use super::overrides::{self, Overrides};
 use super::rule::{Let, Mapping, MatchRule, Rule, SkipRule, Table, stage_named};
 use super::types::{Kind, Typed};
 use crate::domain::{
@@ -46,7 +47,7 @@ pub(super) const TOP_KEYS: &[&str] = &[
 ];
 
 /// The largest file that is taken, in bytes.
-const LARGEST: usize = 512 * 1024;
+pub(super) const LARGEST: usize = 512 * 1024;
 
 pub(super) const TRUTHS: [(&str, Truth); 3] = [
     ("shopify", Truth::Shopify),
@@ -64,8 +65,13 @@ pub(super) fn source_of(object: Object) -> Option<(&'static str, Shape)> {
     }
 }
 
-/// Compiles one file.
-pub(super) fn compile(file: &str, source: &str, raw: &dyn RawSchema) -> Result<Mapping, Vec<MappingError>> {
+/// Compiles one file, with the tables of a shop laid over its own.
+pub(super) fn compile(
+    file: &str,
+    source: &str,
+    raw: &dyn RawSchema,
+    overrides: Option<&Arc<Overrides>>,
+) -> Result<Mapping, Vec<MappingError>> {
     let mut d = Diagnostics::new(file, source);
     if source.len() > LARGEST {
         return Err(vec![MappingError::of_file(
@@ -79,7 +85,7 @@ pub(super) fn compile(file: &str, source: &str, raw: &dyn RawSchema) -> Result<M
         d.add(error.span().unwrap_or(0..0), error.message().to_owned(), "here");
     }
     if d.errors.is_empty()
-        && let Some(mapping) = mapping(&mut d, parsed.get_ref(), raw)
+        && let Some(mapping) = mapping(&mut d, parsed.get_ref(), raw, overrides)
         && d.errors.is_empty()
     {
         return Ok(mapping);
@@ -91,7 +97,12 @@ pub(super) fn compile(file: &str, source: &str, raw: &dyn RawSchema) -> Result<M
     Err(d.errors)
 }
 
-fn mapping(d: &mut Diagnostics, top: &DeTable<'_>, raw: &dyn RawSchema) -> Option<Mapping> {
+fn mapping(
+    d: &mut Diagnostics,
+    top: &DeTable<'_>,
+    raw: &dyn RawSchema,
+    overrides: Option<&Arc<Overrides>>,
+) -> Option<Mapping> {
     doc::only(d, top, TOP_KEYS);
     for key in [
         "version",
@@ -142,7 +153,10 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>, raw: &dyn RawSchema) -> Optio
         .with(name, Typed::from(&shape))
         .with("settings", Typed::from(&settings_shape()));
     let lets = lets(d, top, &mut scope);
-    let tables = tables(d, top);
+    let mut tables = tables(d, top);
+    if let Some(overrides) = overrides {
+        overrides.lay_over(&mut tables, &mut d.errors);
+    }
     let skips = skips(d, top, &scope);
     let heads = group_heads(d, top);
     let mut context = RuleContext {
@@ -169,6 +183,7 @@ fn mapping(d: &mut Diagnostics, top: &DeTable<'_>, raw: &dyn RawSchema) -> Optio
         adopt_exact: adopt.unwrap_or(false),
         skips,
         lets,
+        tables,
         fields,
         groups,
         match_keys,
@@ -344,32 +359,11 @@ fn tables(d: &mut Diagnostics, top: &DeTable<'_>) -> BTreeMap<String, Table> {
             doc::not_a(d, entry.value, "a table of keys and values");
             continue;
         };
-        let mut values: BTreeMap<String, FieldValue> = BTreeMap::new();
-        for row in entries(table) {
-            let Some(value) = doc::scalar(d, row.value) else {
-                continue;
-            };
-            let same_kind =
-                |other: &FieldValue| std::mem::discriminant(other) == std::mem::discriminant(&value);
-            if !values.values().all(same_kind) {
-                d.add(
-                    row.value.span(),
-                    "the values of a table must be of one kind",
-                    "of another kind",
-                );
-            }
-            values.insert(row.key.to_owned(), value);
-        }
-        if values.is_empty() {
+        let rows = overrides::rows(d, table);
+        if rows.is_empty() {
             d.add(entry.key_place(), "this table is empty", "here");
         }
-        tables.insert(
-            entry.key.to_owned(),
-            Table {
-                name: entry.key.to_owned(),
-                entries: Arc::new(values),
-            },
-        );
+        tables.insert(entry.key.to_owned(), Table::new(entry.key, &d.file, &rows));
     }
     tables
 }
@@ -504,6 +498,15 @@ fn stage(
         if !known {
             let names: Vec<&str> = super::mapped::Stage::ALL.iter().map(|(name, _)| *name).collect();
             let text = value.to_string();
+            if let Some(mistake) = rule.overridden(value).and_then(|(overrides, table)| {
+                let names: Vec<&str> = super::mapped::Stage::ALL.iter().map(|(name, _)| *name).collect();
+                let message = format!("`{text}` is no stage");
+                let help = super::diagnose::hint(&text, &names);
+                overrides.at_value(table, value, message, "not a stage", help)
+            }) {
+                d.errors.push(mistake);
+                continue;
+            }
             let place = d
                 .find(entry.value.span(), &text)
                 .unwrap_or_else(|| entry.key_place());

@@ -10,6 +10,7 @@ use super::compile_source::{query, source, table_of};
 use super::diagnose::Diagnostics;
 use super::document::{self as doc, Entry, Node, constant_as, expression, get, text_at};
 use super::mapped::Truth;
+use super::overrides::Overrides;
 use super::rule::{Choice, From, Missing, NotFound, Rule, Table};
 use super::types::{FieldType, Kind, Typed};
 use crate::domain::FieldValue;
@@ -411,5 +412,13 @@ impl Rule {
             }
         }
         values
+    }
+
+    /// The shop's file that a value of one of the rule's tables may stand in, and the table.
+    pub(super) fn overridden(&self, value: &FieldValue) -> Option<(&Overrides, &str)> {
+        let tables = self.choices.iter().filter_map(|choice| choice.table.as_ref());
+        tables
+            .filter(|table| table.entries.values().any(|known| known == value))
+            .find_map(|table| Some((&**table.overrides.as_ref()?, table.name.as_str())))
     }
 }

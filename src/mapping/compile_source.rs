@@ -263,16 +263,19 @@ pub(super) fn table_of(
     match &draft.kind {
         Some(Kind::OneOf(known)) => {
             let names: Vec<&str> = known.iter().map(String::as_str).collect();
-            for key in table.entries.keys().filter(|key| !known.contains(key)) {
+            for key in table.keys().filter(|key| !known.contains(key)) {
                 let hint = super::diagnose::hint(key, &names);
                 let message = format!("the table `{name}` has `{key}`, which the value never is");
-                d.add_with_help(node.span(), message, "this table", hint);
+                let in_shop = table
+                    .overrides
+                    .as_ref()
+                    .and_then(|overrides| overrides.at_key(name, key, message.clone(), hint.clone()));
+                match in_shop {
+                    Some(mistake) => d.errors.push(mistake),
+                    None => d.add_with_help(node.span(), message, "this table", hint),
+                }
             }
-            draft.left_out = known
-                .iter()
-                .filter(|value| !table.entries.contains_key(*value))
-                .cloned()
-                .collect();
+            draft.left_out = known.iter().filter(|value| !table.has(value)).cloned().collect();
             draft.may_be_missing |= !draft.left_out.is_empty();
         }
         Some(Kind::Text | Kind::Any | Kind::Integer | Kind::Bool) => draft.may_be_missing = true,
@@ -282,7 +285,11 @@ pub(super) fn table_of(
         }
     }
     draft.kind = None;
-    draft.natural = table.entries.values().next().and_then(FieldType::of_value);
+    // A table of which nothing is filled in yet says nothing about its type.
+    draft.natural = match table.entries.values().next() {
+        Some(value) => FieldType::of_value(value),
+        None => Some(FieldType::Text),
+    };
     Some(table.clone())
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::convert::{table_key, to_fact, to_field, to_scalar};
 use super::expr::{Compiled, Frame};
 use super::mapped::{FieldProblem, MappedField, MatchKey};
-use super::rule::{Choice, From, Mapping, MatchRule, Missing, NotFound, Part, Query, Rule, Template};
+use super::rule::{Choice, From, Mapping, MatchRule, Missing, NotFound, Part, Query, Rule, Table, Template};
 use super::types::FieldType;
 use super::value::is_empty;
 use super::words::{At, Cause, problem};
@@ -182,6 +182,10 @@ impl<'p> Pass<'p> {
                         let value = table_key(&fact);
                         match table.entries.get(&value) {
                             Some(found) => Tried::Value(found.clone()),
+                            None if table.todo.contains_key(&value) => {
+                                // Whatever the rule says about a missing value, this one was meant to be filled in.
+                                Tried::Unanswered(todo(table, value), NotFound::Fail)
+                            }
                             None => {
                                 let cause = Cause::NotInTable {
                                     table: table.name.clone(),
@@ -501,6 +505,17 @@ fn unanswered(cause: Cause, policy: NotFound) -> Tried {
         (_, policy) => policy,
     };
     Tried::Unanswered(cause, policy)
+}
+
+/// An entry that a person has yet to fill in.
+fn todo(table: &Table, key: String) -> Cause {
+    let (file, line) = table.todo.get(&key).cloned().unwrap_or_default();
+    Cause::Todo {
+        table: table.name.clone(),
+        key,
+        file,
+        line,
+    }
 }
 
 fn cleared(kind: FieldType) -> FieldValue {

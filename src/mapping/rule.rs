@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::expr::Compiled;
 use super::mapped::{Stage, Truth};
+use super::overrides::Overrides;
 use super::types::FieldType;
 use crate::domain::{Direction, FieldValue, LinkKind, Object};
 
@@ -31,6 +32,7 @@ pub struct Mapping {
     pub(super) adopt_exact: bool,
     pub(super) skips: Vec<SkipRule>,
     pub(super) lets: Vec<Let>,
+    pub(super) tables: BTreeMap<String, Table>,
     pub(super) fields: Vec<Rule>,
     pub(super) groups: Vec<Group>,
     pub(super) match_keys: Vec<MatchRule>,
@@ -130,6 +132,10 @@ pub(super) struct Query {
 pub(super) struct Table {
     pub(super) name: String,
     pub(super) entries: Arc<BTreeMap<String, FieldValue>>,
+    /// Entries that a person has yet to fill in, with file and line.
+    pub(super) todo: Arc<BTreeMap<String, (String, usize)>>,
+    /// The shop's file that was laid over it.
+    pub(super) overrides: Option<Arc<Overrides>>,
 }
 
 /// What to do when there is no value.
@@ -186,6 +192,16 @@ pub(super) enum RowSource {
 pub(super) struct MatchRule {
     pub(super) equal: Vec<(String, Compiled)>,
     pub(super) line: usize,
+}
+
+impl Mapping {
+    /// The text that a static table has for a key, the shop's own entries first.
+    pub fn table_text(&self, table: &str, key: &str) -> Option<&str> {
+        match self.tables.get(table)?.entries.get(key)? {
+            FieldValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 impl Rule {

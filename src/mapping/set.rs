@@ -9,7 +9,8 @@ use sha2::{Digest as _, Sha256};
 use super::compile::compile;
 use super::defaults::DEFAULTS;
 use super::diagnose::{MappingError, MappingErrors, hint};
-use super::rule::Mapping;
+use super::overrides::{Overrides, Todo, shop_of};
+use super::rule::{Mapping, Table};
 use crate::domain::{Direction, Fact, FieldNeed, Object, RawSchema};
 
 /// The text of one mapping file.
@@ -25,13 +26,16 @@ pub struct Source {
 #[derive(Debug)]
 pub struct Mappings {
     mappings: Vec<Arc<Mapping>>,
+    /// By shop, where it has tables of its own.
+    shops: BTreeMap<String, Vec<Arc<Mapping>>>,
+    todos: Vec<Todo>,
     sources: Vec<Source>,
     revision: String,
 }
 
 impl Mappings {
-    /// The shipped mappings, each replaced by the file of the same name in `overrides`, if there is one. `raw` knows the
-    /// shop's own records.
+    /// The shipped mappings, each replaced by the file of the same name in `overrides`, if there is one, and the tables of
+    /// single shops (`tables.SHOP.toml`). `raw` knows the shop's own records.
     ///
     /// # Errors
     /// Everything that is wrong with any file, and nothing is taken then. A file in the folder that is named `*.toml` but
@@ -51,6 +55,7 @@ impl Mappings {
                     for source in found {
                         match sources.iter_mut().find(|known| known.file == source.file) {
                             Some(known) => *known = source,
+                            None if shop_of(&source.file).is_some() => sources.push(source),
                             None => errors.push(unknown_file(&source.file)),
                         }
                     }
@@ -76,8 +81,10 @@ impl Mappings {
         sources.sort_by(|a, b| a.file.cmp(&b.file));
         let mut mappings: Vec<Arc<Mapping>> = Vec::new();
         let mut errors = Vec::new();
-        for source in &sources {
-            match compile(&source.file, &source.text, raw) {
+        let (tables, files): (Vec<&Source>, Vec<&Source>) =
+            sources.iter().partition(|source| shop_of(&source.file).is_some());
+        for source in &files {
+            match compile(&source.file, &source.text, raw, None) {
                 Ok(mapping) => {
                     let twice = mappings
                         .iter()
@@ -94,9 +101,29 @@ impl Mappings {
                 Err(wrong) => errors.extend(wrong),
             }
         }
+        let mut todos: Vec<Todo> = mappings
+            .iter()
+            .flat_map(|mapping| mapping.tables.values().flat_map(Table::todos))
+            .collect();
+        let mut shops = BTreeMap::new();
+        for source in tables {
+            match Overrides::read(&source.file, &source.text) {
+                // What is wrong with the mappings themselves would be told again for every shop.
+                Ok(_) if !errors.is_empty() => {}
+                Ok(overrides) => {
+                    todos.extend(overrides.todos());
+                    match with_tables(&Arc::new(overrides), &files, &mappings, raw) {
+                        Ok((shop, own)) => drop(shops.insert(shop, own)),
+                        Err(wrong) => errors.extend(wrong),
+                    }
+                }
+                Err(wrong) => errors.extend(wrong),
+            }
+        }
         if !errors.is_empty() {
             return Err(MappingErrors { errors });
         }
+        todos.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let mut hasher = Sha256::new();
         for source in &sources {
             for part in [&source.file, &source.text] {
@@ -107,6 +134,8 @@ impl Mappings {
         let revision = hex::encode(&hasher.finalize()[..8]);
         Ok(Self {
             mappings,
+            shops,
+            todos,
             sources,
             revision,
         })
@@ -117,6 +146,25 @@ impl Mappings {
         self.mappings
             .iter()
             .find(|mapping| mapping.object == object && mapping.direction == direction)
+    }
+
+    /// The mapping of an object in a direction as this shop follows it: with its own tables, where it has some.
+    pub fn of_shop(&self, shop: &str, object: Object, direction: Direction) -> Option<&Arc<Mapping>> {
+        let Some(own) = self.shops.get(shop) else {
+            return self.get(object, direction);
+        };
+        own.iter()
+            .find(|mapping| mapping.object == object && mapping.direction == direction)
+    }
+
+    /// The shops that have tables of their own.
+    pub fn shops(&self) -> impl Iterator<Item = &str> {
+        self.shops.keys().map(String::as_str)
+    }
+
+    /// The table entries that a person has yet to fill in, by file and line.
+    pub fn todos(&self) -> &[Todo] {
+        &self.todos
     }
 
     /// Every mapping, by file name.
@@ -159,6 +207,28 @@ impl Mappings {
             }
         }
         needs
+    }
+}
+
+/// The mappings of one shop, with its tables laid over theirs.
+fn with_tables(
+    overrides: &Arc<Overrides>,
+    files: &[&Source],
+    mappings: &[Arc<Mapping>],
+    raw: &dyn RawSchema,
+) -> Result<(String, Vec<Arc<Mapping>>), Vec<MappingError>> {
+    let mut errors = overrides.unread(mappings);
+    let mut own = Vec::new();
+    for source in files {
+        match compile(&source.file, &source.text, raw, Some(overrides)) {
+            Ok(mapping) => own.push(Arc::new(mapping)),
+            Err(wrong) => errors.extend(wrong),
+        }
+    }
+    if errors.is_empty() {
+        Ok((overrides.shop.clone(), own))
+    } else {
+        Err(errors)
     }
 }
 

@@ -11,6 +11,13 @@ pub(super) enum Cause {
     Missing,
     /// The value is not in the table.
     NotInTable { table: String, value: String },
+    /// The table's entry for the value is not filled in yet.
+    Todo {
+        table: String,
+        key: String,
+        file: String,
+        line: usize,
+    },
     /// The record is not linked.
     NotLinked { kind: LinkKind, id: String },
     /// The ERP has no such record.
@@ -68,6 +75,17 @@ pub(super) fn problem(mapping: &Mapping, at: &At<'_>, cause: &Cause, hold: bool)
             format!("`{target}`: the table `{table}` of the mapping has no entry for `{value}`."),
             format!("Add `{value}` to `[tables.{table}]` in {file}, then retry."),
             format!("{table}:{value}"),
+        ),
+        Cause::Todo {
+            table,
+            key,
+            file,
+            line,
+        } => (
+            "table_entry_todo".to_owned(),
+            format!("`{target}`: the entry `{key}` of the table `{table}` is not filled in yet."),
+            format!("Put the right value in the place of TODO in {file} line {line}, then retry."),
+            format!("{table}:{key}"),
         ),
         Cause::NotLinked { kind, id } => (
             "not_linked".to_owned(),

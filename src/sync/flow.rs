@@ -83,22 +83,26 @@ impl<'a> Flow<'a> {
 
     /// The mapping in force when this attempt began.
     pub(super) fn mapping(&self, object: Object, direction: Direction) -> Result<Arc<Mapping>, Stop> {
-        self.mappings.get(object, direction).cloned().ok_or_else(|| {
-            self.subject
-                .problem(
-                    "no_mapping",
-                    &format!("{object}.{direction}"),
-                    format!("There is no mapping {object}.{direction}.toml."),
-                    "Add the mapping file, or switch this direction off, then retry.",
-                )
-                .into()
-        })
+        let shop = self.shop.name.as_str();
+        self.mappings
+            .of_shop(shop, object, direction)
+            .cloned()
+            .ok_or_else(|| {
+                self.subject
+                    .problem(
+                        "no_mapping",
+                        &format!("{object}.{direction}"),
+                        format!("There is no mapping {object}.{direction}.toml."),
+                        "Add the mapping file, or switch this direction off, then retry.",
+                    )
+                    .into()
+            })
     }
 
     /// What the mapping of an object reads of the shop's own record besides what is always read.
     pub(super) fn select(&self, object: Object) -> &str {
         self.mappings
-            .get(object, Direction::In)
+            .of_shop(self.shop.name.as_str(), object, Direction::In)
             .map_or("", |mapping| mapping.select.as_str())
     }
 

@@ -35,7 +35,9 @@ use crate::store::{ClaimedJob, SharedStore};
 
 pub use orders::{OrderPlan, plan as plan_order};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
-pub use settings::{Deleted, Guests, Settings};
+pub use settings::{
+    BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, Invoices, Payments, Refunds, Settings,
+};
 pub use source::Source;
 
 #[cfg(test)]
@@ -107,7 +109,7 @@ impl Engine {
             return Report::of(Outcome::Problem(problem), "no such shop");
         };
         let mappings = Arc::clone(&shop.mappings.borrow());
-        let mapping = mappings.get(job.key.object, job.key.direction);
+        let mapping = mappings.of_shop(shop.name.as_str(), job.key.object, job.key.direction);
         let subject = Subject {
             record: job.record_name.clone(),
             owner: mapping.map_or_else(|| shop.owner.clone(), |mapping| mapping.owner.clone()),

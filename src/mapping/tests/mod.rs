@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod manual;
+mod overrides;
 mod policies;
 mod properties;
 mod samples;
