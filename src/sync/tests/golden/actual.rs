@@ -100,16 +100,21 @@ impl World {
         let same = variants
             .flat_map(|product| product["variants"].as_array().unwrap())
             .filter(|variant| variant["sku"] == sku);
-        let same: Vec<String> = same.map(|variant| variant["id"].to_string()).collect();
+        let same: Vec<&Json> = same.collect();
         if same.len() < 2 {
             return sku.to_owned();
         }
-        let names = id.map(|id| self.bench.erp.ledger().external_ids("product.product", id));
-        let names = names.unwrap_or_default();
+        // Told apart by the value of their option, as a person would.
+        let products = self.bench.erp.ledger().products();
+        let known = products.iter().find(|known| Some(known.id) == id);
+        let values = known.map_or(&[][..], |known| &known.options);
         let variant = same
             .iter()
-            .find(|variant| names.iter().any(|name| name.ends_with(variant.as_str())));
-        format!("{sku}#{}", variant.map_or("?", String::as_str))
+            .find(|variant| values.iter().any(|(_, value)| variant["value"] == value.as_str()));
+        format!(
+            "{sku}#{}",
+            variant.map_or_else(|| "?".to_owned(), |variant| variant["id"].to_string())
+        )
     }
 
     fn lines(&self, order: &OrderView) -> Json {

@@ -126,12 +126,17 @@ impl Reading<'_> {
         let included = self.order["taxesIncluded"] == true;
         let (mut subtotal, mut shipping, mut taxes, mut extras) =
             (Decimal::ZERO, Decimal::ZERO, Decimal::ZERO, Decimal::ZERO);
+        let mut shipping_prices = Decimal::ZERO;
         let (mut current, mut current_taxes, mut slack) = (Decimal::ZERO, Decimal::ZERO, Decimal::ZERO);
         let mut changed = self.order["edited"] == true;
         for line in list(self.order, "lineItems") {
             let sold = Decimal::from(line["quantity"].as_i64().unwrap_or(0));
             let left = line["currentQuantity"].as_i64().map_or(sold, Decimal::from);
             changed |= left != sold;
+            if sold < Decimal::ZERO {
+                self.wrong
+                    .push(format!("the quantity of {} is {sold}", line["title"]));
+            }
             let price = self.or_zero(&line["originalUnitPriceSet"]);
             let off = self.allocations(line);
             let amount = price * sold - off;
@@ -167,6 +172,7 @@ impl Reading<'_> {
                 continue;
             }
             shipping += price;
+            shipping_prices += self.or_zero(&line["originalPriceSet"]);
             taxes += tax;
         }
         for fee in list(self.order, "additionalFees") {
@@ -180,8 +186,10 @@ impl Reading<'_> {
         let refunds = list(self.order, "refunds");
         if !changed && refunds.is_empty() {
             // Nothing happened since the sale: everything is exact.
+            // A tip is a line, but not a part of the subtotal.
+            let tip = self.or_zero(&self.order["totalTipReceivedSet"]);
             for field in ["subtotalPriceSet", "currentSubtotalPriceSet"] {
-                self.must(field, subtotal, Decimal::ZERO);
+                self.must(field, subtotal - tip, Decimal::ZERO);
             }
             for field in ["totalTaxSet", "currentTotalTaxSet"] {
                 self.must(field, taxes, Decimal::ZERO);
@@ -189,7 +197,10 @@ impl Reading<'_> {
             for field in ["totalPriceSet", "currentTotalPriceSet"] {
                 self.must(field, all(subtotal, taxes), Decimal::ZERO);
             }
-            self.must("totalShippingPriceSet", shipping, Decimal::ZERO);
+            // Discounts are taken off it or not, depending on the field's description one believes.
+            if self.amount(&self.order["totalShippingPriceSet"]) != Some(shipping_prices) {
+                self.must("totalShippingPriceSet", shipping, Decimal::ZERO);
+            }
             let listed: Decimal = list(self.order, "taxLines")
                 .iter()
                 .map(|tax| self.or_zero(&tax["priceSet"]))

@@ -6,6 +6,8 @@ mod coherence;
 mod compare;
 mod covers;
 mod fixture;
+mod random;
+mod snapshots;
 mod world;
 
 use std::collections::BTreeMap;

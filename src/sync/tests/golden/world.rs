@@ -6,7 +6,7 @@ use super::super::bench::*;
 use super::super::*;
 use super::compare::Difference;
 use super::fixture::{Fixture, Only};
-use crate::sandbox::odoo::TaxSeed;
+use crate::sandbox::odoo::{CustomField, JournalKind, JournalSeed, TaxSeed};
 use crate::store::{Delivery, DeliveryAction, JobFilter, JobRow, Recorded};
 
 /// What golden orders are sold from and booked into: `fixtures/orders/catalogue.json`.
@@ -31,15 +31,36 @@ pub(super) fn erp_options(version: Version, rounding: Rounding) -> OdooOptions {
         taxes: taxes
             .iter()
             .flat_map(|percent| {
-                [true, false].map(|price_include| TaxSeed {
-                    amount: decimal(percent),
-                    price_include,
-                })
+                [true, false].map(|price_include| TaxSeed::new(decimal(percent), price_include))
             })
             .collect(),
         default_tax: decimal("19"),
         currencies: currencies.clone(),
         pricelists: currencies.into_iter().map(|code| (code.clone(), code)).collect(),
+        journals: [JournalSeed::new("Customer Invoices", "INV", JournalKind::Sale)]
+            .into_iter()
+            .chain(
+                erp["journals"]
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .enumerate()
+                    .map(|(place, name)| {
+                        let kind = if name == "Cash" {
+                            JournalKind::Cash
+                        } else {
+                            JournalKind::Bank
+                        };
+                        JournalSeed::new(name, &format!("PAY{place}"), kind)
+                    }),
+            )
+            .collect(),
+        custom_fields: erp["order_fields"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(name, kind)| CustomField::new("sale.order", name, kind.as_str().unwrap()))
+            .collect(),
         services: texts(&erp["services"])
             .into_iter()
             .map(|purpose| ServiceSeed {
@@ -50,6 +71,16 @@ pub(super) fn erp_options(version: Version, rounding: Rounding) -> OdooOptions {
             .collect(),
         ..OdooOptions::version(version)
     }
+}
+
+/// The journal of each gateway, as the shop declares it.
+fn journals() -> std::collections::BTreeMap<String, String> {
+    let journals = catalogue()["erp"]["journals"].as_object().unwrap();
+    let pairs = journals.iter().flat_map(|(journal, gateways)| {
+        let gateways = gateways.as_array().unwrap().iter();
+        gateways.map(move |gateway| (gateway.as_str().unwrap().to_owned(), journal.clone()))
+    });
+    pairs.collect()
 }
 
 /// Fills a shop with the catalogue's customers, companies and places, and with the products of these ids.
@@ -186,12 +217,14 @@ impl World {
         if let Some(partner) = partner {
             flow["guest_partner"] = partner.into();
         }
-        let settings: Settings = match flow {
-            Json::Null => Settings::default(),
-            flow => {
-                serde_json::from_value(flow).map_err(|e| Difference::new("settings.flow", "settings", e))?
-            }
-        };
+        if flow.is_null() {
+            flow = json!({});
+        }
+        let mut settings: Settings =
+            serde_json::from_value(flow).map_err(|e| Difference::new("settings.flow", "settings", e))?;
+        if settings.journals.is_empty() {
+            settings.journals = journals();
+        }
         let mappings = crate::app::mappings::load(None).unwrap();
         let bench = Bench::connected(shop_options(), erp, currency, mappings, |shop| {
             shop.settings = settings
@@ -220,42 +253,41 @@ impl World {
 
     /// Lets everything happen.
     pub(super) async fn run(&self, fixture: &Fixture, only: Only) -> Result<(), Difference> {
-        self.put(&fixture.order)?;
-        if only == Only::Stepwise {
-            self.hear("orders/create").await;
-            self.bench.drain().await;
-        }
-        for (place, step) in fixture.then.iter().enumerate() {
-            for action in &step.erp {
-                self.in_the_erp(action)?;
-            }
-            let topic = if step.deleted {
-                let gone = self.bench.shop.change(|shop| shop.delete_order(self.order));
-                gone.map_err(|e| Difference::new("deletion", "an order", e))?;
-                "orders/delete"
-            } else {
-                self.put(&fixture.order_after(place + 1))?;
-                "orders/updated"
-            };
+        for step in 0..=fixture.then.len() {
+            self.before(fixture, step)?;
             if only == Only::Stepwise {
-                self.hear(topic).await;
-                self.bench.drain().await;
+                self.after(fixture, step).await;
             }
         }
         if only == Only::AtOnce {
             // The newest first: nothing may depend on the order of events.
-            for step in fixture.then.iter().rev() {
-                self.hear(if step.deleted {
-                    "orders/delete"
-                } else {
-                    "orders/updated"
-                })
-                .await;
+            for step in (0..=fixture.then.len()).rev() {
+                self.hear(topic(fixture, step)).await;
             }
-            self.hear("orders/create").await;
             self.bench.drain().await;
         }
         Ok(())
+    }
+
+    /// What happens in the ERP and then in the shop; the first step is the order itself.
+    pub(super) fn before(&self, fixture: &Fixture, step: usize) -> Result<(), Difference> {
+        if step > 0 {
+            let step = &fixture.then[step - 1];
+            for action in &step.erp {
+                self.in_the_erp(action)?;
+            }
+            if step.deleted {
+                let gone = self.bench.shop.change(|shop| shop.delete_order(self.order));
+                return gone.map_err(|e| Difference::new("deletion", "an order", e));
+            }
+        }
+        self.put(&fixture.order_after(step))
+    }
+
+    /// The event about it, and everything that follows.
+    pub(super) async fn after(&self, fixture: &Fixture, step: usize) {
+        self.hear(topic(fixture, step)).await;
+        self.bench.drain().await;
     }
 
     fn put(&self, order: &Json) -> Result<(), Difference> {
@@ -316,76 +348,48 @@ impl World {
 
     fn act(&self, action: &str, order: &OrderView) -> Result<(), String> {
         let erp = &self.bench.erp;
-        let call = |model: &str, method: &str, args: Json, named: Json| {
-            erp.as_admin(model, method, args, named)
-                .map_err(|e| e.to_string())
-        };
-        match action.split_once(':') {
-            None if action == "confirm" => {
-                call("sale.order", "action_confirm", json!([[order.id]]), json!({}))?;
-            }
-            None if action == "lock" => {
-                call("sale.order", "action_lock", json!([[order.id]]), json!({}))?;
-            }
-            None if action == "deliver" => {
-                let open = order.pickings.iter().filter(|picking| {
-                    picking.kind == "outgoing" && !matches!(picking.state.as_str(), "done" | "cancel")
-                });
-                for picking in open {
-                    let moves = call(
-                        "stock.move",
-                        "search_read",
-                        json!([[["picking_id", "=", picking.id]], ["product_uom_qty"]]),
-                        json!({}),
-                    )?;
-                    for known in moves.as_array().into_iter().flatten() {
-                        let values = json!({"quantity": known["product_uom_qty"], "picked": true});
-                        call("stock.move", "write", json!([[known["id"]], values]), json!({}))?;
-                    }
-                    let answer = call(
-                        "stock.picking",
-                        "button_validate",
-                        json!([[picking.id]]),
-                        json!({}),
-                    )?;
-                    if answer != true {
-                        return Err(format!("button_validate answered {answer}"));
-                    }
-                }
-            }
-            None if action == "invoice" => {
-                let context =
-                    json!({"active_model": "sale.order", "active_ids": [order.id], "active_id": order.id});
-                let values =
-                    json!([{"advance_payment_method": "delivered", "sale_order_ids": [[6, 0, [order.id]]]}]);
-                let named = json!({ "context": context });
-                let wizard = call("sale.advance.payment.inv", "create", values, named.clone())?;
-                let wizard = wizard.as_array().map_or(wizard.clone(), |ids| ids[0].clone());
-                call(
-                    "sale.advance.payment.inv",
-                    "create_invoices",
-                    json!([[wizard]]),
-                    named,
-                )?;
-                let moves = call(
-                    "account.move",
-                    "search",
-                    json!([[["state", "=", "draft"], ["move_type", "=", "out_invoice"]]]),
-                    json!({}),
-                )?;
-                call("account.move", "action_post", json!([moves]), json!({}))?;
-            }
-            Some(("close_period", day)) => {
-                let values = json!({"fiscalyear_lock_date": day});
-                call(
-                    "res.company",
-                    "write",
-                    json!([[order.company_id], values]),
-                    json!({}),
-                )?;
-            }
+        let done = match action.split_once(':') {
+            None if action == "confirm" => erp.confirm(order.id),
+            None if action == "lock" => erp.lock(order.id),
+            None if action == "deliver" => return self.deliver(order),
+            None if action == "invoice" => erp.invoice(order.id).map(drop),
+            Some(("close_period", day)) => erp.close_period(day.parse().map_err(|e| format!("{day}: {e}"))?),
             _ => return Err("an action that is not known here".to_owned()),
+        };
+        done.map_err(|e| e.to_string())
+    }
+
+    /// The warehouse takes everything that is open off the shelf and validates the transfers.
+    fn deliver(&self, order: &OrderView) -> Result<(), String> {
+        let call = |model: &str, method: &str, args: Json| {
+            let done = self.bench.erp.as_admin(model, method, args, json!({}));
+            done.map_err(|e| e.to_string())
+        };
+        let is_open = |state: &str| !matches!(state, "done" | "cancel");
+        for picking in order
+            .pickings
+            .iter()
+            .filter(|p| p.kind == "outgoing" && is_open(&p.state))
+        {
+            for part in &picking.lines {
+                let values =
+                    json!({"quantity": part.demand.to_string().parse::<f64>().unwrap(), "picked": true});
+                call("stock.move", "write", json!([[part.id], values]))?;
+            }
+            let answer = call("stock.picking", "button_validate", json!([[picking.id]]))?;
+            if answer != true {
+                return Err(format!("button_validate answered {answer}"));
+            }
         }
         Ok(())
+    }
+}
+
+/// What the shop tells about a step.
+fn topic(fixture: &Fixture, step: usize) -> &'static str {
+    match step.checked_sub(1).map(|step| fixture.then[step].deleted) {
+        None => "orders/create",
+        Some(false) => "orders/updated",
+        Some(true) => "orders/delete",
     }
 }
