@@ -21,6 +21,7 @@ mod products;
 mod records;
 mod session;
 mod settings;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -39,8 +40,8 @@ use self::look_up::LookUps;
 use self::session::Session;
 use crate::domain::{CheckRow, ErpId, ExternalId, Fields, LookUp, Needed, SharedClock, ShopName, Timestamp};
 use crate::erp::{
-    About, Erp, ErpError, ErpVariant, FieldTable, Find, Identified, Needs, ProductSave, ProductSaved, Row,
-    SalesOrder, Save,
+    About, Choice, ChoiceKind, Erp, ErpError, ErpVariant, FieldTable, Find, Identified, Needs, ProductSave,
+    ProductSaved, Row, SalesOrder, Save, SetupState, SetupWish,
 };
 use crate::secret::Secret;
 use crate::transport::{self, BuildError};
@@ -212,6 +213,18 @@ impl Erp for Odoo {
 
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError> {
         self.read_variants(template).await
+    }
+
+    async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError> {
+        self.state_of(wish).await
+    }
+
+    async fn setup_make(&self, wish: &SetupWish) -> Result<(), ErpError> {
+        self.make(wish).await
+    }
+
+    async fn setup_choices(&self, kind: ChoiceKind) -> Result<Vec<Choice>, ErpError> {
+        self.choices(kind).await
     }
 
     fn record_url(&self, model: &str, id: ErpId) -> Option<String> {
