@@ -3,6 +3,8 @@
 use rust_decimal::Decimal;
 use serde::Serialize;
 
+use crate::domain::ErpId;
+
 /// One thing that a shop needs in the ERP.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SetupWish {
@@ -77,7 +79,9 @@ pub enum ChoiceKind {
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Choice {
-    /// Its name, which is how tables of mappings name it.
+    /// Its id: how tables of mappings name a tax.
+    pub id: ErpId,
+    /// Its name: how tables of mappings name everything else.
     pub name: String,
     /// Other texts that it is known by: a short code, a label on invoices.
     pub aliases: Vec<String>,

@@ -196,16 +196,17 @@ impl Overrides {
         self.mistake(&entry.value_place, message, label, help)
     }
 
-    /// Lays these tables over those of a mapping file.
+    /// Lays these tables over those of a mapping file. Tables that the file does not have come in addition: not only rules
+    /// read tables.
     pub(super) fn lay_over(
         self: &Arc<Self>,
         tables: &mut BTreeMap<String, Table>,
         errors: &mut Vec<MappingError>,
     ) {
         for (name, (_, entries)) in &self.tables {
-            let Some(table) = tables.get_mut(name) else {
-                continue;
-            };
+            let table = tables
+                .entry(name.clone())
+                .or_insert_with(|| Table::new(name, &self.file, &[]));
             let kind = table.entries.values().next().map(std::mem::discriminant);
             for entry in entries {
                 let fits = match (&entry.value, kind) {

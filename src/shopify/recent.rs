@@ -46,6 +46,8 @@ pub struct RecentTax {
     pub rate_percent: Decimal,
     /// Whether prices contain it.
     pub is_included: bool,
+    /// Whether the sales channel remits it.
+    pub is_channels: bool,
     /// Its title.
     pub title: String,
 }
@@ -178,6 +180,7 @@ impl Recent {
                 Some(RecentTax {
                     rate_percent: round_half_up(percent, RATE_DECIMALS).normalize(),
                     is_included: order["taxesIncluded"] == true,
+                    is_channels: line["channelLiable"] == true,
                     title: words(&line["title"]).unwrap_or_default(),
                 })
             })

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
+use super::matching::Entry;
 use super::{EntryResult, SuggestedRow, Wanted};
 use crate::domain::ShopName;
 use crate::mapping::TODO;
@@ -135,9 +136,9 @@ impl Tables {
             };
         }
         self.changed = true;
-        entries.insert(&key, value(found.value.as_deref().unwrap_or(TODO)));
+        entries.insert(&key, written(found.value.as_ref()));
         if found.value.is_none()
-            && let Some(mut written) = entries.key_mut(&key)
+            && let Some(mut name) = entries.key_mut(&key)
         {
             let mut about = String::new();
             let hint = found.hint.iter().cloned();
@@ -146,10 +147,11 @@ impl Tables {
             for line in hint.chain(named) {
                 about.push_str(&format!("# {}\n", line.replace(['\n', '\r'], " ")));
             }
-            written.leaf_decor_mut().set_prefix(about);
+            name.leaf_decor_mut().set_prefix(about);
         }
         match found.value {
-            Some(value) => row(EntryResult::FilledIn, Some(value), Vec::new()),
+            Some(Entry::Name(name)) => row(EntryResult::FilledIn, Some(name), Vec::new()),
+            Some(Entry::Id(id, name)) => row(EntryResult::FilledIn, Some(format!("{id} ({name})")), Vec::new()),
             None => row(EntryResult::Todo, None, found.candidates),
         }
     }
@@ -187,6 +189,21 @@ impl Tables {
     }
 }
 
+/// An entry as it is written.
+fn written(entry: Option<&Entry>) -> Item {
+    match entry {
+        None => value(TODO),
+        Some(Entry::Name(name)) => value(name),
+        Some(Entry::Id(id, name)) => {
+            let mut number = toml_edit::Value::from(*id);
+            number
+                .decor_mut()
+                .set_suffix(format!(" # {}", name.replace(['\n', '\r'], " ")));
+            Item::Value(number)
+        }
+    }
+}
+
 /// What a new file begins with.
 fn head(shop: &ShopName) -> String {
     format!(
@@ -206,7 +223,10 @@ mod tests {
             table,
             key: key.to_owned(),
             found: Found {
-                value: found.map(str::to_owned),
+                value: found.map(|name| match name.parse() {
+                    Ok(id) => Entry::Id(id, "19% incl.".to_owned()),
+                    Err(_) => Entry::Name(name.to_owned()),
+                }),
                 candidates: candidates.iter().map(|name| (*name).to_owned()).collect(),
                 hint: None,
             },
@@ -225,6 +245,9 @@ mod tests {
                 .add(wanted("journal", "paypal", Some("PayPal"), &[]))
                 .result,
             tables
+                .add(wanted("tax", "19 included MwSt", Some("12"), &[]))
+                .result,
+            tables
                 .add(wanted(
                     "journal",
                     "Cash on Delivery (COD)",
@@ -233,13 +256,19 @@ mod tests {
                 ))
                 .result,
         ];
-        assert_eq!(results, [EntryResult::FilledIn, EntryResult::Todo]);
+        assert_eq!(results, [EntryResult::FilledIn, EntryResult::FilledIn, EntryResult::Todo]);
         assert!(tables.save().unwrap());
         let first = std::fs::read_to_string(&path).unwrap();
         assert!(
             first.contains("[tables.journal]\npaypal = \"PayPal\"\n# candidates: Bank, Cash\n\"Cash on Delivery (COD)\" = \"TODO\"\n"),
             "{first}"
         );
+
+        assert!(
+            first.contains("[tables.tax]\n\"19 included MwSt\" = 12 # 19% incl.\n"),
+            "{first}"
+        );
+        assert!(toml::from_str::<toml::Table>(&first).is_ok(), "{first}");
 
         let edited = first
             .replace("paypal = \"PayPal\"", "paypal = \"My own\"   # since March")

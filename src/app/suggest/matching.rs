@@ -8,12 +8,21 @@ const CANDIDATES: usize = 12;
 
 /// What was found for a name.
 pub(super) struct Found {
-    /// The record's name, where exactly one fits.
-    pub(super) value: Option<String>,
+    /// The record, where exactly one fits.
+    pub(super) value: Option<Entry>,
     /// What else it could be.
     pub(super) candidates: Vec<String>,
     /// What a person should know who fills it in.
     pub(super) hint: Option<String>,
+}
+
+/// What an entry of a table says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Entry {
+    /// A name.
+    Name(String),
+    /// A record by its id, with its name for people.
+    Id(i64, String),
 }
 
 /// Letters alone decide: `shopify_payments` is "Shopify Payments".
@@ -29,10 +38,10 @@ pub(in crate::app) fn is_named(choice: &Choice, name: &str) -> bool {
 }
 
 /// The one of these, if it is one and its name means it alone.
-fn only(fitting: &[&Choice], all: &[Choice]) -> Option<String> {
+fn only(fitting: &[&Choice], all: &[Choice]) -> Option<Entry> {
     let [one] = fitting else { return None };
     let namesakes = all.iter().filter(|choice| choice.name == one.name).count();
-    (namesakes == 1).then(|| one.name.clone())
+    (namesakes == 1).then(|| Entry::Name(one.name.clone()))
 }
 
 fn shown<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Vec<String> {
@@ -73,18 +82,22 @@ pub(super) fn carrier(name: &str, all: &[Choice]) -> Found {
 pub(super) fn currency(code: &str, active: &[Choice]) -> Found {
     let is_active = active.iter().any(|choice| choice.name == code);
     Found {
-        value: is_active.then(|| code.to_owned()),
+        value: is_active.then(|| Entry::Name(code.to_owned())),
         candidates: Vec::new(),
         hint: (!is_active)
             .then(|| format!("{code} is not active in Odoo: activate it, then write \"{code}\"")),
     }
 }
 
-/// What a tax is called in tables, e.g. `MwSt 19 % included`.
+/// What a tax is called in tables, e.g. `19 included MwSt`: the keys of the shipped mapping's look-up in their order.
 pub(super) fn tax_key(tax: &RecentTax) -> String {
-    let how = if tax.is_included { "included" } else { "added" };
-    let key = format!("{} {} % {how}", tax.title, tax.rate_percent.normalize());
-    key.trim().to_owned()
+    let included = if tax.is_included { "included" } else { "not included" };
+    let channel = if tax.is_channels { " channel" } else { "" };
+    let title = match tax.title.as_str() {
+        "" => "-",
+        title => title,
+    };
+    format!("{} {included}{channel} {title}", tax.rate_percent.normalize())
 }
 
 /// The tax of the same rate that is part of prices, or not, as in the shop; where several are, the one of the same name.
@@ -103,21 +116,25 @@ pub(super) fn tax(seen: &RecentTax, all: &[Choice]) -> Found {
         .copied()
         .filter(|choice| is_named(choice, &seen.title))
         .collect();
-    let value = only(&fitting, all).or_else(|| only(&named, all));
-    let hint = same_rate.is_empty().then(|| {
+    // Who remits it is no matter of its rate: which tax that is, a person says.
+    let value = match (seen.is_channels, fitting.as_slice(), named.as_slice()) {
+        (false, [one], _) | (false, _, [one]) => Some(Entry::Id(one.id.0, one.name.clone())),
+        _ => None,
+    };
+    let hint = fitting.is_empty().then(|| {
         let how = if seen.is_included { "part of" } else { "added to" };
         format!(
-            "Odoo has no sale tax of {} % that is {how} the price: make one, then write its name",
+            "Odoo has no sale tax of {} % that is {how} the price: make one, then write its number",
             seen.rate_percent.normalize()
         )
     });
+    let candidates = if fitting.is_empty() { &same_rate } else { &fitting };
+    let candidates = candidates.iter().take(CANDIDATES);
     Found {
         value,
-        candidates: if fitting.is_empty() {
-            shown(same_rate)
-        } else {
-            shown(fitting)
-        },
+        candidates: candidates
+            .map(|tax| format!("{} = {} ({})", tax.id, tax.name, tax.note))
+            .collect(),
         hint,
     }
 }
@@ -128,6 +145,7 @@ mod tests {
 
     fn choice(name: &str, code: &str) -> Choice {
         Choice {
+            id: crate::domain::ErpId(name.len().try_into().unwrap()),
             name: name.to_owned(),
             aliases: [code]
                 .iter()
@@ -165,7 +183,8 @@ mod tests {
             ("klarna", None),
             ("pay", None),
         ] {
-            assert_eq!(named_like(name, &journals).value.as_deref(), expected, "{name}");
+            let expected = expected.map(|name| Entry::Name(name.to_owned()));
+            assert_eq!(named_like(name, &journals).value, expected, "{name}");
         }
         assert_eq!(
             named_like("twice", &journals).candidates,
@@ -186,6 +205,7 @@ mod tests {
         let seen = |title: &str, rate: &str, is_included| RecentTax {
             rate_percent: rate.parse().unwrap(),
             is_included,
+            is_channels: title == "Marketplace",
             title: title.to_owned(),
         };
         for (title, rate, is_included, expected, candidates) in [
@@ -194,14 +214,25 @@ mod tests {
             ("city", "8.875", false, Some("City"), 2),
             ("County", "8.875", false, None, 2),
             ("MwSt", "7", true, None, 1),
+            ("Marketplace", "7", false, None, 1),
             ("MwSt", "13", true, None, 0),
         ] {
             let found = tax(&seen(title, rate, is_included), &taxes);
-            assert_eq!(found.value.as_deref(), expected, "{title} {rate}");
+            let name = found.value.map(|entry| match entry {
+                Entry::Id(id, name) if id == i64::try_from(name.len()).unwrap() => name,
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(name.as_deref(), expected, "{title} {rate}");
             assert_eq!(found.candidates.len(), candidates, "{title} {rate}");
-            assert_eq!(found.hint.is_some(), rate == "13", "{title} {rate}");
+            let none_fits = rate == "13" || (rate, is_included) == ("7", true);
+            assert_eq!(found.hint.is_some(), none_fits, "{title} {rate}");
         }
-        assert_eq!(tax_key(&seen("MwSt", "19.00", true)), "MwSt 19 % included");
-        assert_eq!(tax_key(&seen("", "8.875", false)), "8.875 % added");
+        for (title, rate, is_included, key) in [
+            ("MwSt", "19.00", true, "19 included MwSt"),
+            ("", "8.875", false, "8.875 not included -"),
+            ("Marketplace", "8.875", false, "8.875 not included channel Marketplace"),
+        ] {
+            assert_eq!(tax_key(&seen(title, rate, is_included)), key);
+        }
     }
 }

@@ -353,6 +353,7 @@ impl Odoo {
             .iter()
             .filter_map(|row| {
                 Some(Choice {
+                    id: record(&row["id"])?,
                     name: text(&row["name"])?,
                     aliases: text(&row["code"]).into_iter().collect(),
                     note: text(&row["type"])
@@ -379,6 +380,7 @@ impl Odoo {
                     found.map(|(_, code)| format!(", {code}"))
                 });
                 Some(Choice {
+                    id: tax.id,
                     name: name.clone(),
                     aliases: aliases.to_vec(),
                     note: format!(
