@@ -271,6 +271,8 @@ mod tests {
             price_subtotal: Decimal::ZERO,
             price_total: Decimal::ZERO,
             sequence: 1,
+            delivered: Decimal::ZERO,
+            invoiced: Decimal::ZERO,
         }
     }
 
@@ -323,6 +325,9 @@ mod tests {
             amount_total: Decimal::new(2_000, 2),
             lines: vec![booked_line(1, "MUG", 2), booked_line(SHIPPING, "SHIPPING", 1)],
             pickings: Vec::new(),
+            invoice_status: "to invoice".into(),
+            delivery_status: None,
+            custom: std::collections::BTreeMap::new(),
             created_at: None,
             written_at: None,
         };

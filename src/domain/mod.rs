@@ -38,7 +38,9 @@ pub use job::{JobState, Priority};
 pub use link::{Link, LinkKind, LinkState};
 pub use money::{Currency, MoneyError, parse_decimal, round_half_up};
 pub use order::{
-    BookedLine, BookedTax, FinancialStatus, LineKind, Order, OrderCustomer, OrderTotals, Payment,
+    AppliedDiscount, BookedLine, BookedTax, FinancialStatus, FulfilledLine, Fulfillment, LineKind, Order,
+    OrderCompany, OrderCustomer, OrderTotals, Payment, Refund, RefundAdjustment, RefundedLine,
+    RefundedShipping, Restock, Risk,
 };
 pub use problem::{NewProblem, ProblemCode};
 pub use product::{OptionValue, Product, ProductOption, Variant};

@@ -158,6 +158,7 @@ mod tests {
             title: "Mug".into(),
             variant_title: None,
             quantity: number(quantity),
+            sold_quantity: number(quantity),
             original_unit_price: number(price),
             discount: number(discount),
             amount,
@@ -166,6 +167,9 @@ mod tests {
             gross: amount,
             taxes: Vec::new(),
             properties: Vec::new(),
+            group: None,
+            is_custom: false,
+            requires_shipping: true,
         }
         .fact()
     }

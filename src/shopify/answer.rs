@@ -25,9 +25,10 @@ const SECURITY_PAUSE: Duration = Duration::from_mins(2);
 /// Longest part of a message of Shopify that is repeated.
 const LONGEST_REASON: usize = 300;
 
-/// Fields that hold personal data. Without approval Shopify refuses them one by one and answers the rest; the customer
-/// or address is then used without them, as it would be if the buyer had left them empty.
-const PERSONAL: &[&str] = &[
+/// Fields that a record can do without. Personal data: without approval Shopify refuses such fields one by one and answers the
+/// rest; the customer or address is then used without them, as it would be if the buyer had left them empty. Places: they
+/// need a scope of their own (`read_locations`), and an order is booked all the same when nobody knows where it was sold.
+const DISPENSABLE: &[&str] = &[
     "email",
     "phone",
     "firstName",
@@ -47,6 +48,8 @@ const PERSONAL: &[&str] = &[
     "defaultAddress",
     "defaultEmailAddress",
     "defaultPhoneNumber",
+    "location",
+    "retailLocation",
 ];
 
 /// Where `data` names the fields that were refused, as dotted paths. No field of GraphQL can have this name.
@@ -236,7 +239,7 @@ fn kind(error: &Value) -> Kind {
     }
 }
 
-/// Accepts errors that only say that personal fields are kept from us; anything else is the failure that matters most.
+/// Accepts errors that only say that fields are kept from us that we can do without; anything else is the failure that matters most.
 fn judge(
     document: &Document,
     errors: &Value,
@@ -250,7 +253,7 @@ fn judge(
     let mut worst: Option<(Kind, &Value)> = None;
     for error in list {
         let kind = kind(error);
-        if kind == Kind::Denied && data.is_some_and(|data| is_personal(error, data)) {
+        if kind == Kind::Denied && data.is_some_and(|data| is_dispensable(error, data)) {
             refused.push(needed(error));
             paths.extend(path(error));
         } else if worst.is_none_or(|(known, _)| kind < known) {
@@ -311,8 +314,8 @@ fn judge(
     })
 }
 
-/// Whether the error refuses one personal field, and nothing around it was lost with it.
-fn is_personal(error: &Value, data: &Value) -> bool {
+/// Whether the error refuses one dispensable field, and nothing around it was lost with it.
+fn is_dispensable(error: &Value, data: &Value) -> bool {
     let Some(steps) = error.get("path").and_then(Value::as_array) else {
         return false;
     };
@@ -335,7 +338,7 @@ fn is_personal(error: &Value, data: &Value) -> bool {
             None => return false,
         }
     }
-    at.is_null() && PERSONAL.contains(&last.as_str())
+    at.is_null() && DISPENSABLE.contains(&last.as_str())
 }
 
 fn path(error: &Value) -> Option<String> {

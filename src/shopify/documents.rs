@@ -54,7 +54,7 @@ macro_rules! document {
 
 pub(super) const ORDER: Document = document!(
     "LockstepOrder",
-    170.0,
+    196.0,
     "order",
     "address",
     "bag",
@@ -64,7 +64,11 @@ pub(super) const ORDER: Document = document!(
     "order_shipping",
     "order_discount",
     "refund_line",
-    "refund_shipping"
+    "refund_shipping",
+    "refund_adjustment",
+    "refund_movement",
+    "fulfilled_line",
+    "buyer"
 );
 pub(super) const ORDER_LINES: Document = document!(
     "LockstepOrderLines",
@@ -91,13 +95,33 @@ pub(super) const ORDER_DISCOUNTS: Document = document!(
     "order_discount"
 );
 pub(super) const REFUND_LINES: Document =
-    document!("LockstepRefundLines", 22.0, "refund_lines", "refund_line", "bag");
+    document!("LockstepRefundLines", 31.0, "refund_lines", "refund_line", "bag");
 pub(super) const REFUND_SHIPPING_LINES: Document = document!(
     "LockstepRefundShippingLines",
     18.0,
     "refund_shipping_lines",
     "refund_shipping",
     "bag"
+);
+pub(super) const REFUND_ADJUSTMENTS: Document = document!(
+    "LockstepRefundAdjustments",
+    14.0,
+    "refund_adjustments",
+    "refund_adjustment",
+    "bag"
+);
+pub(super) const REFUND_MOVEMENTS: Document = document!(
+    "LockstepRefundMovements",
+    14.0,
+    "refund_movements",
+    "refund_movement",
+    "bag"
+);
+pub(super) const FULFILLMENT_LINES: Document = document!(
+    "LockstepFulfillmentLines",
+    24.0,
+    "fulfillment_lines",
+    "fulfilled_line"
 );
 pub(super) const CUSTOMER: Document = document!("LockstepCustomer", 13.0, "customer", "address");
 pub(super) const CUSTOMER_ADDRESSES: Document =
@@ -127,6 +151,9 @@ pub(super) const ALL: &[&Document] = &[
     &ORDER_DISCOUNTS,
     &REFUND_LINES,
     &REFUND_SHIPPING_LINES,
+    &REFUND_ADJUSTMENTS,
+    &REFUND_MOVEMENTS,
+    &FULFILLMENT_LINES,
     &CUSTOMER,
     &CUSTOMER_ADDRESSES,
     &PRODUCT,

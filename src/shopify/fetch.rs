@@ -29,7 +29,7 @@ pub(super) struct Kind {
     pub(super) root: &'static str,
     pub(super) document: &'static Document,
     lists: &'static [List],
-    parts: Option<Parts>,
+    parts: &'static [Parts],
 }
 
 /// A list that comes in pages.
@@ -38,7 +38,7 @@ struct List {
     page: &'static Document,
 }
 
-/// Parts of a record (an order's refunds) that have such lists, too.
+/// Parts of a record (an order's refunds, its parcels) that have such lists, too.
 struct Parts {
     field: &'static str,
     lists: &'static [List],
@@ -62,19 +62,36 @@ pub(super) const ORDER: Kind = Kind {
             page: &documents::ORDER_DISCOUNTS,
         },
     ],
-    parts: Some(Parts {
-        field: "refunds",
-        lists: &[
-            List {
-                field: "refundLineItems",
-                page: &documents::REFUND_LINES,
-            },
-            List {
-                field: "refundShippingLines",
-                page: &documents::REFUND_SHIPPING_LINES,
-            },
-        ],
-    }),
+    parts: &[
+        Parts {
+            field: "refunds",
+            lists: &[
+                List {
+                    field: "refundLineItems",
+                    page: &documents::REFUND_LINES,
+                },
+                List {
+                    field: "refundShippingLines",
+                    page: &documents::REFUND_SHIPPING_LINES,
+                },
+                List {
+                    field: "orderAdjustments",
+                    page: &documents::REFUND_ADJUSTMENTS,
+                },
+                List {
+                    field: "transactions",
+                    page: &documents::REFUND_MOVEMENTS,
+                },
+            ],
+        },
+        Parts {
+            field: "fulfillments",
+            lists: &[List {
+                field: "fulfillmentLineItems",
+                page: &documents::FULFILLMENT_LINES,
+            }],
+        },
+    ],
 };
 
 pub(super) const CUSTOMER: Kind = Kind {
@@ -85,7 +102,7 @@ pub(super) const CUSTOMER: Kind = Kind {
         field: "addressesV2",
         page: &documents::CUSTOMER_ADDRESSES,
     }],
-    parts: None,
+    parts: &[],
 };
 
 pub(super) const PRODUCT: Kind = Kind {
@@ -96,7 +113,7 @@ pub(super) const PRODUCT: Kind = Kind {
         field: "variants",
         page: &documents::PRODUCT_VARIANTS,
     }],
-    parts: None,
+    parts: &[],
 };
 
 impl Kind {
@@ -166,10 +183,11 @@ async fn attempt(client: &Client, kind: &Kind, id: ShopifyId, select: &str) -> R
     for list in kind.lists {
         state.complete(list, &gid, &mut record).await?;
     }
-    if let Some(parts) = &kind.parts
-        && let Some(Value::Array(parts_found)) = record.get_mut(parts.field)
-    {
-        for part in parts_found {
+    for parts in kind.parts {
+        let Some(Value::Array(found)) = record.get_mut(parts.field) else {
+            continue;
+        };
+        for part in found {
             let Some(holder) = part.get("id").and_then(Value::as_str).map(str::to_owned) else {
                 continue;
             };

@@ -35,7 +35,9 @@ use crate::store::{ClaimedJob, SharedStore};
 
 pub use orders::{OrderPlan, plan as plan_order};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
-pub use settings::{Deleted, Guests, Settings};
+pub use settings::{
+    BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, Invoices, Payments, Refunds, Settings,
+};
 pub use source::Source;
 
 #[cfg(test)]

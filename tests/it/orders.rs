@@ -173,6 +173,11 @@ fn without_numbers(mut order: OrderView) -> OrderView {
     }
     for picking in &mut order.pickings {
         picking.id = 0;
+        picking.name.clear();
+        for line in &mut picking.lines {
+            line.id = 0;
+            line.sale_line_id = None;
+        }
     }
     order
 }

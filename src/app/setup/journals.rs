@@ -1,12 +1,13 @@
 //! The journals that payments of this shop's gateways are booked in: which are named, and which are not.
 
 use super::{RowState, SetupRow};
-use crate::app::suggest::{RECENT, is_named};
+use crate::app::suggest::RECENT;
 use crate::config::Shop;
 use crate::domain::Timestamp;
 use crate::erp::{Choice, ChoiceKind, SharedErp};
 use crate::mapping::{Mappings, TableEntry};
 use crate::shopify::Shopify;
+use crate::sync::Payments;
 
 const WHAT: &str = "journal";
 
@@ -39,14 +40,26 @@ pub(super) async fn rows(
         .gateways
         .keys()
         .map(|gateway| {
-            let entry = mappings.table_entry(shop.name.as_str(), "journal", gateway);
-            let (state, note) = row(shop, gateway, entry, &journals);
+            let declared = shop.flow.journals.get(gateway).cloned();
+            let name = declared.or_else(|| {
+                match mappings.table_entry(shop.name.as_str(), "journal", gateway) {
+                    Some(TableEntry::Value(value)) => Some(value.to_string()),
+                    Some(TableEntry::Todo) | None => None,
+                }
+            });
+            let (is_there, note) = row(shop, gateway, name, &journals);
+            let state = match (is_there, shop.flow.payments) {
+                (true, _) => RowState::There,
+                (false, Payments::Register) => RowState::ByHand,
+                (false, Payments::None) => RowState::Named,
+            };
             SetupRow::new(WHAT, gateway.clone(), state, note)
         })
         .collect()
 }
 
-fn row(shop: &Shop, gateway: &str, entry: Option<TableEntry>, journals: &[Choice]) -> (RowState, String) {
+/// Whether the journal is there, and what is to be said about it.
+fn row(shop: &Shop, gateway: &str, name: Option<String>, journals: &[Choice]) -> (bool, String) {
     let there: Vec<&str> = journals
         .iter()
         .take(NAMED)
@@ -57,21 +70,27 @@ fn row(shop: &Shop, gateway: &str, entry: Option<TableEntry>, journals: &[Choice
         false => format!("there are: {}", there.join(", ")),
     };
     let make = "Accounting, Configuration, Journals, New, type Bank";
-    if let Some(TableEntry::Value(value)) = &entry {
-        let name = value.to_string();
-        return if journals.iter().any(|journal| is_named(journal, &name)) {
-            (RowState::There, format!("`{name}`"))
-        } else {
-            let note = format!(
-                "there is no bank or cash journal `{name}`: make it ({make}), or name another; {there}"
-            );
-            (RowState::Named, note)
+    let Some(name) = name else {
+        let needed = match shop.flow.payments {
+            Payments::Register => "needed to register payments",
+            Payments::None => "needed once payments are registered",
         };
+        let note = format!(
+            "{needed}: name one for `{gateway}` in [tables.journal] of tables.{}.toml (`lockstep mappings suggest` begins \
+             that file), or make one ({make}); {there}",
+            shop.name
+        );
+        return (false, note);
+    };
+    match journals.iter().filter(|journal| journal.name == name).count() {
+        1 => (true, format!("`{name}`")),
+        0 => (
+            false,
+            format!("there is no bank or cash journal `{name}`: make it ({make}), or name another; {there}"),
+        ),
+        _ => (
+            false,
+            format!("several journals are called `{name}`: rename all but one"),
+        ),
     }
-    let note = format!(
-        "needed once payments are registered: name one for `{gateway}` in [tables.journal] of tables.{}.toml (`lockstep \
-         mappings suggest` begins that file), or make one ({make}); {there}",
-        shop.name
-    );
-    (RowState::Named, note)
 }

@@ -32,7 +32,7 @@ fn folded(name: &str) -> String {
 }
 
 /// Whether a record is called so, by its name or another text that it is known by.
-pub(in crate::app) fn is_named(choice: &Choice, name: &str) -> bool {
+fn is_named(choice: &Choice, name: &str) -> bool {
     let name = folded(name);
     folded(&choice.name) == name || choice.aliases.iter().any(|alias| folded(alias) == name)
 }

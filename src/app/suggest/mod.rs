@@ -19,7 +19,6 @@ use crate::shopify::{Recent, ShopifyError};
 use crate::transport::BuildError;
 
 pub use file::FileError;
-pub(super) use matching::is_named;
 use matching::{Found, carrier, currency, named_like, tax, tax_key};
 
 /// How far back orders are looked at: what an app without further rights may see.

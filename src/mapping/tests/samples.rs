@@ -9,8 +9,8 @@ use rust_decimal::Decimal;
 use super::super::{Mapped, MappedField, Mapping, ShopFacts};
 use crate::domain::{
     Address, BookedLine, BookedTax, Canonical as _, Customer, ErpId, Fact, FinancialStatus, LineKind, Need,
-    Needed, OptionValue, Order, OrderCustomer, OrderTotals, Product, ProductOption, ShopifyId, Timestamp,
-    Variant,
+    Needed, OptionValue, Order, OrderCustomer, OrderTotals, Product, ProductOption, Risk, ShopifyId,
+    Timestamp, Variant,
 };
 
 pub(super) fn number(text: &str) -> Decimal {
@@ -120,6 +120,7 @@ pub(super) fn line(
         title: "Mug".into(),
         variant_title: some("Blue"),
         quantity: number(quantity),
+        sold_quantity: number(quantity),
         original_unit_price: number(price),
         discount: number(discount),
         amount,
@@ -128,6 +129,9 @@ pub(super) fn line(
         gross: amount,
         taxes: vec![tax("19.00", "1.00")],
         properties: vec![],
+        group: None,
+        is_custom: false,
+        requires_shipping: true,
     }
 }
 
@@ -140,6 +144,8 @@ pub(super) fn order() -> Order {
         sku: None,
         title: title.into(),
         variant_title: None,
+        is_custom: kind == LineKind::Product,
+        requires_shipping: false,
         ..line(key, "1", price, "0", Some(price))
     };
     Order {
@@ -195,6 +201,14 @@ pub(super) fn order() -> Order {
             outstanding: Decimal::ZERO,
         },
         payments: vec![],
+        refunds: vec![],
+        fulfillments: vec![],
+        company: None,
+        risk: Risk::None,
+        tax_exempt: false,
+        discounts: vec![],
+        confirmation_number: None,
+        retail_location: None,
         raw: Arc::new(serde_json::json!({
             "customAttributes": [{ "key": "gift", "value": "no" }, { "key": "channel", "value": "till 4" }],
             "weight": { "json": 1.25, "value": "1.25" },

@@ -92,8 +92,8 @@ struct Undo {
 pub(super) struct Db {
     tables: HashMap<&'static str, Table>,
     journal: Vec<Undo>,
-    /// Numbers for order and transfer names.
-    sequences: HashMap<&'static str, i64>,
+    /// Numbers for the names of orders, transfers, invoices and payments.
+    sequences: HashMap<String, i64>,
     /// How many transactions have been committed.
     pub(super) commits: u64,
     /// When (in commits) an external id was made, and an order confirmed: what races are lost by.
@@ -175,8 +175,8 @@ impl Db {
         table.next_id = table.next_id.max(id);
     }
 
-    pub(super) fn next_number(&mut self, sequence: &'static str) -> i64 {
-        let number = self.sequences.entry(sequence).or_insert(0);
+    pub(super) fn next_number(&mut self, sequence: &str) -> i64 {
+        let number = self.sequences.entry(sequence.to_owned()).or_insert(0);
         *number += 1;
         *number
     }

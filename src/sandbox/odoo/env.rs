@@ -64,6 +64,8 @@ pub(super) struct Env<'a> {
     pub(super) context: Context,
     /// Orders whose amounts are out of date.
     pub(super) stale_orders: BTreeSet<i64>,
+    /// Invoices whose amounts are out of date.
+    pub(super) stale_moves: BTreeSet<i64>,
     /// Templates whose variants are generated when the outermost write ends.
     pub(super) stale_templates: BTreeSet<i64>,
     /// Orders that this call created or confirmed, for sabotage.
@@ -83,6 +85,7 @@ impl<'a> Env<'a> {
             snapshot,
             context: Context::default(),
             stale_orders: BTreeSet::new(),
+            stale_moves: BTreeSet::new(),
             stale_templates: BTreeSet::new(),
             created_orders: Vec::new(),
             confirmed_orders: Vec::new(),
@@ -176,7 +179,10 @@ impl<'a> Env<'a> {
                 _ => Val::Empty,
             },
             (_, Kind::Many(comodel, inverse)) => {
-                let ids = self.db.children(comodel, inverse, id);
+                let mut ids = self.db.children(comodel, inverse, id);
+                if name == "invoice_line_ids" {
+                    ids.retain(|item| models::account::is_invoice_line(self, *item));
+                }
                 Val::Ids(self.visible(comodel, ids))
             }
             (_, Kind::ManyMany(comodel)) => {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
+use super::actions;
 use super::env::Env;
 use super::error::{OdooError, Res};
 use super::external;
@@ -30,7 +31,9 @@ pub(super) struct Signature {
 }
 
 /// Models with a chatter.
-const CHATTER: [&str; 5] = [
+const CHATTER: [&str; 7] = [
+    "account.move",
+    "account.payment",
     "sale.order",
     "res.partner",
     "stock.picking",
@@ -92,7 +95,7 @@ impl Signature {
                 Self::model("module xml_id | raise_on_access_error")
             }
             ("ir.config_parameter", "get_param") => Self::model("key | default"),
-            _ => return None,
+            (model, method) => Self::records(actions::params(model, method)?),
         })
     }
 
@@ -190,7 +193,7 @@ pub(super) struct Bound {
 }
 
 impl Bound {
-    fn get(&self, name: &str) -> &Json {
+    pub(super) fn get(&self, name: &str) -> &Json {
         self.named.get(name).unwrap_or(&Json::Null)
     }
 
@@ -222,6 +225,10 @@ pub(super) fn run(
     call: &Bound,
 ) -> Res<Option<Json>> {
     let ids = search::ids(&call.ids);
+    // Some buttons are called alike on several models.
+    if actions::params(model.name, method).is_some() {
+        return actions::run(env, model, method, &ids, call);
+    }
     let pairs = match call.named.get("load") {
         None => true,
         Some(load) => load.as_str() == Some("_classic_read"),

@@ -5,7 +5,7 @@
 //! tax arithmetic of both rounding methods. It also fails on demand ([`Faults`]), and keeps a [`Ledger`] of its own so
 //! that tests can compare what a client believes with what the ERP holds.
 //!
-//! What is not here: invoices, stock levels, translations, rights finer than model and operation, access from anywhere
+//! What is not here: tax reports, bank statements, stock levels, translations, rights finer than model and operation, access from anywhere
 //! but 127.0.0.1. Nothing in here uses the rest of the crate, so that both cannot share a mistake.
 
 use std::fmt;
@@ -20,6 +20,7 @@ use self::db::Db;
 use self::server::Process;
 use self::system::{System, lock};
 
+mod actions;
 mod calls;
 mod db;
 mod env;
@@ -37,6 +38,7 @@ mod models;
 mod options;
 mod orm;
 mod pages;
+mod person;
 mod schema;
 mod seed;
 mod server;
@@ -48,8 +50,14 @@ mod tests;
 
 pub use self::error::OdooError;
 pub use self::faults::{Fault, Faults, Rule, Sabotage};
-pub use self::ledger::{Ledger, LineView, OrderView, PartnerView, PickingView, ProductView, TaxView};
-pub use self::options::{Clock, CompanySeed, Denied, Options, Rounding, ServiceSeed, TaxSeed, Version};
+pub use self::ledger::{
+    InvoiceLineView, InvoiceView, Ledger, LineView, MoveView, OrderView, PartnerView, PaymentView,
+    PickingView, ProductView, TaxView,
+};
+pub use self::options::{
+    Clock, ClosedPeriod, CompanySeed, CustomField, Denied, JournalKind, JournalSeed, Options, Rounding,
+    ServiceSeed, TaxSeed, Version,
+};
 
 /// Whether the server listens.
 enum Listening {
@@ -212,20 +220,6 @@ impl OdooSandbox {
     /// Gives back all rights that were taken.
     pub fn allow_all(&self) {
         self.shared.sys.allow_all();
-    }
-
-    /// Counts all units of an order as invoiced, as the bookkeeper's wizard leaves it.
-    pub fn invoice(&self, order: i64) {
-        const LINE: &str = "sale.order.line";
-        let mut db = lock(&self.shared.db);
-        for line in db.children(LINE, "order_id", order) {
-            if let Some(mut row) = db.row(LINE, line).cloned() {
-                let units = row.get("product_uom_qty").cloned().unwrap_or_default();
-                row.insert("qty_invoiced", units);
-                db.put(LINE, line, Some(row));
-            }
-        }
-        db.commit();
     }
 
     /// Does what a person could do in the ERP: any method, as the administrator, in this process; not counted, and

@@ -60,12 +60,110 @@ pub struct CompanySeed {
 }
 
 /// One sale tax.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TaxSeed {
     /// Percent.
     pub amount: Decimal,
     /// Whether prices contain it.
     pub price_include: bool,
+    /// Its name; made of the percentage when there is none.
+    pub name: Option<String>,
+    /// ISO code of its country; the company's when there is none.
+    pub country: Option<String>,
+    /// Name of its tax group; all taxes without one share a group.
+    pub group: Option<String>,
+}
+
+impl TaxSeed {
+    /// A tax known by its percentage alone.
+    pub fn new(amount: Decimal, price_include: bool) -> Self {
+        Self {
+            amount,
+            price_include,
+            ..Self::default()
+        }
+    }
+}
+
+/// What a journal is for (`account.journal.type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum JournalKind {
+    /// Money at a bank, or at a payment provider.
+    Bank,
+    /// A till.
+    Cash,
+    /// Customer invoices and credit notes.
+    Sale,
+    /// Anything else.
+    General,
+}
+
+impl JournalKind {
+    /// Odoo's word.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Bank => "bank",
+            Self::Cash => "cash",
+            Self::Sale => "sale",
+            Self::General => "general",
+        }
+    }
+}
+
+/// One accounting journal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JournalSeed {
+    /// Its name.
+    pub name: String,
+    /// Its short code.
+    pub code: String,
+    /// What it is for.
+    pub kind: JournalKind,
+}
+
+impl JournalSeed {
+    /// A journal.
+    pub fn new(name: &str, code: &str, kind: JournalKind) -> Self {
+        Self {
+            name: name.to_owned(),
+            code: code.to_owned(),
+            kind,
+        }
+    }
+}
+
+/// One custom field, as an administrator adds it with the studio or through `ir.model.fields`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CustomField {
+    /// Technical name of the model.
+    pub model: String,
+    /// Its name; begins with `x_`.
+    pub name: String,
+    /// Label.
+    pub label: String,
+    /// Odoo's word for the type: `char`, `text`, `html`, `integer`, `float`, `boolean`, `date`, `datetime`.
+    pub kind: String,
+}
+
+impl CustomField {
+    /// A field labelled with its own name.
+    pub fn new(model: &str, name: &str, kind: &str) -> Self {
+        Self {
+            model: model.to_owned(),
+            name: name.to_owned(),
+            label: name.to_owned(),
+            kind: kind.to_owned(),
+        }
+    }
+}
+
+/// What posting an invoice dated in a closed period does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClosedPeriod {
+    /// The accounting date moves to the first open month, silently: what versions 17 to 19 are known to do (not observed).
+    Moves,
+    /// It is refused with an error that names the lock date, as for other entries, or with a custom rule.
+    Refuses,
 }
 
 /// One service product that exists from the start, as a shop owner would have made it for shipping or discounts.
@@ -129,6 +227,17 @@ pub struct Options {
     pub services: Vec<ServiceSeed>,
     /// Rights taken from the API user.
     pub denied: Vec<Denied>,
+    /// Journals. A database without one for sales gets `INV`.
+    pub journals: Vec<JournalSeed>,
+    /// Custom fields that exist from the start.
+    pub custom_fields: Vec<CustomField>,
+    /// Whether the API user is an administrator, who may add fields and change currencies, companies and journals.
+    pub is_admin: bool,
+    /// What posting into a closed period does.
+    pub closed_period: ClosedPeriod,
+    /// Whether a registered payment leaves an invoice `in_payment` until the bank statement comes, as the enterprise
+    /// edition does; in the community edition it is `paid` at once.
+    pub in_payment: bool,
     /// Whether calls that overlap in time lose races as on the real server (needs a latency to overlap).
     pub races: bool,
     /// Whether confirmed orders are locked at once (a sales setting).
@@ -157,12 +266,7 @@ impl Default for Options {
         let taxes = RATES
             .iter()
             .filter_map(|rate| rate.parse().ok())
-            .flat_map(|amount| {
-                [false, true].map(|price_include| TaxSeed {
-                    amount,
-                    price_include,
-                })
-            })
+            .flat_map(|amount| [false, true].map(|price_include| TaxSeed::new(amount, price_include)))
             .collect();
         Self {
             version: Version::V18,
@@ -189,6 +293,15 @@ impl Default for Options {
             default_tax: Decimal::from(15),
             services: Vec::new(),
             denied: Vec::new(),
+            journals: vec![
+                JournalSeed::new("Customer Invoices", "INV", JournalKind::Sale),
+                JournalSeed::new("Bank", "BNK1", JournalKind::Bank),
+                JournalSeed::new("Cash", "CSH1", JournalKind::Cash),
+            ],
+            custom_fields: Vec::new(),
+            is_admin: false,
+            closed_period: ClosedPeriod::Moves,
+            in_payment: false,
             races: false,
             auto_lock: false,
             clock: Arc::new(system_time),

@@ -23,6 +23,17 @@ pub(super) struct Tax {
     pub(super) derived: bool,
 }
 
+impl Tax {
+    pub(super) fn booked(self, purse: Purse) -> BookedTax {
+        BookedTax {
+            title: self.title,
+            rate_percent: self.rate_percent,
+            amount: purse.tidy(self.amount),
+            channel_liable: self.channel_liable,
+        }
+    }
+}
+
 /// A line while it is worked on.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
@@ -34,11 +45,15 @@ pub(super) struct Draft {
     pub(super) title: String,
     pub(super) variant_title: Option<String>,
     pub(super) units: i64,
+    pub(super) sold_units: i64,
     pub(super) unit_price: Decimal,
     /// After discounts; contains tax when the order's prices do.
     pub(super) amount: Decimal,
     pub(super) taxes: Vec<Tax>,
     pub(super) properties: Vec<String>,
+    pub(super) group: Option<String>,
+    pub(super) is_custom: bool,
+    pub(super) requires_shipping: bool,
 }
 
 impl Draft {
@@ -53,10 +68,14 @@ impl Draft {
             title,
             variant_title: None,
             units: 1,
+            sold_units: 1,
             unit_price: amount,
             amount,
             taxes: Vec::new(),
             properties: Vec::new(),
+            group: None,
+            is_custom: false,
+            requires_shipping: false,
         }
     }
 
@@ -90,6 +109,7 @@ impl Draft {
             variant_title: self.variant_title,
             unit_price: exact_unit_price(self.amount, quantity, purse),
             quantity,
+            sold_quantity: Decimal::from(self.sold_units),
             original_unit_price: purse.tidy(self.unit_price),
             discount: purse.tidy(discount),
             amount: purse.tidy(self.amount),
@@ -97,14 +117,12 @@ impl Draft {
             gross: purse.tidy(gross),
             taxes: taxes
                 .filter(|tax| !tax.amount.is_zero() || !tax.rate_percent.is_zero())
-                .map(|tax| BookedTax {
-                    title: tax.title,
-                    rate_percent: tax.rate_percent,
-                    amount: purse.tidy(tax.amount),
-                    channel_liable: tax.channel_liable,
-                })
+                .map(|tax| tax.booked(purse))
                 .collect(),
             properties: self.properties,
+            group: self.group,
+            is_custom: self.is_custom,
+            requires_shipping: self.requires_shipping,
         }
     }
 }
@@ -191,6 +209,7 @@ fn line_item(
     };
     Ok(Draft {
         key: line_key(id),
+        is_custom: kind == LineKind::Product && never_had_a_product(at)?,
         kind,
         product_id: at.get("product").get("id").id()?,
         variant_id: at.get("variant").get("id").id()?,
@@ -198,11 +217,30 @@ fn line_item(
         title,
         variant_title: at.get("variantTitle").text()?,
         units: left,
+        sold_units: sold,
         unit_price,
         amount: bounded(amount, at)?,
         taxes,
         properties: properties(at)?,
+        group: at.get("lineItemGroup").get("title").text()?,
+        requires_shipping: at.get("requiresShipping").boolean()?.unwrap_or(false),
     })
+}
+
+/// Whether a line was written by hand. Shopify has no mark for it, and a line whose product was deleted has no product
+/// either; but it keeps what it copied from the product at the sale: every product has a vendor, most a SKU.
+fn never_had_a_product(at: &At<'_>) -> Result<bool, NormaliseError> {
+    for name in ["product", "variant"] {
+        if !at.get(name).is_nothing() {
+            return Ok(false);
+        }
+    }
+    for name in ["vendor", "sku", "variantTitle"] {
+        if at.get(name).text()?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 pub(super) fn line_key(id: ShopifyId) -> String {

@@ -6,9 +6,11 @@
 //! an error, never with a panic.
 //!
 //! [`order()`] reads the order, `lines` and `extras` make the booked lines, `removed` works out what edits and refunds left of them,
-//! `proof` compares the result with the shop's totals.
+//! `after` reads payments, refunds and parcels, `discounts` the discounts as they were given, `proof` compares the result with the shop's totals.
 
+mod after;
 mod customer;
+mod discounts;
 mod extras;
 mod lines;
 mod order;

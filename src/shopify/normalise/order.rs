@@ -7,8 +7,8 @@ use serde_json::Value;
 use super::customer::{address, full_name};
 use super::read::{At, Purse};
 use super::removed::{Method, Removals};
-use super::{NormaliseError, lines, proof};
-use crate::domain::{BookedLine, FinancialStatus, Order, OrderCustomer, OrderTotals, Payment};
+use super::{NormaliseError, after, discounts, lines, proof};
+use crate::domain::{BookedLine, FinancialStatus, Order, OrderCompany, OrderCustomer, OrderTotals, Risk};
 use crate::shopify::settings::CurrencyChoice;
 
 pub(super) fn order(raw: Value, choice: CurrencyChoice) -> Result<Order, NormaliseError> {
@@ -43,7 +43,15 @@ pub(super) fn order(raw: Value, choice: CurrencyChoice) -> Result<Order, Normali
         discount_codes: record.get("discountCodes").texts()?,
         lines: booked(&record, purse, taxes_included)?,
         totals: totals(&record, purse)?,
-        payments: payments(&record, purse)?,
+        payments: after::payments(&record, purse)?,
+        refunds: after::refunds(&record, purse, taxes_included)?,
+        fulfillments: after::fulfillments(&record)?,
+        company: company(&record.get("purchasingEntity"))?,
+        risk: risk(record.get("risk").get("recommendation").text()?.as_deref()),
+        tax_exempt: record.get("taxExempt").boolean()?.unwrap_or(false),
+        discounts: discounts::applied(&record, purse)?,
+        confirmation_number: record.get("confirmationNumber").text()?,
+        retail_location: after::place(&record.get("retailLocation"))?,
         raw: Arc::new(raw),
     })
 }
@@ -104,6 +112,32 @@ fn customer(at: &At<'_>) -> Result<Option<OrderCustomer>, NormaliseError> {
     }))
 }
 
+/// The company that bought; the union says `Customer` where a person did.
+fn company(at: &At<'_>) -> Result<Option<OrderCompany>, NormaliseError> {
+    let company = at.get("company");
+    if company.is_nothing() {
+        return Ok(None);
+    }
+    let location = at.get("location");
+    Ok(Some(OrderCompany {
+        id: company.get("id").need_id()?,
+        name: company.get("name").need_text()?,
+        location_id: location.get("id").need_id()?,
+        location_name: location.get("name").need_text()?,
+        external_id: company.get("externalId").text()?,
+    }))
+}
+
+fn risk(recommendation: Option<&str>) -> Risk {
+    match recommendation {
+        None | Some("NONE") => Risk::None,
+        Some("ACCEPT") => Risk::Low,
+        Some("INVESTIGATE") => Risk::Medium,
+        Some("CANCEL") => Risk::High,
+        Some(_) => Risk::Pending,
+    }
+}
+
 fn totals(record: &At<'_>, purse: Purse) -> Result<OrderTotals, NormaliseError> {
     let stated = |name| Ok::<_, NormaliseError>(purse.tidy(record.get(name).need_money(purse)?));
     Ok(OrderTotals {
@@ -115,20 +149,4 @@ fn totals(record: &At<'_>, purse: Purse) -> Result<OrderTotals, NormaliseError> 
         refunded: stated("totalRefundedSet")?,
         outstanding: stated("totalOutstandingSet")?,
     })
-}
-
-fn payments(record: &At<'_>, purse: Purse) -> Result<Vec<Payment>, NormaliseError> {
-    let mut payments = Vec::new();
-    let list = record.get("transactions");
-    for at in list.items()? {
-        payments.push(Payment {
-            id: at.get("id").need_id()?,
-            kind: at.get("kind").need_text()?,
-            status: at.get("status").need_text()?,
-            gateway: at.get("gateway").text()?,
-            amount: purse.tidy(at.get("amountSet").need_money(purse)?),
-            processed_at: at.get("processedAt").time()?,
-        });
-    }
-    Ok(payments)
 }

@@ -144,6 +144,15 @@ impl<'a> At<'a> {
         Ok(items.iter().enumerate().map(at).collect())
     }
 
+    /// The same of a list that may be absent.
+    pub(super) fn nodes_or_none(&'a self) -> Read<Vec<At<'a>>> {
+        if self.value.is_null() {
+            Ok(Vec::new())
+        } else {
+            self.nodes()
+        }
+    }
+
     /// Text; nothing when it is absent or blank.
     pub(super) fn text(&self) -> Read<Option<String>> {
         match self.value {

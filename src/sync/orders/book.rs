@@ -9,7 +9,7 @@ use super::super::flow::Flow;
 use super::super::stop::Stop;
 use super::super::totals::{Compared, RateTax, Totals, by_rate, differing};
 use super::plan::{self, LINES};
-use super::{Done, OrderPlan};
+use super::{Done, OrderPlan, edits};
 use crate::domain::{ErpId, FieldValue, Link, LookUp, Needed, Order, Scalar, System, round_half_up};
 use crate::erp::{Lines, OrderState, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
@@ -19,7 +19,7 @@ use crate::mapping::{Mapped, Stage};
 const ROUNDING: &str = "rounding";
 
 /// The key of that line. None of the shop's own lines has it; their cash rounding is a line of the sale.
-const ROUNDING_LINE: &str = "total_rounding";
+pub(super) const ROUNDING_LINE: &str = "total_rounding";
 
 pub(super) async fn carry_out(
     flow: &Flow<'_>,
@@ -97,9 +97,21 @@ pub(super) async fn carry_out(
                 held,
             })
         }
+        (OrderPlan::Edit { differences, lines }, Some(held)) => {
+            flow.lock(System::Erp, &mapped.model, &held.id.to_string())
+                .await?;
+            let held =
+                edits::carry_out(flow, order, mapped, link, held, &differences, lines.as_ref()).await?;
+            let held = compared(flow, order, mapped, held).await?;
+            reach(FailPoint::TotalsChecked).await?;
+            settle(flow, order, mapped, held, "changed").await
+        }
         (OrderPlan::Changed { differences }, Some(held)) => Err(changed(flow, order, &held, differences)),
         // A plan about an existing order is made only where there is one.
-        (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => Err(Stop::Stale),
+        (
+            OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Edit { .. } | OrderPlan::Changed { .. },
+            None,
+        ) => Err(Stop::Stale),
     }
 }
 
@@ -129,7 +141,7 @@ fn lines(flow: &Flow<'_>, mapped: &Mapped) -> Result<Option<Lines>, Stop> {
 
 /// A line's external id, as the mapping makes those of its rows: the order's own id in it keeps a line from ever moving
 /// to another order.
-fn line_name(mapped: &Mapped, key: &str) -> String {
+pub(super) fn line_name(mapped: &Mapped, key: &str) -> String {
     format!("{}_{key}", mapped.external_id)
 }
 
@@ -157,12 +169,22 @@ pub(in crate::sync) async fn our_lines(
     mapped: &Mapped,
     held: &SalesOrder,
 ) -> Result<Vec<(String, ErpId)>, Stop> {
-    let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let model = mapped
         .group(LINES)
         .map_or("sale.order.line", |group| group.model.as_str());
+    named_lines(flow, &mapped.external_id, model, held).await
+}
+
+/// The same for an order of this external id.
+pub(super) async fn named_lines(
+    flow: &Flow<'_>,
+    order_name: &str,
+    model: &str,
+    held: &SalesOrder,
+) -> Result<Vec<(String, ErpId)>, Stop> {
+    let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let known = flow.shop.erp.external_ids(model, &ids).await?;
-    let prefix = line_name(mapped, "");
+    let prefix = format!("{order_name}_");
     Ok(known
         .into_iter()
         .filter(|(_, name)| name.shop == flow.shop.name && name.name.starts_with(&prefix))
@@ -188,7 +210,7 @@ pub(in crate::sync) async fn stale_lines(
     Ok(ours)
 }
 
-async fn read(flow: &Flow<'_>, id: ErpId) -> Result<SalesOrder, Stop> {
+pub(super) async fn read(flow: &Flow<'_>, id: ErpId) -> Result<SalesOrder, Stop> {
     match flow.shop.erp.order(id).await? {
         Some(held) => Ok(held),
         None => Err(super::missing(flow, id)),
@@ -226,11 +248,20 @@ async fn compared(
         });
     }
     match standing {
-        Some(line) if needed.is_zero() => {
+        // A line of a confirmed order cannot be removed: it gets the price of nothing.
+        Some(line) if needed.is_zero() && held.state == OrderState::Draft => {
             flow.write(flow.shop.erp.remove_order_lines(held.id, &[line.id]))
                 .await?;
         }
-        _ => add_rounding(flow, order, mapped, &held, &name, needed, difference).await?,
+        _ => {
+            let rounding = Rounding {
+                name: &name,
+                stands: standing.is_some(),
+                price: needed,
+                difference,
+            };
+            add_rounding(flow, order, mapped, &held, &rounding).await?;
+        }
     }
     flow.note("rounded", json!({ "by": needed }));
     let held = read(flow, held.id).await?;
@@ -240,16 +271,31 @@ async fn compared(
     }
 }
 
+/// The visible rounding line that an order needs.
+struct Rounding<'a> {
+    /// Its external id.
+    name: &'a str,
+    /// Whether it stands there already, with another price.
+    stands: bool,
+    price: Decimal,
+    /// By how much the totals differ now.
+    difference: Decimal,
+}
+
 /// Adds the visible rounding line, or gives the one that stands another price.
 async fn add_rounding(
     flow: &Flow<'_>,
     order: &Order,
     mapped: &Mapped,
     held: &SalesOrder,
-    name: &str,
-    needed: Decimal,
-    difference: Decimal,
+    rounding: &Rounding<'_>,
 ) -> Result<(), Stop> {
+    let Rounding {
+        name,
+        stands,
+        price: needed,
+        difference,
+    } = *rounding;
     let question = LookUp {
         kind: "service".into(),
         keys: [("purpose".to_owned(), Scalar::Text(ROUNDING.into()))].into(),
@@ -257,7 +303,7 @@ async fn add_rounding(
     let Needed::Found(product) = flow.shop.erp.look_up(&question).await? else {
         return Err(total_differs(flow, order, held, difference));
     };
-    let fields = vec![
+    let mut fields = vec![
         ("product_id".to_owned(), FieldValue::Record(product)),
         ("name".to_owned(), FieldValue::Text("Rounding".into())),
         ("product_uom_qty".to_owned(), FieldValue::Decimal(Decimal::ONE)),
@@ -265,6 +311,10 @@ async fn add_rounding(
         ("tax_ids".to_owned(), FieldValue::Records(Vec::new())),
         ("sequence".to_owned(), FieldValue::Integer(9_999)),
     ];
+    // The product of a confirmed order's line cannot be written again.
+    if held.state != OrderState::Draft && stands {
+        fields.retain(|(name, _)| name != "product_id");
+    }
     let group = mapped.group(LINES);
     let lines = Lines {
         field: group
@@ -273,7 +323,11 @@ async fn add_rounding(
         model: group.map_or_else(|| "sale.order.line".into(), |group| group.model.clone()),
         rows: vec![(flow.external_id(name)?, fields)],
     };
-    save(flow, mapped, Some(lines), true).await?;
+    if held.state == OrderState::Draft {
+        save(flow, mapped, Some(lines), true).await?;
+    } else {
+        edits::save_lines(flow, mapped, lines.rows).await?;
+    }
     reach(FailPoint::RoundingAdded).await?;
     Ok(())
 }
@@ -407,21 +461,24 @@ async fn settle(
     held: SalesOrder,
     verb: &str,
 ) -> Result<Done, Stop> {
-    if mapped.stage != Some(Stage::Confirmed) {
-        return Ok(Done {
-            summary: format!("{verb} quotation {}", held.name),
-            settled: false,
-            held,
-        });
-    }
     // The ERP keeps whole seconds.
     let dated = held
         .ordered_at
         .is_some_and(|at| at.millis() / 1000 == order.processed_at.millis() / 1000);
-    if held.state == OrderState::Confirmed && dated {
+    if held.state == OrderState::Confirmed && (dated || mapped.stage != Some(Stage::Confirmed)) {
         return Ok(Done {
-            summary: format!("order {} is confirmed", held.name),
-            settled: true,
+            summary: match verb {
+                "kept" => format!("order {} is confirmed", held.name),
+                verb => format!("{verb} the confirmed order {}", held.name),
+            },
+            settled: dated,
+            held,
+        });
+    }
+    if mapped.stage != Some(Stage::Confirmed) {
+        return Ok(Done {
+            summary: format!("{verb} quotation {}", held.name),
+            settled: false,
             held,
         });
     }
@@ -466,7 +523,7 @@ pub(super) fn changed(flow: &Flow<'_>, order: &Order, held: &SalesOrder, differe
         )
     } else {
         (
-            "changed_after_booking",
+            "order_changed_after_booking",
             "Make the same change in the ERP by hand (quantities, lines or addresses as on Shopify), then discard this job with a note.",
         )
     };

@@ -2,6 +2,7 @@
 
 mod bench;
 mod booking;
+mod changes;
 mod customers;
 mod cut;
 mod edits;

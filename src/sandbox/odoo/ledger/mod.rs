@@ -12,9 +12,11 @@ use super::orm::read;
 use super::system::lock;
 use super::value::Map;
 
+mod accounts;
 mod views;
 
-pub use self::views::{LineView, OrderView, PartnerView, PickingView, ProductView, TaxView};
+pub use self::accounts::{InvoiceLineView, InvoiceView, PaymentView};
+pub use self::views::{LineView, MoveView, OrderView, PartnerView, PickingView, ProductView, TaxView};
 
 /// Reads the ERP's own truth. Cheap to clone; stays readable after the stand-in was stopped.
 #[derive(Debug, Clone)]
@@ -55,6 +57,38 @@ impl Ledger {
             .into_iter()
             .filter(|order| order.client_order_ref.as_deref() == Some(reference))
             .collect()
+    }
+
+    /// All invoices and credit notes, oldest first.
+    pub fn invoices(&self) -> Vec<InvoiceView> {
+        self.with(|env| {
+            let mut ids = env.db.ids("account.move");
+            ids.retain(|id| env.text("account.move", *id, "move_type") != "entry");
+            ids.into_iter().map(|id| accounts::invoice(env, id)).collect()
+        })
+    }
+
+    /// Invoices and credit notes with lines of an order, oldest first.
+    pub fn invoices_of(&self, order: i64) -> Vec<InvoiceView> {
+        let mut all = self.invoices();
+        all.retain(|invoice| invoice.orders.contains(&order));
+        all
+    }
+
+    /// All payments, oldest first.
+    pub fn payments(&self) -> Vec<PaymentView> {
+        self.with(|env| {
+            let ids = env.db.ids("account.payment").into_iter();
+            ids.map(|id| accounts::payment(env, id)).collect()
+        })
+    }
+
+    /// All transfers, oldest first.
+    pub fn pickings(&self) -> Vec<PickingView> {
+        self.with(|env| {
+            let ids = env.db.ids("stock.picking").into_iter();
+            ids.map(|id| views::picking(env, id)).collect()
+        })
     }
 
     /// All partners, oldest first, archived ones too.

@@ -1,12 +1,15 @@
 //! Orders, partners and products as the books show them.
 
-use chrono::NaiveDateTime;
+use std::collections::BTreeMap;
+
+use chrono::{NaiveDate, NaiveDateTime};
 use rust_decimal::Decimal;
+use serde_json::Value as Json;
 
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::external;
 use crate::sandbox::odoo::schema::sale_line_names;
-use crate::sandbox::odoo::value::Val;
+use crate::sandbox::odoo::value::{Val, show};
 
 /// One sale order.
 #[derive(Debug, Clone, PartialEq)]
@@ -57,6 +60,12 @@ pub struct OrderView {
     pub lines: Vec<LineView>,
     /// Transfers.
     pub pickings: Vec<PickingView>,
+    /// `no`, `to invoice`, `invoiced` or `upselling`.
+    pub invoice_status: String,
+    /// `pending`, `started`, `partial` or `full`; none without transfers.
+    pub delivery_status: Option<String>,
+    /// Custom fields (`x_…`) as `read` shows them.
+    pub custom: BTreeMap<String, Json>,
     /// When it was created.
     pub created_at: Option<NaiveDateTime>,
     /// When it was last written.
@@ -92,6 +101,10 @@ pub struct LineView {
     pub price_total: Decimal,
     /// Position.
     pub sequence: i64,
+    /// Units delivered.
+    pub delivered: Decimal,
+    /// Units invoiced, drafts counted in and credit notes taken off.
+    pub invoiced: Decimal,
 }
 
 /// One tax of a line.
@@ -114,8 +127,39 @@ pub struct PickingView {
     pub state: String,
     /// `outgoing` or `incoming`.
     pub kind: String,
+    /// Its number, such as `WH/OUT/00001`.
+    pub name: String,
+    /// Tracking reference.
+    pub tracking: Option<String>,
+    /// When it was done, UTC.
+    pub done_at: Option<NaiveDateTime>,
+    /// The transfer that it continues.
+    pub backorder_of: Option<i64>,
     /// Demand by product, in the order of moves.
     pub moves: Vec<(i64, Decimal)>,
+    /// Moves in full.
+    pub lines: Vec<MoveView>,
+}
+
+/// One move of a transfer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MoveView {
+    /// Database id.
+    pub id: i64,
+    /// Product variant.
+    pub product_id: i64,
+    /// The product's SKU.
+    pub sku: Option<String>,
+    /// The order line it delivers.
+    pub sale_line_id: Option<i64>,
+    /// What was asked for.
+    pub demand: Decimal,
+    /// What is reserved or, once done, moved.
+    pub quantity: Decimal,
+    /// Whether somebody took it off the shelf.
+    pub picked: bool,
+    /// Its state: `confirmed`, `assigned`, `done`, `cancel`…
+    pub state: String,
 }
 
 /// One partner: customer, company or address.
@@ -197,51 +241,70 @@ pub struct ProductView {
 }
 
 /// Shortcuts to one record's fields.
-struct Record<'e, 'd> {
-    env: &'e Env<'d>,
-    model: &'static str,
-    id: i64,
+pub(super) struct Record<'e, 'd> {
+    pub(super) env: &'e Env<'d>,
+    pub(super) model: &'static str,
+    pub(super) id: i64,
 }
 
 impl Record<'_, '_> {
-    fn text(&self, field: &str) -> Option<String> {
+    pub(super) fn text(&self, field: &str) -> Option<String> {
         Some(self.env.text(self.model, self.id, field)).filter(|text| !text.is_empty())
     }
 
-    fn word(&self, field: &str) -> String {
+    pub(super) fn word(&self, field: &str) -> String {
         self.text(field).unwrap_or_default()
     }
 
-    fn one(&self, field: &str) -> Option<i64> {
+    pub(super) fn one(&self, field: &str) -> Option<i64> {
         self.env.id(self.model, self.id, field)
     }
 
-    fn id(&self, field: &str) -> i64 {
+    pub(super) fn id(&self, field: &str) -> i64 {
         self.one(field).unwrap_or_default()
     }
 
-    fn dec(&self, field: &str) -> Decimal {
+    pub(super) fn dec(&self, field: &str) -> Decimal {
         self.env.dec(self.model, self.id, field).normalize()
     }
 
-    fn is(&self, field: &str) -> bool {
+    pub(super) fn is(&self, field: &str) -> bool {
         self.env.is(self.model, self.id, field)
     }
 
-    fn time(&self, field: &str) -> Option<NaiveDateTime> {
+    pub(super) fn day(&self, field: &str) -> Option<NaiveDate> {
+        match self.env.get(self.model, self.id, field) {
+            Val::Date(day) => Some(day),
+            _ => None,
+        }
+    }
+
+    pub(super) fn time(&self, field: &str) -> Option<NaiveDateTime> {
         match self.env.get(self.model, self.id, field) {
             Val::Time(time) => Some(time),
             _ => None,
         }
     }
 
-    fn of(&self, field: &str, model: &str, column: &str) -> Option<String> {
+    pub(super) fn of(&self, field: &str, model: &str, column: &str) -> Option<String> {
         self.one(field)
             .map(|id| self.env.text(model, id, column))
             .filter(|text| !text.is_empty())
     }
 
-    fn external_ids(&self) -> Vec<String> {
+    /// Values of the custom fields.
+    pub(super) fn custom(&self) -> BTreeMap<String, Json> {
+        let declared = self.env.model(self.model);
+        let custom = declared.fields().filter(|field| field.name.starts_with("x_"));
+        custom
+            .map(|field| {
+                let val = self.env.get(self.model, self.id, field.name);
+                (field.name.to_owned(), show(field, &val))
+            })
+            .collect()
+    }
+
+    pub(super) fn external_ids(&self) -> Vec<String> {
         external::names(self.env, self.model, self.id)
     }
 }
@@ -285,6 +348,9 @@ pub(super) fn order(env: &Env<'_>, id: i64) -> OrderView {
             .into_iter()
             .map(|id| picking(env, id))
             .collect(),
+        invoice_status: row.word("invoice_status"),
+        delivery_status: row.text("delivery_status"),
+        custom: row.custom(),
         created_at: row.time("create_date"),
         written_at: row.time("write_date"),
     }
@@ -296,7 +362,7 @@ fn line_view(env: &Env<'_>, id: i64) -> LineView {
         model: "sale.order.line",
         id,
     };
-    let (_, taxes) = sale_line_names(env.version());
+    let (_, column) = sale_line_names(env.version());
     LineView {
         id,
         external_ids: row.external_ids(),
@@ -307,41 +373,63 @@ fn line_view(env: &Env<'_>, id: i64) -> LineView {
         quantity: row.dec("product_uom_qty"),
         price_unit: row.dec("price_unit"),
         discount: row.dec("discount"),
-        taxes: env
-            .ids("sale.order.line", id, taxes)
-            .into_iter()
-            .map(|id| TaxView {
-                id,
-                amount: env.dec("account.tax", id, "amount").normalize(),
-                price_include: env.is("account.tax", id, "price_include"),
-            })
-            .collect(),
+        taxes: taxes(env, "sale.order.line", id, column),
+        delivered: row.dec("qty_delivered"),
+        invoiced: row.dec("qty_invoiced"),
         price_subtotal: row.dec("price_subtotal"),
         price_total: row.dec("price_total"),
         sequence: row.id("sequence"),
     }
 }
 
-fn picking(env: &Env<'_>, id: i64) -> PickingView {
+/// The taxes in a relation of a line.
+pub(super) fn taxes(env: &Env<'_>, model: &str, line: i64, column: &str) -> Vec<TaxView> {
+    env.ids(model, line, column)
+        .into_iter()
+        .map(|id| TaxView {
+            id,
+            amount: env.dec("account.tax", id, "amount").normalize(),
+            price_include: env.is("account.tax", id, "price_include"),
+        })
+        .collect()
+}
+
+fn stock_move(env: &Env<'_>, id: i64) -> MoveView {
+    let row = Record {
+        env,
+        model: "stock.move",
+        id,
+    };
+    MoveView {
+        id,
+        product_id: row.id("product_id"),
+        sku: row.of("product_id", "product.product", "default_code"),
+        sale_line_id: row.one("sale_line_id"),
+        demand: row.dec("product_uom_qty"),
+        quantity: row.dec("quantity"),
+        picked: row.is("picked"),
+        state: row.word("state"),
+    }
+}
+
+pub(super) fn picking(env: &Env<'_>, id: i64) -> PickingView {
     let row = Record {
         env,
         model: "stock.picking",
         id,
     };
-    let moves = env.db.children("stock.move", "picking_id", id).into_iter();
+    let moves = env.db.children("stock.move", "picking_id", id);
+    let lines: Vec<MoveView> = moves.into_iter().map(|id| stock_move(env, id)).collect();
     PickingView {
         id,
         state: row.word("state"),
         kind: row.word("picking_type_code"),
-        moves: moves
-            .map(|known| {
-                let product = env.id("stock.move", known, "product_id").unwrap_or_default();
-                (
-                    product,
-                    env.dec("stock.move", known, "product_uom_qty").normalize(),
-                )
-            })
-            .collect(),
+        name: row.word("name"),
+        tracking: row.text("carrier_tracking_ref"),
+        done_at: row.time("date_done"),
+        backorder_of: row.one("backorder_id"),
+        moves: lines.iter().map(|line| (line.product_id, line.demand)).collect(),
+        lines,
     }
 }
 

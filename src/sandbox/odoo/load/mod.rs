@@ -92,6 +92,7 @@ pub(super) fn load(env: &mut Env<'_>, model: &'static Model, fields: &Json, rows
     if messages.iter().any(|message| message["type"] == "error") {
         env.db.rollback(savepoint);
         env.stale_orders.clear();
+        env.stale_moves.clear();
         env.stale_templates.clear();
         env.created_orders.clear();
         env.confirmed_orders.clear();

@@ -1,4 +1,4 @@
-//! The tax arithmetic of orders, in exact decimals.
+//! The tax arithmetic of orders and invoices, in exact decimals.
 //!
 //! Taxes are percentages that do not change each other's base. "Raw" is price times quantity less discount, unrounded.
 //! The two rounding methods, and what differs between 18 and 19, are those observed on the real servers.
@@ -6,15 +6,50 @@
 use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
 
+use super::invoicing;
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::options::Version;
 use crate::sandbox::odoo::schema::sale_line_names;
 use crate::sandbox::odoo::value::{Val, float, round};
 
-const LINE: &str = "sale.order.line";
 const ORDER: &str = "sale.order";
 const TAX: &str = "account.tax";
 const HUNDRED: Decimal = Decimal::ONE_HUNDRED;
+
+/// Where a kind of document keeps what its amounts come from.
+#[derive(Debug)]
+pub(super) struct Sheet {
+    document: &'static str,
+    lines: &'static str,
+    parent: &'static str,
+    quantity: &'static str,
+}
+
+/// Sale orders.
+pub(super) const ORDERS: Sheet = Sheet {
+    document: ORDER,
+    lines: "sale.order.line",
+    parent: "order_id",
+    quantity: "product_uom_qty",
+};
+
+/// Invoices and credit notes. That they are computed as orders are is not observed.
+pub(super) const INVOICES: Sheet = Sheet {
+    document: "account.move",
+    lines: "account.move.line",
+    parent: "move_id",
+    quantity: "quantity",
+};
+
+impl Sheet {
+    fn taxes(&self, version: Version) -> &'static str {
+        if self.document == ORDER {
+            sale_line_names(version).1
+        } else {
+            "tax_ids"
+        }
+    }
+}
 
 /// One percentage tax on a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,9 +183,11 @@ fn order_amounts(lines: &[Priced], method: Method) -> (Decimal, Vec<(Tax, Decima
     (untaxed, by_tax)
 }
 
-fn method(env: &Env<'_>, order: i64) -> Method {
-    let company = env.id(ORDER, order, "company_id").unwrap_or(1);
-    let currency = env.id(ORDER, order, "currency_id").unwrap_or_default();
+fn method(env: &Env<'_>, sheet: &Sheet, document: i64) -> Method {
+    let company = env.id(sheet.document, document, "company_id").unwrap_or(1);
+    let currency = env
+        .id(sheet.document, document, "currency_id")
+        .unwrap_or_default();
     let digits = env.id("res.currency", currency, "decimal_places").unwrap_or(2);
     Method {
         globally: env.text("res.company", company, "tax_calculation_rounding_method") == "round_globally",
@@ -159,17 +196,17 @@ fn method(env: &Env<'_>, order: i64) -> Method {
     }
 }
 
-fn priced_lines(env: &Env<'_>, order: i64) -> Vec<Priced> {
-    let (_, taxes) = sale_line_names(env.version());
-    let lines = env.db.children(LINE, "order_id", order);
+fn priced_lines(env: &Env<'_>, sheet: &Sheet, document: i64) -> Vec<Priced> {
+    let taxes = sheet.taxes(env.version());
+    let lines = env.db.children(sheet.lines, sheet.parent, document);
     lines
         .into_iter()
-        .filter(|line| env.get(LINE, *line, "display_type") == Val::Empty)
+        .filter(|line| ["", "product"].contains(&env.text(sheet.lines, *line, "display_type").as_str()))
         .map(|line| {
-            let discount = env.dec(LINE, line, "discount");
-            let price = env.dec(LINE, line, "price_unit") * env.dec(LINE, line, "product_uom_qty");
+            let discount = env.dec(sheet.lines, line, "discount");
+            let price = env.dec(sheet.lines, line, "price_unit") * env.dec(sheet.lines, line, sheet.quantity);
             let stored = env
-                .row(LINE, line)
+                .row(sheet.lines, line)
                 .and_then(|row| row.get(taxes))
                 .map(|val| val.as_ids().to_vec());
             let taxes = stored.unwrap_or_default().into_iter().map(|id| Tax {
@@ -186,17 +223,14 @@ fn priced_lines(env: &Env<'_>, order: i64) -> Vec<Priced> {
         .collect()
 }
 
-/// Computes and stores the amounts of an order and of its lines.
-pub(in crate::sandbox::odoo) fn compute(env: &mut Env<'_>, order: i64) {
-    if !env.db.exists(ORDER, order) {
-        return;
-    }
-    let method = method(env, order);
-    let lines = priced_lines(env, order);
+/// Computes and stores the amounts of a document's lines; gives its untaxed amount and its tax.
+pub(super) fn lines(env: &mut Env<'_>, sheet: &Sheet, document: i64) -> (Decimal, Decimal) {
+    let method = method(env, sheet, document);
+    let lines = priced_lines(env, sheet, document);
     for line in &lines {
         let amounts = line.amounts(method);
         env.set(
-            LINE,
+            sheet.lines,
             line.id,
             [
                 ("price_subtotal", Val::Dec(amounts.subtotal)),
@@ -205,14 +239,17 @@ pub(in crate::sandbox::odoo) fn compute(env: &mut Env<'_>, order: i64) {
             ],
         );
     }
-    let (mut untaxed, taxes) = order_amounts(&lines, method);
+    let (untaxed, taxes) = order_amounts(&lines, method);
+    (untaxed, taxes.iter().map(|(_, amount)| *amount).sum())
+}
+
+/// Computes and stores the amounts of an order and of its lines, and what of it is invoiced.
+pub(in crate::sandbox::odoo) fn compute(env: &mut Env<'_>, order: i64) {
+    if !env.db.exists(ORDER, order) {
+        return;
+    }
+    let (mut untaxed, tax) = lines(env, &ORDERS, order);
     untaxed += env.db.bends.get(&order).copied().unwrap_or_default();
-    let tax: Decimal = taxes.iter().map(|(_, amount)| *amount).sum();
-    let confirmed = env.text(ORDER, order, "state") == "sale";
-    let billable = confirmed
-        && lines
-            .iter()
-            .any(|line| env.dec(LINE, line.id, "product_uom_qty") > Decimal::ZERO);
     env.set(
         ORDER,
         order,
@@ -220,33 +257,53 @@ pub(in crate::sandbox::odoo) fn compute(env: &mut Env<'_>, order: i64) {
             ("amount_untaxed", Val::Dec(untaxed)),
             ("amount_tax", Val::Dec(tax)),
             ("amount_total", Val::Dec(untaxed + tax)),
-            (
-                "invoice_status",
-                Val::text(if billable { "to invoice" } else { "no" }),
-            ),
         ],
     );
+    invoicing::compute(env, order);
 }
 
-/// `tax_totals`: the summary shown under an order. All taxes belong to one group here.
-pub(super) fn tax_totals(env: &Env<'_>, order: i64) -> Json {
-    let lines = priced_lines(env, order);
-    let (untaxed, taxes) = order_amounts(&lines, method(env, order));
+/// The taxes of one group in the summary, and what they are raised on.
+fn group(env: &Env<'_>, lines: &[Priced], method: Method, id: i64, taxes: &[(Tax, Decimal)]) -> Json {
+    let involved: Vec<i64> = taxes.iter().map(|(tax, _)| tax.id).collect();
+    let based = lines
+        .iter()
+        .filter(|line| line.taxes.iter().any(|tax| involved.contains(&tax.id)));
+    let base = if method.globally {
+        round(based.map(Priced::raw_base).sum(), method.digits)
+    } else {
+        based.map(|line| line.per_line(method.digits).0).sum()
+    };
+    let (base, tax) = (float(base), float(taxes.iter().map(|(_, amount)| *amount).sum()));
+    json!({
+        "id": id, "group_name": env.text("account.tax.group", id, "name"), "group_label": false,
+        "involved_tax_ids": involved,
+        "base_amount_currency": base, "base_amount": base,
+        "tax_amount_currency": tax, "tax_amount": tax,
+        "display_base_amount_currency": base, "display_base_amount": base,
+    })
+}
+
+/// `tax_totals`: the summary shown under an order or invoice, one part for each tax group.
+pub(super) fn tax_totals(env: &Env<'_>, sheet: &Sheet, document: i64) -> Json {
+    let method = method(env, sheet, document);
+    let lines = priced_lines(env, sheet, document);
+    let (untaxed, taxes) = order_amounts(&lines, method);
     let tax: Decimal = taxes.iter().map(|(_, amount)| *amount).sum();
     let (base, tax_sum, total) = (float(untaxed), float(tax), float(untaxed + tax));
-    let involved: Vec<i64> = taxes.iter().map(|(tax, _)| tax.id).collect();
-    let groups = if taxes.is_empty() {
-        json!([])
-    } else {
-        json!([{
-            "id": 1, "group_name": "Tax 15%", "group_label": false, "involved_tax_ids": involved,
-            "base_amount_currency": base, "base_amount": base,
-            "tax_amount_currency": tax_sum, "tax_amount": tax_sum,
-            "display_base_amount_currency": base, "display_base_amount": base,
-        }])
-    };
+    let mut by_group: Vec<(i64, Vec<(Tax, Decimal)>)> = Vec::new();
+    for (tax, amount) in &taxes {
+        let id = env.id(TAX, tax.id, "tax_group_id").unwrap_or(1);
+        match by_group.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, members)) => members.push((*tax, *amount)),
+            None => by_group.push((id, vec![(*tax, *amount)])),
+        }
+    }
+    let groups: Vec<Json> = by_group
+        .iter()
+        .map(|(id, members)| group(env, &lines, method, *id, members))
+        .collect();
     json!({
-        "currency_id": env.id(ORDER, order, "currency_id"),
+        "currency_id": env.id(sheet.document, document, "currency_id"),
         "has_tax_groups": !taxes.is_empty(),
         "same_tax_base": true,
         "base_amount_currency": base, "base_amount": base,

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::{product, stock};
+use super::{invoicing, product, stock};
 use crate::sandbox::odoo::db::Row;
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::error::{OdooError, Res};
@@ -247,21 +247,13 @@ pub(super) fn live(env: &Env<'_>, id: i64, name: &str) -> Val {
     match name {
         "currency_id" | "company_id" | "state" => env.get(ORDER, order, name),
         "order_partner_id" => env.get(ORDER, order, "partner_id"),
-        "invoice_status" => env.get(ORDER, order, "invoice_status"),
         "product_template_id" => {
             let product = env.id(LINE, id, "product_id");
             product.map_or(Val::Empty, |product| {
                 env.get("product.product", product, "product_tmpl_id")
             })
         }
-        "qty_to_invoice" => {
-            let confirmed = env.text(ORDER, order, "state") == "sale";
-            Val::Dec(if confirmed {
-                env.dec(LINE, id, "product_uom_qty")
-            } else {
-                Decimal::ZERO
-            })
-        }
+        "invoice_lines" => Val::Ids(invoicing::lines_of(env, id)),
         _ => Val::Empty,
     }
 }

@@ -10,8 +10,10 @@ use super::orm::write::Parsed;
 use super::schema::{Field, Model, Origin};
 use super::value::Val;
 
+pub(in crate::sandbox::odoo) mod account;
 pub(in crate::sandbox::odoo) mod amounts;
 pub(super) mod confirm;
+pub(in crate::sandbox::odoo) mod invoicing;
 pub(super) mod line;
 pub(super) mod mail;
 pub(super) mod partner;
@@ -35,6 +37,16 @@ pub(super) fn defaults(env: &Env<'_>, model: &'static Model) -> Row {
         ]),
         "account.tax" => register::tax_defaults(env),
         "stock.picking" => Row::from([("state", Val::text("draft"))]),
+        "account.move" => account::defaults(env),
+        "account.move.line" => account::item_defaults(),
+        "account.payment" => account::payment::defaults(env),
+        "account.payment.register" => account::payment::register_defaults(env),
+        "account.move.reversal" => account::refund::defaults(env),
+        "sale.advance.payment.inv" => account::advance_defaults(env),
+        "account.journal" => Row::from([
+            ("company_id", Val::Int(env.company())),
+            ("sequence", Val::Int(10)),
+        ]),
         "product.pricelist" => Row::from([
             ("sequence", Val::Int(16)),
             ("currency_id", Val::one(register::company_currency(env))),
@@ -63,6 +75,11 @@ pub(super) fn before_create(env: &mut Env<'_>, model: &'static Model, parsed: &m
         "product.category" => register::complete_category(env, parsed),
         "account.tax" => register::before_write_tax(env, None, parsed),
         "ir.model.data" => register::before_create_external_id(env, parsed)?,
+        "account.move" => account::before_create(env, parsed),
+        "account.move.line" => account::item_before_create(env, parsed)?,
+        "account.payment" => account::payment::before_create(env, parsed)?,
+        "account.payment.register" => account::payment::register_before_create(env, parsed)?,
+        "account.move.reversal" => account::refund::before_create(env, parsed)?,
         _ => {}
     }
     Ok(())
@@ -77,6 +94,8 @@ pub(super) fn after_create(env: &mut Env<'_>, model: &'static Model, id: i64, pa
         "product.template" => product::after_create_template(env, id)?,
         "product.product" => product::check_barcode(env, id)?,
         "product.template.attribute.line" => variants::after_line_change(env, id)?,
+        "account.move" => drop(env.stale_moves.insert(id)),
+        "account.move.line" => account::item_after_change(env, id),
         _ => {}
     }
     Ok(())
@@ -95,6 +114,9 @@ pub(super) fn before_write(
         "sale.order.line" => line::before_write(env, id, parsed)?,
         "product.template" => product::before_write_template(env, id, parsed),
         "account.tax" => register::before_write_tax(env, Some(id), parsed),
+        "account.move" => account::before_write(env, id, parsed)?,
+        "account.move.line" => account::item_before_write(env, id, parsed)?,
+        "account.payment" => account::payment::before_write(env, id, parsed)?,
         _ => {}
     }
     Ok(())
@@ -115,6 +137,8 @@ pub(super) fn after_write(
         "product.template" => product::after_write_template(env, id, parsed)?,
         "product.product" => product::check_barcode(env, id)?,
         "product.template.attribute.line" => variants::after_line_change(env, id)?,
+        "account.move" => drop(env.stale_moves.insert(id)),
+        "account.move.line" => account::item_after_change(env, id),
         _ => {}
     }
     Ok(())
@@ -127,6 +151,8 @@ pub(super) fn before_unlink(env: &mut Env<'_>, model: &'static Model, id: i64) -
         "sale.order" => sale::before_unlink(env, id)?,
         "sale.order.line" => line::before_unlink(env, id)?,
         "product.product" => product::before_unlink_variant(env, id)?,
+        "account.move" => account::before_unlink(env, id)?,
+        "account.move.line" => account::item_before_unlink(env, id)?,
         _ => {}
     }
     Ok(())
@@ -145,6 +171,9 @@ pub(super) fn after_unlink(env: &mut Env<'_>, model: &'static Model, old: &Row) 
 pub(super) fn settle(env: &mut Env<'_>) -> Res<()> {
     while let Some(template) = env.stale_templates.pop_first() {
         variants::generate(env, template)?;
+    }
+    while let Some(invoice) = env.stale_moves.pop_first() {
+        account::compute(env, invoice);
     }
     while let Some(order) = env.stale_orders.pop_first() {
         amounts::compute(env, order);
@@ -200,6 +229,9 @@ pub(super) fn live(env: &Env<'_>, model: &'static Model, id: i64, field: &Field)
         ("res.partner", name) => partner::live(env, id, name),
         ("sale.order", name) => sale::live(env, id, name),
         ("sale.order.line", name) => line::live(env, id, name),
+        ("account.move", name) => account::live(env, id, name),
+        ("account.move.line", name) => account::item_live(env, id, name),
+        ("account.payment", name) => account::payment::live(env, id, name),
         ("product.template", name) => product::live_template(env, id, name),
         ("product.product", name) => product::live_variant(env, id, name),
         ("product.template.attribute.value" | "product.template.attribute.line", name) => {
@@ -267,6 +299,7 @@ pub(super) fn display_name(env: &Env<'_>, model: &str, id: i64) -> String {
             )
         }
         "ir.config_parameter" => env.text(model, id, "key"),
+        "account.move" => account::display_name(env, id),
         _ => env.text(model, id, "name"),
     }
 }
@@ -279,6 +312,7 @@ pub(super) fn names(env: &Env<'_>, model: &str, id: i64) -> Vec<String> {
         "product.product" | "product.template" => &["name", "default_code", "barcode"],
         "res.country" | "res.country.state" => &["name", "code"],
         "sale.order" => &["name", "client_order_ref"],
+        "account.journal" => &["name", "code"],
         "res.users" => &["login"],
         _ => &["name"],
     };

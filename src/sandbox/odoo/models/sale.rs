@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::{amounts, mail, partner, stock};
+use super::{amounts, invoicing, mail, partner, stock};
 use crate::sandbox::odoo::db::Row;
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::error::{OdooError, Res};
@@ -151,8 +151,10 @@ pub(super) fn before_unlink(env: &mut Env<'_>, id: i64) -> Res<()> {
 
 pub(super) fn live(env: &Env<'_>, id: i64, name: &str) -> Val {
     match name {
-        "tax_totals" => Val::Json(amounts::tax_totals(env, id)),
+        "tax_totals" => Val::Json(amounts::tax_totals(env, &amounts::ORDERS, id)),
         "delivery_status" => stock::delivery_status(env, id),
+        "invoice_ids" => Val::Ids(invoicing::invoices(env, id)),
+        "invoice_count" => Val::Int(i64::try_from(invoicing::invoices(env, id).len()).unwrap_or(i64::MAX)),
         "delivery_count" => {
             let count = env.db.children("stock.picking", "sale_id", id).len();
             Val::Int(i64::try_from(count).unwrap_or(i64::MAX))

@@ -10,7 +10,10 @@ use crate::sandbox::odoo::schema::Model;
 use crate::sandbox::odoo::value::Val;
 
 /// Required relations that are deleted along with their target; all others forbid the deletion.
-const CASCADES: [(&str, &str); 7] = [
+const CASCADES: [(&str, &str); 10] = [
+    ("account.move.line", "move_id"),
+    ("account.partial.reconcile", "debit_move_id"),
+    ("account.partial.reconcile", "credit_move_id"),
     ("sale.order.line", "order_id"),
     ("product.product", "product_tmpl_id"),
     ("product.template.attribute.line", "product_tmpl_id"),

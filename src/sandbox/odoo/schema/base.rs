@@ -1,8 +1,8 @@
 //! Countries, currencies, companies, users, messages, taxes and the small registers that others point to.
 
 use super::{
-    Field, Kind, Model, Version, boolean, char, datetime, float, html, int, many, many_many, one, select,
-    text,
+    Field, Kind, Model, Version, boolean, char, date, datetime, float, html, int, many, many_many, one,
+    select, text,
 };
 
 /// A register with a name and nothing that matters more.
@@ -27,7 +27,7 @@ pub(super) fn models(version: Version) -> Vec<Model> {
         state(),
         currency(),
         lang(),
-        company(),
+        company(version),
         users(),
         external_id(),
         tax(version),
@@ -47,7 +47,6 @@ pub(super) fn models(version: Version) -> Vec<Model> {
         ),
         register("account.payment.term", "Payment Terms"),
         register("account.fiscal.position", "Fiscal Position"),
-        register("account.journal", "Journal"),
         register("account.tax.group", "Tax Group"),
         register("crm.tag", "CRM Tag"),
         register("delivery.carrier", "Shipping Methods"),
@@ -131,33 +130,38 @@ fn lang() -> Model {
     )
 }
 
-fn company() -> Model {
-    Model::new(
-        "res.company",
-        "Companies",
-        "id",
-        vec![
-            char("name", "Company Name").required(),
-            one("partner_id", "Partner", "res.partner").required(),
-            one("currency_id", "Currency", "res.currency").required(),
-            one("country_id", "Country", "res.country"),
-            select(
-                "tax_calculation_rounding_method",
-                "Tax Calculation Rounding Method",
-                &[
-                    ("round_per_line", "Round per Line"),
-                    ("round_globally", "Round Globally"),
-                ],
-            ),
-            one("account_sale_tax_id", "Default Sale Tax", "account.tax"),
-            select(
-                "account_price_include",
-                "Default Sales Price Include",
-                &[("tax_included", "Tax Included"), ("tax_excluded", "Tax Excluded")],
-            ),
-            boolean("active", "Active"),
-        ],
-    )
+fn company(version: Version) -> Model {
+    let mut fields = vec![
+        char("name", "Company Name").required(),
+        one("partner_id", "Partner", "res.partner").required(),
+        one("currency_id", "Currency", "res.currency").required(),
+        one("country_id", "Country", "res.country"),
+        select(
+            "tax_calculation_rounding_method",
+            "Tax Calculation Rounding Method",
+            &[
+                ("round_per_line", "Round per Line"),
+                ("round_globally", "Round Globally"),
+            ],
+        ),
+        one("account_sale_tax_id", "Default Sale Tax", "account.tax"),
+        select(
+            "account_price_include",
+            "Default Sales Price Include",
+            &[("tax_included", "Tax Included"), ("tax_excluded", "Tax Excluded")],
+        ),
+        boolean("active", "Active"),
+        date("fiscalyear_lock_date", "Global Lock Date"),
+        date("tax_lock_date", "Tax Return Lock Date"),
+    ];
+    if version == Version::V17 {
+        fields.push(date("period_lock_date", "Journals Entries Lock Date"));
+    } else {
+        fields.push(date("sale_lock_date", "Lock Sales"));
+        fields.push(date("purchase_lock_date", "Lock Purchases"));
+        fields.push(date("hard_lock_date", "Hard Lock Date"));
+    }
+    Model::new("res.company", "Companies", "id", fields)
 }
 
 fn users() -> Model {

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 
 use super::options::Version;
 
+mod account;
 mod base;
 mod partner;
 mod product;
@@ -226,6 +227,7 @@ impl Schema {
             product::models(version),
             sale::models(version),
             stock::models(version),
+            account::models(version),
         ];
         Self {
             models: models

@@ -15,6 +15,16 @@ const PICKING_STATES: &[(&str, &str)] = &[
     ("cancel", "Cancelled"),
 ];
 
+const MOVE_STATES: &[(&str, &str)] = &[
+    ("draft", "New"),
+    ("waiting", "Waiting Another Move"),
+    ("confirmed", "Waiting Availability"),
+    ("partially_available", "Partially Available"),
+    ("assigned", "Available"),
+    ("done", "Done"),
+    ("cancel", "Cancelled"),
+];
+
 fn warehouse() -> Model {
     Model::new(
         "stock.warehouse",
@@ -98,7 +108,8 @@ fn stock_move(version: Version) -> Model {
         one("sale_line_id", "Sale Line", "sale.order.line"),
         float("product_uom_qty", "Demand").digits(2),
         float("quantity", "Quantity").digits(2),
-        select("state", "Status", PICKING_STATES),
+        boolean("picked", "Picked"),
+        select("state", "Status", MOVE_STATES).computed(),
         datetime("date", "Date Scheduled"),
     ];
     if version.before_19() {

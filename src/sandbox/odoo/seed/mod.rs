@@ -13,6 +13,7 @@ use super::orm::write;
 use super::system::System;
 use super::value::{Map, Val};
 
+mod accounts;
 mod places;
 
 /// The API user, as in the databases that were observed.
@@ -33,6 +34,7 @@ pub(super) fn plant(db: &mut Db, sys: &System) -> Res<()> {
     env.enter(inner)?;
     registers(&mut env)?;
     taxes(&mut env)?;
+    accounts::plant(&mut env)?;
     pricelists(&mut env)?;
     services(&mut env)?;
     db.commit();
@@ -313,16 +315,15 @@ fn taxes(env: &mut Env<'_>) -> Res<()> {
     let options = env.sys.options.clone();
     for company in env.db.ids("res.company") {
         let mut seeds = options.taxes.clone();
-        let default = TaxSeed {
-            amount: options.default_tax,
-            price_include: false,
-        };
-        if !seeds.contains(&default) {
+        let default = TaxSeed::new(options.default_tax, false);
+        let plain = |seed: &TaxSeed| (seed.amount, seed.price_include) == (default.amount, false);
+        if !seeds.iter().any(plain) {
             seeds.insert(0, default.clone());
         }
+        let mut chosen = false;
         for seed in seeds {
             let id = tax(env, company, &seed, "sale")?;
-            if seed == default {
+            if plain(&seed) && !std::mem::replace(&mut chosen, true) {
                 env.set("res.company", company, [("account_sale_tax_id", Val::Int(id))]);
             }
         }
@@ -333,11 +334,12 @@ fn taxes(env: &mut Env<'_>) -> Res<()> {
 
 fn tax(env: &mut Env<'_>, company: i64, seed: &TaxSeed, usage: &str) -> Res<i64> {
     let percent = seed.amount.normalize();
-    let name = if seed.price_include {
+    let made = if seed.price_include {
         format!("{percent}% incl.")
     } else {
         format!("{percent}%")
     };
+    let name = seed.name.clone().unwrap_or(made);
     let mut vals = json!({
         "name": name, "type_tax_use": usage, "amount": percent.to_string(), "company_id": company,
     });
@@ -345,6 +347,19 @@ fn tax(env: &mut Env<'_>, company: i64, seed: &TaxSeed, usage: &str) -> Res<i64>
         vals["price_include"] = json!(seed.price_include);
     } else if seed.price_include {
         vals["price_include_override"] = json!("tax_included");
+    }
+    if let Some(country) = &seed.country {
+        vals["country_id"] = json!(find(env, "res.country", "code", country));
+    }
+    if let Some(group) = &seed.group {
+        let known = find(env, "account.tax.group", "name", group);
+        let id = known.unwrap_or_else(|| {
+            env.insert(
+                "account.tax.group",
+                Row::from([("name", Val::text(group.as_str()))]),
+            )
+        });
+        vals["tax_group_id"] = json!(id);
     }
     create(env, "account.tax", vals)
 }

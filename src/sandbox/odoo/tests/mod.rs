@@ -3,9 +3,11 @@
 
 mod basics;
 mod errors;
+mod invoices;
 mod loading;
 mod orders;
 mod partners;
+mod payments;
 mod products;
 mod protocol;
 mod reading;

@@ -7,13 +7,13 @@ use crate::sandbox::odoo::{Options, OrderView, Version};
 
 impl Erp {
     /// A draft order with these lines.
-    async fn order(&self, lines: &[Json]) -> i64 {
+    pub(super) async fn order(&self, lines: &[Json]) -> i64 {
         let lines: Vec<Json> = lines.iter().map(|line| json!([0, 0, line])).collect();
         self.create("sale.order", json!({"partner_id": 1, "order_line": lines}))
             .await
     }
 
-    fn view(&self, id: i64) -> OrderView {
+    pub(super) fn view(&self, id: i64) -> OrderView {
         self.sandbox
             .ledger()
             .orders()
@@ -22,7 +22,7 @@ impl Erp {
             .unwrap()
     }
 
-    async fn confirm(&self, id: i64) {
+    pub(super) async fn confirm(&self, id: i64) {
         assert_eq!(
             self.ok("sale.order", "action_confirm", json!([[id]])).await,
             json!(true)

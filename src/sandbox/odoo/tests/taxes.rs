@@ -59,10 +59,8 @@ fn cents(float: f64) -> Decimal {
 }
 
 fn tax_of(tax: &Tax) -> TaxSeed {
-    TaxSeed {
-        amount: parse_decimal(&tax.amount.to_string()).unwrap().normalize(),
-        price_include: tax.price_include,
-    }
+    let amount = parse_decimal(&tax.amount.to_string()).unwrap().normalize();
+    TaxSeed::new(amount, tax.price_include)
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! Orders of our own making, with every sum worked out by hand, and everything else by property.
 
+mod after;
 mod build;
 mod golden;
 mod golden_changed;

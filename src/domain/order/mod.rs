@@ -1,37 +1,24 @@
 //! The canonical order: what was sold and what it cost, as booked lines in one currency.
 //!
 //! Normalising spreads every discount allocation over the lines that it belongs to, applies edits, and proves that the
-//! lines add up to the shop's own totals; a mapping then only names what stands here.
+//! lines add up to the shop's own totals; a mapping then only names what stands here. `line` holds what is booked, `after`
+//! what happened after the sale: payments, refunds, parcels.
+
+mod after;
+mod line;
 
 use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
+pub use after::{
+    FulfilledLine, Fulfillment, Payment, Refund, RefundAdjustment, RefundedLine, RefundedShipping, Restock,
+};
+pub use line::{BookedLine, BookedTax, LineKind};
+
 use super::canonical::{canonical, canonical_text};
 use super::ids::text_enum;
 use crate::domain::{Address, Currency, ShopifyId, Timestamp};
-
-text_enum! {
-    /// What a booked line is.
-    LineKind, "line kind" {
-        /// Goods or services of the catalogue, or a custom line.
-        Product = "product",
-        /// Shipping.
-        Shipping = "shipping",
-        /// A tip.
-        Tip = "tip",
-        /// A gift card that was sold.
-        GiftCard = "gift_card",
-        /// Import duty.
-        Duty = "duty",
-        /// Another fee.
-        Fee = "fee",
-        /// Cash rounding.
-        Rounding = "rounding",
-        /// The discount of another line whose units have no exact price; the shop's own lines never have this kind.
-        Discount = "discount",
-    }
-}
 
 text_enum! {
     /// Shopify's `displayFinancialStatus`, in lower case.
@@ -57,59 +44,23 @@ text_enum! {
     }
 }
 
-canonical_text!(LineKind, FinancialStatus);
-
-canonical! {
-    /// One tax of one line.
-    BookedTax {
-        /// The shop's name of the tax.
-        title: String,
-        /// Rate in percent, e.g. `19` or `8.875`.
-        rate_percent: Decimal,
-        /// Amount in the order's currency.
-        amount: Decimal,
-        /// Whether a marketplace remits it instead of the merchant.
-        channel_liable: bool,
+text_enum! {
+    /// How risky the shop's own check holds the order to be.
+    Risk, "fraud risk" {
+        /// Nothing is said.
+        None = "none",
+        /// Shopify recommends to accept it.
+        Low = "low",
+        /// Shopify recommends to look into it.
+        Medium = "medium",
+        /// Shopify recommends to cancel it.
+        High = "high",
+        /// Shopify's word is not one that this version knows.
+        Pending = "pending",
     }
 }
 
-canonical! {
-    /// One line as it is to be booked: quantities after edits, amounts after all discounts.
-    BookedLine {
-        /// Stable within the order and safe in external ids: `line_123`, `shipping_45`, `duty_67`.
-        key: String,
-        /// What it is.
-        kind: LineKind,
-        /// Shopify's product; none for a custom line or a deleted product.
-        product_id: Option<ShopifyId>,
-        /// Shopify's variant; none for a custom line or a deleted variant.
-        variant_id: Option<ShopifyId>,
-        /// SKU at the time of sale.
-        sku: Option<String>,
-        /// What the buyer saw.
-        title: String,
-        /// Variant title, when there is one.
-        variant_title: Option<String>,
-        /// Units.
-        quantity: Decimal,
-        /// Price of one unit before discounts, in the order's currency; it contains tax when the order's prices do.
-        original_unit_price: Decimal,
-        /// All discounts of this line together, positive; contains tax when the order's prices do.
-        discount: Decimal,
-        /// `quantity * original_unit_price - discount`, exact.
-        amount: Decimal,
-        /// `amount / quantity` where that is exact in the currency's smallest unit; none where it is not or quantity is zero.
-        unit_price: Option<Decimal>,
-        /// Amount without tax.
-        net: Decimal,
-        /// Amount with tax.
-        gross: Decimal,
-        /// The taxes that are charged (rate other than zero or amount other than zero).
-        taxes: Vec<BookedTax>,
-        /// Line properties as `name: value` texts.
-        properties: Vec<String>,
-    }
-}
+canonical_text!(FinancialStatus, Risk);
 
 canonical! {
     /// The customer as far as the order itself tells.
@@ -122,6 +73,36 @@ canonical! {
         email: Option<String>,
         /// Phone.
         phone: Option<String>,
+    }
+}
+
+canonical! {
+    /// The company that bought, with the one of its locations that the order is for.
+    OrderCompany {
+        /// Shopify's number of the company.
+        id: ShopifyId,
+        /// Name of the company.
+        name: String,
+        /// Shopify's number of the location.
+        location_id: ShopifyId,
+        /// Name of the location.
+        location_name: String,
+        /// What the merchant calls the company in another system.
+        external_id: Option<String>,
+    }
+}
+
+canonical! {
+    /// A discount as it was given, with all that it took off the order as sold.
+    AppliedDiscount {
+        /// Name for people; the code where it has no other.
+        title: String,
+        /// The code that the buyer entered.
+        code: Option<String>,
+        /// `product`, `order` (spread over all lines) or `shipping`.
+        kind: String,
+        /// The sum of its allocations, positive, in the order's currency.
+        amount: Decimal,
     }
 }
 
@@ -142,24 +123,6 @@ canonical! {
         refunded: Decimal,
         /// What is still to be paid.
         outstanding: Decimal,
-    }
-}
-
-canonical! {
-    /// A payment or another money movement.
-    Payment {
-        /// Shopify's number.
-        id: ShopifyId,
-        /// `SALE`, `CAPTURE`, `AUTHORIZATION`, `REFUND`…; unknown values are kept.
-        kind: String,
-        /// `SUCCESS`, `PENDING`, `FAILURE`…; unknown values are kept.
-        status: String,
-        /// Gateway, e.g. `shopify_payments`.
-        gateway: Option<String>,
-        /// Amount in the order's currency.
-        amount: Decimal,
-        /// When.
-        processed_at: Option<Timestamp>,
     }
 }
 
@@ -220,6 +183,22 @@ canonical! {
         totals: OrderTotals,
         /// Money movements.
         payments: Vec<Payment>,
+        /// What was given back, oldest first.
+        refunds: Vec<Refund>,
+        /// Parcels, oldest first.
+        fulfillments: Vec<Fulfillment>,
+        /// The company that bought; none where a person did.
+        company: Option<OrderCompany>,
+        /// The shop's own judgement of fraud.
+        risk: Risk,
+        /// Whether the buyer pays no tax.
+        tax_exempt: bool,
+        /// Discounts as they were given, in Shopify's order.
+        discounts: Vec<AppliedDiscount>,
+        /// The number that the buyer was shown, e.g. `XPAV284CT`; not unique for ever.
+        confirmation_number: Option<String>,
+        /// Name of the store where it was sold at the till.
+        retail_location: Option<String>,
         /// Shopify's own record.
         raw: Arc<serde_json::Value>,
     }

@@ -1,0 +1,75 @@
+//! What people do in the ERP between two calls of a client: sales, warehouse and bookkeeping at their screens.
+
+use chrono::NaiveDate;
+use serde_json::{Value as Json, json};
+
+use super::OdooSandbox;
+use super::error::{OdooError, Res};
+use super::value::DATE;
+
+impl OdooSandbox {
+    fn press(&self, model: &str, button: &str, ids: &[i64]) -> Res<Json> {
+        self.as_admin(model, button, json!([ids]), json!({}))
+    }
+
+    /// Confirms a quotation.
+    ///
+    /// # Errors
+    /// When it is no quotation.
+    pub fn confirm(&self, order: i64) -> Result<(), OdooError> {
+        self.press("sale.order", "action_confirm", &[order]).map(drop)
+    }
+
+    /// Locks a confirmed order.
+    ///
+    /// # Errors
+    /// When there is no such order.
+    pub fn lock(&self, order: i64) -> Result<(), OdooError> {
+        self.press("sale.order", "action_lock", &[order]).map(drop)
+    }
+
+    /// Unlocks an order.
+    ///
+    /// # Errors
+    /// When there is no such order.
+    pub fn unlock(&self, order: i64) -> Result<(), OdooError> {
+        self.press("sale.order", "action_unlock", &[order]).map(drop)
+    }
+
+    /// Invoices what is open on a confirmed order and posts the invoice: its id.
+    ///
+    /// # Errors
+    /// When nothing can be invoiced, or the invoice cannot be posted.
+    pub fn invoice(&self, order: i64) -> Result<i64, OdooError> {
+        let wizard = json!([{"advance_payment_method": "delivered", "sale_order_ids": [[6, 0, [order]]]}]);
+        let wizard = self.as_admin("sale.advance.payment.inv", "create", wizard, json!({}))?;
+        let wizard = wizard.as_i64().unwrap_or_default();
+        let shown = self.press("sale.advance.payment.inv", "create_invoices", &[wizard])?;
+        let invoice = shown["res_id"].as_i64().unwrap_or_default();
+        self.press("account.move", "action_post", &[invoice])?;
+        Ok(invoice)
+    }
+
+    /// Pays a posted invoice in full, at the first bank.
+    ///
+    /// # Errors
+    /// When nothing is due.
+    pub fn pay(&self, invoice: i64) -> Result<(), OdooError> {
+        let context = json!({"context": {"active_model": "account.move", "active_ids": [invoice]}});
+        let wizard = self.as_admin("account.payment.register", "create", json!([{}]), context)?;
+        let wizard = wizard.as_i64().unwrap_or_default();
+        self.press("account.payment.register", "action_create_payments", &[wizard])
+            .map(drop)
+    }
+
+    /// Closes the books of all companies up to and including a day.
+    ///
+    /// # Errors
+    /// None in practice: the administrator may.
+    pub fn close_period(&self, day: NaiveDate) -> Result<(), OdooError> {
+        let companies = self.as_admin("res.company", "search", json!([[]]), json!({}))?;
+        let text = day.format(DATE).to_string();
+        let values = json!([companies, {"fiscalyear_lock_date": text, "tax_lock_date": text}]);
+        self.as_admin("res.company", "write", values, json!({})).map(drop)
+    }
+}
