@@ -41,12 +41,13 @@ pub(super) async fn rows(
         .keys()
         .map(|gateway| {
             let declared = shop.flow.journals.get(gateway).cloned();
-            let name = declared.or_else(|| {
-                match mappings.table_entry(shop.name.as_str(), "journal", gateway) {
-                    Some(TableEntry::Value(value)) => Some(value.to_string()),
-                    Some(TableEntry::Todo) | None => None,
-                }
-            });
+            let name =
+                declared.or_else(
+                    || match mappings.table_entry(shop.name.as_str(), "journal", gateway) {
+                        Some(TableEntry::Value(value)) => Some(value.to_string()),
+                        Some(TableEntry::Todo) | None => None,
+                    },
+                );
             let (is_there, note) = row(shop, gateway, name, &journals);
             let state = match (is_there, shop.flow.payments) {
                 (true, _) => RowState::There,

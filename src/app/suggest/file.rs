@@ -151,7 +151,9 @@ impl Tables {
         }
         match found.value {
             Some(Entry::Name(name)) => row(EntryResult::FilledIn, Some(name), Vec::new()),
-            Some(Entry::Id(id, name)) => row(EntryResult::FilledIn, Some(format!("{id} ({name})")), Vec::new()),
+            Some(Entry::Id(id, name)) => {
+                row(EntryResult::FilledIn, Some(format!("{id} ({name})")), Vec::new())
+            }
             None => row(EntryResult::Todo, None, found.candidates),
         }
     }
@@ -256,7 +258,10 @@ mod tests {
                 ))
                 .result,
         ];
-        assert_eq!(results, [EntryResult::FilledIn, EntryResult::FilledIn, EntryResult::Todo]);
+        assert_eq!(
+            results,
+            [EntryResult::FilledIn, EntryResult::FilledIn, EntryResult::Todo]
+        );
         assert!(tables.save().unwrap());
         let first = std::fs::read_to_string(&path).unwrap();
         assert!(

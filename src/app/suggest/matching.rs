@@ -91,7 +91,11 @@ pub(super) fn currency(code: &str, active: &[Choice]) -> Found {
 
 /// What a tax is called in tables, e.g. `19 included MwSt`: the keys of the shipped mapping's look-up in their order.
 pub(super) fn tax_key(tax: &RecentTax) -> String {
-    let included = if tax.is_included { "included" } else { "not included" };
+    let included = if tax.is_included {
+        "included"
+    } else {
+        "not included"
+    };
     let channel = if tax.is_channels { " channel" } else { "" };
     let title = match tax.title.as_str() {
         "" => "-",
@@ -230,7 +234,12 @@ mod tests {
         for (title, rate, is_included, key) in [
             ("MwSt", "19.00", true, "19 included MwSt"),
             ("", "8.875", false, "8.875 not included -"),
-            ("Marketplace", "8.875", false, "8.875 not included channel Marketplace"),
+            (
+                "Marketplace",
+                "8.875",
+                false,
+                "8.875 not included channel Marketplace",
+            ),
         ] {
             assert_eq!(tax_key(&seen(title, rate, is_included)), key);
         }
