@@ -23,6 +23,7 @@ mod products;
 mod records;
 mod session;
 mod settings;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -41,8 +42,8 @@ use self::look_up::LookUps;
 use self::session::Session;
 use crate::domain::{CheckRow, ErpId, ExternalId, Fields, LookUp, Needed, SharedClock, ShopName, Timestamp};
 use crate::erp::{
-    About, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable, Find, Identified, Needs,
-    PaymentSave, ProductSave, ProductSaved, Row, SalesOrder, Save,
+    About, Choice, ChoiceKind, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable, Find,
+    Identified, Needs, PaymentSave, ProductSave, ProductSaved, Row, SalesOrder, Save, SetupState, SetupWish,
 };
 use crate::secret::Secret;
 use crate::transport::{self, BuildError};
@@ -259,6 +260,18 @@ impl Erp for Odoo {
 
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError> {
         self.read_variants(template).await
+    }
+
+    async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError> {
+        self.state_of(wish).await
+    }
+
+    async fn setup_make(&self, wish: &SetupWish) -> Result<(), ErpError> {
+        self.make(wish).await
+    }
+
+    async fn setup_choices(&self, kind: ChoiceKind) -> Result<Vec<Choice>, ErpError> {
+        self.choices(kind).await
     }
 
     fn record_url(&self, model: &str, id: ErpId) -> Option<String> {
