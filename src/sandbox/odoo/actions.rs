@@ -6,7 +6,7 @@ use super::env::Env;
 use super::error::{OdooError, Res};
 use super::methods::Bound;
 use super::models::account::{matching, payment, posting, refund};
-use super::models::invoicing;
+use super::models::{delivery, invoicing};
 use super::schema::Model;
 
 /// Parameters of a button of `model` beside the ids, as in `Signature`; `None` when there is no such button.
@@ -20,6 +20,8 @@ pub(super) fn params(model: &str, method: &str) -> Option<&'static str> {
         ("account.move.reversal", "refund_moves" | "modify_moves") => "|",
         ("account.move.reversal", "reverse_moves") => "| is_modify",
         ("sale.advance.payment.inv", "create_invoices") => "|",
+        ("stock.picking", "button_validate" | "action_assign" | "action_cancel") => "|",
+        ("stock.backorder.confirmation", "process" | "process_cancel_backorder") => "|",
         _ => return None,
     })
 }
@@ -54,6 +56,13 @@ pub(super) fn run(
         }
         ("sale.advance.payment.inv", "create_invoices") => {
             invoicing::create_invoices(env, model, ids).map(Some)
+        }
+        ("stock.picking", "button_validate") => delivery::validate(env, model, ids).map(Some),
+        ("stock.picking", "action_assign" | "action_cancel") => {
+            delivery::press(env, model, ids, method == "action_cancel").map(Some)
+        }
+        ("stock.backorder.confirmation", "process" | "process_cancel_backorder") => {
+            delivery::answer(env, model, ids, method == "process").map(Some)
         }
         _ => Err(OdooError::attribute(format!(
             "The method '{}.{method}' does not exist",

@@ -240,9 +240,12 @@ impl<'a> Env<'a> {
         values: impl IntoIterator<Item = (&'static str, Val)>,
     ) {
         let declared = self.model(model);
-        let Some(row) = self.row(model, id) else { return };
-        let mut row = row.clone();
+        let Some(old) = self.row(model, id) else { return };
+        let mut row = old.clone();
         row.extend(values);
+        if row == *old {
+            return;
+        }
         self.db.put(declared.name, id, Some(row));
     }
 

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::OdooSandbox;
 use super::error::{OdooError, Res};
+use super::orm::search::ids;
 use super::value::DATE;
 
 impl OdooSandbox {
@@ -34,6 +35,32 @@ impl OdooSandbox {
     /// When there is no such order.
     pub fn unlock(&self, order: i64) -> Result<(), OdooError> {
         self.press("sale.order", "action_unlock", &[order]).map(drop)
+    }
+
+    /// Takes everything that is still to deliver of an order off the shelf, whether there is stock or not, and
+    /// validates all its transfers, returns too.
+    ///
+    /// # Errors
+    /// When a transfer cannot be validated.
+    pub fn deliver_all(&self, order: i64) -> Result<(), OdooError> {
+        let open = json!([[["sale_id", "=", order], ["state", "not in", ["done", "cancel"]]]]);
+        let pickings = self.as_admin("stock.picking", "search", open, json!({}))?;
+        for picking in ids(&pickings) {
+            let open = json!([
+                [
+                    ["picking_id", "=", picking],
+                    ["state", "not in", ["done", "cancel"]]
+                ],
+                ["product_uom_qty"]
+            ]);
+            let moves = self.as_admin("stock.move", "search_read", open, json!({}))?;
+            for known in moves.as_array().into_iter().flatten() {
+                let values = json!([[known["id"]], {"quantity": known["product_uom_qty"], "picked": true}]);
+                self.as_admin("stock.move", "write", values, json!({}))?;
+            }
+            self.press("stock.picking", "button_validate", &[picking])?;
+        }
+        Ok(())
     }
 
     /// Invoices what is open on a confirmed order and posts the invoice: its id.

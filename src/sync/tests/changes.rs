@@ -8,10 +8,10 @@ use super::*;
 use crate::sandbox::odoo::Fault;
 use crate::sandbox::shopify::draft::OrderEdit;
 
-const BOTH: [Version; 2] = [Version::V18, Version::V19];
+pub(super) const BOTH: [Version; 2] = [Version::V18, Version::V19];
 
 /// A confirmed order of three small shirts and shipping.
-async fn confirmed(bench: &Bench) -> (Vec<u64>, u64, String) {
+pub(super) async fn confirmed(bench: &Bench) -> (Vec<u64>, u64, String) {
     let (_, variants) = shirt(bench);
     let (id, name) = order(bench, everyday(Buyer::Customer(ada(bench)), variants[0]));
     done(bench, id).await;
@@ -20,14 +20,14 @@ async fn confirmed(bench: &Bench) -> (Vec<u64>, u64, String) {
 }
 
 /// The shop's own total of the order now.
-fn total(bench: &Bench, id: u64) -> Decimal {
+pub(super) fn total(bench: &Bench, id: u64) -> Decimal {
     bench
         .shop
         .change(|shop| shop.order(id).unwrap().totals.current_total.shop)
 }
 
 /// What the order's open problem tells a person to do.
-async fn fix(bench: &Bench, id: u64) -> String {
+pub(super) async fn fix(bench: &Bench, id: u64) -> String {
     let filter = crate::store::JobFilter {
         source_id: Some(id.to_string()),
         limit: 1,
@@ -195,7 +195,7 @@ async fn a_locked_order_becomes_a_problem_that_tells_each_line_and_goes_on_when_
 async fn units_that_were_invoiced_are_not_taken_off_and_units_may_still_be_added() {
     let bench = Bench::new(Version::V18).await;
     let (variants, id, name) = confirmed(&bench).await;
-    bench.erp.invoice(bench.booked(&name).id);
+    bench.erp.invoice(bench.booked(&name).id).unwrap();
     edit(&bench, id, &added(LineDraft::variant(variants[1], 1)));
     done(&bench, id).await;
     assert_eq!(bench.booked(&name).amount_total, total(&bench, id));

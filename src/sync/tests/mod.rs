@@ -8,9 +8,12 @@ mod cut;
 mod edits;
 mod golden;
 mod gone;
+mod money;
 mod orders;
+mod parcels;
 mod previews;
 mod products;
+mod refunds;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -13,6 +13,7 @@ use super::value::Val;
 pub(in crate::sandbox::odoo) mod account;
 pub(in crate::sandbox::odoo) mod amounts;
 pub(super) mod confirm;
+pub(in crate::sandbox::odoo) mod delivery;
 pub(in crate::sandbox::odoo) mod invoicing;
 pub(super) mod line;
 pub(super) mod mail;
@@ -117,6 +118,7 @@ pub(super) fn before_write(
         "account.move" => account::before_write(env, id, parsed)?,
         "account.move.line" => account::item_before_write(env, id, parsed)?,
         "account.payment" => account::payment::before_write(env, id, parsed)?,
+        "stock.move" => delivery::before_write_move(env, id, parsed)?,
         _ => {}
     }
     Ok(())
@@ -139,6 +141,7 @@ pub(super) fn after_write(
         "product.template.attribute.line" => variants::after_line_change(env, id)?,
         "account.move" => drop(env.stale_moves.insert(id)),
         "account.move.line" => account::item_after_change(env, id),
+        "stock.move" => delivery::after_write_move(env, id, parsed),
         _ => {}
     }
     Ok(())

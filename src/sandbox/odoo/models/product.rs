@@ -245,6 +245,15 @@ fn with_code(code: &str, name: String) -> String {
     }
 }
 
+/// Whether a product's stock is counted.
+pub(super) fn is_stored(env: &Env<'_>, id: i64) -> bool {
+    if env.version() == Version::V17 {
+        env.text(VARIANT, id, "detailed_type") == "product"
+    } else {
+        env.is(VARIANT, id, "is_storable")
+    }
+}
+
 /// Whether orders of a product make transfers.
 pub(super) fn is_goods(env: &Env<'_>, id: i64) -> bool {
     let field = if env.version() == Version::V17 {

@@ -10,8 +10,13 @@ use crate::sandbox::odoo::value::Val;
 
 const LINE: &str = "sale.order.line";
 const ORDER: &str = "sale.order";
-const PICKING: &str = "stock.picking";
-const MOVE: &str = "stock.move";
+pub(super) const PICKING: &str = "stock.picking";
+pub(super) const MOVE: &str = "stock.move";
+
+/// Whether a transfer or move still waits for something.
+pub(super) fn is_open(env: &Env<'_>, model: &str, id: i64) -> bool {
+    !["done", "cancel"].contains(&env.text(model, id, "state").as_str())
+}
 
 /// Has `quantity` of a line's product delivered: in the order's open delivery, or a new one.
 pub(super) fn procure(env: &mut Env<'_>, line: i64, quantity: Decimal) {
@@ -31,8 +36,7 @@ fn open_delivery(env: &Env<'_>, order: i64) -> Option<i64> {
         .children(PICKING, "sale_id", order)
         .into_iter()
         .find(|picking| {
-            env.text(PICKING, *picking, "picking_type_code") == "outgoing"
-                && !["done", "cancel"].contains(&env.text(PICKING, *picking, "state").as_str())
+            env.text(PICKING, *picking, "picking_type_code") == "outgoing" && is_open(env, PICKING, *picking)
         })
 }
 
@@ -60,12 +64,12 @@ fn add_move(env: &mut Env<'_>, picking: i64, line: i64, product: i64, quantity: 
         .db
         .children(MOVE, "picking_id", picking)
         .into_iter()
-        .find(|known| {
-            env.id(MOVE, *known, "sale_line_id") == Some(line) && env.text(MOVE, *known, "state") != "cancel"
-        });
+        .find(|known| env.id(MOVE, *known, "sale_line_id") == Some(line) && is_open(env, MOVE, *known));
     if let Some(known) = same {
         let demand = env.dec(MOVE, known, "product_uom_qty") + quantity;
         env.set(MOVE, known, [("product_uom_qty", Val::Dec(demand))]);
+        reserve(env, known);
+        refresh(env, picking);
         return;
     }
     let mut row = Row::from([
@@ -80,7 +84,45 @@ fn add_move(env: &mut Env<'_>, picking: i64, line: i64, product: i64, quantity: 
     if env.version().before_19() {
         row.insert("name", env.get(LINE, line, "name"));
     }
-    env.insert(MOVE, row);
+    let known = env.insert(MOVE, row);
+    reserve(env, known);
+    refresh(env, picking);
+}
+
+/// Reserves what a move asks for. Goods that are not stored need no stock and always are; those that are stored wait,
+/// because there are no stock levels here. Not observed.
+pub(super) fn reserve(env: &mut Env<'_>, known: i64) {
+    let product = env.id(MOVE, known, "product_id").unwrap_or_default();
+    if product::is_stored(env, product) || !is_open(env, MOVE, known) {
+        return;
+    }
+    let demand = env.get(MOVE, known, "product_uom_qty");
+    env.set(
+        MOVE,
+        known,
+        [("quantity", demand), ("state", Val::text("assigned"))],
+    );
+}
+
+/// The state of a transfer follows from those of its moves.
+pub(super) fn refresh(env: &mut Env<'_>, picking: i64) {
+    let states: Vec<String> = env
+        .db
+        .children(MOVE, "picking_id", picking)
+        .into_iter()
+        .map(|known| env.text(MOVE, known, "state"))
+        .collect();
+    let any = |wanted: &[&str]| states.iter().any(|state| wanted.contains(&state.as_str()));
+    let state = if any(&["assigned", "partially_available"]) {
+        "assigned"
+    } else if any(&["confirmed", "waiting", "draft"]) {
+        "confirmed"
+    } else if any(&["done"]) {
+        "done"
+    } else {
+        "cancel"
+    };
+    env.set(PICKING, picking, [("state", Val::text(state))]);
 }
 
 /// Takes `quantity` back. When nothing is left the delivery is cancelled; otherwise, with several lines, 19 makes a
@@ -93,6 +135,12 @@ pub(super) fn reduce(env: &mut Env<'_>, line: i64, quantity: Decimal) -> Res<()>
         return Ok(());
     };
     let order = env.id(LINE, line, "order_id").unwrap_or_default();
+    // Known of 17 and 18, and not observed on any.
+    if env.dec(LINE, line, "product_uom_qty") < env.dec(LINE, line, "qty_delivered") {
+        return Err(OdooError::user(
+            "The ordered quantity of a sale order line cannot be decreased below the amount already delivered. Instead, create a return in your inventory.",
+        ));
+    }
     let lines = env.db.children(LINE, "order_id", order);
     let several = lines
         .iter()
@@ -120,13 +168,8 @@ pub(super) fn reduce(env: &mut Env<'_>, line: i64, quantity: Decimal) -> Res<()>
     }
     take_from_moves(env, line, quantity);
     for picking in env.db.children(PICKING, "sale_id", order) {
-        let moves = env.db.children(MOVE, "picking_id", picking);
-        if !moves.is_empty()
-            && moves
-                .iter()
-                .all(|known| env.text(MOVE, *known, "state") == "cancel")
-        {
-            env.set(PICKING, picking, [("state", Val::text("cancel"))]);
+        if is_open(env, PICKING, picking) {
+            refresh(env, picking);
         }
     }
     Ok(())
@@ -135,21 +178,25 @@ pub(super) fn reduce(env: &mut Env<'_>, line: i64, quantity: Decimal) -> Res<()>
 fn take_from_moves(env: &mut Env<'_>, line: i64, quantity: Decimal) {
     let mut left = quantity;
     for known in env.db.children(MOVE, "sale_line_id", line) {
-        if ["done", "cancel"].contains(&env.text(MOVE, known, "state").as_str()) || left.is_zero() {
+        if !is_open(env, MOVE, known) || left.is_zero() {
             continue;
         }
         let demand = env.dec(MOVE, known, "product_uom_qty");
         let taken = demand.min(left);
         left -= taken;
-        let state = if taken == demand { "cancel" } else { "confirmed" };
+        let rest = demand - taken;
+        let quantity = env.dec(MOVE, known, "quantity").min(rest);
         env.set(
             MOVE,
             known,
             [
-                ("product_uom_qty", Val::Dec(demand - taken)),
-                ("state", Val::text(state)),
+                ("product_uom_qty", Val::Dec(rest)),
+                ("quantity", Val::Dec(quantity)),
             ],
         );
+        if rest.is_zero() {
+            env.set(MOVE, known, [("state", Val::text("cancel"))]);
+        }
     }
 }
 
@@ -161,7 +208,9 @@ pub(super) fn cancel_all(env: &mut Env<'_>, order: i64) {
         }
         env.set(PICKING, picking, [("state", Val::text("cancel"))]);
         for known in env.db.children(MOVE, "picking_id", picking) {
-            env.set(MOVE, known, [("state", Val::text("cancel"))]);
+            if is_open(env, MOVE, known) {
+                env.set(MOVE, known, [("state", Val::text("cancel"))]);
+            }
         }
     }
 }
@@ -175,11 +224,19 @@ pub(super) fn delivery_status(env: &Env<'_>, order: i64) -> Val {
         .filter(|state| state != "cancel")
         .collect();
     let done = states.iter().filter(|state| *state == "done").count();
+    let delivered = || {
+        let lines = env.db.children(LINE, "order_id", order);
+        lines
+            .into_iter()
+            .any(|line| !env.dec(LINE, line, "qty_delivered").is_zero())
+    };
     if states.is_empty() {
         Val::Empty
     } else if done == states.len() {
         Val::text("full")
+    } else if done == 0 {
+        Val::text("pending")
     } else {
-        Val::text(if done > 0 { "partial" } else { "pending" })
+        Val::text(if delivered() { "partial" } else { "started" })
     }
 }

@@ -3,7 +3,13 @@
 use super::{Model, Version, boolean, char, datetime, float, int, many, many_many, one, select};
 
 pub(super) fn models(version: Version) -> Vec<Model> {
-    vec![warehouse(), location(), picking(version), stock_move(version)]
+    vec![
+        warehouse(),
+        location(),
+        picking(version),
+        stock_move(version),
+        backorder(),
+    ]
 }
 
 const PICKING_STATES: &[(&str, &str)] = &[
@@ -70,7 +76,7 @@ fn picking(version: Version) -> Model {
         char("origin", "Source Document"),
         one("partner_id", "Contact", "res.partner"),
         one("sale_id", "Sales Order", "sale.order"),
-        select("state", "Status", PICKING_STATES),
+        select("state", "Status", PICKING_STATES).computed(),
         select(
             "picking_type_code",
             "Type of Operation",
@@ -116,4 +122,14 @@ fn stock_move(version: Version) -> Model {
         fields.push(char("name", "Description"));
     }
     Model::new("stock.move", "Stock Move", "id", fields)
+}
+
+/// The wizard that asks what to do with the rest.
+fn backorder() -> Model {
+    Model::new(
+        "stock.backorder.confirmation",
+        "Backorder Confirmation",
+        "id",
+        vec![many_many("pick_ids", "Transfers", "stock.picking")],
+    )
 }

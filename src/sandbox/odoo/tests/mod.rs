@@ -2,6 +2,7 @@
 //! (`odoo.md`) that it plays.
 
 mod basics;
+mod deliveries;
 mod errors;
 mod invoices;
 mod loading;
