@@ -35,6 +35,11 @@ pub trait Erp: Send + Sync + 'static {
     /// The currency of the company that is worked in, e.g. `EUR`, where the ERP says it. Cached.
     async fn company_currency(&self) -> Result<Option<String>, ErpError>;
 
+    /// How many decimals of an order line's unit price it keeps when one is written; `None` where it keeps them all.
+    async fn price_digits(&self) -> Result<Option<u32>, ErpError> {
+        Ok(None)
+    }
+
     /// The fields of a model. Cached.
     async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError>;
 

@@ -50,6 +50,9 @@ use crate::transport::{self, BuildError};
 
 pub use settings::{Protocol, Reference, Settings};
 
+/// Decimals of a unit price that Odoo keeps before version 19, unless its settings say otherwise.
+const USUAL_PRICE_DIGITS: u32 = 2;
+
 /// How long the fields of a model are remembered.
 const FIELDS_KEPT: Duration = Duration::from_hours(1);
 
@@ -136,6 +139,21 @@ impl Erp for Odoo {
 
     async fn company_currency(&self) -> Result<Option<String>, ErpError> {
         self.own_currency().await
+    }
+
+    async fn price_digits(&self) -> Result<Option<u32>, ErpError> {
+        let told = self
+            .table("sale.order.line")
+            .await?
+            .0
+            .get("price_unit")
+            .and_then(|field| field.digits);
+        // 19 keeps every digit. Before that the precision of product prices counts; where the server does not tell it,
+        // it is the usual one.
+        Ok(match self.major().await? {
+            0..19 => told.or(Some(USUAL_PRICE_DIGITS)),
+            _ => None,
+        })
     }
 
     async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError> {

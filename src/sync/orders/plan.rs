@@ -108,7 +108,7 @@ pub(super) fn has_new_facts(link: Option<&Link>, mapped: &Mapped, order: &Order)
     kept(link, "fingerprint").is_some_and(|booked| booked.facts != fingerprint(mapped, order).facts)
 }
 
-fn digest<'f>(fields: impl Iterator<Item = &'f MappedField>) -> String {
+pub(super) fn digest<'f>(fields: impl Iterator<Item = &'f MappedField>) -> String {
     let mut hasher = Sha256::new();
     for field in fields.filter(|field| !field.create_only) {
         hasher.update(field.target.as_bytes());

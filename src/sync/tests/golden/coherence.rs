@@ -311,7 +311,7 @@ fn an_order_that_does_not_add_up_is_seen() {
         ("/expect/taxes/20", "5.01", "the taxes add up"),
         ("/expect/lines/0/total", "29.96", "the lines add up"),
     ] {
-        let mut json: Json = serde_json::from_str(super::SAMPLE).unwrap();
+        let mut json: Json = serde_json::from_str(&super::sample()).unwrap();
         *json.pointer_mut(pointer).unwrap() = value.into();
         let fixture = Fixture::parse("changed", &json.to_string()).unwrap();
         let wrong = contradictions(&fixture);

@@ -431,7 +431,7 @@ async fn pair(version: Version, rounding: Rounding, choice: CurrencyChoice) -> P
     options.companies[0].currency = "EUR".to_owned();
     options.companies[0].country = "DE".to_owned();
     let erp = OdooSandbox::start(options).await.unwrap();
-    let mappings = crate::app::mappings::load(None).unwrap();
+    let mappings = crate::app::mappings::load(Some(&super::world::mappings())).unwrap();
     let bench = Bench::connected(shop_options(), erp, choice, mappings, |_| ()).await;
     let products = catalogue()["products"].as_array().unwrap().iter();
     let products: Vec<u64> = products.map(|product| product["id"].as_u64().unwrap()).collect();

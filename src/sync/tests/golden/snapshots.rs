@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::*;
 use super::fixture::{self, Fixture, Only};
 use super::world::World;
-use super::{AT_ONCE, SAMPLE};
+use super::{AT_ONCE, sample};
 use crate::domain::ShopifyId;
 
 /// Longer values are cut: the snapshot is for reading.
@@ -164,8 +164,9 @@ async fn planned_writes_of_golden_orders_are_as_reviewed() {
 #[tokio::test]
 async fn the_plan_shows_what_changes() {
     let fixture = |text: &str| Fixture::parse("sample", text).unwrap();
-    let one = plans(&fixture(SAMPLE), Version::V18).await.unwrap();
-    let other = plans(&fixture(&SAMPLE.replace("\"9.99\"", "\"9.98\"")), Version::V18).await;
+    let sample = sample();
+    let one = plans(&fixture(&sample), Version::V18).await.unwrap();
+    let other = plans(&fixture(&sample.replace("\"9.99\"", "\"9.98\"")), Version::V18).await;
     assert!(one.contains("price_unit = 9.99"), "{one}");
     assert_ne!(one, other.unwrap());
 }

@@ -13,7 +13,8 @@ use crate::store::{Delivery, DeliveryAction, JobFilter, JobRow, Recorded};
 pub(super) fn catalogue() -> &'static Json {
     static CATALOGUE: std::sync::OnceLock<Json> = std::sync::OnceLock::new();
     CATALOGUE.get_or_init(|| {
-        serde_json::from_str(include_str!("../../../../fixtures/orders/catalogue.json")).unwrap()
+        let text = std::fs::read_to_string(super::fixture::folder().join("catalogue.json"));
+        serde_json::from_str(&text.unwrap()).unwrap()
     })
 }
 
@@ -81,6 +82,11 @@ fn journals() -> std::collections::BTreeMap<String, String> {
         gateways.map(move |gateway| (gateway.as_str().unwrap().to_owned(), journal.clone()))
     });
     pairs.collect()
+}
+
+/// The shipped mappings.
+pub(super) fn mappings() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings")
 }
 
 /// Fills a shop with the catalogue's customers, companies and places, and with the products of these ids.
@@ -225,7 +231,7 @@ impl World {
         if settings.journals.is_empty() {
             settings.journals = journals();
         }
-        let mappings = crate::app::mappings::load(None).unwrap();
+        let mappings = crate::app::mappings::load(Some(&mappings())).unwrap();
         let bench = Bench::connected(shop_options(), erp, currency, mappings, |shop| {
             shop.settings = settings
         })
