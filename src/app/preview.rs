@@ -10,7 +10,7 @@ use crate::domain::{Object, SharedClock, SharedEntropy, ShopifyId};
 use crate::store::{OpenMode, StoreError};
 use crate::sync::Engine;
 
-pub use crate::sync::{Preview, PreviewError, PreviewedWrite};
+pub use crate::sync::{ErpAmounts, ExplainedRow, Explanation, Preview, PreviewError, PreviewedWrite};
 
 /// Why there is no preview.
 #[derive(Debug, thiserror::Error)]

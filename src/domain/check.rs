@@ -9,6 +9,8 @@ pub struct FieldNeed {
     pub name: String,
     /// Whether it is written; else records are only searched by it.
     pub written: bool,
+    /// Whether the mapping does without it where the ERP lacks it.
+    pub optional: bool,
     /// Where the mapping says so, e.g. `order.in.toml:12`.
     pub place: String,
 }

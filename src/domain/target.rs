@@ -173,7 +173,7 @@ pub const LOOK_UP_KINDS: &[LookUpKind] = &[
     LookUpKind {
         name: "tax",
         required: &["rate", "included"],
-        optional: &["country", "title"],
+        optional: &["country", "title", "ship_to", "channel"],
     },
     LookUpKind {
         name: "service",

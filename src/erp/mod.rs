@@ -6,6 +6,7 @@
 
 mod after;
 pub mod odoo;
+mod setup;
 mod types;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use async_trait::async_trait;
 use crate::domain::{CheckRow, ErpId, ExternalId, LookUp, Needed, Timestamp};
 
 pub use after::*;
+pub use setup::{Choice, ChoiceKind, SetupState, SetupWish};
 pub use types::*;
 
 /// An ERP that many workers share.
@@ -32,6 +34,11 @@ pub trait Erp: Send + Sync + 'static {
 
     /// The currency of the company that is worked in, e.g. `EUR`, where the ERP says it. Cached.
     async fn company_currency(&self) -> Result<Option<String>, ErpError>;
+
+    /// How many decimals of an order line's unit price it keeps when one is written; `None` where it keeps them all.
+    async fn price_digits(&self) -> Result<Option<u32>, ErpError> {
+        Ok(None)
+    }
 
     /// The fields of a model. Cached.
     async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError>;
@@ -135,6 +142,15 @@ pub trait Erp: Send + Sync + 'static {
 
     /// A product's variants with the option values they stand for.
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError>;
+
+    /// How it stands with something that a shop needs in the ERP. Changes nothing.
+    async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError>;
+
+    /// Makes it. Repeating it, at once or after a crash, makes nothing twice.
+    async fn setup_make(&self, wish: &SetupWish) -> Result<(), ErpError>;
+
+    /// What there is of a kind to choose from. An ERP without such things answers [`ErpError::Setup`].
+    async fn setup_choices(&self, kind: ChoiceKind) -> Result<Vec<Choice>, ErpError>;
 
     /// Where a person sees this record, as an address in the ERP's own user interface.
     fn record_url(&self, model: &str, id: ErpId) -> Option<String>;

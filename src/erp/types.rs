@@ -211,6 +211,8 @@ pub struct FieldInfo {
     pub readonly: bool,
     /// The model it refers to.
     pub relation: Option<String>,
+    /// Decimals that it keeps, where the ERP says so of a number.
+    pub digits: Option<u32>,
 }
 
 /// A record found by its external id.

@@ -360,9 +360,6 @@ fn tables(d: &mut Diagnostics, top: &DeTable<'_>) -> BTreeMap<String, Table> {
             continue;
         };
         let rows = overrides::rows(d, table);
-        if rows.is_empty() {
-            d.add(entry.key_place(), "this table is empty", "here");
-        }
         tables.insert(entry.key.to_owned(), Table::new(entry.key, &d.file, &rows));
     }
     tables

@@ -7,7 +7,7 @@ use super::compile::{condition, fields, identifier, is_name, match_rules};
 use super::compile_rule::{GroupHead, RuleContext};
 use super::diagnose::Diagnostics;
 use super::document::{self as doc, Entry, entries, expression, get, template, text};
-use super::rule::{Group, RowSource};
+use super::rule::{Discounts, Group, RowSource};
 use super::types::{Kind, Typed};
 use crate::domain::LinkKind;
 
@@ -107,20 +107,26 @@ fn group(
         d,
         table,
         "discounts",
-        &[("unit_price_else_line", true), ("in_unit_price", false)],
-    );
+        &[
+            ("unit_price_else_line", Discounts::UnitPriceElseLine),
+            ("line", Discounts::Line),
+            ("in_unit_price", Discounts::AsTheyStand),
+        ],
+    )
+    .unwrap_or_default();
     let each = get(table, "each")?;
     let (source, item) = row_source(d, each, scope)?;
     let item = match (split, item) {
-        (Some(true), item) => super::discounts::split_shape(&item).unwrap_or_else(|| {
-            d.add(
-                each.span(),
-                "only the booked lines of an order have discounts",
-                "not booked lines",
-            );
-            item
-        }),
-        (_, item) => item,
+        (Discounts::UnitPriceElseLine | Discounts::Line, item) => super::discounts::split_shape(&item)
+            .unwrap_or_else(|| {
+                d.add(
+                    each.span(),
+                    "only the booked lines of an order have discounts",
+                    "not booked lines",
+                );
+                item
+            }),
+        (Discounts::AsTheyStand, item) => item,
     };
     let name = match get(table, "as") {
         Some(node) => {
@@ -156,7 +162,7 @@ fn group(
         link,
         once: doc::flag_at(d, table, "once"),
         source,
-        split_discounts: split == Some(true),
+        discounts: split,
         when,
         key: key?,
         fields: rules,

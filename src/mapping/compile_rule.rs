@@ -6,7 +6,7 @@ use toml::de::DeTable;
 
 use super::check::Scope;
 use super::compile::{TRUTHS, condition};
-use super::compile_source::{query, source, table_of};
+use super::compile_source::{known_answers, query, source, table_of};
 use super::diagnose::Diagnostics;
 use super::document::{self as doc, Entry, Node, constant_as, expression, get, text_at};
 use super::mapped::Truth;
@@ -55,7 +55,7 @@ pub(super) const CHOICE_KEYS: &[&str] = &[
 ];
 /// Keys of the whole rule.
 pub(super) const RULE_KEYS: &[&str] = &[
-    "first_of", "type", "on", "truth", "lossy", "owner", "note", "missing", "default",
+    "first_of", "type", "on", "truth", "lossy", "owner", "note", "missing", "default", "optional",
 ];
 
 const MISSING: [(&str, &str); 4] = [
@@ -147,6 +147,7 @@ pub(super) fn rule(
         truth: at("truth")
             .and_then(|table| doc::choice_at(d, table, "truth", &TRUTHS))
             .unwrap_or(context.truth),
+        optional: common.is_some_and(|table| doc::flag_at(d, table, "optional")),
         lossy: common.is_some_and(|table| doc::flag_at(d, table, "lossy")),
         owner: common
             .and_then(|table| text_at(d, table, "owner"))
@@ -376,7 +377,11 @@ fn draft<'t>(
     draft.choice.when = get(table, "when").and_then(|node| condition(d, node, scope));
     draft.choice.not_found = doc::choice_at(d, table, "not_found", &NOT_FOUND).unwrap_or_default();
     if let Some(node) = get(table, "table") {
-        draft.choice.table = Some(table_of(d, node, context, &mut draft)?);
+        draft.choice.table = Some(if sources[0] == "look_up" {
+            known_answers(d, node, context)?
+        } else {
+            table_of(d, node, context, &mut draft)?
+        });
     }
     if let Some(query_node) = get(table, "if_found") {
         let value = Typed::of(draft.kind.clone().unwrap_or(Kind::Text));

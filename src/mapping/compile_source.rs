@@ -10,7 +10,7 @@ use super::document::{self as doc, Node, entries, expression, get, text};
 use super::expr::Compiled;
 use super::rule::{From, MatchRule, Query, Table};
 use super::types::{FieldType, Kind};
-use crate::domain::{LOOK_UP_KINDS, LinkKind};
+use crate::domain::{FieldValue, LOOK_UP_KINDS, LinkKind};
 
 /// Where the value comes from.
 pub(super) fn source<'t>(
@@ -290,6 +290,38 @@ pub(super) fn table_of(
         Some(value) => FieldType::of_value(value),
         None => Some(FieldType::Text),
     };
+    Some(table.clone())
+}
+
+/// The table whose entries answer a look-up before the ERP is asked.
+pub(super) fn known_answers(
+    d: &mut Diagnostics,
+    node: &Node<'_>,
+    context: &RuleContext<'_>,
+) -> Option<Table> {
+    let name = text(d, node)?;
+    let Some(table) = context.tables.get(name) else {
+        d.unknown(
+            node.span(),
+            "table",
+            name,
+            context.tables.keys().map(String::as_str),
+        );
+        return None;
+    };
+    let ids = |value: &FieldValue| matches!(value, FieldValue::Integer(id) if *id > 0);
+    if let Some((key, wrong)) = table.entries.iter().find(|(_, value)| !ids(value)) {
+        let message = format!("the table `{name}` answers a look-up, and `{key}` is no record's number");
+        let in_shop = table
+            .overrides
+            .as_ref()
+            .and_then(|overrides| overrides.at_value(name, wrong, message.clone(), "no number", None));
+        match in_shop {
+            Some(mistake) => d.errors.push(mistake),
+            None => d.add(node.span(), message, "this table"),
+        }
+        return None;
+    }
     Some(table.clone())
 }
 

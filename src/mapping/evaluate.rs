@@ -174,15 +174,29 @@ impl Mapping {
         values
     }
 
+    /// The fields that are left out where the ERP lacks them, each with its model.
+    pub fn optional_fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        let own = std::iter::once((self.model.as_str(), &self.fields));
+        let groups = self
+            .groups
+            .iter()
+            .map(|group| (group.model.as_str(), &group.fields));
+        own.chain(groups).flat_map(|(model, rules)| {
+            let optional = rules.iter().filter(|rule| rule.optional);
+            optional.map(move |rule| (model, rule.target.as_str()))
+        })
+    }
+
     /// Which fields of which models this mapping writes or searches by with these settings, for `check --live`. A field
     /// that only a setting fills is not among them while the shop does not use that setting.
     pub fn targets(&self, settings: Option<&Fact>) -> BTreeMap<String, Vec<FieldNeed>> {
         let mut targets: BTreeMap<String, Vec<FieldNeed>> = BTreeMap::new();
-        let mut add = |model: &str, name: &str, written: bool, line: usize| {
+        let mut add = |model: &str, name: &str, written: bool, optional: bool, line: usize| {
             let known = targets.entry(model.to_owned()).or_default();
             let need = FieldNeed {
                 name: name.to_owned(),
                 written,
+                optional,
                 place: format!("{}:{line}", self.file),
             };
             match known.iter_mut().find(|known| known.name == name) {
@@ -200,17 +214,17 @@ impl Mapping {
             .map(|group| (&group.model, &group.fields, &group.match_keys));
         for (model, fields, match_keys) in std::iter::once(own).chain(groups) {
             for rule in fields.iter().filter(used) {
-                add(model, &rule.target, true, rule.line);
+                add(model, &rule.target, true, rule.optional, rule.line);
             }
             for rule in match_keys {
                 for (name, _) in &rule.equal {
-                    add(model, name, false, rule.line);
+                    add(model, name, false, false, rule.line);
                 }
             }
         }
         for group in &self.groups {
             if let Some(field) = &group.field {
-                add(&self.model, field, true, group.line);
+                add(&self.model, field, true, false, group.line);
             }
         }
         targets

@@ -22,6 +22,8 @@ canonical! {
         book_test_orders: bool,
         /// The largest difference that may go on a visible rounding line, in the order's currency.
         rounding_limit: Decimal,
+        /// How many decimals of a unit price the ERP keeps; none where it keeps all.
+        price_digits: Option<u32>,
         /// How far an order's tax may be from Shopify's while the total is exact.
         tax_tolerance: Decimal,
     }
@@ -36,6 +38,7 @@ impl Default for ShopFacts {
             buyer: None,
             book_test_orders: false,
             rounding_limit: Decimal::new(2, 2),
+            price_digits: None,
             tax_tolerance: Decimal::new(2, 2),
         }
     }

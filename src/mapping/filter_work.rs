@@ -95,6 +95,19 @@ pub(super) fn truncate(value: &Value, args: &[Value]) -> Result<Value, String> {
     ))
 }
 
+/// The beginning of a text that is longer than that, with a word that says so.
+pub(super) fn shortened(value: &Value, args: &[Value]) -> Result<Value, String> {
+    let text = str_of(value)?;
+    let limit = args
+        .first()
+        .and_then(Value::as_usize)
+        .ok_or("the number of characters is missing")?;
+    match text.char_indices().nth(limit) {
+        None => Ok(Value::from(text)),
+        Some((end, _)) => Ok(Value::from(format!("{} … (shortened)", text[..end].trim_end()))),
+    }
+}
+
 pub(super) fn split(value: &Value, args: &[Value]) -> Result<Value, String> {
     let separator = str_of(args.first().ok_or("the separator is missing")?)?;
     let parts = str_of(value)?

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::filter_work::{
     amount, attribute, cents, combine, date, decimal, digits, fixed, hash, html, items, joined, normal_email,
-    parts, split, str_of, sum, truncate,
+    parts, shortened, split, str_of, sum, truncate,
 };
 use super::types::{Kind, Typed};
 use super::value::{canonical_text, is_nothing, nothing, value_is_empty};
@@ -104,6 +104,7 @@ pub(super) const FILTERS: &[Filter] = &[
     }),
     filter("trim", text, |value, _| Ok(Value::from(str_of(value)?.trim()))),
     filter("truncate", text_with_number, truncate),
+    filter("shortened", text_with_number, shortened),
     filter("replace", text_with_two_texts, |value, args| {
         Ok(Value::from(
             str_of(value)?.replace(str_of(&args[0])?, str_of(&args[1])?),

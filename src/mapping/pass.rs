@@ -11,7 +11,7 @@ use super::rule::{Choice, From, Mapping, MatchRule, Missing, NotFound, Part, Que
 use super::types::FieldType;
 use super::value::is_empty;
 use super::words::{At, Cause, problem};
-use crate::domain::{ErpId, Fact, FieldValue, LinkKind, LookUp, Need, Needed};
+use crate::domain::{ErpId, Fact, FieldValue, LOOK_UP_KINDS, LinkKind, LookUp, Need, Needed, Scalar};
 
 /// The answers to needs.
 pub(super) type Answers = HashMap<Need, Needed>;
@@ -231,7 +231,7 @@ impl<'p> Pass<'p> {
                 }
             }
             From::LookUp(query) => match self.look_up(rule, query, frame, prefix) {
-                Ok(Some(look_up)) => match self.answer(Need::LookUp(look_up)) {
+                Ok(Some(look_up)) => match self.known(choice, query, look_up) {
                     Answer::Found(id) => Tried::Value(FieldValue::Record(id)),
                     Answer::Pending => Tried::Stop,
                     Answer::Unanswered(cause) => unanswered(cause, choice.not_found),
@@ -315,7 +315,7 @@ impl<'p> Pass<'p> {
                 }
                 Err(tried) => return tried,
             };
-            match self.answer(Need::LookUp(look_up)) {
+            match self.known(choice, query, look_up) {
                 Answer::Found(id) if found.contains(&id) => {
                     self.report(&at, &Cause::Twice(id), choice.not_found == NotFound::Hold);
                     return Tried::Stop;
@@ -341,6 +341,21 @@ impl<'p> Pass<'p> {
             Answer::Pending => Tried::Stop,
             Answer::Unanswered(cause) => unanswered(cause, policy),
         }
+    }
+
+    /// The answer to a look-up: what the mapping's table says of it, before the ERP is asked.
+    fn known(&mut self, choice: &Choice, query: &Query, look_up: LookUp) -> Answer {
+        if let Some(table) = &choice.table {
+            for key in table_keys(query, &look_up) {
+                if let Some(FieldValue::Integer(id)) = table.entries.get(&key) {
+                    return Answer::Found(ErpId(*id));
+                }
+                if table.todo.contains_key(&key) {
+                    return Answer::Unanswered(todo(table, key));
+                }
+            }
+        }
+        self.answer(Need::LookUp(look_up))
     }
 
     fn answer(&mut self, need: Need) -> Answer {
@@ -496,6 +511,32 @@ impl<'p> Pass<'p> {
         }
         keys
     }
+}
+
+/// How a look-up is called in a table: its keys in the order of the mapping, a yes by its name, a no by `not` and its name;
+/// the most special name first, each further one without the last key, down to the keys that must be given. A `no` of a
+/// key that need not be given is left out.
+fn table_keys(query: &Query, look_up: &LookUp) -> Vec<String> {
+    let kind = LOOK_UP_KINDS.iter().find(|kind| kind.name == query.kind);
+    let mut words: Vec<String> = Vec::new();
+    let mut required = 0;
+    for (name, _) in &query.keys {
+        let needed = kind.is_some_and(|kind| kind.required.contains(&name.as_str()));
+        let word = match look_up.keys.get(name) {
+            Some(Scalar::Bool(true)) => name.clone(),
+            Some(Scalar::Bool(false)) if needed => format!("not {name}"),
+            Some(Scalar::Bool(false)) | None => continue,
+            Some(value) => value.to_string(),
+        };
+        words.push(word);
+        if needed {
+            required = words.len();
+        }
+    }
+    (required.max(1)..=words.len())
+        .rev()
+        .map(|count| words[..count].join(" "))
+        .collect()
 }
 
 /// That there are several is never passed over: a person says which.

@@ -52,15 +52,12 @@ impl<'p> Pass<'p> {
             owner: None,
         };
         let mut items: Vec<(Cow<'p, Fact>, Fact, usize)> = Vec::new();
+        let digits = base.slots.get(1).and_then(|settings| price_digits(settings));
         match &group.source {
             RowSource::Each(each) => match each.value(base) {
                 Ok(Cow::Borrowed(Fact::List(list))) => {
                     for (n, item) in list.iter().enumerate() {
-                        let split = if group.split_discounts {
-                            super::discounts::split(item)
-                        } else {
-                            Ok(None)
-                        };
+                        let split = super::discounts::split(item, group.discounts, digits);
                         match split {
                             Ok(None) => items.push((Cow::Borrowed(item), position(items.len()), n)),
                             Ok(Some(rows)) => {
@@ -222,6 +219,14 @@ impl Head<'_> {
             second: self.second.clone(),
             source_index: self.source_index,
         }
+    }
+}
+
+/// How many decimals of a price the ERP keeps, where it does not keep all.
+fn price_digits(settings: &Fact) -> Option<u32> {
+    match settings.at("price_digits") {
+        Some(Fact::Integer(digits)) => u32::try_from(*digits).ok(),
+        _ => None,
     }
 }
 

@@ -74,6 +74,8 @@ pub(super) struct Rule {
     pub(super) kind: FieldType,
     pub(super) choices: Vec<Choice>,
     pub(super) create_only: bool,
+    /// Left out where the ERP has no such field.
+    pub(super) optional: bool,
     pub(super) truth: Truth,
     pub(super) lossy: bool,
     pub(super) owner: Option<String>,
@@ -170,12 +172,24 @@ pub(super) struct Group {
     pub(super) link: Option<LinkKind>,
     pub(super) once: bool,
     pub(super) source: RowSource,
-    pub(super) split_discounts: bool,
+    pub(super) discounts: Discounts,
     pub(super) when: Option<Compiled>,
     pub(super) key: Template,
     pub(super) fields: Vec<Rule>,
     pub(super) match_keys: Vec<MatchRule>,
     pub(super) line: usize,
+}
+
+/// What becomes of the discounts of booked lines.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Discounts {
+    /// Rows are lines as they stand.
+    #[default]
+    AsTheyStand,
+    /// In the unit price where that is exact, else a row of their own.
+    UnitPriceElseLine,
+    /// Always a row of their own.
+    Line,
 }
 
 /// Where the rows come from.

@@ -172,10 +172,12 @@ fn key(look_up: &LookUp, name: &str) -> String {
         .map_or_else(|| "?".to_owned(), ToString::to_string)
 }
 
-/// A tax that is missing is one cause, whatever the shop calls it.
+/// A tax that is missing is one cause, whatever the shop calls it and wherever it sends to.
 fn one_cause(look_up: &LookUp) -> String {
     let mut look_up = look_up.clone();
-    look_up.keys.remove("title");
+    for name in ["title", "ship_to", "channel"] {
+        look_up.keys.remove(name);
+    }
     look_up.to_string()
 }
 

@@ -353,9 +353,18 @@ async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop> {
 /// How the keys of guests begin.
 pub(super) const GUEST: &str = "guest_";
 
+/// How the keys of companies begin.
+pub(super) const COMPANY: &str = "company_";
+
+/// Whether the party of this key has no record of its own on Shopify's side that we follow: what the order says is all that
+/// is known, so nothing that stands in the ERP is written over with it.
+pub(super) fn is_of_an_order(key: &str) -> bool {
+    key.starts_with(GUEST) || key.starts_with(COMPANY)
+}
+
 impl Party {
     fn is_guest(&self) -> bool {
-        self.key.starts_with(GUEST)
+        is_of_an_order(&self.key)
     }
 
     /// The name under which their partner is made.

@@ -35,6 +35,8 @@ pub(super) struct Flow<'a> {
     pub(super) distrustful: bool,
     /// The currency of the ERP's company.
     company_currency: Option<String>,
+    /// How many decimals of a unit price the ERP keeps.
+    price_digits: Option<u32>,
     /// What was decided and written so far, for people.
     notes: Mutex<Vec<Note>>,
 }
@@ -63,6 +65,7 @@ impl<'a> Flow<'a> {
             writes,
             distrustful: false,
             company_currency: None,
+            price_digits: None,
             notes: Mutex::default(),
         }
     }
@@ -73,6 +76,13 @@ impl<'a> Flow<'a> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Note { what, detail });
+    }
+
+    /// Adds to the story, in the place of what was said of the same before.
+    pub(super) fn note_anew(&self, what: &'static str, detail: Value) {
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.retain(|note| note.what != what);
+        notes.push(Note { what, detail });
     }
 
     /// The story so far.
@@ -109,6 +119,9 @@ impl<'a> Flow<'a> {
     /// Asks the ERP for what mappings may read of the shop.
     pub(super) async fn learn(&mut self) -> Result<(), Stop> {
         self.company_currency = self.shop.erp.company_currency().await?;
+        if self.job.key.object == Object::Order {
+            self.price_digits = self.shop.erp.price_digits().await?;
+        }
         Ok(())
     }
 
@@ -121,6 +134,7 @@ impl<'a> Flow<'a> {
             book_test_orders: settings.book_test_orders,
             rounding_limit: settings.rounding_limit,
             company_currency: self.company_currency.clone(),
+            price_digits: self.price_digits,
             tax_tolerance: settings.tax_tolerance,
             ..self.shop.facts.clone()
         };
@@ -135,7 +149,7 @@ impl<'a> Flow<'a> {
         settings: &Fact,
     ) -> Result<Mapped, Stop> {
         let answers = self.gather(mapping, record, settings).await?;
-        self.mapped(mapping, record, settings, &answers)
+        self.mapped(mapping, record, settings, &answers).await
     }
 
     /// The facts that the mapping needs.
@@ -149,21 +163,34 @@ impl<'a> Flow<'a> {
         Ok(gather(&self.shop.name, &*self.shop.store, &*self.shop.erp, &needs).await?)
     }
 
-    /// Evaluates the mapping with the gathered facts. Fields that wait for a person hold the record.
-    pub(super) fn mapped(
+    /// Evaluates the mapping with the gathered facts. Fields that wait for a person hold the record; optional ones that the
+    /// ERP does not have are left out.
+    pub(super) async fn mapped(
         &self,
         mapping: &Mapping,
         record: &Fact,
         settings: &Fact,
         answers: &Answers,
     ) -> Result<Mapped, Stop> {
-        let mapped = mapping
+        let mut mapped = mapping
             .evaluate(record, settings, answers)
             .map_err(|problems| self.field_problems(&problems))?;
-        match mapped.held.first() {
-            Some(held) => Err(Stop::Held(Box::new(held.problem(self.subject.record.as_deref())))),
-            None => Ok(mapped),
+        if let Some(held) = mapped.held.first() {
+            return Err(Stop::Held(Box::new(held.problem(self.subject.record.as_deref()))));
         }
+        for (model, target) in mapping.optional_fields() {
+            if self.shop.erp.fields(model).await?.0.contains_key(target) {
+                continue;
+            }
+            if mapped.model == model {
+                mapped.fields.retain(|field| field.target != target);
+            }
+            let rows = mapped.groups.iter_mut().filter(|group| group.model == model);
+            for row in rows.flat_map(|group| &mut group.rows) {
+                row.fields.retain(|field| field.target != target);
+            }
+        }
+        Ok(mapped)
     }
 
     /// Several fields at fault make one problem: the first says what to do, the others are listed with it.

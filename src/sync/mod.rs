@@ -6,6 +6,7 @@
 
 mod agree;
 mod customers;
+mod explain;
 mod flow;
 mod gather;
 mod gone;
@@ -33,12 +34,15 @@ use crate::erp::SharedErp;
 use crate::mapping::{Mappings, ShopFacts};
 use crate::store::{ClaimedJob, SharedStore};
 
+pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use orders::{OrderPlan, plan as plan_order};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
 pub use settings::{
-    BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, Invoices, Payments, Refunds, Settings,
+    BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, HighRisk, Invoices, NoProduct, Payments,
+    Refunds, Settings,
 };
 pub use source::Source;
+pub use totals::RateTax;
 
 #[cfg(test)]
 mod tests;

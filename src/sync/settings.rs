@@ -16,6 +16,12 @@ pub struct Settings {
     pub guest_partner: Option<i64>,
     /// Whether orders of a test gateway are booked. They are skipped by default.
     pub book_test_orders: bool,
+    /// What becomes of a line that never had a product.
+    pub custom_lines: NoProduct,
+    /// What becomes of a line whose product was deleted on Shopify since.
+    pub lines_of_deleted_products: NoProduct,
+    /// What becomes of an order that Shopify recommends to cancel for its risk of fraud.
+    pub high_risk: HighRisk,
     /// The largest difference between Shopify's total and the ERP's that may go on a visible rounding line, in the
     /// order's currency. Anything more holds the order. `"0"` allows none.
     #[schemars(with = "String")]
@@ -52,6 +58,9 @@ impl Default for Settings {
             guests: Guests::PerContact,
             guest_partner: None,
             book_test_orders: false,
+            custom_lines: NoProduct::Fallback,
+            lines_of_deleted_products: NoProduct::Fallback,
+            high_risk: HighRisk::Hold,
             rounding_limit: Decimal::new(2, 2),
             tax_tolerance: Decimal::new(2, 2),
             deleted_customers: Deleted::Ignore,
@@ -79,6 +88,30 @@ pub enum Guests {
     PerOrder,
     /// All guests on the one partner named by `guest_partner`.
     Partner,
+}
+
+/// What becomes of a line of goods without a product.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NoProduct {
+    /// It is booked on the service product `custom`.
+    #[default]
+    Fallback,
+    /// A person decides; the order is not booked.
+    Problem,
+}
+
+/// What becomes of an order with a high risk of fraud.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HighRisk {
+    /// It is a quotation and a problem, until a person confirms it in the ERP or cancels it on Shopify.
+    #[default]
+    Hold,
+    /// It is booked like any other.
+    Book,
+    /// It is left alone.
+    Skip,
 }
 
 /// What becomes of the ERP record when its source was deleted.

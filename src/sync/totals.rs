@@ -59,16 +59,16 @@ impl Totals {
 
 /// What the lines with the same taxes pay, on both sides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct RateTax {
+pub struct RateTax {
     /// The rates, for people: `19 %`.
-    pub(super) name: String,
+    pub name: String,
     /// Shopify's tax.
-    pub(super) shop: Decimal,
+    pub shop: Decimal,
     /// The ERP's tax.
-    pub(super) erp: Decimal,
+    pub erp: Decimal,
     /// By how much the ERP's may be off because it rounds each line only to show it.
     #[serde(skip_serializing_if = "Decimal::is_zero")]
-    pub(super) unsure: Decimal,
+    pub unsure: Decimal,
 }
 
 /// The tax of each rate (or set of rates) on both sides. `None` when it cannot be told: the mapping makes lines of something

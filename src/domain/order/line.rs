@@ -25,6 +25,8 @@ text_enum! {
         Rounding = "rounding",
         /// The discount of another line whose units have no exact price; the shop's own lines never have this kind.
         Discount = "discount",
+        /// What a price that the ERP keeps with fewer digits leaves over; the shop's own lines never have this kind.
+        Correction = "correction",
     }
 }
 

@@ -179,7 +179,7 @@ impl Odoo {
     }
 
     /// Whether the API user may do this on some records of the model.
-    async fn may(&self, major: u32, model: &str, operation: &str) -> Result<bool, ErpError> {
+    pub(super) async fn may(&self, major: u32, model: &str, operation: &str) -> Result<bool, ErpError> {
         let answer = if major >= 18 {
             let call = Call::read(model, "has_access").on([]).arg("operation", operation);
             self.session.call(&call).await?
@@ -214,7 +214,8 @@ impl Odoo {
                     .collect();
                 named.join(", ")
             };
-            let missing = named(&|field| !table.0.contains_key(&field.name));
+            let missing = named(&|field| !field.optional && !table.0.contains_key(&field.name));
+            let left_out = named(&|field| field.optional && !table.0.contains_key(&field.name));
             let readonly =
                 named(&|field| field.written && table.0.get(&field.name).is_some_and(|known| known.readonly));
             rows.push(if !missing.is_empty() {
@@ -231,8 +232,11 @@ impl Odoo {
                     CheckOutcome::Warning,
                     format!("Odoo computes {readonly} itself and ignores what is written"),
                 )
-            } else {
+            } else if left_out.is_empty() {
                 row(&what, CheckOutcome::Ok, format!("all {} are there", wanted.len()))
+            } else {
+                let note = format!("optional, and left out while Odoo does not have them: {left_out}");
+                row(&what, CheckOutcome::Ok, note)
             });
             if model == "sale.order.line" && !table.0.contains_key("technical_price_unit") {
                 rows.push(row(
@@ -345,7 +349,7 @@ fn row(what: &str, outcome: CheckOutcome, note: String) -> CheckRow {
     }
 }
 
-fn look_up(kind: &str, key: &str, value: &str) -> LookUp {
+pub(super) fn look_up(kind: &str, key: &str, value: &str) -> LookUp {
     LookUp {
         kind: kind.to_owned(),
         keys: [(key.to_owned(), Scalar::Text(value.to_owned()))].into(),

@@ -30,30 +30,38 @@ pub(super) fn one_of(ids: Vec<ErpId>) -> Needed {
     }
 }
 
-/// The tax with this rate. A country that is named must be the tax's own; a title only decides between several.
-pub(super) fn choose_tax(
-    taxes: &[Tax],
-    rate_percent: Decimal,
-    included: bool,
-    country: Option<ErpId>,
-    title: Option<&str>,
-) -> Needed {
+/// What a tax is looked up by.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct TaxKeys<'a> {
+    pub(super) rate_percent: Decimal,
+    pub(super) included: bool,
+    /// The tax's own country, where it must be this one.
+    pub(super) country: Option<ErpId>,
+    /// Its name; decides only between several.
+    pub(super) title: Option<&'a str>,
+    /// Where the goods go; decides only between several.
+    pub(super) ship_to: Option<ErpId>,
+}
+
+/// The tax with this rate. A country that is named must be the tax's own; title and destination only decide between
+/// several that fit, and only where they leave one.
+pub(super) fn choose_tax(taxes: &[Tax], keys: TaxKeys<'_>) -> Needed {
     let fits = |tax: &&Tax| {
-        tax.rate_percent == rate_percent
-            && tax.included == included
-            && country.is_none_or(|country| tax.country == Some(country))
+        tax.rate_percent == keys.rate_percent
+            && tax.included == keys.included
+            && keys.country.is_none_or(|country| tax.country == Some(country))
     };
-    let found: Vec<&Tax> = taxes.iter().filter(fits).collect();
-    if found.len() > 1
-        && let Some(title) = title
-    {
-        let named: Vec<ErpId> = found
-            .iter()
-            .filter(|tax| tax.names.iter().any(|name| name.eq_ignore_ascii_case(title)))
-            .map(|tax| tax.id)
-            .collect();
-        if named.len() == 1 {
-            return one_of(named);
+    let mut found: Vec<&Tax> = taxes.iter().filter(fits).collect();
+    let named = |tax: &&Tax| {
+        let same = |name: &String| keys.title.is_some_and(|title| name.eq_ignore_ascii_case(title));
+        tax.names.iter().any(same)
+    };
+    let there = |tax: &&Tax| keys.ship_to.is_some() && tax.country == keys.ship_to;
+    let tests: [&dyn Fn(&&Tax) -> bool; 2] = [&named, &there];
+    for test in tests {
+        let left: Vec<&Tax> = found.iter().filter(|tax| test(tax)).copied().collect();
+        if found.len() > 1 && !left.is_empty() {
+            found = left;
         }
     }
     one_of(found.into_iter().map(|tax| tax.id).collect())
@@ -154,8 +162,35 @@ mod tests {
             ("other rate", "8.88", false, None, None, Needed::Missing),
             ("other country", "19", false, Some(30), None, Needed::Missing),
         ] {
-            let chosen = choose_tax(&taxes, rate.parse().unwrap(), included, country.map(ErpId), title);
-            assert_eq!(chosen, expected, "{name}");
+            let keys = TaxKeys {
+                rate_percent: rate.parse().unwrap(),
+                included,
+                country: country.map(ErpId),
+                title,
+                ship_to: None,
+            };
+            assert_eq!(choose_tax(&taxes, keys), expected, "{name}");
+        }
+        // The destination decides between several, after the name, and never excludes.
+        for (name, rate, title, ship_to, expected) in [
+            ("by destination", "7", None, 30, found(6)),
+            (
+                "nobody's destination",
+                "7",
+                None,
+                99,
+                Needed::Ambiguous(vec![ErpId(3), ErpId(6)]),
+            ),
+            ("a name comes first", "7", Some("OSS"), 10, found(6)),
+            ("no choice, no destination", "19", None, 99, found(1)),
+        ] {
+            let keys = TaxKeys {
+                rate_percent: rate.parse().unwrap(),
+                ship_to: Some(ErpId(ship_to)),
+                title,
+                ..TaxKeys::default()
+            };
+            assert_eq!(choose_tax(&taxes, keys), expected, "{name}");
         }
     }
 

@@ -13,7 +13,7 @@ use moka::Expiry;
 use moka::future::Cache;
 use serde_json::{Value, json};
 
-use super::choose::{Language, Tax, choose_tax, language, one_of};
+use super::choose::{Language, Tax, TaxKeys, choose_tax, language, one_of};
 use super::settings::Reference;
 use super::value::{decimal, record, text};
 use super::{Odoo, load, value};
@@ -244,11 +244,29 @@ impl Odoo {
         };
         let title = look_up.keys.get("title").map(ToString::to_string);
         let taxes = self.taxes().await?;
-        Ok(choose_tax(&taxes, rate, *included, country, title.as_deref()))
+        // A place that the ERP does not know decides nothing.
+        let ship_to = match look_up.keys.get("ship_to") {
+            None => None,
+            Some(code) => {
+                let domain = vec![json!(["code", "=", code.to_string().to_uppercase()])];
+                match self.one("res.country", domain).await? {
+                    Needed::Found(id) => Some(id),
+                    Needed::Missing | Needed::Ambiguous(_) => None,
+                }
+            }
+        };
+        let keys = TaxKeys {
+            rate_percent: rate,
+            included: *included,
+            country,
+            title: title.as_deref(),
+            ship_to,
+        };
+        Ok(choose_tax(&taxes, keys))
     }
 
     /// All sale taxes of the company that are a percentage: one call for any number of look-ups.
-    async fn taxes(&self) -> Result<Arc<Vec<Tax>>, ErpError> {
+    pub(super) async fn taxes(&self) -> Result<Arc<Vec<Tax>>, ErpError> {
         let fetch = async {
             let now = self.session.now().millis();
             self.look_ups.taxes_at.store(now, Ordering::Relaxed);

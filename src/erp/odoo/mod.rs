@@ -23,6 +23,7 @@ mod products;
 mod records;
 mod session;
 mod settings;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -41,13 +42,16 @@ use self::look_up::LookUps;
 use self::session::Session;
 use crate::domain::{CheckRow, ErpId, ExternalId, Fields, LookUp, Needed, SharedClock, ShopName, Timestamp};
 use crate::erp::{
-    About, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable, Find, Identified, Needs,
-    PaymentSave, ProductSave, ProductSaved, Row, SalesOrder, Save,
+    About, Choice, ChoiceKind, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable, Find,
+    Identified, Needs, PaymentSave, ProductSave, ProductSaved, Row, SalesOrder, Save, SetupState, SetupWish,
 };
 use crate::secret::Secret;
 use crate::transport::{self, BuildError};
 
 pub use settings::{Protocol, Reference, Settings};
+
+/// Decimals of a unit price that Odoo keeps before version 19, unless its settings say otherwise.
+const USUAL_PRICE_DIGITS: u32 = 2;
 
 /// How long the fields of a model are remembered.
 const FIELDS_KEPT: Duration = Duration::from_hours(1);
@@ -135,6 +139,21 @@ impl Erp for Odoo {
 
     async fn company_currency(&self) -> Result<Option<String>, ErpError> {
         self.own_currency().await
+    }
+
+    async fn price_digits(&self) -> Result<Option<u32>, ErpError> {
+        let told = self
+            .table("sale.order.line")
+            .await?
+            .0
+            .get("price_unit")
+            .and_then(|field| field.digits);
+        // 19 keeps every digit. Before that the precision of product prices counts; where the server does not tell it,
+        // it is the usual one.
+        Ok(match self.major().await? {
+            0..19 => told.or(Some(USUAL_PRICE_DIGITS)),
+            _ => None,
+        })
     }
 
     async fn fields(&self, model: &str) -> Result<Arc<FieldTable>, ErpError> {
@@ -259,6 +278,18 @@ impl Erp for Odoo {
 
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError> {
         self.read_variants(template).await
+    }
+
+    async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError> {
+        self.state_of(wish).await
+    }
+
+    async fn setup_make(&self, wish: &SetupWish) -> Result<(), ErpError> {
+        self.make(wish).await
+    }
+
+    async fn setup_choices(&self, kind: ChoiceKind) -> Result<Vec<Choice>, ErpError> {
+        self.choices(kind).await
     }
 
     fn record_url(&self, model: &str, id: ErpId) -> Option<String> {

@@ -13,7 +13,7 @@ use crate::domain::{ErpId, ExternalId, FieldValue, Fields};
 use crate::erp::{ErpError, FieldInfo, FieldTable, Find, Identified, Row, Save};
 
 /// What is asked about each field.
-const ATTRIBUTES: [&str; 4] = ["type", "required", "readonly", "relation"];
+const ATTRIBUTES: [&str; 5] = ["type", "required", "readonly", "relation", "digits"];
 
 impl Odoo {
     /// The fields of a model, by the names that everybody else uses.
@@ -31,6 +31,9 @@ impl Odoo {
                     required: info["required"].as_bool().unwrap_or_default(),
                     readonly: info["readonly"].as_bool().unwrap_or_default(),
                     relation: value::text(&info["relation"]),
+                    digits: info["digits"][1]
+                        .as_u64()
+                        .and_then(|digits| u32::try_from(digits).ok()),
                 };
                 (common_name(major, model, name).to_owned(), field)
             });

@@ -283,8 +283,13 @@ impl Shared {
             std::mem::take(&mut env.created_orders),
             std::mem::take(&mut env.confirmed_orders),
         );
+        let fields_changed = env.fields_changed && outcome.is_ok();
         if outcome.is_err() {
             db.rollback(start);
+        }
+        if fields_changed {
+            let env = Env::new(&mut db, &self.sys, SYSTEM_UID, now, snapshot);
+            self.sys.declare(&models::register::custom_fields(&env));
         }
         let wrote = db.is_dirty();
         db.commit();

@@ -68,6 +68,8 @@ pub(super) struct Env<'a> {
     pub(super) stale_moves: BTreeSet<i64>,
     /// Templates whose variants are generated when the outermost write ends.
     pub(super) stale_templates: BTreeSet<i64>,
+    /// Whether custom fields came or went.
+    pub(super) fields_changed: bool,
     /// Orders that this call created or confirmed, for sabotage.
     pub(super) created_orders: Vec<i64>,
     pub(super) confirmed_orders: Vec<i64>,
@@ -79,7 +81,7 @@ impl<'a> Env<'a> {
         Self {
             db,
             sys,
-            schema: sys.schema,
+            schema: sys.schema(),
             uid,
             now,
             snapshot,
@@ -87,6 +89,7 @@ impl<'a> Env<'a> {
             stale_orders: BTreeSet::new(),
             stale_moves: BTreeSet::new(),
             stale_templates: BTreeSet::new(),
+            fields_changed: false,
             created_orders: Vec::new(),
             confirmed_orders: Vec::new(),
             depth: 0,

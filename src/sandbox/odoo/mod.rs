@@ -93,7 +93,7 @@ impl OdooSandbox {
         let socket = server::reserve(options.port)?;
         let port = socket.local_addr()?.port();
         let sys = System::new(options);
-        let mut db = Db::new(sys.schema);
+        let mut db = Db::new(sys.schema());
         seed::plant(&mut db, &sys).map_err(io::Error::other)?;
         let shared = Arc::new(Shared {
             sys,

@@ -187,6 +187,10 @@ pub struct Denied {
 }
 
 /// Everything that a stand-in ERP can be started with. `Options::default()` is a small US company on 18.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each one is a setting of its own that tests name"
+)]
 #[derive(Clone)]
 pub struct Options {
     /// Played version.

@@ -5,6 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::OdooSandbox;
 use super::error::{OdooError, Res};
+use super::options::CustomField;
 use super::orm::search::ids;
 use super::value::DATE;
 
@@ -87,6 +88,25 @@ impl OdooSandbox {
         let wizard = wizard.as_i64().unwrap_or_default();
         self.press("account.payment.register", "action_create_payments", &[wizard])
             .map(drop)
+    }
+
+    /// Adds custom fields that are not there yet.
+    ///
+    /// # Errors
+    /// When a model is unknown, a name does not begin with `x_`, or a type is not played.
+    pub fn set_custom_fields(&self, fields: &[CustomField]) -> Result<(), OdooError> {
+        for field in fields {
+            let known = json!([[["model", "=", field.model], ["name", "=", field.name]]]);
+            if self.as_admin("ir.model.fields", "search_count", known, json!({}))? != json!(0) {
+                continue;
+            }
+            let model = json!([[["model", "=", field.model]]]);
+            let model = self.as_admin("ir.model", "search", model, json!({}))?;
+            let values = json!([{"model_id": model[0], "name": field.name, "field_description": field.label,
+                "ttype": field.kind}]);
+            self.as_admin("ir.model.fields", "create", values, json!({}))?;
+        }
+        Ok(())
     }
 
     /// Closes the books of all companies up to and including a day.

@@ -116,7 +116,7 @@ impl Draft {
             net: purse.tidy(net),
             gross: purse.tidy(gross),
             taxes: taxes
-                .filter(|tax| !tax.amount.is_zero() || !tax.rate_percent.is_zero())
+                .filter(|tax| is_charged(tax, net, purse))
                 .map(|tax| tax.booked(purse))
                 .collect(),
             properties: self.properties,
@@ -125,6 +125,19 @@ impl Draft {
             requires_shipping: self.requires_shipping,
         }
     }
+}
+
+/// Whether a tax is charged on an amount: it comes to something, or it would be nothing of so little. A rate that is named
+/// without its amount is one that the buyer is exempt from.
+fn is_charged(tax: &Tax, net: Decimal, purse: Purse) -> bool {
+    if !tax.amount.is_zero() {
+        return true;
+    }
+    let would_be = net
+        .checked_mul(tax.rate_percent)
+        .and_then(|product| product.checked_div(Decimal::ONE_HUNDRED))
+        .unwrap_or_default();
+    !tax.rate_percent.is_zero() && round_half_up(would_be, purse.currency.decimals()).is_zero()
 }
 
 /// The price of one unit, if it is a whole number of the currency's smallest units.

@@ -1,4 +1,4 @@
-//! What follows a booked order: its facts, invoices, deliveries, credit notes and payments.
+//! What follows a booked order: invoices, deliveries, credit notes and payments.
 //!
 //! Each step looks at what stands in the ERP and adds what is missing, so that it does not matter which of Shopify's
 //! events came first, or how often. A step that needs a person keeps no other step from being done.
@@ -10,8 +10,8 @@ use super::super::settings::{BeforeStart, Fulfillments, Invoices, Payments};
 use super::super::stop::Stop;
 use super::refunds::{Credit, Decided, InErp, decide};
 use super::{credits, deliveries, invoices, payments};
-use crate::domain::{Currency, ErpId, FieldValue, Fields, LookUp, Order, Scalar, ShopifyId, System};
-use crate::erp::{OrderState, SalesOrder, Save};
+use crate::domain::{Currency, ErpId, FieldValue, LookUp, Order, Scalar, ShopifyId};
+use crate::erp::{OrderState, SalesOrder};
 use crate::mapping::Mapped;
 
 /// Whether the order is history: placed before the shop's start, and booked all the same.
@@ -57,8 +57,6 @@ pub(super) struct Booked<'a> {
     pub(super) decided: &'a Decided,
     pub(super) mapped: &'a Mapped,
     pub(super) held: &'a SalesOrder,
-    /// Whether its custom fields are to be written.
-    pub(super) has_new_facts: bool,
 }
 
 /// Carries out all that follows. What was done is added to `done`.
@@ -70,9 +68,6 @@ pub(super) async fn carry_out(
     let (order, mapped) = (booked.order, booked.mapped);
     let settings = &flow.shop.settings;
     let mut first: Option<Stop> = None;
-    if booked.has_new_facts {
-        facts(flow, mapped, booked.held).await?;
-    }
     let is_confirmed = booked.held.state == OrderState::Confirmed;
     if is_history(flow, order).await? {
         if is_confirmed {
@@ -139,31 +134,6 @@ fn record(mapped: &Mapped, field: &str) -> Option<ErpId> {
         FieldValue::Record(id) => Some(id),
         _ => None,
     }
-}
-
-/// Writes the order's custom fields: they say what was paid and what happened, and move nothing.
-async fn facts(flow: &Flow<'_>, mapped: &Mapped, held: &SalesOrder) -> Result<(), Stop> {
-    let fields: Fields = mapped
-        .fields
-        .iter()
-        .filter(|field| super::plan::is_fact(field) && !field.create_only)
-        .map(|field| (field.target.clone(), field.value.clone()))
-        .collect();
-    if fields.is_empty() {
-        return Ok(());
-    }
-    flow.lock(System::Erp, &mapped.model, &held.id.to_string())
-        .await?;
-    let save = Save {
-        model: mapped.model.clone(),
-        external_id: flow.external_id(&mapped.external_id)?,
-        fields,
-        lines: None,
-    };
-    flow.write(flow.shop.erp.save(std::slice::from_ref(&save)))
-        .await?;
-    flow.note("facts_written", serde_json::json!({ "order": held.name }));
-    Ok(())
 }
 
 /// The service product for a purpose.

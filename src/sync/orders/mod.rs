@@ -10,9 +10,11 @@ mod cancel;
 mod credits;
 mod deliveries;
 mod edits;
+mod facts;
 mod invoices;
 mod payments;
 mod plan;
+mod policy;
 mod proof;
 mod references;
 mod refunds;
@@ -26,15 +28,17 @@ use super::live;
 use super::settings::{BeforeStart, Refunds};
 use super::stop::Stop;
 use crate::domain::{
-    Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report,
+    Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report, Risk,
     ShopifyId, Timestamp,
 };
 use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
+use crate::sync::settings::HighRisk;
 
 pub(super) use book::{our_lines, stale_lines};
 pub use plan::{OrderPlan, plan};
+pub(super) use policy::check_lines;
 pub(super) use references::{buyer, party, save_group};
 
 /// An order's job.
@@ -64,20 +68,25 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     // The ERP's order is what is left with everything that stays on it although it was refunded.
     let stays = &decided.order;
     let record = stays.fact();
-    let mapped = references::ensure(flow, stays, &record, &mapping).await?;
+    policy::check_lines(flow, stays)?;
+    let mut mapped = references::ensure(flow, stays, &record, &mapping).await?;
     if mapped.stage == Some(Stage::Cancelled) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
+    let risky = policy::hold(flow, &order, &mut mapped);
     reach(FailPoint::Planned).await?;
     let plan = plan::plan(&mapped, stays, link.as_ref(), booked.as_ref());
-    let has_new_facts = matches!(
-        &plan,
-        OrderPlan::Nothing | OrderPlan::Confirm | OrderPlan::Edit { .. }
-    ) && booked
-        .as_ref()
-        .is_some_and(|held| held.state == OrderState::Confirmed)
-        && plan::has_new_facts(link.as_ref(), &mapped, stays);
+    let before = booked.clone();
+    let whole = matches!(plan, OrderPlan::Book { .. });
     let done = book::carry_out(flow, stays, &mapped, plan, link.as_ref(), booked).await?;
+    if !whole && before.is_some() {
+        facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
+    }
+    if risky && done.held.state != OrderState::Confirmed {
+        let report = report(flow, stays, &mapped, done);
+        flow.commit_links(report.links).await?;
+        return Err(policy::high_risk(flow, &order));
+    }
     let mut also = refund_facts(flow, &order, &decided);
     let followed = after::carry_out(
         flow,
@@ -86,7 +95,6 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
             decided: &decided,
             mapped: &mapped,
             held: &done.held,
-            has_new_facts,
         },
         &mut also,
     )
@@ -231,6 +239,9 @@ pub(super) async fn skip(
 ) -> Result<(), Stop> {
     if flow.shop.settings.before_start == BeforeStart::Skip && order.created_at < starts_at(flow).await? {
         return Err(Stop::Obsolete("before_start".into()));
+    }
+    if order.risk == Risk::High && flow.shop.settings.high_risk == HighRisk::Skip {
+        return Err(Stop::Obsolete("high_fraud_risk".into()));
     }
     let settings = flow.settings_fact(None);
     match mapping
@@ -392,6 +403,7 @@ fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Report
     let fingerprint = plan::fingerprint(mapped, order);
     let mut link = link(flow, order, &done.held, &mapped.model, fingerprint);
     link.agreed["confirmed"] = json!(done.settled);
+    link.agreed[facts::FACTS] = json!(facts::digest(&mapped.fields));
     report.links.push(link);
     report
 }

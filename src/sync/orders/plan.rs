@@ -99,16 +99,11 @@ pub(super) fn fingerprint(mapped: &Mapped, order: &Order) -> Fingerprint {
 }
 
 /// Whether it is a custom field of the order, which states a fact about the sale.
-pub(super) fn is_fact(field: &MappedField) -> bool {
+fn is_fact(field: &MappedField) -> bool {
     field.target.starts_with("x_")
 }
 
-/// Whether the order's custom fields are not those that were written last.
-pub(super) fn has_new_facts(link: Option<&Link>, mapped: &Mapped, order: &Order) -> bool {
-    kept(link, "fingerprint").is_some_and(|booked| booked.facts != fingerprint(mapped, order).facts)
-}
-
-fn digest<'f>(fields: impl Iterator<Item = &'f MappedField>) -> String {
+pub(super) fn digest<'f>(fields: impl Iterator<Item = &'f MappedField>) -> String {
     let mut hasher = Sha256::new();
     for field in fields.filter(|field| !field.create_only) {
         hasher.update(field.target.as_bytes());

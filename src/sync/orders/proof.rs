@@ -3,6 +3,7 @@
 use rust_decimal::Decimal;
 use serde_json::json;
 
+use super::super::explain;
 use super::super::flow::Flow;
 use super::super::stop::Stop;
 use super::super::totals::{Compared, RateTax, Totals, by_rate, differing};
@@ -175,6 +176,8 @@ pub(super) fn check(
     let mut note = serde_json::to_value(&totals).unwrap_or_default();
     note["by_rate"] = json!(rates);
     flow.note("totals", note);
+    let explanation = explain::explain(order, explain::rows(mapped), Some(held));
+    flow.note_anew("explained", json!({ "order": explanation }));
     match totals.compare(tolerance) {
         Compared::TotalDiffers(difference) => return Ok(Checked::Total(difference)),
         Compared::TaxDiffers(difference) => return Err(tax_differs(flow, order, held, difference, None)),

@@ -2,14 +2,14 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::customers::{self, GUEST, Party};
+use super::super::customers::{self, COMPANY, GUEST, Party};
 use super::super::flow::Flow;
 use super::super::gather::Answers;
 use super::super::live;
 use super::super::stop::Stop;
 use crate::domain::{
-    Address, Customer, Direction, ErpId, Fact, JobKey, JobState, Link, LinkKind, LinkState, Need, Needed,
-    Object, Order, OrderCustomer, Priority, ShopifyId, System,
+    Address, Customer, Direction, ErpId, Fact, FieldValue, JobKey, JobState, Link, LinkKind, LinkState, Need,
+    Needed, Object, Order, OrderCompany, OrderCustomer, Priority, ShopifyId, System,
 };
 use crate::erp::Save;
 use crate::failpoint::{FailPoint, reach};
@@ -20,8 +20,12 @@ use crate::sync::settings::Guests;
 /// How long an order waits for a product's job at most before it looks again; the job's end wakes it at once.
 const PRODUCT_AT_MOST: std::time::Duration = std::time::Duration::from_secs(600);
 
-/// The buyer of an order, as the customer link's id; `None` when all guests are booked on one partner.
+/// The buyer of an order, as the customer link's id; `None` when all guests are booked on one partner. Where a company buys,
+/// it is the company, and whoever ordered for it is its contact.
 pub(in crate::sync) fn buyer(guests: Guests, order: &Order) -> Option<String> {
+    if let Some(company) = &order.company {
+        return Some(format!("{COMPANY}{}", company.id));
+    }
     if let Some(customer) = &order.customer {
         return Some(customer.id.to_string());
     }
@@ -50,9 +54,12 @@ pub(super) async fn ensure(
 ) -> Result<Mapped, Stop> {
     let buyer = buyer(flow.shop.settings.guests, order);
     let shared = match &buyer {
-        Some(buyer) => ensure_buyer(flow, order, buyer).await?,
+        Some(buyer) => ensure_buyer(flow, order, buyer).await?.shared,
         None => None,
     };
+    if let (Some(company), Some(_), Some(person)) = (&buyer, &order.company, &order.customer) {
+        ensure_contact(flow, order, company, &person.id.to_string()).await?;
+    }
     let settings = flow.settings_fact(buyer.as_deref());
     let mut answers = flow.gather(mapping, record, &settings).await?;
     if flow.distrustful {
@@ -74,7 +81,7 @@ pub(super) async fn ensure(
     for group in &groups {
         save_group(flow, group, &mut answers).await?;
     }
-    flow.mapped(mapping, record, &settings, &answers)
+    flow.mapped(mapping, record, &settings, &answers).await
 }
 
 /// Takes back the answers about records that do not exist any more (merged or deleted in the ERP), so that they are made
@@ -108,7 +115,7 @@ async fn forget_dead_links(flow: &Flow<'_>, answers: &mut Answers) -> Result<(),
 
 /// Links the buyer's partner: linked already, or found or made now under the buyer's lock. A guest whose contact belongs to
 /// a customer's partner has no link of their own; that partner is returned.
-async fn ensure_buyer(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Option<ErpId>, Stop> {
+async fn ensure_buyer(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Buyer, Stop> {
     let shop = flow.shop;
     let linked = shop
         .store
@@ -117,19 +124,83 @@ async fn ensure_buyer(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Optio
     if let Some(link) = live(linked)
         && (!flow.distrustful || flow.retire_dead(vec![link]).await?.is_empty())
     {
-        return Ok(None);
+        return Ok(Buyer::default());
     }
     flow.lock(System::Shopify, Object::Customer.as_str(), key).await?;
     let party = party(flow, order, key).await?;
     let ensured = customers::ensure(flow, &party, false).await?;
     match ensured.link {
-        Some(link) => flow.commit_links(vec![link]).await.map(|()| None),
-        None => Ok(Some(ensured.erp_id)),
+        Some(link) => {
+            flow.commit_links(vec![link]).await?;
+            Ok(Buyer {
+                shared: None,
+                fresh: Some(ensured.erp_id),
+            })
+        }
+        None => Ok(Buyer {
+            shared: Some(ensured.erp_id),
+            fresh: None,
+        }),
     }
 }
 
+/// A buyer's partner.
+#[derive(Default)]
+struct Buyer {
+    /// The partner of somebody else, which is theirs too.
+    shared: Option<ErpId>,
+    /// The partner that was linked just now.
+    fresh: Option<ErpId>,
+}
+
+/// Whoever ordered for a company is a contact of it: their partner is put below the company's when it is linked for the
+/// first time and stands below nobody.
+async fn ensure_contact(flow: &Flow<'_>, order: &Order, company: &str, person: &str) -> Result<(), Stop> {
+    let shop = flow.shop;
+    let Some(contact) = ensure_buyer(flow, order, person).await?.fresh else {
+        return Ok(());
+    };
+    let links = shop
+        .store
+        .links(&shop.name, LinkKind::Customer, &[company.to_owned()])
+        .await?;
+    let Some(company) = live(links).filter(|link| link.erp_id != contact) else {
+        return Ok(());
+    };
+    let rows = shop
+        .erp
+        .read(&company.model, &[contact], &[PARENT.to_owned()])
+        .await?;
+    let alone = rows.first().is_some_and(|row| {
+        row.fields
+            .get(PARENT)
+            .is_none_or(|above| *above == FieldValue::Clear)
+    });
+    if alone {
+        flow.lock(System::Erp, &company.model, &contact.to_string())
+            .await?;
+        let fields = vec![(PARENT.to_owned(), FieldValue::Record(company.erp_id))];
+        flow.write(shop.erp.update(&company.model, contact, &fields))
+            .await?;
+        flow.note(
+            "contact_of_company",
+            serde_json::json!({ "contact": contact, "company": company.erp_id }),
+        );
+    }
+    Ok(())
+}
+
+/// The partner's field that says whom it belongs to.
+const PARENT: &str = "parent_id";
+
 /// Who buys: the customer as it is now, or what the order says where Shopify has no more to say.
 pub(in crate::sync) async fn party(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Party, Stop> {
+    if let Some(company) = order.company.as_ref().filter(|_| key.starts_with(COMPANY)) {
+        return Ok(Party {
+            key: key.to_owned(),
+            record: of_company(order, company),
+        });
+    }
     let record = match &order.customer {
         // A customer that was deleted or merged since is made from what the order says.
         Some(customer) => match flow
@@ -157,6 +228,22 @@ fn from_order(order: &Order, customer: &OrderCustomer) -> Customer {
     record.email = customer.email.clone().or(record.email);
     record.phone = customer.phone.clone().or(record.phone);
     record
+}
+
+/// A company as a customer: all that is known of it is its name. Its addresses stand on the order and are partners below
+/// it; the order's e-mail is a person's.
+fn of_company(order: &Order, company: &OrderCompany) -> Customer {
+    Customer {
+        display_name: company.name.clone(),
+        company: Some(company.name.clone()),
+        first_name: None,
+        last_name: None,
+        email: None,
+        phone: None,
+        addresses: Vec::new(),
+        default_address: None,
+        ..guest(order)
+    }
 }
 
 /// A guest as a customer: the order's contact and its billing (else shipping) address.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::agree::hash;
 use super::customers::{self, Party};
+use super::explain::Explanation;
 use super::flow::{Flow, agreed_of};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
@@ -37,6 +38,8 @@ pub struct Preview {
     pub verdict: String,
     /// Every record that would be written, in order.
     pub writes: Vec<PreviewedWrite>,
+    /// For an order, how each number came to be.
+    pub explanation: Option<Explanation>,
     /// What would need a person.
     pub problem: Option<NewProblem>,
 }
@@ -124,6 +127,7 @@ impl Engine {
             record_name: None,
             verdict: String::new(),
             writes: Vec::new(),
+            explanation: None,
             problem: None,
         };
         let made = match (flow.learn().await, object) {
@@ -214,7 +218,7 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
             .links(&shop.name, LinkKind::Customer, std::slice::from_ref(&party.key))
             .await?,
     );
-    let is_guest = party.key.starts_with(customers::GUEST);
+    let is_guest = customers::is_of_an_order(&party.key);
     let (action, id, held, agreed) = match link {
         Some(link) => {
             let agreed = agreed_of(&link);

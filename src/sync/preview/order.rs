@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::super::explain::{self, explain};
 use super::super::flow::Flow;
 use super::super::gather::Answers;
 use super::super::live;
@@ -37,6 +38,7 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     }
     let order = orders::what_stays(flow, &order, &record, &mapping, booked.as_ref()).await?;
     let record = order.fact();
+    orders::check_lines(flow, &order)?;
     let buyer = orders::buyer(shop.settings.guests, &order);
     let settings = flow.settings_fact(buyer.as_deref());
     let mut answers = flow.gather(&mapping, &record, &settings).await?;
@@ -47,7 +49,8 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     for group in &groups {
         own_records(flow, group, &mut answers, preview).await?;
     }
-    let mapped = flow.mapped(&mapping, &record, &settings, &answers)?;
+    let mapped = flow.mapped(&mapping, &record, &settings, &answers).await?;
+    preview.explanation = Some(explain(&order, explain::rows(&mapped), booked.as_ref()));
     if mapped.stage == Some(Stage::Cancelled) {
         cancelled(&mapped.model, booked.as_ref(), preview);
         return Ok(true);

@@ -6,6 +6,7 @@ mod changes;
 mod customers;
 mod cut;
 mod edits;
+mod golden;
 mod gone;
 mod money;
 mod orders;
@@ -31,7 +32,7 @@ use crate::sandbox::shopify::draft::{
 use crate::sandbox::shopify::facts::{Address, Tax};
 use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
 use crate::secret::Secret;
-use crate::shopify::{Credentials, Shopify};
+use crate::shopify::{Credentials, CurrencyChoice, Shopify};
 use crate::store::testing::open_temp;
 use crate::store::{Claim, Finish, Finished, Lane, NewJob, Verdict};
 use crate::transport;

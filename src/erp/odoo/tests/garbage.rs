@@ -152,6 +152,7 @@ async fn ask_everything(odoo: &crate::erp::odoo::Odoo, server: &Scripted, answer
             "res.partner".to_owned(),
             vec![crate::domain::FieldNeed {
                 name: "name".to_owned(),
+                optional: false,
                 written: true,
                 place: "customer.in.toml:20".to_owned(),
             }],

@@ -14,6 +14,7 @@ fn field(kind: &str, relation: Option<&str>) -> FieldInfo {
         required: false,
         readonly: false,
         relation: relation.map(str::to_owned),
+        digits: None,
     }
 }
 

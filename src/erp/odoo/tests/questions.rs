@@ -106,6 +106,7 @@ async fn look_ups_are_answered_once_and_never_guessed() {
 fn written_field(name: &str) -> FieldNeed {
     FieldNeed {
         name: name.to_owned(),
+        optional: false,
         written: true,
         place: "test.in.toml:7".to_owned(),
     }

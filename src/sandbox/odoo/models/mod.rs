@@ -19,7 +19,7 @@ pub(super) mod line;
 pub(super) mod mail;
 pub(super) mod partner;
 pub(super) mod product;
-pub(super) mod register;
+pub(in crate::sandbox::odoo) mod register;
 pub(super) mod sale;
 pub(super) mod stock;
 pub(super) mod variants;
@@ -44,6 +44,7 @@ pub(super) fn defaults(env: &Env<'_>, model: &'static Model) -> Row {
         "account.payment.register" => account::payment::register_defaults(env),
         "account.move.reversal" => account::refund::defaults(env),
         "sale.advance.payment.inv" => account::advance_defaults(env),
+        "ir.model.fields" => register::field_defaults(),
         "account.journal" => Row::from([
             ("company_id", Val::Int(env.company())),
             ("sequence", Val::Int(10)),
@@ -76,6 +77,7 @@ pub(super) fn before_create(env: &mut Env<'_>, model: &'static Model, parsed: &m
         "product.category" => register::complete_category(env, parsed),
         "account.tax" => register::before_write_tax(env, None, parsed),
         "ir.model.data" => register::before_create_external_id(env, parsed)?,
+        "ir.model.fields" => register::before_create_field(env, parsed)?,
         "account.move" => account::before_create(env, parsed),
         "account.move.line" => account::item_before_create(env, parsed)?,
         "account.payment" => account::payment::before_create(env, parsed)?,
@@ -97,6 +99,7 @@ pub(super) fn after_create(env: &mut Env<'_>, model: &'static Model, id: i64, pa
         "product.template.attribute.line" => variants::after_line_change(env, id)?,
         "account.move" => drop(env.stale_moves.insert(id)),
         "account.move.line" => account::item_after_change(env, id),
+        "ir.model.fields" => env.fields_changed = true,
         _ => {}
     }
     Ok(())
@@ -165,6 +168,7 @@ pub(super) fn before_unlink(env: &mut Env<'_>, model: &'static Model, id: i64) -
 pub(super) fn after_unlink(env: &mut Env<'_>, model: &'static Model, old: &Row) {
     match model.name {
         "sale.order.line" => line::after_unlink(env, old),
+        "ir.model.fields" => env.fields_changed = true,
         "product.template.attribute.line" => variants::after_line_unlink(env, old),
         _ => {}
     }
@@ -302,6 +306,7 @@ pub(super) fn display_name(env: &Env<'_>, model: &str, id: i64) -> String {
             )
         }
         "ir.config_parameter" => env.text(model, id, "key"),
+        "ir.model.fields" => env.text(model, id, "field_description"),
         "account.move" => account::display_name(env, id),
         _ => env.text(model, id, "name"),
     }

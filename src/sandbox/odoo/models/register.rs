@@ -1,14 +1,16 @@
 //! Small rules of small models: taxes, categories, users, external ids.
 
+use std::collections::BTreeSet;
+
 use rust_decimal::Decimal;
 use serde_json::Value as Json;
 
 use crate::sandbox::odoo::db::{Key, Row};
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::error::{OdooError, Res};
-use crate::sandbox::odoo::options::Version;
+use crate::sandbox::odoo::options::{CustomField, Version};
 use crate::sandbox::odoo::orm::write::{self, Parsed};
-use crate::sandbox::odoo::schema::Field;
+use crate::sandbox::odoo::schema::{Field, Kind};
 use crate::sandbox::odoo::value::{Map, Val};
 
 /// The current company's currency.
@@ -111,4 +113,72 @@ pub(super) fn write_user_partner(env: &mut Env<'_>, id: i64, field: &'static Fie
     let partner = env.id("res.users", id, "partner_id").unwrap_or_default();
     let values = Map::from_iter([(field.name.to_owned(), json.clone())]);
     write::write(env, env.model("res.partner"), &[partner], &values)
+}
+
+pub(super) fn field_defaults() -> Row {
+    Row::from([
+        ("state", Val::text("manual")),
+        ("ttype", Val::text("char")),
+        ("store", Val::Bool(true)),
+        ("copied", Val::Bool(true)),
+    ])
+}
+
+/// Custom fields are named `x_…`, once in each model. The wording is not observed.
+pub(super) fn before_create_field(env: &mut Env<'_>, parsed: &mut Parsed) -> Res<()> {
+    let text = |name: &str| {
+        parsed
+            .cells
+            .get(name)
+            .map(Val::as_text)
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let (name, kind) = (text("name"), text("ttype"));
+    let target = parsed
+        .cells
+        .get("model_id")
+        .and_then(Val::as_id)
+        .unwrap_or_default();
+    let model = env.text("ir.model", target, "model");
+    if !name.starts_with("x_") {
+        return Err(OdooError::validation(
+            "Custom fields must have a name that starts with 'x_'!",
+        ));
+    }
+    if !name
+        .chars()
+        .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+    {
+        return Err(OdooError::validation(
+            "Field names can only contain characters, digits and underscores (up to 63).",
+        ));
+    }
+    if Kind::custom(&kind).is_none() {
+        return Err(OdooError::user(format!(
+            "Custom fields of type {kind} are not played by the stand-in."
+        )));
+    }
+    if env
+        .schema
+        .model(&model)
+        .is_some_and(|declared| declared.has(&name))
+    {
+        return Err(OdooError::validation("Field names must be unique per model."));
+    }
+    parsed.cells.insert("model", Val::Text(model));
+    Ok(())
+}
+
+/// The custom fields on the books.
+pub(in crate::sandbox::odoo) fn custom_fields(env: &Env<'_>) -> BTreeSet<CustomField> {
+    const FIELDS: &str = "ir.model.fields";
+    let ids = env.db.ids(FIELDS).into_iter();
+    ids.map(|id| CustomField {
+        model: env.text(FIELDS, id, "model"),
+        name: env.text(FIELDS, id, "name"),
+        label: env.text(FIELDS, id, "field_description"),
+        kind: env.text(FIELDS, id, "ttype"),
+    })
+    .collect()
 }

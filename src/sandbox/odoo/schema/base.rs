@@ -30,6 +30,8 @@ pub(super) fn models(version: Version) -> Vec<Model> {
         company(version),
         users(),
         external_id(),
+        model(),
+        model_field(),
         tax(version),
     ];
     models.extend([
@@ -198,6 +200,63 @@ fn external_id() -> Model {
             boolean("noupdate", "Non Updatable"),
             char("complete_name", "Complete ID").indexed(),
             char("reference", "Reference").indexed(),
+        ],
+    )
+}
+
+fn model() -> Model {
+    Model::new(
+        "ir.model",
+        "Models",
+        "model",
+        vec![
+            char("model", "Model").required().indexed(),
+            char("name", "Model Description").required(),
+            select("state", "Type", ORIGINS),
+            many("field_id", "Fields", "ir.model.fields", "model_id"),
+        ],
+    )
+}
+
+const ORIGINS: &[(&str, &str)] = &[("manual", "Custom"), ("base", "Base")];
+
+/// Custom fields; those that models bring along are told by `fields_get` and not kept here.
+fn model_field() -> Model {
+    Model::new(
+        "ir.model.fields",
+        "Fields",
+        "name, id",
+        vec![
+            char("name", "Field Name").required().indexed(),
+            char("model", "Model Name").indexed().computed(),
+            one("model_id", "Model", "ir.model").required(),
+            char("field_description", "Field Label").required(),
+            select(
+                "ttype",
+                "Field Type",
+                &[
+                    ("boolean", "boolean"),
+                    ("char", "char"),
+                    ("date", "date"),
+                    ("datetime", "datetime"),
+                    ("float", "float"),
+                    ("html", "html"),
+                    ("integer", "integer"),
+                    ("many2one", "many2one"),
+                    ("monetary", "monetary"),
+                    ("selection", "selection"),
+                    ("text", "text"),
+                ],
+            )
+            .required(),
+            select("state", "Type", ORIGINS),
+            text("help", "Field Help"),
+            char("relation", "Related Model"),
+            boolean("required", "Required"),
+            boolean("readonly", "Readonly"),
+            boolean("index", "Indexed"),
+            boolean("store", "Stored"),
+            boolean("copied", "Copied"),
         ],
     )
 }

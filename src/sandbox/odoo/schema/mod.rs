@@ -1,9 +1,10 @@
 //! Which models and fields the stand-in declares, by version.
 
-use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock};
 
-use super::options::Version;
+use super::options::{CustomField, Version};
+use super::system::lock;
 
 mod account;
 mod base;
@@ -61,6 +62,21 @@ impl Kind {
             Self::ManyMany(_) => "many2many",
             Self::Image | Self::Json => "binary",
         }
+    }
+
+    /// The type of a custom field, from Odoo's name; relations and selections are not played.
+    pub(super) fn custom(name: &str) -> Option<Self> {
+        let known = [
+            Self::Char,
+            Self::Text,
+            Self::Html,
+            Self::Int,
+            Self::Float,
+            Self::Bool,
+            Self::Date,
+            Self::Datetime,
+        ];
+        known.into_iter().find(|kind| kind.name() == name)
     }
 
     /// The model at the other end.
@@ -218,6 +234,37 @@ impl Schema {
     pub(super) fn of(version: Version) -> &'static Self {
         static SCHEMAS: [OnceLock<Schema>; 3] = [const { OnceLock::new() }; 3];
         SCHEMAS[version as usize].get_or_init(|| Self::build(version))
+    }
+
+    /// The schema of a version with custom fields. Each different set of fields is built once and kept for good: models
+    /// and fields are referred to for as long as the process runs.
+    pub(super) fn with(version: Version, custom: &BTreeSet<CustomField>) -> &'static Self {
+        static BUILT: Mutex<BTreeMap<(Version, BTreeSet<CustomField>), &'static Schema>> =
+            Mutex::new(BTreeMap::new());
+        if custom.is_empty() {
+            return Self::of(version);
+        }
+        let mut built = lock(&BUILT);
+        built.entry((version, custom.clone())).or_insert_with(|| {
+            let mut schema = Self::build(version);
+            for wanted in custom {
+                schema.add(wanted);
+            }
+            Box::leak(Box::new(schema))
+        })
+    }
+
+    /// Adds a custom field, if the model and the type are known.
+    fn add(&mut self, wanted: &CustomField) {
+        let Some(kind) = Kind::custom(&wanted.kind) else {
+            return;
+        };
+        let Some(model) = self.models.get_mut(wanted.model.as_str()) else {
+            return;
+        };
+        let name: &'static str = Box::leak(wanted.name.clone().into_boxed_str());
+        let label: &'static str = Box::leak(wanted.label.clone().into_boxed_str());
+        model.fields.insert(name, Field::new(name, label, kind));
     }
 
     fn build(version: Version) -> Self {

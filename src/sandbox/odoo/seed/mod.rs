@@ -33,6 +33,7 @@ pub(super) fn plant(db: &mut Db, sys: &System) -> Res<()> {
     let inner = Map::from_iter([("lang".to_owned(), json!("en_US"))]);
     env.enter(inner)?;
     registers(&mut env)?;
+    models(&mut env);
     taxes(&mut env)?;
     accounts::plant(&mut env)?;
     pricelists(&mut env)?;
@@ -301,6 +302,36 @@ fn registers(env: &mut Env<'_>) -> Res<()> {
         create(env, "decimal.precision", json!({"name": usage, "digits": digits}))?;
     }
     Ok(())
+}
+
+/// The models, and the custom fields that are declared from the start.
+fn models(env: &mut Env<'_>) {
+    let all: Vec<(&str, &str)> = env
+        .schema
+        .models()
+        .map(|model| (model.name, model.label))
+        .collect();
+    for (model, label) in all {
+        let row = Row::from([
+            ("model", Val::text(model)),
+            ("name", Val::text(label)),
+            ("state", Val::text("base")),
+        ]);
+        env.insert("ir.model", row);
+    }
+    for custom in env.sys.options.custom_fields.clone() {
+        let model = find(env, "ir.model", "model", &custom.model);
+        let row = Row::from([
+            ("model", Val::Text(custom.model)),
+            ("model_id", Val::one(model)),
+            ("name", Val::Text(custom.name)),
+            ("field_description", Val::Text(custom.label)),
+            ("ttype", Val::Text(custom.kind)),
+            ("state", Val::text("manual")),
+            ("store", Val::Bool(true)),
+        ]);
+        env.insert("ir.model.fields", row);
+    }
 }
 
 fn create(env: &mut Env<'_>, model: &str, vals: serde_json::Value) -> Res<i64> {

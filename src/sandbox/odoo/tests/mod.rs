@@ -12,6 +12,7 @@ mod payments;
 mod products;
 mod protocol;
 mod reading;
+mod setup;
 mod support;
 mod taxes;
 mod trouble;
