@@ -33,10 +33,20 @@ text_enum! {
         LinesRemoved = "lines_removed",
         /// The visible rounding line was written to the draft, its totals are not yet compared again.
         RoundingAdded = "rounding_added",
+        /// Lines of a confirmed order were changed, its totals are not yet compared.
+        LinesChanged = "lines_changed",
         /// The order's totals were read back and compared, the order is a draft.
         TotalsChecked = "totals_checked",
         /// The order is confirmed, its date is not yet restored.
         OrderConfirmed = "order_confirmed",
+        /// A draft invoice of the order was made, it is not yet dated and posted.
+        InvoiceMade = "invoice_made",
+        /// The draft credit note of a refund is in the ERP, its link is not stored.
+        CreditNoteSaved = "credit_note_saved",
+        /// A payment is in the ERP as a draft, it is not yet posted.
+        PaymentSaved = "payment_saved",
+        /// Quantities and tracking number of a parcel are on the delivery, it is not yet carried out.
+        DeliveryPrepared = "delivery_prepared",
         /// A privacy request was carried out on our data, its record is not stored.
         Redacted = "redacted",
         /// Everything is written to the ERP, nothing is recorded here.

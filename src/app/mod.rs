@@ -12,6 +12,8 @@ mod open;
 pub mod preview;
 pub mod reach;
 pub mod ring;
+pub mod setup;
 pub mod status;
+pub mod suggest;
 
 pub use open::{folder, open};

@@ -1,11 +1,18 @@
 //! `lockstep mappings`: the mapping files in force.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::Context;
-use super::failure::{Failure, report};
+use super::failure::{Failure, report, say};
+use super::output::counted;
+use super::{Context, the_shop};
 use crate::app;
+use crate::app::clock::process_clock;
+use crate::app::suggest::{EntryResult, FileError, SuggestFailure, Suggested};
+use crate::domain::{SharedEntropy, ShopName, SystemEntropy};
 use crate::mapping::{DEFAULTS, Mapping, Mappings};
 
 /// Look at the mapping files in force.
@@ -29,10 +36,25 @@ enum Action {
         #[arg(long)]
         shipped: bool,
     },
+    /// Write tables for a shop from what it used lately and what its ERP has.
+    ///
+    /// Reads the orders of the last 60 days (payment gateways, taxes, locations, currencies, shipping methods and carriers) and
+    /// the ERP's journals, sale taxes, warehouses, currencies and delivery carriers, and adds to tables.SHOP.toml in the
+    /// mappings folder what is not there yet: filled in where nothing can be mistaken, else as TODO with its candidates.
+    /// What stands in the file stays as it is. `lockstep check` counts what is left to be filled in.
+    Suggest {
+        /// The shop, where the configuration has several.
+        #[arg(long, value_name = "NAME")]
+        shop: Option<ShopName>,
+        /// Another folder than the one that `[mappings] dir` names.
+        #[arg(long, value_name = "FOLDER")]
+        out: Option<PathBuf>,
+    },
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
+        Action::Suggest { shop, out } => suggest(context, shop.as_ref(), out.as_deref()).await,
         Action::List => list(context),
         Action::Show { name, shipped } => show(context, name, *shipped),
     }
@@ -113,6 +135,84 @@ fn show(context: &Context, name: &str, shipped: bool) -> Result<(), Failure> {
     }
     context.output.line(text.trim_end());
     Ok(())
+}
+
+async fn suggest(context: &Context, shop: Option<&ShopName>, out: Option<&Path>) -> Result<(), Failure> {
+    let config = context.load()?;
+    let shop = the_shop(&config, shop)?;
+    let folder = out.or(config.mappings.dir.as_deref()).ok_or_else(|| {
+        Failure::usage("there is no mappings folder to write to")
+            .help("declare one with `[mappings] dir` in the configuration, or name a folder with --out")
+    })?;
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    let suggested = app::suggest::suggest(shop, folder, &process_clock(), &entropy)
+        .await
+        .map_err(not_suggested)?;
+    for note in &suggested.notes {
+        say(&format!("note: {note}"));
+    }
+    if context.output.json {
+        return context.output.document(&suggested);
+    }
+    show_suggested(context, &suggested);
+    if out.is_some() && out != config.mappings.dir.as_deref() {
+        say("note: only the folder that `[mappings] dir` names is followed");
+    }
+    Ok(())
+}
+
+fn not_suggested(failure: SuggestFailure) -> Failure {
+    match failure {
+        SuggestFailure::Build(error) => Failure::because("the shop cannot be connected", error).unusable(),
+        SuggestFailure::Shopify(error) => {
+            let fix = error.fix();
+            Failure::because("Shopify cannot be asked", error).help(fix)
+        }
+        SuggestFailure::Erp(error) => {
+            Failure::because("the ERP cannot be asked", error).help("`lockstep check --live` says more")
+        }
+        SuggestFailure::File(error @ (FileError::Toml { .. } | FileError::NoTable { .. })) => {
+            Failure::usage(error.to_string()).help("correct the file, or move it away")
+        }
+        SuggestFailure::File(error) => Failure::because("nothing was suggested", error),
+    }
+}
+
+fn show_suggested(context: &Context, suggested: &Suggested) {
+    let output = context.output;
+    output.line(format!(
+        "{} of the last 60 days looked at\n",
+        counted(suggested.orders, "order")
+    ));
+    output.table(
+        ["TABLE", "ENTRY", "VALUE", "RESULT", "ORDERS", "CANDIDATES"],
+        suggested.rows.iter().map(|row| {
+            [
+                row.table.to_owned(),
+                row.key.clone(),
+                row.value
+                    .clone()
+                    .unwrap_or_else(|| crate::mapping::TODO.to_owned()),
+                match row.result {
+                    EntryResult::FilledIn => "filled in",
+                    EntryResult::Todo => "to fill in",
+                    EntryResult::Kept => "as it was",
+                    EntryResult::StillTodo => "still to fill in",
+                }
+                .to_owned(),
+                row.orders.to_string(),
+                row.candidates.join(", "),
+            ]
+        }),
+    );
+    let file = suggested.file.display();
+    let left = suggested.rows.iter().filter(|row| row.value.is_none()).count() as u64;
+    output.line(match (suggested.changed, left) {
+        (true, 0) => format!("\nwrote {file}"),
+        (true, left) => format!("\nwrote {file}: {left} still to be filled in by you"),
+        (false, 0) => format!("\nnothing new: {file} is as it was"),
+        (false, left) => format!("\nnothing new: {file} is as it was, {left} still to be filled in by you"),
+    });
 }
 
 fn name_of(mapping: &Mapping) -> String {

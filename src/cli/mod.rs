@@ -14,6 +14,7 @@ mod output;
 mod pages;
 mod preview;
 mod serve;
+mod setup;
 mod status;
 mod sync;
 #[cfg(test)]
@@ -77,6 +78,7 @@ enum Command {
     Sync(sync::Arguments),
     Preview(preview::Arguments),
     Mappings(mappings::Arguments),
+    Setup(setup::Arguments),
     Migrate(migrate::Arguments),
     Completions(pages::CompletionArguments),
     Man(pages::ManArguments),
@@ -120,7 +122,8 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Jobs(arguments) => block_on(jobs::run(&context, arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
-        Command::Mappings(arguments) => mappings::run(&context, &arguments),
+        Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
+        Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),
         Command::Migrate(arguments) => block_on(migrate::run(&context, &arguments)),
         Command::Completions(arguments) => pages::completions(&arguments),
         Command::Man(arguments) => pages::man(&arguments),

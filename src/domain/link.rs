@@ -18,6 +18,12 @@ text_enum! {
         Variant = "variant",
         /// A postal address as it was on an order, by the hash of its content, and the partner that holds it.
         Address = "address",
+        /// Refund and credit note.
+        Refund = "refund",
+        /// Movement of money and payment.
+        Payment = "payment",
+        /// Parcel and delivery.
+        Fulfillment = "fulfillment",
     }
 }
 

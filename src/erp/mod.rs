@@ -4,7 +4,9 @@
 //! differences and error shapes stay inside the adapter. Writes are idempotent by external id: repeating one, at once
 //! or after a crash, never makes a second record.
 
+mod after;
 pub mod odoo;
+mod setup;
 mod types;
 
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use async_trait::async_trait;
 
 use crate::domain::{CheckRow, ErpId, ExternalId, LookUp, Needed, Timestamp};
 
+pub use after::*;
+pub use setup::{Choice, ChoiceKind, SetupState, SetupWish};
 pub use types::*;
 
 /// An ERP that many workers share.
@@ -95,12 +99,58 @@ pub trait Erp: Send + Sync + 'static {
     /// Cancels an order and verifies that it is cancelled. One that is already cancelled stays as it is.
     async fn cancel_order(&self, id: ErpId) -> Result<SalesOrder, ErpError>;
 
+    /// The invoices and credit notes that an order's lines are on.
+    async fn documents(&self, order: ErpId) -> Result<Vec<Document>, ErpError>;
+
+    /// An invoice or a credit note; `None` when it is gone.
+    async fn document(&self, id: ErpId) -> Result<Option<Document>, ErpError>;
+
+    /// Makes a draft invoice of everything of an order that is to be invoiced and is on no invoice yet. Refused where
+    /// there is nothing, so that repeating it makes no second one.
+    async fn invoice_order(&self, order: ErpId) -> Result<(), ErpError>;
+
+    /// Puts a document into the books. One that is there already stays as it is.
+    async fn post_document(&self, id: ErpId) -> Result<Document, ErpError>;
+
+    /// Up to when the books are closed, for documents of sales or for payments.
+    async fn closed(&self, of_sales: bool) -> Result<Option<Closed>, ErpError>;
+
+    /// Registers a payment and puts it into the books; repeating it makes no second one.
+    async fn save_payment(&self, save: &PaymentSave) -> Result<ErpId, ErpError>;
+
+    /// Settles an invoice with a payment, as far as both go. `false` when nothing of the payment is left.
+    async fn settle(&self, invoice: ErpId, payment: ErpId) -> Result<bool, ErpError>;
+
+    /// The deliveries of an order, and what came back.
+    async fn deliveries(&self, order: ErpId) -> Result<Vec<Delivery>, ErpError>;
+
+    /// Carries out a delivery with these quantities of its moves; what is left stays open in another one. A question of
+    /// the ERP counts as a failure.
+    async fn deliver(
+        &self,
+        delivery: ErpId,
+        quantities: &[(ErpId, rust_decimal::Decimal)],
+        tracking: Option<&str>,
+    ) -> Result<(), ErpError>;
+
+    /// Cancels a delivery that is not carried out yet.
+    async fn cancel_delivery(&self, id: ErpId) -> Result<(), ErpError>;
+
     /// Makes or updates a product with its options and variants and says which ERP variant belongs to which of ours.
     /// Idempotent: attributes, values and the template are found by external id or name before anything is made.
     async fn save_product(&self, save: &ProductSave) -> Result<ProductSaved, ErpError>;
 
     /// A product's variants with the option values they stand for.
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError>;
+
+    /// How it stands with something that a shop needs in the ERP. Changes nothing.
+    async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError>;
+
+    /// Makes it. Repeating it, at once or after a crash, makes nothing twice.
+    async fn setup_make(&self, wish: &SetupWish) -> Result<(), ErpError>;
+
+    /// What there is of a kind to choose from. An ERP without such things answers [`ErpError::Setup`].
+    async fn setup_choices(&self, kind: ChoiceKind) -> Result<Vec<Choice>, ErpError>;
 
     /// Where a person sees this record, as an address in the ERP's own user interface.
     fn record_url(&self, model: &str, id: ErpId) -> Option<String>;

@@ -322,6 +322,10 @@ pub struct SalesOrderLine {
     pub subtotal: Decimal,
     /// With tax.
     pub total: Decimal,
+    /// Units that were delivered, less those that came back.
+    pub delivered: Decimal,
+    /// Units that were invoiced (on drafts, too), less those that were credited.
+    pub invoiced: Decimal,
 }
 
 /// The state of an order.

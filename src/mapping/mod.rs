@@ -48,4 +48,4 @@ pub use facts::ShopFacts;
 pub use mapped::{FieldProblem, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth};
 pub use overrides::{SUGGESTED_TABLES, TODO, Todo};
 pub use rule::Mapping;
-pub use set::{Mappings, Source};
+pub use set::{Mappings, Source, TableEntry};

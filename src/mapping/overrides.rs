@@ -13,6 +13,7 @@ use super::compile::LARGEST;
 use super::diagnose::{Diagnostics, MappingError, Place, hint};
 use super::document::{self as doc, entries, get};
 use super::rule::{Mapping, Table};
+use super::set::TableEntry;
 use crate::domain::FieldValue;
 
 /// What stands in the place of a value that a person has to fill in.
@@ -163,6 +164,12 @@ impl Overrides {
         entries.iter().find(|entry| entry.key == key)
     }
 
+    /// What a table here says about a key.
+    pub(super) fn get(&self, table: &str, key: &str) -> Option<TableEntry> {
+        let entry = self.entry(table, key)?;
+        Some(entry.value.clone().map_or(TableEntry::Todo, TableEntry::Value))
+    }
+
     /// A mistake at the key of an entry, if the entry stands here.
     pub(super) fn at_key(
         &self,
@@ -189,16 +196,17 @@ impl Overrides {
         self.mistake(&entry.value_place, message, label, help)
     }
 
-    /// Lays these tables over those of a mapping file.
+    /// Lays these tables over those of a mapping file. Tables that the file does not have come in addition: not only rules
+    /// read tables.
     pub(super) fn lay_over(
         self: &Arc<Self>,
         tables: &mut BTreeMap<String, Table>,
         errors: &mut Vec<MappingError>,
     ) {
         for (name, (_, entries)) in &self.tables {
-            let Some(table) = tables.get_mut(name) else {
-                continue;
-            };
+            let table = tables
+                .entry(name.clone())
+                .or_insert_with(|| Table::new(name, &self.file, &[]));
             let kind = table.entries.values().next().map(std::mem::discriminant);
             for entry in entries {
                 let fits = match (&entry.value, kind) {
@@ -285,6 +293,14 @@ impl Table {
     /// Whether there is a place for this key, filled in or not.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entries.contains_key(key) || self.todo.contains_key(key)
+    }
+
+    /// What it says about a key.
+    pub(super) fn get(&self, key: &str) -> Option<TableEntry> {
+        match self.entries.get(key) {
+            Some(value) => Some(TableEntry::Value(value.clone())),
+            None => self.todo.contains_key(key).then_some(TableEntry::Todo),
+        }
     }
 
     /// Every key, filled in or not.

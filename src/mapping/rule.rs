@@ -208,6 +208,16 @@ pub(super) struct MatchRule {
     pub(super) line: usize,
 }
 
+impl Mapping {
+    /// The text that a static table has for a key, the shop's own entries first.
+    pub fn table_text(&self, table: &str, key: &str) -> Option<&str> {
+        match self.tables.get(table)?.entries.get(key)? {
+            FieldValue::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
 impl Rule {
     /// Whether it can ask anything: the others need not be evaluated while gathering.
     pub(super) fn asks(&self) -> bool {

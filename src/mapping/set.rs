@@ -11,7 +11,7 @@ use super::defaults::DEFAULTS;
 use super::diagnose::{MappingError, MappingErrors, hint};
 use super::overrides::{Overrides, Todo, shop_of};
 use super::rule::{Mapping, Table};
-use crate::domain::{Direction, Fact, FieldNeed, Object, RawSchema};
+use crate::domain::{Direction, Fact, FieldNeed, FieldValue, Object, RawSchema};
 
 /// The text of one mapping file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,10 +27,26 @@ pub struct Source {
 pub struct Mappings {
     mappings: Vec<Arc<Mapping>>,
     /// By shop, where it has tables of its own.
-    shops: BTreeMap<String, Vec<Arc<Mapping>>>,
+    shops: BTreeMap<String, OfShop>,
     todos: Vec<Todo>,
     sources: Vec<Source>,
     revision: String,
+}
+
+/// The mappings as one shop follows them.
+#[derive(Debug)]
+struct OfShop {
+    overrides: Arc<Overrides>,
+    mappings: Vec<Arc<Mapping>>,
+}
+
+/// What a table says about a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TableEntry {
+    /// This value.
+    Value(FieldValue),
+    /// That a person has yet to fill it in.
+    Todo,
 }
 
 impl Mappings {
@@ -113,7 +129,7 @@ impl Mappings {
                 Ok(overrides) => {
                     todos.extend(overrides.todos());
                     match with_tables(&Arc::new(overrides), &files, &mappings, raw) {
-                        Ok((shop, own)) => drop(shops.insert(shop, own)),
+                        Ok(own) => drop(shops.insert(own.overrides.shop.clone(), own)),
                         Err(wrong) => errors.extend(wrong),
                     }
                 }
@@ -153,8 +169,21 @@ impl Mappings {
         let Some(own) = self.shops.get(shop) else {
             return self.get(object, direction);
         };
-        own.iter()
+        own.mappings
+            .iter()
             .find(|mapping| mapping.object == object && mapping.direction == direction)
+    }
+
+    /// What a table says to this shop about a key: its own file first, then the mapping files.
+    pub fn table_entry(&self, shop: &str, table: &str, key: &str) -> Option<TableEntry> {
+        let own = self.shops.get(shop);
+        own.and_then(|own| own.overrides.get(table, key)).or_else(|| {
+            let tables = self
+                .mappings
+                .iter()
+                .filter_map(|mapping| mapping.tables.get(table));
+            tables.into_iter().find_map(|table| table.get(key))
+        })
     }
 
     /// The shops that have tables of their own.
@@ -216,7 +245,7 @@ fn with_tables(
     files: &[&Source],
     mappings: &[Arc<Mapping>],
     raw: &dyn RawSchema,
-) -> Result<(String, Vec<Arc<Mapping>>), Vec<MappingError>> {
+) -> Result<OfShop, Vec<MappingError>> {
     let mut errors = overrides.unread(mappings);
     let mut own = Vec::new();
     for source in files {
@@ -226,7 +255,10 @@ fn with_tables(
         }
     }
     if errors.is_empty() {
-        Ok((overrides.shop.clone(), own))
+        Ok(OfShop {
+            overrides: Arc::clone(overrides),
+            mappings: own,
+        })
     } else {
         Err(errors)
     }

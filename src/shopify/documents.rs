@@ -133,6 +133,11 @@ pub(super) const ORDERS_BY_NAME: Document = Document {
     searches: true,
     ..document!("LockstepOrdersByName", 12.0, "orders_by_name")
 };
+pub(super) const RECENT_ORDERS: Document = Document {
+    searches: true,
+    ..document!("LockstepRecentOrders", 420.0, "recent_orders")
+};
+pub(super) const LOCATIONS: Document = document!("LockstepLocations", 14.0, "locations");
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
 pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
 pub(super) const WEBHOOKS: Document = document!("LockstepWebhooks", 14.0, "webhooks");
@@ -154,6 +159,8 @@ pub(super) const ALL: &[&Document] = &[
     &PRODUCT,
     &PRODUCT_VARIANTS,
     &ORDERS_BY_NAME,
+    &RECENT_ORDERS,
+    &LOCATIONS,
     &PROBE,
     &CHECK,
     &WEBHOOKS,

@@ -16,6 +16,7 @@ mod documents;
 mod error;
 mod fetch;
 pub mod normalise;
+mod recent;
 mod schema;
 mod settings;
 #[cfg(test)]
@@ -25,12 +26,13 @@ pub mod webhook;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Customer, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId};
+use crate::domain::{Customer, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp};
 use crate::transport;
 
 pub use check::{CheckNeeds, Checked};
 pub use error::{RequestId, ShopifyError};
 pub use normalise::NormaliseError;
+pub use recent::{Recent, RecentTax};
 pub use schema::AdminSchema;
 pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
 
@@ -115,6 +117,23 @@ impl Shopify {
             (bare(name) == wanted).then(|| (id, name.to_owned()))
         });
         Ok(found.collect())
+    }
+
+    /// The currencies that orders may be booked in: the shop's own first, then, where the buyer's is booked, every one that
+    /// buyers may pay in.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn currencies(&self) -> Result<Vec<String>, ShopifyError> {
+        recent::currencies(&self.client, self.settings.currency).await
+    }
+
+    /// What the orders made since then used: gateways, taxes, carriers and so on. Test orders do not count.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn recent(&self, since: Timestamp) -> Result<Recent, ShopifyError> {
+        recent::recent(&self.client, self.settings.currency, since).await
     }
 
     /// A cheap question that needs our credentials.

@@ -37,7 +37,10 @@ use crate::store::{ClaimedJob, SharedStore};
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use orders::{OrderPlan, plan as plan_order};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
-pub use settings::{Deleted, Guests, HighRisk, NoProduct, Settings};
+pub use settings::{
+    BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, HighRisk, Invoices, NoProduct, Payments,
+    Refunds, Settings,
+};
 pub use source::Source;
 pub use totals::RateTax;
 

@@ -1,5 +1,7 @@
 //! What a shop declares about its flows.
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,23 @@ pub struct Settings {
     pub deleted_customers: Deleted,
     /// What becomes of a product that was deleted on Shopify.
     pub deleted_products: Deleted,
+    /// What becomes of orders that were placed before the shop's `start_at`.
+    pub before_start: BeforeStart,
+    /// Whether confirmed orders are invoiced.
+    pub invoices: Invoices,
+    /// Whether the money that came in is registered in the ERP, each payment once.
+    pub payments: Payments,
+    /// Whether the money that went back is registered as well. Only with `payments = "register"`.
+    pub refund_payments: Payments,
+    /// The name of the ERP's journal for each payment gateway, e.g. `{ shopify_payments = "Cards" }`. A gateway that is
+    /// not named here is looked for in the table `journal` of the order's mapping.
+    pub journals: BTreeMap<String, String>,
+    /// What a refund becomes in the ERP.
+    pub refunds: Refunds,
+    /// What a parcel of Shopify does to the ERP's delivery.
+    pub fulfillments: Fulfillments,
+    /// What becomes of an invoice or payment of a day for which the books are closed.
+    pub closed_period: ClosedPeriod,
 }
 
 impl Default for Settings {
@@ -46,6 +65,14 @@ impl Default for Settings {
             tax_tolerance: Decimal::new(2, 2),
             deleted_customers: Deleted::Ignore,
             deleted_products: Deleted::Archive,
+            before_start: BeforeStart::Skip,
+            invoices: Invoices::None,
+            payments: Payments::None,
+            refund_payments: Payments::None,
+            journals: BTreeMap::new(),
+            refunds: Refunds::Quantity,
+            fulfillments: Fulfillments::Leave,
+            closed_period: ClosedPeriod::Problem,
         }
     }
 }
@@ -96,5 +123,76 @@ pub enum Deleted {
     /// It stays as it is; the link is kept as history.
     Ignore,
     /// A person decides.
+    Problem,
+}
+
+/// What becomes of orders from before the shop's start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BeforeStart {
+    /// They are left alone.
+    #[default]
+    Skip,
+    /// They are booked as history: no goods are reserved or moved, nothing is invoiced or paid, nobody is mailed.
+    Book,
+}
+
+/// Whether confirmed orders are invoiced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Invoices {
+    /// Not by lockstep.
+    #[default]
+    None,
+    /// A draft invoice, dated to the day of the sale.
+    Draft,
+    /// An invoice of the day of the sale, put into the books. Drafts that a person made for the order are posted, too.
+    Post,
+}
+
+/// Whether money is registered in the ERP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Payments {
+    /// Not by lockstep.
+    #[default]
+    None,
+    /// One payment in the ERP for each successful movement, in the journal of its gateway, matched with the invoice.
+    Register,
+}
+
+/// What a refund becomes in the ERP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Refunds {
+    /// While the units are neither delivered nor invoiced, the order's quantity goes down; everything else is a problem
+    /// for finance.
+    #[default]
+    Quantity,
+    /// The same while the units are not delivered; everything else becomes a draft credit note, one for each refund.
+    CreditNote,
+    /// Every refund is a problem for finance; only units that were never sent and not paid back are taken off the order.
+    Problem,
+}
+
+/// What a parcel of Shopify does to the ERP's delivery.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Fulfillments {
+    /// Nothing: the ERP delivers by itself.
+    #[default]
+    Leave,
+    /// Its quantities and tracking number are booked on the delivery, which is carried out; what is left stays open.
+    Validate,
+    /// A person carries out the delivery; until then it is a problem.
+    Hold,
+}
+
+/// What becomes of a document of a day for which the books are closed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ClosedPeriod {
+    /// A problem that names the lock date and the next open day. It is never moved silently.
+    #[default]
     Problem,
 }

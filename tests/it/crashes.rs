@@ -146,7 +146,13 @@ async fn killed_at_any_step_of_one_order_on_postgres_everything_is_there_once() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_while_a_booked_order_changes_on_sqlite_the_change_is_made_once() {
-    for scene in [Scene::PaidLater, Scene::Cancelled, Scene::Edited, Scene::Rounded] {
+    for scene in [
+        Scene::PaidLater,
+        Scene::Cancelled,
+        Scene::Edited,
+        Scene::Changed,
+        Scene::Rounded,
+    ] {
         walk(scene, Database::Sqlite, Action::Abort).await;
     }
 }
@@ -156,6 +162,11 @@ async fn killed_while_a_booked_order_changes_on_postgres_the_change_is_made_once
     for scene in [Scene::PaidLater, Scene::Cancelled, Scene::Edited, Scene::Rounded] {
         walk(scene, Database::Postgres, Action::Abort).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_an_order_is_invoiced_paid_delivered_and_credited_each_is_done_once() {
+    walk(Scene::AfterSale, Database::Sqlite, Action::Abort).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,4 +8,5 @@ mod orders;
 mod people;
 mod privacy;
 mod scenes;
+mod setup;
 mod support;

@@ -3,7 +3,9 @@
 
 use lockstep::failpoint::FailPoint;
 use lockstep::sandbox::odoo::{OrderView, Rounding};
-use lockstep::sandbox::shopify::draft::{Buyer, CancelDraft, LineDraft, OrderDraft, OrderEdit, Payment};
+use lockstep::sandbox::shopify::draft::{
+    Buyer, CancelDraft, LineDraft, OrderDraft, OrderEdit, Payment, RefundDraft,
+};
 use lockstep::sandbox::shopify::facts::{Address, Tax};
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -26,6 +28,11 @@ pub(crate) enum Scene {
     Cancelled,
     /// A line is taken off an order that stands as a quotation.
     Edited,
+    /// A line is taken off an order that is confirmed.
+    Changed,
+    /// An order is placed, sent, and a unit of it comes back, all at once; the shop has it invoiced, its payment registered,
+    /// its parcel delivered and its refund credited.
+    AfterSale,
     /// An order that the ERP rounds differently, so that it needs a rounding line.
     Rounded,
 }
@@ -44,6 +51,8 @@ impl Scene {
         Self::PaidLater,
         Self::Cancelled,
         Self::Edited,
+        Self::Changed,
+        Self::AfterSale,
         Self::Rounded,
     ];
 
@@ -84,6 +93,14 @@ impl Scene {
             Self::PaidLater => &[SourceFetched, Planned, OrderConfirmed, BeforeFinish],
             Self::Cancelled => &[SourceFetched, Planned, RecordSaved, BeforeFinish],
             Self::Edited => &[RecordSaved, LinesRemoved, TotalsChecked],
+            Self::Changed => &[LinesChanged, TotalsChecked, BeforeFinish],
+            Self::AfterSale => &[
+                DeliveryPrepared,
+                InvoiceMade,
+                CreditNoteSaved,
+                PaymentSaved,
+                BeforeFinish,
+            ],
             Self::Rounded => &[RoundingAdded, TotalsChecked, OrderConfirmed],
         }
     }
@@ -94,6 +111,15 @@ impl Scene {
                 Rounding::Globally
             } else {
                 Rounding::PerLine
+            },
+            flow: if self == Self::AfterSale {
+                r#"invoices = "post"
+payments = "register"
+refunds = "credit_note"
+fulfillments = "validate"
+journals = { shopify_payments = "Bank" }"#
+            } else {
+                ""
             },
             ..Settings::default()
         }
@@ -135,11 +161,15 @@ impl<'w> Stage<'w> {
                     .expect("the ERP takes it");
                 None
             }
-            Scene::PaidLater | Scene::Cancelled | Scene::Edited => {
+            Scene::PaidLater | Scene::Cancelled | Scene::Edited | Scene::Changed => {
                 let mut draft = everyday(self.variants[0]);
                 let mut state = "draft";
                 match self.scene {
                     Scene::Cancelled => state = "sale",
+                    Scene::Changed => {
+                        draft.lines.push(LineDraft::variant(self.variants[1], 1));
+                        state = "sale";
+                    }
                     Scene::Edited => {
                         draft.lines.push(LineDraft::variant(self.variants[1], 1));
                         draft.payment = Payment::Pending("bank_transfer".into());
@@ -151,7 +181,7 @@ impl<'w> Stage<'w> {
                 self.world.idle(daemon).await;
                 Some((id, name))
             }
-            Scene::Rounded => None,
+            Scene::Rounded | Scene::AfterSale => None,
         }
     }
 
@@ -163,7 +193,7 @@ impl<'w> Stage<'w> {
                 .shop
                 .change(|shop| match self.scene {
                     Scene::Cancelled => shop.cancel_order(id, &CancelDraft::default()),
-                    Scene::Edited => {
+                    Scene::Edited | Scene::Changed => {
                         let edit = OrderEdit {
                             remove: vec![(1, 1)],
                             ..OrderEdit::default()
@@ -196,6 +226,17 @@ impl<'w> Stage<'w> {
                     ..everyday(self.variants[0])
                 };
                 world.place(draft).1
+            }
+            Scene::AfterSale => {
+                let (id, name) = world.place(everyday(self.variants[0]));
+                world
+                    .shop
+                    .change(|shop| {
+                        shop.fulfill_order(id, None)?;
+                        shop.refund_order(id, &RefundDraft::returned(0, 1))
+                    })
+                    .expect("the shop takes it");
+                name
             }
             _ => world.place(self.rounded()).1,
         }
@@ -252,6 +293,9 @@ impl<'w> Stage<'w> {
                 assert_eq!(state, Some(expected), "{what}");
             }
             // Two lines and shipping, one of which goes.
+            // Nothing is deleted from an order that is confirmed.
+            Scene::Changed => assert_eq!((state, lines), (Some("sale"), 3), "{what}"),
+            Scene::AfterSale => assert_eq!((state, lines), (Some("sale"), 2), "{what}"),
             Scene::Edited => assert_eq!(lines, if reached(LinesRemoved) { 2 } else { 3 }, "{what}"),
             // Three lines and the rounding.
             Scene::Rounded => assert_eq!(lines, 4, "{what}"),
@@ -266,6 +310,29 @@ impl<'w> Stage<'w> {
             _ => "sale",
         };
         self.world.booked(name, state, daemon).await;
+        if self.scene == Scene::Changed {
+            until(
+                "the line is empty",
+                || {
+                    let orders = self.world.erp.ledger().orders_by_reference(name);
+                    orders[0]
+                        .lines
+                        .iter()
+                        .any(|line| line.quantity.is_zero())
+                        .then_some(())
+                },
+                || daemon.log(),
+            )
+            .await;
+        }
+        if self.scene == Scene::AfterSale {
+            until(
+                "the credit note and the payment are there",
+                || (self.followed(name) == [1, 1, 1, 1]).then_some(()),
+                || format!("{:?}\n{}", self.followed(name), daemon.log()),
+            )
+            .await;
+        }
         if self.scene == Scene::Edited {
             // The state is the same as before: the change is done when the line is gone.
             until(
@@ -278,6 +345,42 @@ impl<'w> Stage<'w> {
             )
             .await;
         }
+    }
+
+    /// How many posted invoices, draft credit notes, posted payments and finished deliveries there are for an order.
+    fn followed(&self, name: &str) -> [usize; 4] {
+        let ledger = self.world.erp.ledger();
+        let Some(order) = ledger.orders_by_reference(name).into_iter().next() else {
+            return [0; 4];
+        };
+        let documents = ledger.invoices();
+        let of = |kind: &str, state: &str| {
+            documents
+                .iter()
+                .filter(|known| {
+                    (known.kind.as_str(), known.state.as_str()) == (kind, state)
+                        && known.origin.as_ref() == Some(&order.name)
+                })
+                .count()
+        };
+        let payments = ledger.payments();
+        let paid = payments.iter().filter(|payment| {
+            payment.state != "draft"
+                && payment
+                    .memo
+                    .as_ref()
+                    .is_some_and(|memo| memo.starts_with(&format!("{name} ")))
+        });
+        let sent = order
+            .pickings
+            .iter()
+            .filter(|picking| picking.kind == "outgoing" && picking.state == "done");
+        [
+            of("out_invoice", "posted"),
+            of("out_refund", "draft"),
+            paid.count(),
+            sent.count(),
+        ]
     }
 
     /// What must hold when all is quiet again: everything is there, and once.
@@ -312,6 +415,15 @@ impl<'w> Stage<'w> {
                 assert_eq!(made.count(), 1, "{why}: {sku}");
             }
         }
+        if self.scene == Scene::AfterSale {
+            assert_eq!(self.followed(name), [1, 1, 1, 1], "{why}");
+            assert_eq!(ledger.payments().len(), round + 1, "{why}: payments in all");
+            assert_eq!(
+                ledger.invoices().len(),
+                2 * (round + 1),
+                "{why}: documents in all"
+            );
+        }
         let problems = self.world.problems();
         assert!(problems.is_empty(), "{why}: {problems:?}");
     }
@@ -324,6 +436,7 @@ impl<'w> Stage<'w> {
         assert_eq!(order.amount_total, total, "{why}");
         let lines = match self.scene {
             Scene::Rounded => 4,
+            Scene::Changed => 3,
             _ => 2,
         };
         assert_eq!(order.lines.len(), lines, "{why}: {:?}", order.lines);

@@ -361,6 +361,22 @@ impl Checker<'_> {
                 "add guests = \"partner\" to book all guests on it",
             );
         }
+        let registers = flow.payments == sync::Payments::Register;
+        for (key, is_set) in [
+            (
+                "refund_payments",
+                flow.refund_payments == sync::Payments::Register,
+            ),
+            ("journals", !flow.journals.is_empty()),
+        ] {
+            if is_set && !registers {
+                self.warning(
+                    &at(key),
+                    format!("`{key}` is not used"),
+                    "add payments = \"register\" to register payments in the ERP",
+                );
+            }
+        }
         for (key, amount) in [
             ("rounding_limit", flow.rounding_limit),
             ("tax_tolerance", flow.tax_tolerance),

@@ -179,7 +179,7 @@ impl Odoo {
     }
 
     /// Whether the API user may do this on some records of the model.
-    async fn may(&self, major: u32, model: &str, operation: &str) -> Result<bool, ErpError> {
+    pub(super) async fn may(&self, major: u32, model: &str, operation: &str) -> Result<bool, ErpError> {
         let answer = if major >= 18 {
             let call = Call::read(model, "has_access").on([]).arg("operation", operation);
             self.session.call(&call).await?
@@ -349,7 +349,7 @@ fn row(what: &str, outcome: CheckOutcome, note: String) -> CheckRow {
     }
 }
 
-fn look_up(kind: &str, key: &str, value: &str) -> LookUp {
+pub(super) fn look_up(kind: &str, key: &str, value: &str) -> LookUp {
     LookUp {
         kind: kind.to_owned(),
         keys: [(key.to_owned(), Scalar::Text(value.to_owned()))].into(),

@@ -266,7 +266,7 @@ impl Odoo {
     }
 
     /// All sale taxes of the company that are a percentage: one call for any number of look-ups.
-    async fn taxes(&self) -> Result<Arc<Vec<Tax>>, ErpError> {
+    pub(super) async fn taxes(&self) -> Result<Arc<Vec<Tax>>, ErpError> {
         let fetch = async {
             let now = self.session.now().millis();
             self.look_ups.taxes_at.store(now, Ordering::Relaxed);

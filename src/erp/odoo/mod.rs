@@ -8,9 +8,11 @@
 //! but lines of a draft order; a method that answers with a wizard has done nothing and counts as failed; numbers never
 //! pass through float arithmetic. Absent: retries (the queue's), decisions about fields (the mapping's).
 
+mod accounting;
 mod call;
 mod check;
 mod choose;
+mod deliveries;
 mod fault;
 mod load;
 mod login;
@@ -21,6 +23,7 @@ mod products;
 mod records;
 mod session;
 mod settings;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -39,8 +42,8 @@ use self::look_up::LookUps;
 use self::session::Session;
 use crate::domain::{CheckRow, ErpId, ExternalId, Fields, LookUp, Needed, SharedClock, ShopName, Timestamp};
 use crate::erp::{
-    About, Erp, ErpError, ErpVariant, FieldTable, Find, Identified, Needs, ProductSave, ProductSaved, Row,
-    SalesOrder, Save,
+    About, Choice, ChoiceKind, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable, Find,
+    Identified, Needs, PaymentSave, ProductSave, ProductSaved, Row, SalesOrder, Save, SetupState, SetupWish,
 };
 use crate::secret::Secret;
 use crate::transport::{self, BuildError};
@@ -224,12 +227,69 @@ impl Erp for Odoo {
         self.cancel(id).await
     }
 
+    async fn documents(&self, order: ErpId) -> Result<Vec<Document>, ErpError> {
+        self.documents_of(order).await
+    }
+
+    async fn document(&self, id: ErpId) -> Result<Option<Document>, ErpError> {
+        Ok(self.read_documents(&[id]).await?.pop())
+    }
+
+    async fn invoice_order(&self, order: ErpId) -> Result<(), ErpError> {
+        self.make_invoice(order).await
+    }
+
+    async fn post_document(&self, id: ErpId) -> Result<Document, ErpError> {
+        self.post(id).await
+    }
+
+    async fn closed(&self, of_sales: bool) -> Result<Option<Closed>, ErpError> {
+        self.lock_date(of_sales).await
+    }
+
+    async fn save_payment(&self, save: &PaymentSave) -> Result<ErpId, ErpError> {
+        self.register_payment(save).await
+    }
+
+    async fn settle(&self, invoice: ErpId, payment: ErpId) -> Result<bool, ErpError> {
+        self.match_payment(invoice, payment).await
+    }
+
+    async fn deliveries(&self, order: ErpId) -> Result<Vec<Delivery>, ErpError> {
+        self.read_deliveries(order).await
+    }
+
+    async fn deliver(
+        &self,
+        delivery: ErpId,
+        quantities: &[(ErpId, rust_decimal::Decimal)],
+        tracking: Option<&str>,
+    ) -> Result<(), ErpError> {
+        self.validate(delivery, quantities, tracking).await
+    }
+
+    async fn cancel_delivery(&self, id: ErpId) -> Result<(), ErpError> {
+        self.cancel_transfer(id).await
+    }
+
     async fn save_product(&self, save: &ProductSave) -> Result<ProductSaved, ErpError> {
         self.write_product(save).await
     }
 
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError> {
         self.read_variants(template).await
+    }
+
+    async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError> {
+        self.state_of(wish).await
+    }
+
+    async fn setup_make(&self, wish: &SetupWish) -> Result<(), ErpError> {
+        self.make(wish).await
+    }
+
+    async fn setup_choices(&self, kind: ChoiceKind) -> Result<Vec<Choice>, ErpError> {
+        self.choices(kind).await
     }
 
     fn record_url(&self, model: &str, id: ErpId) -> Option<String> {

@@ -36,7 +36,7 @@ const ORDER_FIELDS: [&str; 12] = [
 ];
 
 /// What is read of a line, as far as the server has it.
-const LINE_FIELDS: [&str; 8] = [
+const LINE_FIELDS: [&str; 9] = [
     "product_id",
     "name",
     "product_uom_qty",
@@ -45,6 +45,7 @@ const LINE_FIELDS: [&str; 8] = [
     "price_subtotal",
     "price_total",
     "qty_invoiced",
+    "qty_delivered",
 ];
 
 impl Odoo {
@@ -255,23 +256,22 @@ pub(super) fn parse_order(row: &Value, taxes: &str) -> Option<SalesOrder> {
         .as_array()?
         .iter()
         .map(|line| {
-            Some((
-                SalesOrderLine {
-                    id: record(&line["id"])?,
-                    product: record(&line["product_id"]),
-                    name: text(&line["name"]).unwrap_or_default(),
-                    quantity: decimal(&line["product_uom_qty"])?,
-                    unit_price: decimal(&line["price_unit"])?,
-                    taxes: records(&line[taxes])?,
-                    subtotal: decimal(&line["price_subtotal"])?,
-                    total: decimal(&line["price_total"])?,
-                },
-                decimal(&line["qty_invoiced"])?,
-            ))
+            Some(SalesOrderLine {
+                id: record(&line["id"])?,
+                product: record(&line["product_id"]),
+                name: text(&line["name"]).unwrap_or_default(),
+                quantity: decimal(&line["product_uom_qty"])?,
+                unit_price: decimal(&line["price_unit"])?,
+                taxes: records(&line[taxes])?,
+                subtotal: decimal(&line["price_subtotal"])?,
+                total: decimal(&line["price_total"])?,
+                // Only where deliveries are kept at all.
+                delivered: decimal(&line["qty_delivered"])?,
+                invoiced: decimal(&line["qty_invoiced"])?,
+            })
         })
         .collect::<Option<Vec<_>>>()?;
-    let invoiced =
-        row["invoice_status"] == "invoiced" || lines.iter().any(|(_, invoiced)| !invoiced.is_zero());
+    let invoiced = row["invoice_status"] == "invoiced" || lines.iter().any(|line| !line.invoiced.is_zero());
     Some(SalesOrder {
         id: record(&row["id"])?,
         name: text(&row["name"]).unwrap_or_default(),
@@ -290,7 +290,7 @@ pub(super) fn parse_order(row: &Value, taxes: &str) -> Option<SalesOrder> {
         tax: amount(&row["amount_tax"])?,
         total: amount(&row["amount_total"])?,
         invoiced,
-        lines: lines.into_iter().map(|(line, _)| line).collect(),
+        lines,
     })
 }
 

@@ -24,6 +24,7 @@ pub mod ids;
 pub mod ledger;
 pub mod money;
 pub mod options;
+mod raw;
 mod sandbox;
 pub mod schema;
 mod search;
@@ -35,6 +36,7 @@ pub mod webhook;
 pub use actions::ActionError;
 pub use ledger::Ledger;
 pub use options::Options;
+pub use raw::RawError;
 pub use sandbox::{CONNECTOR_TOPICS, ShopSandbox};
 pub use shop::Shop;
 

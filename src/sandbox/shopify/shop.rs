@@ -10,6 +10,7 @@ use chrono::{DateTime, Utc};
 use super::facts::{Company, Customer, Location, Order, Product, Variant};
 use super::ids::{Clock, Ids};
 use super::options::Options;
+use super::raw::RawRecords;
 use super::webhook::{Announcement, Subscription};
 
 /// All data of one shop.
@@ -30,6 +31,7 @@ pub struct Shop {
     pub(super) companies: BTreeMap<u64, Company>,
     pub(super) products: BTreeMap<u64, Product>,
     pub(super) orders: BTreeMap<u64, Order>,
+    pub(super) raw: RawRecords,
     pub(super) locations: Vec<Location>,
     /// Product of each variant and of each inventory item.
     pub(super) product_of: HashMap<u64, u64>,
@@ -68,6 +70,7 @@ impl Shop {
             companies: BTreeMap::new(),
             products: BTreeMap::new(),
             orders: BTreeMap::new(),
+            raw: RawRecords::default(),
             locations: vec![location],
             product_of: HashMap::new(),
             subscriptions: Vec::new(),
@@ -129,6 +132,17 @@ impl Shop {
             country_code: country_code.to_owned(),
         });
         id
+    }
+
+    /// Adds a place with an id of the caller's choosing, or renames it.
+    pub fn put_location(&mut self, id: u64, name: &str, city: &str, country_code: &str) {
+        self.locations.retain(|place| place.id != id);
+        self.locations.push(Location {
+            id,
+            name: name.to_owned(),
+            city: city.to_owned(),
+            country_code: country_code.to_owned(),
+        });
     }
 
     /// A place by the number part of its gid.

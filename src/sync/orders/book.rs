@@ -2,25 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::super::explain;
 use super::super::flow::Flow;
 use super::super::stop::Stop;
-use super::super::totals::{Compared, RateTax, Totals, by_rate, differing};
 use super::plan::{self, LINES};
-use super::{Done, OrderPlan};
-use crate::domain::{ErpId, FieldValue, Link, LookUp, Needed, Order, Scalar, System, round_half_up};
+use super::proof::{Checked, ROUNDING_LINE, check, compared, total_differs};
+use super::{Done, OrderPlan, edits};
+use crate::domain::{ErpId, Link, Order, System};
 use crate::erp::{Lines, OrderState, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Stage};
-
-/// The purpose of the service product that stands on the visible rounding line.
-const ROUNDING: &str = "rounding";
-
-/// The key of that line. None of the shop's own lines has it; their cash rounding is a line of the sale.
-const ROUNDING_LINE: &str = "total_rounding";
 
 pub(super) async fn carry_out(
     flow: &Flow<'_>,
@@ -98,9 +90,21 @@ pub(super) async fn carry_out(
                 held,
             })
         }
+        (OrderPlan::Edit { differences, lines }, Some(held)) => {
+            flow.lock(System::Erp, &mapped.model, &held.id.to_string())
+                .await?;
+            let held =
+                edits::carry_out(flow, order, mapped, link, held, &differences, lines.as_ref()).await?;
+            let held = compared(flow, order, mapped, held).await?;
+            reach(FailPoint::TotalsChecked).await?;
+            settle(flow, order, mapped, held, "changed").await
+        }
         (OrderPlan::Changed { differences }, Some(held)) => Err(changed(flow, order, &held, differences)),
         // A plan about an existing order is made only where there is one.
-        (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => Err(Stop::Stale),
+        (
+            OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Edit { .. } | OrderPlan::Changed { .. },
+            None,
+        ) => Err(Stop::Stale),
     }
 }
 
@@ -130,11 +134,16 @@ fn lines(flow: &Flow<'_>, mapped: &Mapped) -> Result<Option<Lines>, Stop> {
 
 /// A line's external id, as the mapping makes those of its rows: the order's own id in it keeps a line from ever moving
 /// to another order.
-fn line_name(mapped: &Mapped, key: &str) -> String {
+pub(super) fn line_name(mapped: &Mapped, key: &str) -> String {
     format!("{}_{key}", mapped.external_id)
 }
 
-async fn save(flow: &Flow<'_>, mapped: &Mapped, lines: Option<Lines>, exists: bool) -> Result<ErpId, Stop> {
+pub(super) async fn save(
+    flow: &Flow<'_>,
+    mapped: &Mapped,
+    lines: Option<Lines>,
+    exists: bool,
+) -> Result<ErpId, Stop> {
     let save = Save {
         model: mapped.model.clone(),
         external_id: flow.external_id(&mapped.external_id)?,
@@ -158,12 +167,22 @@ pub(in crate::sync) async fn our_lines(
     mapped: &Mapped,
     held: &SalesOrder,
 ) -> Result<Vec<(String, ErpId)>, Stop> {
-    let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let model = mapped
         .group(LINES)
         .map_or("sale.order.line", |group| group.model.as_str());
+    named_lines(flow, &mapped.external_id, model, held).await
+}
+
+/// The same for an order of this external id.
+pub(super) async fn named_lines(
+    flow: &Flow<'_>,
+    order_name: &str,
+    model: &str,
+    held: &SalesOrder,
+) -> Result<Vec<(String, ErpId)>, Stop> {
+    let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let known = flow.shop.erp.external_ids(model, &ids).await?;
-    let prefix = line_name(mapped, "");
+    let prefix = format!("{order_name}_");
     Ok(known
         .into_iter()
         .filter(|(_, name)| name.shop == flow.shop.name && name.name.starts_with(&prefix))
@@ -189,217 +208,11 @@ pub(in crate::sync) async fn stale_lines(
     Ok(ours)
 }
 
-async fn read(flow: &Flow<'_>, id: ErpId) -> Result<SalesOrder, Stop> {
+pub(super) async fn read(flow: &Flow<'_>, id: ErpId) -> Result<SalesOrder, Stop> {
     match flow.shop.erp.order(id).await? {
         Some(held) => Ok(held),
         None => Err(super::missing(flow, id)),
     }
-}
-
-/// Compares the totals, adding a visible rounding line where the difference is small enough.
-async fn compared(
-    flow: &Flow<'_>,
-    order: &Order,
-    mapped: &Mapped,
-    held: SalesOrder,
-) -> Result<SalesOrder, Stop> {
-    let Checked::Total(difference) = check(flow, order, mapped, &held)? else {
-        return Ok(held);
-    };
-    let name = line_name(mapped, ROUNDING_LINE);
-    // A rounding line that stands already is part of the ERP's total. The limit is for all of it, however often it grows.
-    let standing = our_lines(flow, mapped, &held)
-        .await?
-        .into_iter()
-        .find(|(line, _)| *line == name)
-        .and_then(|(_, id)| held.lines.iter().find(|line| line.id == id));
-    let needed = difference + standing.map_or(Decimal::ZERO, |line| line.total);
-    if needed.abs() > flow.shop.settings.rounding_limit {
-        return Err(match standing {
-            None => total_differs(flow, order, &held, difference),
-            Some(line) => {
-                let what = format!(
-                    "without its rounding line of {} the total differs by {needed}",
-                    line.total
-                );
-                differs(flow, order, &held, TOTAL, &what, needed)
-            }
-        });
-    }
-    match standing {
-        Some(line) if needed.is_zero() => {
-            flow.write(flow.shop.erp.remove_order_lines(held.id, &[line.id]))
-                .await?;
-        }
-        _ => add_rounding(flow, order, mapped, &held, &name, needed, difference).await?,
-    }
-    flow.note("rounded", json!({ "by": needed }));
-    let held = read(flow, held.id).await?;
-    match check(flow, order, mapped, &held)? {
-        Checked::Equal => Ok(held),
-        Checked::Total(difference) => Err(total_differs(flow, order, &held, difference)),
-    }
-}
-
-/// Adds the visible rounding line, or gives the one that stands another price.
-async fn add_rounding(
-    flow: &Flow<'_>,
-    order: &Order,
-    mapped: &Mapped,
-    held: &SalesOrder,
-    name: &str,
-    needed: Decimal,
-    difference: Decimal,
-) -> Result<(), Stop> {
-    let question = LookUp {
-        kind: "service".into(),
-        keys: [("purpose".to_owned(), Scalar::Text(ROUNDING.into()))].into(),
-    };
-    let Needed::Found(product) = flow.shop.erp.look_up(&question).await? else {
-        return Err(total_differs(flow, order, held, difference));
-    };
-    let fields = vec![
-        ("product_id".to_owned(), FieldValue::Record(product)),
-        ("name".to_owned(), FieldValue::Text("Rounding".into())),
-        ("product_uom_qty".to_owned(), FieldValue::Decimal(Decimal::ONE)),
-        ("price_unit".to_owned(), FieldValue::Decimal(needed)),
-        ("tax_ids".to_owned(), FieldValue::Records(Vec::new())),
-        ("sequence".to_owned(), FieldValue::Integer(9_999)),
-    ];
-    let group = mapped.group(LINES);
-    let lines = Lines {
-        field: group
-            .and_then(|group| group.field.clone())
-            .unwrap_or_else(|| "order_line".into()),
-        model: group.map_or_else(|| "sale.order.line".into(), |group| group.model.clone()),
-        rows: vec![(flow.external_id(name)?, fields)],
-    };
-    save(flow, mapped, Some(lines), true).await?;
-    reach(FailPoint::RoundingAdded).await?;
-    Ok(())
-}
-
-/// What a comparison found that is no problem yet.
-enum Checked {
-    /// Both sides agree.
-    Equal,
-    /// The totals differ by this much; a rounding line may carry it.
-    Total(Decimal),
-}
-
-/// Compares totals and taxes. A difference that nothing may carry ends the attempt as a problem; the order stays what it is.
-fn check(flow: &Flow<'_>, order: &Order, mapped: &Mapped, held: &SalesOrder) -> Result<Checked, Stop> {
-    let totals = Totals {
-        shop_total: order.totals.total,
-        shop_tax: order.totals.tax,
-        erp_total: held.total,
-        erp_tax: held.tax,
-        currency: order.currency,
-    };
-    if let Some(currency) = held.currency.as_deref()
-        && currency != order.currency.as_str()
-    {
-        let mut problem = flow.subject.problem(
-            "currency_differs",
-            &format!("{}:{currency}", order.currency),
-            format!("The order is in {}, the ERP made it in {currency}.", order.currency),
-            "Activate the currency in the ERP and give it a pricelist, or declare the pricelist for this shop; delete the draft's wrong pricelist, then retry.",
-        );
-        problem.field = Some("pricelist_id".into());
-        return Err(problem.into());
-    }
-    let tolerance = flow.shop.settings.tax_tolerance;
-    let rates = mapped
-        .group(LINES)
-        .and_then(|group| by_rate(order, &group.rows, held));
-    let mut note = serde_json::to_value(&totals).unwrap_or_default();
-    note["by_rate"] = json!(rates);
-    flow.note("totals", note);
-    let explanation = explain::explain(order, explain::rows(mapped), Some(held));
-    flow.note_anew("explained", json!({ "order": explanation }));
-    match totals.compare(tolerance) {
-        Compared::TotalDiffers(difference) => return Ok(Checked::Total(difference)),
-        Compared::TaxDiffers(difference) => return Err(tax_differs(flow, order, held, difference, None)),
-        Compared::Equal => {}
-    }
-    // A tax in the wrong place may leave the sum of all taxes as it is.
-    match rates
-        .as_deref()
-        .and_then(|rates| differing(rates, order.currency, tolerance))
-    {
-        None => Ok(Checked::Equal),
-        Some(rate) => {
-            let difference = round_half_up(rate.shop - rate.erp, order.currency.decimals());
-            Err(tax_differs(flow, order, held, difference, Some(rate)))
-        }
-    }
-}
-
-/// Code and field of a problem with the total.
-const TOTAL: (&str, &str) = ("total_differs", "amount_total");
-
-fn total_differs(flow: &Flow<'_>, order: &Order, held: &SalesOrder, difference: Decimal) -> Stop {
-    let what = format!("the total differs by {difference}");
-    differs(flow, order, held, TOTAL, &what, difference)
-}
-
-fn tax_differs(
-    flow: &Flow<'_>,
-    order: &Order,
-    held: &SalesOrder,
-    difference: Decimal,
-    rate: Option<&RateTax>,
-) -> Stop {
-    let what = match rate {
-        None => format!("the tax differs by {difference}"),
-        Some(rate) => format!(
-            "the tax of {} is {} on Shopify and {} in the ERP, it differs by {difference}",
-            rate.name, rate.shop, rate.erp
-        ),
-    };
-    differs(
-        flow,
-        order,
-        held,
-        ("tax_differs", "amount_tax"),
-        &what,
-        difference,
-    )
-}
-
-fn differs(
-    flow: &Flow<'_>,
-    order: &Order,
-    held: &SalesOrder,
-    (code, field): (&str, &str),
-    what: &str,
-    difference: Decimal,
-) -> Stop {
-    let mut problem = flow.subject.problem(
-        code,
-        "",
-        format!(
-            "Shopify's total is {} {currency} (tax {}), the ERP's is {} {currency} (tax {}): {what}. \
-             The order {} is {}.",
-            order.totals.total,
-            order.totals.tax,
-            held.total,
-            held.tax,
-            held.name,
-            if held.state == OrderState::Draft { "left a quotation" } else { "confirmed already" },
-            currency = order.currency,
-        ),
-        "Compare the lines of both orders: most often a tax in the ERP has another rate or another price-included setting than the shop's. Correct the cause, then retry.",
-    );
-    problem.field = Some(field.into());
-    problem.detail = json!({
-        "shopify": { "total": order.totals.total, "tax": order.totals.tax, "lines": order.lines.iter()
-            .map(|line| json!({ "line": line.key, "net": line.net, "gross": line.gross })).collect::<Vec<_>>() },
-        "erp": { "order": held.name, "total": held.total, "tax": held.tax, "lines": held.lines.iter()
-            .map(|line| json!({ "line": line.id, "net": line.subtotal, "gross": line.total })).collect::<Vec<_>>() },
-        "difference": difference,
-    });
-    problem.into()
 }
 
 /// Confirms where the mapping says so, and compares once more.
@@ -410,21 +223,24 @@ async fn settle(
     held: SalesOrder,
     verb: &str,
 ) -> Result<Done, Stop> {
-    if mapped.stage != Some(Stage::Confirmed) {
-        return Ok(Done {
-            summary: format!("{verb} quotation {}", held.name),
-            settled: false,
-            held,
-        });
-    }
     // The ERP keeps whole seconds.
     let dated = held
         .ordered_at
         .is_some_and(|at| at.millis() / 1000 == order.processed_at.millis() / 1000);
-    if held.state == OrderState::Confirmed && dated {
+    if held.state == OrderState::Confirmed && (dated || mapped.stage != Some(Stage::Confirmed)) {
         return Ok(Done {
-            summary: format!("order {} is confirmed", held.name),
-            settled: true,
+            summary: match verb {
+                "kept" => format!("order {} is confirmed", held.name),
+                verb => format!("{verb} the confirmed order {}", held.name),
+            },
+            settled: dated,
+            held,
+        });
+    }
+    if mapped.stage != Some(Stage::Confirmed) {
+        return Ok(Done {
+            summary: format!("{verb} quotation {}", held.name),
+            settled: false,
             held,
         });
     }
@@ -469,7 +285,7 @@ pub(super) fn changed(flow: &Flow<'_>, order: &Order, held: &SalesOrder, differe
         )
     } else {
         (
-            "changed_after_booking",
+            "order_changed_after_booking",
             "Make the same change in the ERP by hand (quantities, lines or addresses as on Shopify), then discard this job with a note.",
         )
     };

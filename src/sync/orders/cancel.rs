@@ -1,12 +1,15 @@
-//! Orders that were cancelled on Shopify, before or after they were booked.
+//! Orders that were cancelled on Shopify: before they were booked, after, and after goods or an invoice left the ERP.
 
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::super::flow::Flow;
+use super::super::settings::Payments;
 use super::super::stop::Stop;
+use super::payments;
 use super::plan::Fingerprint;
 use crate::domain::{Link, Order, Outcome, Report, System};
-use crate::erp::{OrderState, SalesOrder};
+use crate::erp::{Document, DocumentKind, DocumentState, OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 
 /// Cancels the sales order, or leaves it at nothing where none was made.
@@ -22,20 +25,8 @@ pub(super) async fn carry_out(
     reach(FailPoint::Planned).await?;
     let cancelled = match held.state {
         OrderState::Cancelled => held,
-        _ if held.invoiced => {
-            let mut problem = flow.subject.problem(
-                "cancelled_after_invoice",
-                "",
-                format!(
-                    "The order was cancelled on Shopify, and {} is invoiced in the ERP.",
-                    held.name
-                ),
-                "Credit the invoice and cancel the order in the ERP, then retry.",
-            );
-            problem.detail = json!({ "erp_order": held.name });
-            return Err(problem.into());
-        }
         _ => {
+            undone(flow, &held).await?;
             flow.lock(System::Erp, "sale.order", &held.id.to_string()).await?;
             let cancelled = flow.write(flow.shop.erp.cancel_order(held.id)).await?;
             reach(FailPoint::RecordSaved).await?;
@@ -43,16 +34,87 @@ pub(super) async fn carry_out(
             cancelled
         }
     };
+    let mut also = Vec::new();
+    if flow.shop.settings.payments == Payments::Register {
+        payments::carry_out(flow, order, cancelled.partner, &[], &mut also).await?;
+    }
     let fingerprint: Fingerprint = link
         .as_ref()
         .and_then(|link| serde_json::from_value(link.agreed.get("fingerprint")?.clone()).ok())
         .unwrap_or_default();
     let model = link.as_ref().map_or("sale.order", |link| link.model.as_str());
-    let mut report = Report::of(Outcome::Completed, format!("cancelled {}", cancelled.name));
+    also.insert(0, format!("cancelled {}", cancelled.name));
+    let mut report = Report::of(Outcome::Completed, also.join("; "));
     report.record_name = Some(order.name.clone());
     report.erp_name = Some(cancelled.name.clone());
     report
         .links
         .push(super::link(flow, order, &cancelled, model, fingerprint));
     Ok(report)
+}
+
+/// What the ERP did with the order must be undone there before it can be cancelled: goods come back, invoices are credited.
+async fn undone(flow: &Flow<'_>, held: &SalesOrder) -> Result<(), Stop> {
+    let mut instructions = Vec::new();
+    let goods: Vec<String> = held
+        .lines
+        .iter()
+        .filter(|line| line.delivered > Decimal::ZERO)
+        .map(|line| format!("{} x {}", line.delivered.normalize(), line.name))
+        .collect();
+    if !goods.is_empty() {
+        instructions.push(format!(
+            "take back {} with a return of the delivery of {}",
+            goods.join(", "),
+            held.name
+        ));
+    }
+    let mut bills = Vec::new();
+    if held.invoiced {
+        let documents = flow.shop.erp.documents(held.id).await?;
+        // Drafts are cancelled with the order.
+        let posted = |kind| {
+            documents
+                .iter()
+                .filter(move |known| known.kind == kind && known.state == DocumentState::Posted)
+        };
+        let sum = |kind| posted(kind).map(|known| known.total).sum::<Decimal>();
+        if documents.is_empty() || sum(DocumentKind::Invoice) > sum(DocumentKind::CreditNote) {
+            bills = posted(DocumentKind::Invoice).map(Document::label).collect();
+            instructions.push(if bills.is_empty() {
+                format!("credit what was invoiced of {}", held.name)
+            } else {
+                format!("make and post a credit note for {}", bills.join(" and "))
+            });
+        }
+    }
+    if instructions.is_empty() {
+        return Ok(());
+    }
+    let is_invoiced = held.invoiced && instructions.len() > usize::from(!goods.is_empty());
+    let (code, what) = if is_invoiced {
+        ("cancelled_after_invoice", "invoiced")
+    } else {
+        ("cancelled_after_delivery", "delivered")
+    };
+    let mut problem = flow.subject.problem(
+        code,
+        "",
+        format!(
+            "The order was cancelled on Shopify after the ERP had {what} {}{}.",
+            held.name,
+            if bills.is_empty() {
+                String::new()
+            } else {
+                format!(" ({})", bills.join(", "))
+            }
+        ),
+        &format!(
+            "If the cancellation stands: in the ERP, {}, then retry, and {} is cancelled. If the sale stands, it must be sold again on Shopify: a cancellation there cannot be taken back.",
+            instructions.join(", and "),
+            held.name
+        ),
+    );
+    problem.detail = json!({ "erp_order": held.name, "delivered": goods, "invoices": bills, "instructions": instructions });
+    Err(problem.into())
 }

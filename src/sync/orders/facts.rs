@@ -17,7 +17,7 @@ pub(super) const FACTS: &str = "facts";
 
 /// Stands for the order's own fields.
 pub(super) fn digest(fields: &[MappedField]) -> String {
-    plan::digest(fields)
+    plan::digest(fields.iter())
 }
 
 /// Brings the facts of an order that stands in the ERP up to date.

@@ -1,25 +1,35 @@
 //! Orders: the sales order in the ERP that stands for an order of the shop.
 //!
 //! References come first (partner, addresses, products), then the order is saved as a draft under its external id, its
-//! totals are read back and compared, and only then it is confirmed. A confirmed order is not changed behind anybody's
-//! back: what differs from what was booked becomes a problem with exact instructions.
+//! totals are read back and compared, and only then it is confirmed. Later edits are written where the ERP allows, and
+//! become a problem with exact instructions where it does not. What follows a booked order stands in `after`.
 
+mod after;
 mod book;
 mod cancel;
+mod credits;
+mod deliveries;
+mod edits;
 mod facts;
+mod invoices;
+mod payments;
 mod plan;
 mod policy;
+mod proof;
 mod references;
+mod refunds;
 
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::flow::Flow;
 use super::gone;
 use super::live;
+use super::settings::{BeforeStart, Refunds};
 use super::stop::Stop;
 use crate::domain::{
     Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report, Risk,
-    ShopifyId,
+    ShopifyId, Timestamp,
 };
 use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
@@ -54,26 +64,149 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     if is_cancelled(flow, &order, &record, &mapping) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
-    policy::check_lines(flow, &order)?;
-    let mut mapped = references::ensure(flow, &order, &record, &mapping).await?;
+    let (decided, booked) = refunded(flow, &order, &record, &mapping, booked).await?;
+    // The ERP's order is what is left with everything that stays on it although it was refunded.
+    let stays = &decided.order;
+    let record = stays.fact();
+    policy::check_lines(flow, stays)?;
+    let mut mapped = references::ensure(flow, stays, &record, &mapping).await?;
     if mapped.stage == Some(Stage::Cancelled) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
     let risky = policy::hold(flow, &order, &mut mapped);
     reach(FailPoint::Planned).await?;
+    let plan = plan::plan(&mapped, stays, link.as_ref(), booked.as_ref());
     let before = booked.clone();
-    let plan = plan::plan(&mapped, &order, link.as_ref(), booked.as_ref());
     let whole = matches!(plan, OrderPlan::Book { .. });
-    let done = book::carry_out(flow, &order, &mapped, plan, link.as_ref(), booked).await?;
+    let done = book::carry_out(flow, stays, &mapped, plan, link.as_ref(), booked).await?;
     if !whole && before.is_some() {
         facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
     }
     if risky && done.held.state != OrderState::Confirmed {
-        let report = report(flow, &order, &mapped, done);
+        let report = report(flow, stays, &mapped, done);
         flow.commit_links(report.links).await?;
         return Err(policy::high_risk(flow, &order));
     }
-    Ok(report(flow, &order, &mapped, done))
+    let mut also = refund_facts(flow, &order, &decided);
+    let followed = after::carry_out(
+        flow,
+        &after::Booked {
+            order: &order,
+            decided: &decided,
+            mapped: &mapped,
+            held: &done.held,
+        },
+        &mut also,
+    )
+    .await;
+    let mut report = report(flow, stays, &mapped, done);
+    if let Err(stop) = followed {
+        // What is booked is booked, whatever is still to be done about it.
+        flow.commit_links(report.links).await?;
+        return Err(stop);
+    }
+    if !also.is_empty() {
+        report.summary = format!("{}; {}", report.summary, also.join("; "));
+    }
+    Ok(report)
+}
+
+/// Decides what becomes of the order's refunds. Units that were invoiced and never sent are credited first: only then the
+/// ERP lets them be taken off the order.
+async fn refunded(
+    flow: &Flow<'_>,
+    order: &Order,
+    record: &Fact,
+    mapping: &Mapping,
+    held: Option<SalesOrder>,
+) -> Result<(refunds::Decided, Option<SalesOrder>), Stop> {
+    let (name, decided) = decided(flow, order, record, mapping, held.as_ref()).await?;
+    let is_first = |(at, credit): &(usize, refunds::Credit)| {
+        !decided.finance.contains(at) && credit.units.values().sum::<Decimal>() > credit.kept.values().sum()
+    };
+    match held {
+        Some(held) if held.state == OrderState::Confirmed && decided.credits.iter().any(is_first) => {
+            let held = credit_first(flow, order, &name, &decided, held).await?;
+            let (_, decided) = self::decided(flow, order, record, mapping, Some(&held)).await?;
+            Ok((decided, Some(held)))
+        }
+        held => Ok((decided, held)),
+    }
+}
+
+/// The order's external id, and what becomes of its refunds as things stand.
+async fn decided(
+    flow: &Flow<'_>,
+    order: &Order,
+    record: &Fact,
+    mapping: &Mapping,
+    held: Option<&SalesOrder>,
+) -> Result<(String, refunds::Decided), Stop> {
+    if order.refunds.is_empty() {
+        return Ok((String::new(), refunds::Decided::nothing(order)));
+    }
+    let name = mapping
+        .identity(record, &flow.settings_fact(None))
+        .map_err(|problems| flow.field_problems(&problems))?;
+    let made = credits::made(flow, order).await?;
+    let decided = after::refunds(flow, order, &name, held, &made).await?;
+    Ok((name, decided))
+}
+
+/// For a preview: the order with everything that stays on it although it was refunded.
+pub(super) async fn what_stays(
+    flow: &Flow<'_>,
+    order: &Order,
+    record: &Fact,
+    mapping: &Mapping,
+    held: Option<&SalesOrder>,
+) -> Result<Order, Stop> {
+    let (_, decided) = decided(flow, order, record, mapping, held).await?;
+    Ok(decided.order)
+}
+
+/// Credits what was invoiced and never sent.
+async fn credit_first(
+    flow: &Flow<'_>,
+    order: &Order,
+    name: &str,
+    decided: &refunds::Decided,
+    held: SalesOrder,
+) -> Result<SalesOrder, Stop> {
+    let lines = credits::lines_by_key(flow, name, &held).await?;
+    credits::carry_out(flow, order, decided, &held, &lines, None).await?;
+    book::read(flow, held.id).await
+}
+
+/// Every refund is told, whatever became of it.
+fn refund_facts(flow: &Flow<'_>, order: &Order, decided: &refunds::Decided) -> Vec<String> {
+    order
+        .refunds
+        .iter()
+        .enumerate()
+        .map(|(position, refund)| {
+            let becomes = if decided.finance.contains(&position) {
+                "left to finance"
+            } else if decided.credits.iter().any(|(at, _)| *at == position) {
+                "a credit note"
+            } else if flow.shop.settings.refunds == Refunds::CreditNote || !refund.lines.is_empty() {
+                "on the order, or credited before"
+            } else {
+                "nothing to do"
+            };
+            flow.note(
+                "refund",
+                json!({
+                    "refund": refund.id, "worth": refund.total, "paid_back": refund.paid_back,
+                    "pending": refund.pending, "becomes": becomes,
+                    "lines": refund.lines.iter().map(|line| json!({
+                        "line": line.key, "units": line.quantity, "goods": line.restock, "location": line.location,
+                    })).collect::<Vec<_>>(),
+                }),
+            );
+            format!("refund {} of {} {}: {becomes}", refund.id, refund.total, order.currency)
+        })
+        .collect()
 }
 
 /// Whether the sale is off: cancelled on Shopify, or at a stage that the mapping counts as cancelled, as far as that can be
@@ -83,15 +216,10 @@ pub(super) fn is_cancelled(flow: &Flow<'_>, order: &Order, record: &Fact, mappin
         || mapping.early_stage(record, &flow.settings_fact(None)) == Some(Stage::Cancelled)
 }
 
-/// Why an order that was never booked is left alone.
-pub(super) async fn skip(
-    flow: &Flow<'_>,
-    order: &Order,
-    record: &Fact,
-    mapping: &Mapping,
-) -> Result<(), Stop> {
+/// From when on the shop's orders are booked.
+pub(super) async fn starts_at(flow: &Flow<'_>) -> Result<Timestamp, Stop> {
     let shop = flow.shop;
-    let start_at = match shop.start_at {
+    Ok(match shop.start_at {
         Some(start_at) => start_at,
         None => {
             shop.store
@@ -99,11 +227,20 @@ pub(super) async fn skip(
                 .await?
                 .first_seen_at
         }
-    };
-    if order.created_at < start_at {
+    })
+}
+
+/// Why an order that was never booked is left alone.
+pub(super) async fn skip(
+    flow: &Flow<'_>,
+    order: &Order,
+    record: &Fact,
+    mapping: &Mapping,
+) -> Result<(), Stop> {
+    if flow.shop.settings.before_start == BeforeStart::Skip && order.created_at < starts_at(flow).await? {
         return Err(Stop::Obsolete("before_start".into()));
     }
-    if order.risk == Risk::High && shop.settings.high_risk == HighRisk::Skip {
+    if order.risk == Risk::High && flow.shop.settings.high_risk == HighRisk::Skip {
         return Err(Stop::Obsolete("high_fraud_risk".into()));
     }
     let settings = flow.settings_fact(None);
@@ -189,7 +326,15 @@ pub(super) fn describe(
         (OrderPlan::Changed { differences }, Some(held)) => {
             return Err(book::changed(flow, order, held, differences.clone()));
         }
-        (OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Changed { .. }, None) => String::new(),
+        (OrderPlan::Edit { differences, .. }, Some(held)) => format!(
+            "the lines of the confirmed order {} would be changed where the ERP allows: {}",
+            held.name,
+            differences.join("; ")
+        ),
+        (
+            OrderPlan::Confirm | OrderPlan::Nothing | OrderPlan::Edit { .. } | OrderPlan::Changed { .. },
+            None,
+        ) => String::new(),
     };
     Ok((plan, verdict))
 }

@@ -4,7 +4,7 @@
 //! to date when that changes, whatever the cause. And what Shopify says was sold, to whom and where it goes: only that
 //! counts against a confirmed order, because another mapping, a replaced tax or a new price list is no change of the sale.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,13 @@ pub enum OrderPlan {
     },
     /// What stands there is right; it is to be confirmed now, or its confirmation to be completed.
     Confirm,
+    /// It is confirmed, and its lines are not what the shop's order has now: they are changed where the ERP allows.
+    Edit {
+        /// What differs, for people.
+        differences: Vec<String>,
+        /// The keys of the lines that differ; none when it is not known what stands there, and all are looked at.
+        lines: Option<BTreeSet<String>>,
+    },
     /// Nothing differs.
     Nothing,
     /// It is confirmed or cancelled in the ERP, and the shop's order is not what was booked.
@@ -46,6 +53,10 @@ pub enum OrderPlan {
 pub(super) struct Fingerprint {
     /// Of the order's own fields as the mapping made them.
     header: String,
+    /// Of the custom fields among them (`x_…`): they state facts about the sale and move nothing, so they are kept up to
+    /// date on a confirmed order, too.
+    #[serde(default)]
+    facts: String,
     /// Of each line as the mapping made it.
     lines: BTreeMap<String, String>,
     /// Of the sale as Shopify has it.
@@ -67,7 +78,7 @@ struct Sale {
 impl Fingerprint {
     /// Whether a draft that was booked so holds what this one asks for.
     fn asks_the_same(&self, other: &Self) -> bool {
-        self.header == other.header && self.lines == other.lines
+        self.header == other.header && self.facts == other.facts && self.lines == other.lines
     }
 }
 
@@ -75,14 +86,15 @@ impl Fingerprint {
 /// confirmation does not, nor what is written only when the order is made.
 pub(super) fn fingerprint(mapped: &Mapped, order: &Order) -> Fingerprint {
     Fingerprint {
-        header: digest(&mapped.fields),
+        header: digest(mapped.fields.iter().filter(|field| !is_fact(field))),
+        facts: digest(mapped.fields.iter().filter(|field| is_fact(field))),
         lines: mapped
             .group(LINES)
             .map(|group| {
                 group
                     .rows
                     .iter()
-                    .map(|row| (row.key.clone(), digest(&row.fields)))
+                    .map(|row| (row.key.clone(), digest(row.fields.iter())))
                     .collect()
             })
             .unwrap_or_default(),
@@ -90,9 +102,14 @@ pub(super) fn fingerprint(mapped: &Mapped, order: &Order) -> Fingerprint {
     }
 }
 
-pub(super) fn digest(fields: &[MappedField]) -> String {
+/// Whether it is a custom field of the order, which states a fact about the sale.
+fn is_fact(field: &MappedField) -> bool {
+    field.target.starts_with("x_")
+}
+
+pub(super) fn digest<'f>(fields: impl Iterator<Item = &'f MappedField>) -> String {
     let mut text = String::with_capacity(TYPICAL);
-    for field in fields.iter().filter(|field| !field.create_only) {
+    for field in fields.filter(|field| !field.create_only) {
         text.push_str(&field.target);
         text.push('\0');
         append_content(&mut text, &field.value);
@@ -164,6 +181,22 @@ pub(super) fn while_saving(link: &Link, fingerprint: &Fingerprint) -> Link {
     }
 }
 
+/// What a link keeps of a confirmed order whose lines are about to be changed: what was booked before, and that it is not
+/// known how much of the change stands.
+pub(super) fn while_editing(link: &Link) -> Link {
+    let mut link = link.clone();
+    if !link.agreed.is_object() {
+        link.agreed = json!({});
+    }
+    link.agreed["editing"] = json!(true);
+    link
+}
+
+/// Whether a change of the confirmed order's lines was begun and not finished.
+fn is_being_edited(link: Option<&Link>) -> bool {
+    link.is_some_and(|link| link.agreed["editing"] == true)
+}
+
 /// A fingerprint that the link keeps.
 fn kept(link: Option<&Link>, name: &str) -> Option<Fingerprint> {
     serde_json::from_value(link?.agreed.get(name)?.clone()).ok()
@@ -204,11 +237,20 @@ pub fn plan(mapped: &Mapped, order: &Order, link: Option<&Link>, held: Option<&S
             let complete = booked.is_some();
             // Of an attempt that was killed on the way to confirming nothing may be known, or only what it was writing.
             let before = booked.or_else(|| kept(link, "saving"));
-            let differences = before
+            let found = before
                 .map(|before| differences(&before, &wanted))
                 .unwrap_or_default();
-            if !differences.is_empty() {
-                OrderPlan::Changed { differences }
+            // What stands there is not known: every line is looked at.
+            let unsure = is_being_edited(link) || (!complete && kept(link, "saving").is_some());
+            if !found.others.is_empty() {
+                OrderPlan::Changed {
+                    differences: found.texts(),
+                }
+            } else if !found.lines.is_empty() || unsure {
+                OrderPlan::Edit {
+                    differences: found.texts(),
+                    lines: (!unsure).then(|| found.lines.into_keys().collect()),
+                }
             } else if !complete || (confirm && !is_settled(link)) {
                 // Totals and date are still to be seen to.
                 OrderPlan::Confirm
@@ -222,7 +264,7 @@ pub fn plan(mapped: &Mapped, order: &Order, link: Option<&Link>, held: Option<&S
                 texts.push("the order is cancelled in the ERP and not on Shopify".to_owned());
             }
             if let Some(booked) = booked {
-                texts.extend(differences(&booked, &wanted));
+                texts.extend(differences(&booked, &wanted).texts());
             }
             OrderPlan::Changed { differences: texts }
         }
@@ -230,31 +272,47 @@ pub fn plan(mapped: &Mapped, order: &Order, link: Option<&Link>, held: Option<&S
 }
 
 /// What was sold differently than it was booked.
-fn differences(before: &Fingerprint, wanted: &Fingerprint) -> Vec<String> {
+#[derive(Debug, Default)]
+struct Differences {
+    /// Buyer, addresses, remarks.
+    others: Vec<String>,
+    /// Keys of lines, and what became of each.
+    lines: BTreeMap<String, String>,
+}
+
+impl Differences {
+    fn texts(&self) -> Vec<String> {
+        self.others.iter().chain(self.lines.values()).cloned().collect()
+    }
+}
+
+fn differences(before: &Fingerprint, wanted: &Fingerprint) -> Differences {
     let (old, new) = (&before.sale, &wanted.sale);
-    let mut texts = Vec::new();
+    let mut found = Differences::default();
     for (was, is, what) in [
         (&old.buyer, &new.buyer, "the buyer"),
         (&old.billing, &new.billing, "the billing address"),
         (&old.shipping, &new.shipping, "the shipping address"),
     ] {
         if was != is {
-            texts.push(what.to_owned());
+            found.others.push(what.to_owned());
         }
     }
     // These matter only where the mapping carries them over.
     if old.remarks != new.remarks && before.header != wanted.header {
-        texts.push("the note or the purchase order number".to_owned());
+        found
+            .others
+            .push("the note or the purchase order number".to_owned());
     }
     for (key, hash) in &new.lines {
         match old.lines.get(key) {
-            None => texts.push(format!("{key} was added")),
-            Some(booked) if booked != hash => texts.push(format!("{key} was changed")),
-            Some(_) => {}
-        }
+            None => found.lines.insert(key.clone(), format!("{key} was added")),
+            Some(booked) if booked != hash => found.lines.insert(key.clone(), format!("{key} was changed")),
+            Some(_) => None,
+        };
     }
     for key in old.lines.keys().filter(|key| !new.lines.contains_key(*key)) {
-        texts.push(format!("{key} was removed"));
+        found.lines.insert(key.clone(), format!("{key} was removed"));
     }
-    texts
+    found
 }

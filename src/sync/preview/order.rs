@@ -36,6 +36,8 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         cancelled(&mapping.model, booked.as_ref(), preview);
         return Ok(true);
     }
+    let order = orders::what_stays(flow, &order, &record, &mapping, booked.as_ref()).await?;
+    let record = order.fact();
     orders::check_lines(flow, &order)?;
     let buyer = orders::buyer(shop.settings.guests, &order);
     let settings = flow.settings_fact(buyer.as_deref());
@@ -255,7 +257,11 @@ async fn stand_in(
                 });
                 answers.insert(need.clone(), Needed::Found(NEW));
             }
-            LinkKind::Order | LinkKind::Address => {}
+            LinkKind::Order
+            | LinkKind::Address
+            | LinkKind::Refund
+            | LinkKind::Payment
+            | LinkKind::Fulfillment => {}
         }
     }
     Ok(())

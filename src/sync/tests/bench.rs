@@ -83,6 +83,17 @@ impl Bench {
         options.companies[0].currency = "EUR".to_owned();
         options.companies[0].country = "DE".to_owned();
         let erp = OdooSandbox::start(options).await.unwrap();
+        Self::connected(shop_options, erp, CurrencyChoice::Shop, mappings, adjust).await
+    }
+
+    /// Between a shop that is started and an ERP that runs already.
+    pub(super) async fn connected(
+        shop_options: ShopOptions,
+        erp: OdooSandbox,
+        currency: CurrencyChoice,
+        mappings: Mappings,
+        adjust: impl FnOnce(&mut ShopContext),
+    ) -> Self {
         let shop = ShopSandbox::start(shop_options).await.unwrap();
         let clock: SharedClock = Arc::new(SystemClock);
         let (folder, store) = open_temp(Arc::clone(&clock)).await;
@@ -108,6 +119,7 @@ impl Bench {
         let odoo = Arc::new(odoo.unwrap());
         let mut shopify_settings = crate::shopify::Settings::new(shop.domain());
         shopify_settings.base_url = Some(shop.url());
+        shopify_settings.currency = currency;
         let token = Credentials::Token(Secret::text("shpat_sandbox_0123456789abcdef"));
         let shopify = Shopify::connect(
             name.clone(),

@@ -2,13 +2,18 @@
 
 mod bench;
 mod booking;
+mod changes;
 mod customers;
 mod cut;
 mod edits;
+mod golden;
 mod gone;
+mod money;
 mod orders;
+mod parcels;
 mod previews;
 mod products;
+mod refunds;
 mod sold;
 
 use std::collections::BTreeMap;
@@ -28,7 +33,7 @@ use crate::sandbox::shopify::draft::{
 use crate::sandbox::shopify::facts::{Address, Tax};
 use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
 use crate::secret::Secret;
-use crate::shopify::{Credentials, Shopify};
+use crate::shopify::{Credentials, CurrencyChoice, Shopify};
 use crate::store::testing::open_temp;
 use crate::store::{Claim, Finish, Finished, Lane, NewJob, Verdict};
 use crate::transport;

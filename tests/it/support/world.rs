@@ -46,6 +46,8 @@ pub(crate) struct Settings {
     pub(crate) queue: &'static str,
     /// More of `[shops.main.odoo]`.
     pub(crate) odoo: &'static str,
+    /// `[shops.main.flow]`.
+    pub(crate) flow: &'static str,
 }
 
 impl Default for Settings {
@@ -54,6 +56,7 @@ impl Default for Settings {
             rounding: Rounding::PerLine,
             queue: "",
             odoo: "",
+            flow: "",
         }
     }
 }
@@ -166,6 +169,9 @@ calls_per_second = 1000
 max_concurrent_calls = 8
 {odoo}
 
+[shops.main.flow]
+{flow}
+
 [shops.main.sync]
 orders = {{ in = "on" }}
 customers = {{ in = "on" }}
@@ -173,6 +179,7 @@ products = {{ in = "on" }}
 "#,
             queue = self.settings.queue,
             odoo = self.settings.odoo,
+            flow = self.settings.flow,
             domain = self.shop.domain(),
             client_id = access.client_id,
             client_secret = access.client_secret,

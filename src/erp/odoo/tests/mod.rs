@@ -11,6 +11,7 @@ mod products;
 mod questions;
 mod records;
 mod scripted;
+mod setup;
 
 use std::sync::Arc;
 

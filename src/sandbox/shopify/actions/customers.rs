@@ -54,6 +54,22 @@ impl Shop {
         Ok(id)
     }
 
+    /// Makes a customer with an id of the caller's choosing.
+    ///
+    /// # Errors
+    /// As [`Self::create_customer`]; the id is taken.
+    pub fn put_customer(&mut self, id: u64, draft: CustomerDraft) -> Result<(), ActionError> {
+        if self.customers.contains_key(&id) {
+            return Err(refused(format!("there is a customer {id} already")));
+        }
+        let made = self.create_customer(draft)?;
+        if let Some(mut customer) = self.customers.remove(&made) {
+            customer.id = id;
+            self.customers.insert(id, customer);
+        }
+        Ok(())
+    }
+
     /// Changes a customer; new addresses (id 0) get their ids.
     ///
     /// # Errors
@@ -124,6 +140,7 @@ impl Shop {
             order.customer = Some(kept);
             order.updated_at = now;
         }
+        self.move_raw_orders(gone, kept);
         if let Some(customer) = self.customers.get_mut(&kept) {
             customer.addresses.extend(old.addresses);
             customer.tags = tidy_tags([customer.tags.clone(), old.tags].concat());

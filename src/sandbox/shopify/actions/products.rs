@@ -1,6 +1,6 @@
 //! Products come, change and go; stock is counted.
 
-use super::{ActionError, not_found, tidy_tags};
+use super::{ActionError, not_found, refused, tidy_tags};
 use crate::sandbox::shopify::draft::{ProductDraft, VariantDraft};
 use crate::sandbox::shopify::facts::{
     InventoryItem, Level, OptionValue, Product, ProductOption, ProductStatus, Variant,
@@ -58,6 +58,33 @@ impl Shop {
         self.products.insert(id, product);
         self.announce(&[Change::Product("products/create", id)]);
         id
+    }
+
+    /// Makes a product with ids of the caller's choosing: its own, and one for each variant in their order.
+    ///
+    /// # Errors
+    /// An id is taken, or there are more or fewer ids than variants.
+    pub fn put_product(&mut self, id: u64, variants: &[u64], draft: ProductDraft) -> Result<(), ActionError> {
+        let taken =
+            self.products.contains_key(&id) || variants.iter().any(|v| self.product_of.contains_key(v));
+        if taken || variants.len() != draft.variants.len() {
+            return Err(refused(format!(
+                "product {id} cannot have these ids: {variants:?}"
+            )));
+        }
+        let made = self.create_product(draft);
+        let Some(mut product) = self.products.remove(&made) else {
+            return Err(not_found("product", made));
+        };
+        product.id = id;
+        for (variant, wanted) in product.variants.iter_mut().zip(variants) {
+            self.product_of.remove(&variant.id);
+            variant.id = *wanted;
+            self.product_of.insert(variant.id, id);
+            self.product_of.insert(variant.item.id, id);
+        }
+        self.products.insert(id, product);
+        Ok(())
     }
 
     /// Changes a product or its variants; both are stamped.

@@ -5,11 +5,13 @@ use rust_decimal::Decimal;
 use serde_json::{Value as Json, json};
 
 use super::customer::CustomerNode;
-use super::order::{OrderNode, visible};
+use super::order::{OrderNode, visible_since};
 use super::product::{ItemNode, ProductNode, VariantNode};
+use super::raw;
 use crate::sandbox::shopify::facts::{Address, Customer, FulfillmentStatus, Order, Product, Variant};
 use crate::sandbox::shopify::graphql::node::{Args, Out};
 use crate::sandbox::shopify::graphql::page::{SortValue, connection, page};
+use crate::sandbox::shopify::raw::RawRecord;
 use crate::sandbox::shopify::search::{Term, Value, matches, parse};
 use crate::sandbox::shopify::shop::Shop;
 
@@ -94,29 +96,134 @@ fn text(item: Option<&str>) -> Vec<Value> {
     texts(item)
 }
 
-fn order_kind<'a>() -> Kind<&'a Order> {
+/// An order that actions made, or a raw one.
+#[derive(Clone, Copy)]
+enum AnyOrder<'a> {
+    Made(&'a Order),
+    Raw(&'a RawRecord),
+}
+
+impl<'a> AnyOrder<'a> {
+    fn all(shop: &'a Shop) -> impl Iterator<Item = Self> {
+        let made = shop.orders.values().map(Self::Made);
+        let all = made.chain(shop.raw.orders().map(Self::Raw));
+        all.filter(|order| visible_since(shop, order.time("createdAt")))
+    }
+
+    fn customer(self) -> Option<u64> {
+        match self {
+            Self::Made(order) => order.customer,
+            Self::Raw(order) => order.json["customer"].as_u64(),
+        }
+    }
+
+    fn time(self, field: &str) -> DateTime<Utc> {
+        match (self, field) {
+            (Self::Raw(order), field) => order.time(field),
+            (Self::Made(order), "createdAt") => order.created_at,
+            (Self::Made(order), "processedAt") => order.processed_at,
+            (Self::Made(order), _) => order.updated_at,
+        }
+    }
+
+    fn node(self, shop: &'a Shop) -> Out<'a> {
+        match self {
+            Self::Made(order) => Out::node(OrderNode { shop, order }),
+            Self::Raw(order) => raw::whole(shop, order),
+        }
+    }
+}
+
+fn order_kind<'a>() -> Kind<AnyOrder<'a>> {
     Kind {
-        fields: order_fields,
-        updated_at: |o| o.updated_at,
+        fields: |shop, order, field| match order {
+            AnyOrder::Made(order) => order_fields(shop, order, field),
+            AnyOrder::Raw(order) => raw_fields(order, field),
+        },
+        updated_at: |o| o.time("updatedAt"),
         sort: |o, key| {
-            let value = match key {
-                "CREATED_AT" => seconds(o.created_at),
-                "PROCESSED_AT" => seconds(o.processed_at),
-                "UPDATED_AT" => seconds(o.updated_at),
-                "ORDER_NUMBER" => number(o.number),
-                "TOTAL_PRICE" | "CURRENT_TOTAL_PRICE" => cents(o.totals.total.shop),
-                "FINANCIAL_STATUS" => SortValue::Text(o.totals.financial.name().to_owned()),
-                "FULFILLMENT_STATUS" => SortValue::Text(o.totals.fulfillment.name().to_owned()),
-                "PO_NUMBER" => SortValue::Text(o.po_number.clone().unwrap_or_default()),
-                _ => number(o.id),
+            let text = |made: fn(&Order) -> String, field: &str| {
+                SortValue::Text(match o {
+                    AnyOrder::Made(order) => made(order),
+                    AnyOrder::Raw(order) => order.text(field).unwrap_or_default().to_owned(),
+                })
             };
-            (value, o.id)
+            let id = match o {
+                AnyOrder::Made(order) => order.id,
+                AnyOrder::Raw(order) => order.id,
+            };
+            let value = match key {
+                "CREATED_AT" => seconds(o.time("createdAt")),
+                "PROCESSED_AT" => seconds(o.time("processedAt")),
+                "UPDATED_AT" => seconds(o.time("updatedAt")),
+                "ORDER_NUMBER" => number(match o {
+                    AnyOrder::Made(order) => order.number,
+                    AnyOrder::Raw(order) => order.json["number"].as_u64().unwrap_or(order.id),
+                }),
+                "TOTAL_PRICE" | "CURRENT_TOTAL_PRICE" => cents(match o {
+                    AnyOrder::Made(order) => order.totals.total.shop,
+                    AnyOrder::Raw(order) => order.amount("totalPriceSet"),
+                }),
+                "FINANCIAL_STATUS" => {
+                    text(|o| o.totals.financial.name().to_owned(), "displayFinancialStatus")
+                }
+                "FULFILLMENT_STATUS" => text(
+                    |o| o.totals.fulfillment.name().to_owned(),
+                    "displayFulfillmentStatus",
+                ),
+                "PO_NUMBER" => text(|o| o.po_number.clone().unwrap_or_default(), "poNumber"),
+                _ => number(id),
+            };
+            (value, id)
         },
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the shape that `Kind` asks for")]
-fn order_fields(shop: &Shop, order: &&Order, field: &str) -> Option<Vec<Value>> {
+/// What raw orders are found by.
+fn raw_fields(order: &RawRecord, field: &str) -> Option<Vec<Value>> {
+    let json = &order.json;
+    let name = order.text("name").unwrap_or_default();
+    let list = |field: &str| -> Vec<Value> {
+        let items = json[field].as_array().into_iter().flatten();
+        items.filter_map(Json::as_str).map(Value::text).collect()
+    };
+    Some(match field {
+        "" => texts(
+            [name, name.trim_start_matches('#')]
+                .into_iter()
+                .chain(order.text("email")),
+        ),
+        "id" => vec![Value::id(order.id)],
+        "name" => texts([name, name.trim_start_matches('#')]),
+        "created_at" => vec![Value::Time(order.time("createdAt"))],
+        "processed_at" => vec![Value::Time(order.time("processedAt"))],
+        "updated_at" => vec![Value::Time(order.time("updatedAt"))],
+        "status" => {
+            let (closed, cancelled) = (json["closedAt"].is_string(), json["cancelledAt"].is_string());
+            let mut words = vec!["any"];
+            words.extend((!closed && !cancelled).then_some("open"));
+            words.extend((!closed).then_some("not_closed"));
+            words.extend((closed && !cancelled).then_some("closed"));
+            words.extend(cancelled.then_some("cancelled"));
+            texts(words)
+        }
+        "financial_status" => text(order.text("displayFinancialStatus")),
+        "fulfillment_status" => text(order.text("displayFulfillmentStatus")),
+        "customer_id" => json["customer"].as_u64().map(Value::id).into_iter().collect(),
+        "email" => text(order.text("email")),
+        "tag" => list("tags"),
+        "gateway" => list("paymentGatewayNames"),
+        "discount_code" => list("discountCodes"),
+        "test" => texts([if json["test"] == true { "true" } else { "false" }]),
+        "source_name" | "channel" => text(order.text("sourceName")),
+        "source_identifier" => text(order.text("sourceIdentifier")),
+        "po_number" => text(order.text("poNumber")),
+        "confirmation_number" => text(order.text("confirmationNumber")),
+        _ => return None,
+    })
+}
+
+fn order_fields(shop: &Shop, order: &Order, field: &str) -> Option<Vec<Value>> {
     let plain = order.name.trim_start_matches('#');
     Some(match field {
         "" => {
@@ -171,18 +278,15 @@ fn order_fields(shop: &Shop, order: &&Order, field: &str) -> Option<Vec<Value>> 
 
 /// `orders`.
 pub(super) fn orders<'a>(shop: &'a Shop, args: &Args) -> Out<'a> {
-    let items = shop.orders.values().filter(|o| visible(shop, o));
-    select(shop, args, items, &order_kind(), |order| {
-        Out::node(OrderNode { shop, order })
+    select(shop, args, AnyOrder::all(shop), &order_kind(), |order| {
+        order.node(shop)
     })
 }
 
 /// `customer.orders`.
 pub(super) fn orders_of<'a>(shop: &'a Shop, customer: u64, args: &Args) -> Out<'a> {
-    let items = shop.orders_of(customer).filter(|o| visible(shop, o));
-    select(shop, args, items, &order_kind(), |order| {
-        Out::node(OrderNode { shop, order })
-    })
+    let items = AnyOrder::all(shop).filter(move |order| order.customer() == Some(customer));
+    select(shop, args, items, &order_kind(), |order| order.node(shop))
 }
 
 fn customer_kind<'a>() -> Kind<&'a Customer> {

@@ -6,6 +6,7 @@ mod line;
 mod list;
 mod order;
 mod product;
+mod raw;
 pub(super) mod root;
 mod shop;
 pub(super) mod webhook;

@@ -325,5 +325,10 @@ fn limited<'a>(args: &Args, items: impl Iterator<Item = Out<'a>>) -> Out<'a> {
 
 /// Whether an order may be seen: older ones than 60 days need a scope of their own.
 pub(super) fn visible(shop: &Shop, order: &Order) -> bool {
-    shop.has_scope("read_all_orders") || order.created_at >= shop.now() - chrono::Duration::days(60)
+    visible_since(shop, order.created_at)
+}
+
+/// Whether an order of this age may be seen.
+pub(super) fn visible_since(shop: &Shop, created_at: chrono::DateTime<chrono::Utc>) -> bool {
+    shop.has_scope("read_all_orders") || created_at >= shop.now() - chrono::Duration::days(60)
 }

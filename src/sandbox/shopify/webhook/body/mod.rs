@@ -11,12 +11,17 @@ use super::{Change, Subscription};
 use crate::sandbox::shopify::facts::{Address, Metafield, TaxLine};
 use crate::sandbox::shopify::ids::{gid, zoned_text};
 use crate::sandbox::shopify::money::{Bag, Currencies, rest_text};
+use crate::sandbox::shopify::raw;
 use crate::sandbox::shopify::shop::Shop;
 
 /// The whole body of a change, and the id of the record that it is about.
 pub(in crate::sandbox::shopify) fn of(shop: &Shop, change: &Change) -> (Option<u64>, Json) {
     let body = match change {
-        Change::Order(_, id) => shop.order(*id).map(|o| (*id, order::order(shop, o))),
+        Change::Order(_, id) => {
+            let made = shop.order(*id).map(|o| order::order(shop, o));
+            let body = made.or_else(|| shop.raw.order(*id).map(raw::body));
+            body.map(|body| (*id, body))
+        }
         Change::OrderEdit {
             order,
             additions,

@@ -1,0 +1,79 @@
+//! What a shop needs in the ERP.
+
+use crate::config::{Config, Shop};
+use crate::erp::SetupWish;
+
+/// What service products are for, and what they are called.
+pub const PURPOSES: &[(&str, &str)] = &[
+    ("shipping", "shipping"),
+    ("discount", "discount"),
+    ("rounding", "rounding difference"),
+    ("custom", "item without a product"),
+    ("tip", "tip"),
+    ("gift_card", "gift card"),
+    ("duty", "import duties"),
+    ("fee", "additional fee"),
+];
+
+/// Optional fields of orders: name, label, whether it is a number.
+pub const ORDER_FIELDS: &[(&str, &str, bool)] = &[
+    ("x_shopify_id", "Shopify id", false),
+    ("x_shopify_gateways", "Shopify gateways", false),
+    ("x_shopify_payment_status", "Shopify payment status", false),
+    (
+        "x_shopify_payment_references",
+        "Shopify payment references",
+        false,
+    ),
+    ("x_shopify_paid", "Shopify paid", true),
+    ("x_shopify_discount_codes", "Shopify discount codes", false),
+    ("x_shopify_channel", "Shopify channel", false),
+    ("x_shopify_tags", "Shopify tags", false),
+    ("x_shopify_risk", "Shopify risk", false),
+    ("x_shopify_po_number", "Shopify PO number", false),
+];
+
+/// Everything that this shop needs, in the order in which it can be made.
+pub(super) fn wishes(config: &Config, shop: &Shop, currencies: &[String]) -> Vec<SetupWish> {
+    // Where several shops share an ERP, people must be able to tell their records apart.
+    let of_shop = match config.shops.len() {
+        0 | 1 => String::new(),
+        _ => format!(" ({})", shop.name),
+    };
+    let mut wishes = Vec::new();
+    for code in currencies {
+        wishes.push(SetupWish::Currency { code: code.clone() });
+    }
+    for code in currencies {
+        wishes.push(SetupWish::PriceList {
+            currency: code.clone(),
+            label: format!("Shopify {code}{of_shop}"),
+        });
+    }
+    for (purpose, title) in PURPOSES {
+        wishes.push(SetupWish::Service {
+            purpose: (*purpose).to_owned(),
+            label: format!("Shopify {title}{of_shop}"),
+        });
+    }
+    wishes.push(SetupWish::GiftCardAccount);
+    for (name, label, is_number) in ORDER_FIELDS {
+        wishes.push(SetupWish::OrderField {
+            name: (*name).to_owned(),
+            label: (*label).to_owned(),
+            is_number: *is_number,
+        });
+    }
+    wishes
+}
+
+/// What a wish is called in rows.
+pub(super) fn named(wish: &SetupWish) -> (&'static str, String) {
+    match wish {
+        SetupWish::Currency { code } => ("currency", code.clone()),
+        SetupWish::PriceList { currency, .. } => ("price list", currency.clone()),
+        SetupWish::Service { purpose, .. } => ("service product", purpose.clone()),
+        SetupWish::GiftCardAccount => ("gift card account", "liability".to_owned()),
+        SetupWish::OrderField { name, .. } => ("order field", name.clone()),
+    }
+}

@@ -1,0 +1,326 @@
+//! The shop's file of tables: entries are added, and nothing that stands there is touched.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use toml_edit::{DocumentMut, Item, Table, value};
+
+use super::matching::Entry;
+use super::{EntryResult, SuggestedRow, Wanted};
+use crate::domain::ShopName;
+use crate::mapping::TODO;
+
+/// Why a file cannot be added to.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is no TOML.
+    #[error("{} is no TOML: {source}", path.display())]
+    Toml {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: toml_edit::TomlError,
+    },
+    /// Something stands in the place of a table.
+    #[error("{}: `{what}` is no table", path.display())]
+    NoTable {
+        /// Which file.
+        path: PathBuf,
+        /// What.
+        what: String,
+    },
+    /// It cannot be written.
+    #[error("cannot write {}", path.display())]
+    Write {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// The tables of one shop.
+pub(super) struct Tables {
+    pub(super) path: PathBuf,
+    document: DocumentMut,
+    changed: bool,
+}
+
+impl Tables {
+    /// The file as it is, or an empty one.
+    pub(super) fn open(folder: &Path, shop: &ShopName) -> Result<Self, FileError> {
+        let path = folder.join(format!("tables.{shop}.toml"));
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => head(shop),
+            Err(source) => return Err(FileError::Read { path, source }),
+        };
+        let document: DocumentMut = match text.parse() {
+            Ok(document) => document,
+            Err(source) => return Err(FileError::Toml { path, source }),
+        };
+        let tables = Self {
+            path,
+            document,
+            changed: false,
+        };
+        tables.check()?;
+        Ok(tables)
+    }
+
+    fn check(&self) -> Result<(), FileError> {
+        let no_table = |what: String| FileError::NoTable {
+            path: self.path.clone(),
+            what,
+        };
+        let Some(all) = self.document.get("tables") else {
+            return Ok(());
+        };
+        let all = all.as_table_like().ok_or_else(|| no_table("tables".to_owned()))?;
+        match all.iter().find(|(_, item)| !item.is_table_like()) {
+            Some((name, _)) => Err(no_table(format!("tables.{name}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Adds the entry, unless it is there.
+    pub(super) fn add(&mut self, wanted: Wanted) -> SuggestedRow {
+        let Wanted {
+            table,
+            key,
+            found,
+            orders,
+        } = wanted;
+        let row = |result, value: Option<String>, candidates| SuggestedRow {
+            table,
+            key: key.clone(),
+            value,
+            result,
+            candidates,
+            orders,
+        };
+        let all = self.document.entry("tables").or_insert_with(|| {
+            let mut all = Table::new();
+            all.set_implicit(true);
+            Item::Table(all)
+        });
+        // What is no table was refused when the file was opened.
+        let entries = all.as_table_like_mut().and_then(|all| {
+            all.entry(table)
+                .or_insert_with(|| Item::Table(Table::new()))
+                .as_table_like_mut()
+        });
+        let Some(entries) = entries else {
+            return row(EntryResult::Kept, None, Vec::new());
+        };
+        if let Some(there) = entries.get(&key) {
+            let there = match there.as_value() {
+                Some(toml_edit::Value::String(text)) => text.value().clone(),
+                Some(other) => other.to_string().trim().to_owned(),
+                None => String::new(),
+            };
+            return if there == TODO {
+                row(EntryResult::StillTodo, None, found.candidates)
+            } else {
+                row(EntryResult::Kept, Some(there), Vec::new())
+            };
+        }
+        self.changed = true;
+        entries.insert(&key, written(found.value.as_ref()));
+        if found.value.is_none()
+            && let Some(mut name) = entries.key_mut(&key)
+        {
+            let mut about = String::new();
+            let hint = found.hint.iter().cloned();
+            let named = (!found.candidates.is_empty())
+                .then(|| format!("candidates: {}", found.candidates.join(", ")));
+            for line in hint.chain(named) {
+                about.push_str(&format!("# {}\n", line.replace(['\n', '\r'], " ")));
+            }
+            name.leaf_decor_mut().set_prefix(about);
+        }
+        match found.value {
+            Some(Entry::Name(name)) => row(EntryResult::FilledIn, Some(name), Vec::new()),
+            Some(Entry::Id(id, name)) => {
+                row(EntryResult::FilledIn, Some(format!("{id} ({name})")), Vec::new())
+            }
+            None => row(EntryResult::Todo, None, found.candidates),
+        }
+    }
+
+    /// Writes what was added; says whether there was anything. The file is replaced as a whole, so that a running daemon
+    /// never sees half of it.
+    pub(super) fn save(&self) -> Result<bool, FileError> {
+        if !self.changed {
+            return Ok(false);
+        }
+        let failed = |source| FileError::Write {
+            path: self.path.clone(),
+            source,
+        };
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        std::fs::create_dir_all(folder).map_err(failed)?;
+        let name = self
+            .path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or("tables");
+        // Hidden files are no mappings.
+        let draft = folder.join(format!(".{name}.{}", std::process::id()));
+        let written = std::fs::File::create(&draft)
+            .and_then(|mut file| {
+                file.write_all(self.document.to_string().as_bytes())?;
+                file.sync_all()
+            })
+            .and_then(|()| std::fs::rename(&draft, &self.path));
+        if let Err(error) = written {
+            let _gone = std::fs::remove_file(&draft);
+            return Err(failed(error));
+        }
+        Ok(true)
+    }
+}
+
+/// An entry as it is written.
+fn written(entry: Option<&Entry>) -> Item {
+    match entry {
+        None => value(TODO),
+        Some(Entry::Name(name)) => value(name),
+        Some(Entry::Id(id, name)) => {
+            let mut number = toml_edit::Value::from(*id);
+            number
+                .decor_mut()
+                .set_suffix(format!(" # {}", name.replace(['\n', '\r'], " ")));
+            Item::Value(number)
+        }
+    }
+}
+
+/// What a new file begins with.
+fn head(shop: &ShopName) -> String {
+    format!(
+        "# Tables of the shop `{shop}`, laid over the mappings' own. `lockstep mappings suggest` wrote what the shop used in\n\
+         # the last 60 days, and adds what is new when it runs again; what you write here stays. Put a name from your ERP in\n\
+         # the place of every {TODO}: `lockstep check` counts what is left, and a record that meets one waits for you.\n\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::matching::Found;
+    use super::*;
+
+    fn wanted(table: &'static str, key: &str, found: Option<&str>, candidates: &[&str]) -> Wanted {
+        Wanted {
+            table,
+            key: key.to_owned(),
+            found: Found {
+                value: found.map(|name| match name.parse() {
+                    Ok(id) => Entry::Id(id, "19% incl.".to_owned()),
+                    Err(_) => Entry::Name(name.to_owned()),
+                }),
+                candidates: candidates.iter().map(|name| (*name).to_owned()).collect(),
+                hint: None,
+            },
+            orders: 1,
+        }
+    }
+
+    #[test]
+    fn a_second_run_adds_what_is_new_and_touches_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let shop: ShopName = "main".parse().unwrap();
+        let path = folder.path().join("tables.main.toml");
+        let mut tables = Tables::open(folder.path(), &shop).unwrap();
+        let results = [
+            tables
+                .add(wanted("journal", "paypal", Some("PayPal"), &[]))
+                .result,
+            tables
+                .add(wanted("tax", "19 included MwSt", Some("12"), &[]))
+                .result,
+            tables
+                .add(wanted(
+                    "journal",
+                    "Cash on Delivery (COD)",
+                    None,
+                    &["Bank", "Cash"],
+                ))
+                .result,
+        ];
+        assert_eq!(
+            results,
+            [EntryResult::FilledIn, EntryResult::FilledIn, EntryResult::Todo]
+        );
+        assert!(tables.save().unwrap());
+        let first = std::fs::read_to_string(&path).unwrap();
+        assert!(
+            first.contains("[tables.journal]\npaypal = \"PayPal\"\n# candidates: Bank, Cash\n\"Cash on Delivery (COD)\" = \"TODO\"\n"),
+            "{first}"
+        );
+
+        assert!(
+            first.contains("[tables.tax]\n\"19 included MwSt\" = 12 # 19% incl.\n"),
+            "{first}"
+        );
+        assert!(toml::from_str::<toml::Table>(&first).is_ok(), "{first}");
+
+        let edited = first
+            .replace("paypal = \"PayPal\"", "paypal = \"My own\"   # since March")
+            .replace(
+                "# candidates: Bank, Cash\n\"Cash on Delivery (COD)\" = \"TODO\"",
+                "# by hand\nmine = 7",
+            )
+            + "\n# the end\n";
+        std::fs::write(&path, &edited).unwrap();
+        let mut tables = Tables::open(folder.path(), &shop).unwrap();
+        let kept = tables.add(wanted("journal", "paypal", Some("PayPal"), &[]));
+        assert_eq!(
+            (kept.result, kept.value.as_deref()),
+            (EntryResult::Kept, Some("My own"))
+        );
+        assert!(!tables.save().unwrap(), "nothing was new");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), edited);
+
+        tables.add(wanted("journal", "klarna", None, &[]));
+        tables.add(wanted("carrier", "DHL", Some("DHL"), &[]));
+        assert!(tables.save().unwrap());
+        let third = std::fs::read_to_string(&path).unwrap();
+        let at = |part: &str| third.find(part).unwrap_or_else(|| panic!("{part}: {third}"));
+        assert!(at("paypal = \"My own\"   # since March") < at("# by hand\nmine = 7"));
+        assert!(
+            at("mine = 7") < at("klarna = \"TODO\"") && at("klarna") < at("[tables.carrier]\nDHL = \"DHL\"")
+        );
+        assert!(third.ends_with("# the end\n"), "{third}");
+        let again = tables.add(wanted("journal", "klarna", Some("Klarna"), &[]));
+        assert_eq!(
+            again.result,
+            EntryResult::StillTodo,
+            "only people take a TODO away"
+        );
+        let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
+        assert_eq!(left.len(), 1, "no draft is left behind");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_added_to_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let shop: ShopName = "main".parse().unwrap();
+        let path = folder.path().join("tables.main.toml");
+        for text in ["[tables.journal\n", "tables = 1\n", "[tables]\njournal = 1\n"] {
+            std::fs::write(&path, text).unwrap();
+            assert!(Tables::open(folder.path(), &shop).is_err(), "{text}");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What follows a booked order: invoices, deliveries, credit notes and payments.
+//!
+//! Each step looks at what stands in the ERP and adds what is missing, so that it does not matter which of Shopify's
+//! events came first, or how often. A step that needs a person keeps no other step from being done.
+
+use std::collections::BTreeMap;
+
+use super::super::flow::Flow;
+use super::super::settings::{BeforeStart, Fulfillments, Invoices, Payments};
+use super::super::stop::Stop;
+use super::refunds::{Credit, Decided, InErp, decide};
+use super::{credits, deliveries, invoices, payments};
+use crate::domain::{Currency, ErpId, FieldValue, LookUp, Order, Scalar, ShopifyId};
+use crate::erp::{OrderState, SalesOrder};
+use crate::mapping::Mapped;
+
+/// Whether the order is history: placed before the shop's start, and booked all the same.
+pub(super) async fn is_history(flow: &Flow<'_>, order: &Order) -> Result<bool, Stop> {
+    if flow.shop.settings.before_start != BeforeStart::Book {
+        return Ok(false);
+    }
+    Ok(order.created_at < super::starts_at(flow).await?)
+}
+
+/// Decides about the order's refunds. `order_name` is the order's external id.
+pub(super) async fn refunds(
+    flow: &Flow<'_>,
+    order: &Order,
+    order_name: &str,
+    held: Option<&SalesOrder>,
+    made: &BTreeMap<ShopifyId, Credit>,
+) -> Result<Decided, Stop> {
+    let mut erp = BTreeMap::new();
+    if let Some(held) = held.filter(|held| held.state == OrderState::Confirmed && !order.refunds.is_empty()) {
+        for (key, id) in credits::lines_by_key(flow, order_name, held).await? {
+            if let Some(line) = held.lines.iter().find(|line| line.id == id) {
+                erp.insert(
+                    key,
+                    InErp {
+                        quantity: line.quantity,
+                        delivered: line.delivered,
+                        invoiced: line.invoiced,
+                        total: line.total,
+                    },
+                );
+            }
+        }
+    }
+    Ok(decide(order, &flow.shop.settings, &erp, made))
+}
+
+/// An order that was booked, with what is known of it.
+pub(super) struct Booked<'a> {
+    /// As Shopify has it.
+    pub(super) order: &'a Order,
+    /// What was decided about its refunds.
+    pub(super) decided: &'a Decided,
+    pub(super) mapped: &'a Mapped,
+    pub(super) held: &'a SalesOrder,
+}
+
+/// Carries out all that follows. What was done is added to `done`.
+pub(super) async fn carry_out(
+    flow: &Flow<'_>,
+    booked: &Booked<'_>,
+    done: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let (order, mapped) = (booked.order, booked.mapped);
+    let settings = &flow.shop.settings;
+    let mut first: Option<Stop> = None;
+    let is_confirmed = booked.held.state == OrderState::Confirmed;
+    if is_history(flow, order).await? {
+        if is_confirmed {
+            deliveries::move_nothing(flow, booked.held, done).await?;
+        }
+        return Ok(());
+    }
+    let delivers = settings.fulfillments != Fulfillments::Leave && !order.fulfillments.is_empty();
+    let credits = !booked.decided.credits.is_empty();
+    let lines = if is_confirmed && (delivers || credits) {
+        credits::lines_by_key(flow, &mapped.external_id, booked.held).await?
+    } else {
+        BTreeMap::new()
+    };
+    if is_confirmed && delivers {
+        let result = deliveries::carry_out(flow, order, booked.held, &lines, done).await;
+        keep_going(result, &mut first)?;
+    }
+    let mut bills = Vec::new();
+    if is_confirmed && settings.invoices != Invoices::None {
+        // What was delivered since may be invoiced only now.
+        match invoices::carry_out(flow, order, booked.held, done).await {
+            Ok(found) => bills = found,
+            Err(stop) => keep_going(Err(stop), &mut first)?,
+        }
+    }
+    if is_confirmed && credits {
+        let partner = record(mapped, "partner_invoice_id");
+        let made = credits::carry_out(flow, order, booked.decided, booked.held, &lines, partner).await;
+        let result = match made {
+            Ok(left) if left.is_empty() => Ok(()),
+            Ok(left) => Err(credits::needs_finance(
+                flow,
+                order,
+                booked.decided,
+                booked.held,
+                &left,
+            )),
+            Err(stop) => Err(stop),
+        };
+        keep_going(result, &mut first)?;
+    }
+    if settings.payments == Payments::Register {
+        let partner = record(mapped, "partner_id").or(booked.held.partner);
+        let result = payments::carry_out(flow, order, partner, &bills, done).await;
+        keep_going(result, &mut first)?;
+    }
+    first.map_or(Ok(()), Err)
+}
+
+/// A problem waits until the other steps are done; anything else ends the attempt.
+fn keep_going(result: Result<(), Stop>, first: &mut Option<Stop>) -> Result<(), Stop> {
+    match result {
+        Err(stop @ Stop::Problem(_)) => {
+            first.get_or_insert(stop);
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+fn record(mapped: &Mapped, field: &str) -> Option<ErpId> {
+    match mapped.field(field)?.value {
+        FieldValue::Record(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// The service product for a purpose.
+pub(super) async fn service(flow: &Flow<'_>, purpose: &str) -> Result<ErpId, Stop> {
+    let answer = flow.shop.erp.look_up(&credits::service_question(purpose)).await?;
+    credits::found(answer).ok_or_else(|| {
+        let mut problem = flow.subject.problem(
+            "service_missing",
+            purpose,
+            format!("The ERP has no service product for `{purpose}`."),
+            "Make it with `lockstep setup apply`, or name an existing product in the shop's ERP settings (`services`), then retry.",
+        );
+        problem.field = Some("product_id".into());
+        problem.into()
+    })
+}
+
+/// The currency's record.
+pub(super) async fn currency(flow: &Flow<'_>, currency: Currency) -> Result<ErpId, Stop> {
+    let question = LookUp {
+        kind: "currency".into(),
+        keys: [("code".to_owned(), Scalar::Text(currency.as_str().to_owned()))].into(),
+    };
+    let answer = flow.shop.erp.look_up(&question).await?;
+    credits::found(answer).ok_or_else(|| {
+        flow.subject
+            .problem(
+                "currency_missing",
+                currency.as_str(),
+                format!("The currency {currency} is not active in the ERP."),
+                "Activate the currency in the ERP, then retry.",
+            )
+            .into()
+    })
+}

@@ -1,0 +1,298 @@
+//! Credit notes of refunds: a draft each, known by the refund's own number, proven to be worth what Shopify says.
+
+mod draft;
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use self::draft::Draft;
+use super::super::flow::Flow;
+use super::super::stop::Stop;
+use super::refunds::{Credit, Decided, credited, value};
+use super::{after, book};
+use crate::domain::{
+    ErpId, ExternalId, FieldValue, Fields, Link, LinkKind, LinkState, LookUp, Needed, Order, Refund, Scalar,
+    ShopifyId, round_half_up,
+};
+use crate::erp::{Document, DocumentState, Find, Lines, SalesOrder, Save};
+use crate::failpoint::{FailPoint, reach};
+
+const DOCUMENT: &str = "account.move";
+
+/// The refunds that became credit notes before, with what of them.
+pub(super) async fn made(flow: &Flow<'_>, order: &Order) -> Result<BTreeMap<ShopifyId, Credit>, Stop> {
+    if order.refunds.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let ids: Vec<String> = order.refunds.iter().map(|refund| refund.id.to_string()).collect();
+    let links = flow
+        .shop
+        .store
+        .links(&flow.shop.name, LinkKind::Refund, &ids)
+        .await?;
+    Ok(links
+        .into_iter()
+        .filter(|link| link.state != LinkState::Retired)
+        .filter_map(|link| {
+            let credit = serde_json::from_value(link.agreed.get("credit")?.clone()).ok()?;
+            Some((link.source_id.parse().ok()?, credit))
+        })
+        .collect())
+}
+
+/// Makes the credit notes that are missing, and looks for those that finance was asked for. Returns the refunds that
+/// still need finance.
+pub(super) async fn carry_out(
+    flow: &Flow<'_>,
+    order: &Order,
+    decided: &Decided,
+    held: &SalesOrder,
+    lines: &BTreeMap<String, ErpId>,
+    partner: Option<ErpId>,
+) -> Result<Vec<usize>, Stop> {
+    let mut left = Vec::new();
+    for (position, credit) in &decided.credits {
+        let refund = &order.refunds[*position];
+        let document = if decided.finance.contains(position) {
+            made_by_finance(flow, refund).await?
+        } else {
+            Some(note(flow, order, refund, credit, held, lines, partner).await?)
+        };
+        match document {
+            Some(document) => {
+                flow.note(
+                    "credit_note",
+                    json!({ "refund": refund.id, "document": document.label(), "total": document.total }),
+                );
+                flow.commit_links(vec![link(flow, refund, credit, &document)])
+                    .await?;
+            }
+            None => left.push(*position),
+        }
+    }
+    Ok(left)
+}
+
+fn link(flow: &Flow<'_>, refund: &Refund, credit: &Credit, document: &Document) -> Link {
+    Link {
+        shop: flow.shop.name.clone(),
+        kind: LinkKind::Refund,
+        source_id: refund.id.to_string(),
+        model: DOCUMENT.to_owned(),
+        erp_id: document.id,
+        erp_name: document.name.clone(),
+        state: LinkState::Linked,
+        source_updated_at: None,
+        agreed: json!({ "credit": credit, "total": document.total }),
+    }
+}
+
+/// How finance names a credit note that it made for a refund, so that it is found.
+pub(super) fn reference(refund: &Refund) -> String {
+    format!("refund_{}", refund.id)
+}
+
+async fn made_by_finance(flow: &Flow<'_>, refund: &Refund) -> Result<Option<Document>, Stop> {
+    let find = Find {
+        model: DOCUMENT.to_owned(),
+        equal: vec![
+            ("move_type".to_owned(), FieldValue::Text("out_refund".into())),
+            ("ref".to_owned(), FieldValue::Text(reference(refund))),
+        ],
+        one_of: None,
+        fields: Vec::new(),
+        limit: 2,
+    };
+    match flow.shop.erp.find(&find).await?.as_slice() {
+        [only] => Ok(flow.shop.erp.document(only.id).await?),
+        _ => Ok(None),
+    }
+}
+
+/// The draft credit note: made, or found where an attempt before made it, and proven.
+async fn note(
+    flow: &Flow<'_>,
+    order: &Order,
+    refund: &Refund,
+    credit: &Credit,
+    held: &SalesOrder,
+    lines: &BTreeMap<String, ErpId>,
+    partner: Option<ErpId>,
+) -> Result<Document, Stop> {
+    let name = reference(refund);
+    let key = flow.external_id(&name)?;
+    let known = flow.shop.erp.identify(&key).await?;
+    let id = match known {
+        Some(found) => found.id,
+        None => {
+            let draft = Draft {
+                flow,
+                order,
+                refund,
+                credit,
+                held,
+                lines,
+            };
+            let save = draft.save(&key, partner).await?;
+            let saved = flow
+                .write(flow.shop.erp.save(std::slice::from_ref(&save)))
+                .await?;
+            reach(FailPoint::CreditNoteSaved).await?;
+            saved.first().copied().ok_or(Stop::Stale)?
+        }
+    };
+    let expected = value(refund, credit, order.currency);
+    let mut document = existing(flow, id).await?;
+    // What finance did with it since is finance's.
+    if document.state != DocumentState::Draft {
+        return Ok(document);
+    }
+    let difference = round_half_up(expected - document.total, order.currency.decimals());
+    if !difference.is_zero() && difference.abs() <= flow.shop.settings.rounding_limit {
+        let product = after::service(flow, "rounding").await?;
+        let fields = vec![
+            ("product_id".to_owned(), FieldValue::Record(product)),
+            ("name".to_owned(), FieldValue::Text("Rounding".into())),
+            ("quantity".to_owned(), FieldValue::Decimal(Decimal::ONE)),
+            ("price_unit".to_owned(), FieldValue::Decimal(difference)),
+            ("tax_ids".to_owned(), FieldValue::Records(Vec::new())),
+        ];
+        let rows = vec![(flow.external_id(&format!("{name}_rounding"))?, fields)];
+        let save = Save {
+            model: DOCUMENT.to_owned(),
+            external_id: key,
+            fields: Fields::new(),
+            lines: Some(document_lines(rows)),
+        };
+        flow.write(flow.shop.erp.save(std::slice::from_ref(&save)))
+            .await?;
+        document = existing(flow, id).await?;
+    }
+    if round_half_up(expected - document.total, order.currency.decimals()).is_zero() {
+        return Ok(document);
+    }
+    let mut problem = flow.subject.problem(
+        "refund_total_differs",
+        "",
+        format!(
+            "The refund {} is worth {expected} {currency} on Shopify, its credit note {} comes to {} {currency}. It is left a draft.",
+            refund.id,
+            document.label(),
+            document.total,
+            currency = order.currency,
+        ),
+        "Correct the lines of the draft credit note so that it comes to Shopify's amount, then retry.",
+    );
+    problem.field = Some("amount_total".into());
+    problem.detail =
+        json!({ "refund": refund.id, "shopify": expected, "erp": document.total, "document": document.id });
+    Err(problem.into())
+}
+
+async fn existing(flow: &Flow<'_>, id: ErpId) -> Result<Document, Stop> {
+    match flow.shop.erp.document(id).await? {
+        Some(document) => Ok(document),
+        None => Err(crate::erp::ErpError::Missing {
+            model: DOCUMENT.to_owned(),
+            id: Some(id),
+        }
+        .into()),
+    }
+}
+
+fn document_lines(rows: Vec<(ExternalId, Fields)>) -> Lines {
+    Lines {
+        field: "invoice_line_ids".to_owned(),
+        model: "account.move.line".to_owned(),
+        rows,
+    }
+}
+
+/// The problem that asks finance for what is left.
+pub(super) fn needs_finance(
+    flow: &Flow<'_>,
+    order: &Order,
+    decided: &Decided,
+    held: &SalesOrder,
+    left: &[usize],
+) -> Stop {
+    let mut instructions = Vec::new();
+    for position in left {
+        let refund = &order.refunds[*position];
+        let credit = decided
+            .credits
+            .iter()
+            .find(|(at, _)| at == position)
+            .map(|(_, credit)| credit.clone())
+            .unwrap_or_default();
+        let mut parts: Vec<String> = credited(refund, &credit)
+            .iter()
+            .map(|(entry, units)| {
+                let title = order
+                    .lines
+                    .iter()
+                    .find(|line| line.key == entry.key)
+                    .map_or(&*entry.key, |line| &*line.title);
+                format!("{} x {title}", units.normalize())
+            })
+            .collect();
+        if credit.charges {
+            parts.push("shipping and duties".to_owned());
+        }
+        if credit.adjustments {
+            parts.push("an adjustment without lines".to_owned());
+        }
+        instructions.push(format!(
+            "make a credit note of {} {} for {} ({}) and give it the reference {}",
+            value(refund, &credit, order.currency),
+            order.currency,
+            held.name,
+            parts.join(", "),
+            reference(refund),
+        ));
+    }
+    let mut problem = flow.subject.problem(
+        "refund_needs_finance",
+        "",
+        format!(
+            "{} refunded on Shopify, and {} in the ERP is delivered or invoiced, or the refund is no change of quantity.",
+            if left.len() == 1 { "A part of the order was" } else { "Several parts of the order were" },
+            held.name
+        ),
+        &format!("In the ERP: {}. Then retry.", instructions.join("; ")),
+    );
+    problem.detail = json!({ "instructions": instructions, "erp_order": held.name });
+    problem.into()
+}
+
+/// The service product for a purpose is asked for by name: the same question as the mapping's.
+pub(super) fn service_question(purpose: &str) -> LookUp {
+    LookUp {
+        kind: "service".into(),
+        keys: [("purpose".to_owned(), Scalar::Text(purpose.into()))].into(),
+    }
+}
+
+/// Our lines of an order in the ERP by the keys of the shop's lines.
+pub(super) async fn lines_by_key(
+    flow: &Flow<'_>,
+    order_name: &str,
+    held: &SalesOrder,
+) -> Result<BTreeMap<String, ErpId>, Stop> {
+    let prefix = format!("{order_name}_");
+    let known = book::named_lines(flow, order_name, "sale.order.line", held).await?;
+    Ok(known
+        .into_iter()
+        .filter_map(|(name, id)| Some((name.strip_prefix(&prefix)?.to_owned(), id)))
+        .collect())
+}
+
+/// Found, or why not.
+pub(super) fn found(answer: Needed) -> Option<ErpId> {
+    match answer {
+        Needed::Found(id) => Some(id),
+        Needed::Missing | Needed::Ambiguous(_) => None,
+    }
+}

@@ -1,0 +1,321 @@
+//! What parcels of Shopify do to the ERP's deliveries.
+//!
+//! Parcels are carried out one after the other, by what was delivered in all: units that left the ERP already, by an
+//! attempt before or by hand, are not delivered a second time.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use super::super::flow::Flow;
+use super::super::settings::Fulfillments;
+use super::super::stop::Stop;
+use super::refunds::{parcels, sent};
+use crate::domain::{ErpId, Fulfillment, Link, LinkKind, LinkState, Order};
+use crate::erp::{Delivery, DeliveryState, ErpError, SalesOrder};
+
+/// Carries out what is to be carried out. `lines` are our lines in the ERP by key.
+pub(super) async fn carry_out(
+    flow: &Flow<'_>,
+    order: &Order,
+    held: &SalesOrder,
+    lines: &BTreeMap<String, ErpId>,
+    done: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let mut all: Vec<&Fulfillment> = parcels(order).collect();
+    all.sort_by_key(|parcel| (parcel.created_at, parcel.id));
+    let mut transfers = flow.shop.erp.deliveries(held.id).await?;
+    // What left the ERP in all, by line. What came back later is no matter of parcels.
+    let mut left: BTreeMap<ErpId, Decimal> = BTreeMap::new();
+    for entry in transfers
+        .iter()
+        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Done)
+        .flat_map(|transfer| &transfer.moves)
+    {
+        if let Some(line) = entry.line {
+            *left.entry(line).or_default() += entry.quantity;
+        }
+    }
+    for parcel in all {
+        let mut due: BTreeMap<ErpId, Decimal> = BTreeMap::new();
+        for entry in &parcel.lines {
+            let Some(line) = lines.get(&entry.key).filter(|line| is_moved(&transfers, **line)) else {
+                continue;
+            };
+            let known = left.entry(*line).or_default();
+            let taken = entry.quantity.min(*known);
+            *known -= taken;
+            let units = entry.quantity - taken;
+            if !units.is_zero() {
+                *due.entry(*line).or_default() += units;
+            }
+        }
+        if due.is_empty() {
+            continue;
+        }
+        if flow.shop.settings.fulfillments == Fulfillments::Hold {
+            return Err(by_hand(
+                flow,
+                held,
+                parcel,
+                &due,
+                "the shop leaves deliveries to people",
+            ));
+        }
+        send(flow, held, parcel, &mut due, &transfers).await?;
+        done.push(format!("delivered parcel {}", parcel.id));
+        transfers = flow.shop.erp.deliveries(held.id).await?;
+    }
+    finish(flow, order, &transfers, done).await?;
+    withdrawn(flow, order, held, lines).await
+}
+
+/// Parcels that were carried out and then cancelled on Shopify. Only a return brings goods back in the ERP, and a person
+/// knows whether they came back.
+async fn withdrawn(
+    flow: &Flow<'_>,
+    order: &Order,
+    held: &SalesOrder,
+    lines: &BTreeMap<String, ErpId>,
+) -> Result<(), Stop> {
+    let cancelled: Vec<&Fulfillment> = order
+        .fulfillments
+        .iter()
+        .filter(|parcel| parcel.status == "CANCELLED")
+        .collect();
+    if cancelled.is_empty() || flow.shop.settings.fulfillments != Fulfillments::Validate {
+        return Ok(());
+    }
+    let ids: Vec<String> = cancelled.iter().map(|parcel| parcel.id.to_string()).collect();
+    let links = flow
+        .shop
+        .store
+        .links(&flow.shop.name, LinkKind::Fulfillment, &ids)
+        .await?;
+    for parcel in cancelled {
+        let Some(link) = links
+            .iter()
+            .find(|link| link.source_id == parcel.id.to_string() && link.state != LinkState::Retired)
+        else {
+            continue;
+        };
+        let goods: Vec<String> = parcel
+            .lines
+            .iter()
+            .filter_map(|entry| {
+                let id = lines.get(&entry.key)?;
+                let line = held.lines.iter().find(|line| line.id == *id)?;
+                let too_many = (line.delivered - sent(order, &entry.key)).min(entry.quantity);
+                (too_many > Decimal::ZERO).then(|| format!("{} x {}", too_many.normalize(), line.name))
+            })
+            .collect();
+        if goods.is_empty() {
+            continue;
+        }
+        let transfer = link.erp_name.as_deref().unwrap_or("the delivery");
+        let mut problem = flow.subject.problem(
+            "parcel_cancelled",
+            "",
+            format!(
+                "The parcel {} was cancelled on Shopify after {transfer} of {} had been carried out.",
+                parcel.id, held.name
+            ),
+            &format!(
+                "In the ERP, take back {} with a return of {transfer}, then retry.",
+                goods.join(", ")
+            ),
+        );
+        problem.detail = json!({ "parcel": parcel.id, "delivery": transfer, "goods": goods });
+        return Err(problem.into());
+    }
+    Ok(())
+}
+
+/// Whether the ERP moves goods for this line at all; it does not for services.
+fn is_moved(transfers: &[Delivery], line: ErpId) -> bool {
+    transfers
+        .iter()
+        .flat_map(|transfer| &transfer.moves)
+        .any(|entry| entry.line == Some(line))
+}
+
+/// Carries out one parcel on the order's open deliveries.
+async fn send(
+    flow: &Flow<'_>,
+    held: &SalesOrder,
+    parcel: &Fulfillment,
+    due: &mut BTreeMap<ErpId, Decimal>,
+    transfers: &[Delivery],
+) -> Result<(), Stop> {
+    let open = transfers
+        .iter()
+        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open);
+    let tracking = parcel.tracking_numbers.join(", ");
+    for transfer in open {
+        let mut sends = false;
+        let quantities: Vec<(ErpId, Decimal)> = transfer
+            .moves
+            .iter()
+            .filter(|entry| !entry.is_cancelled)
+            .map(|entry| {
+                let wanted = entry.line.and_then(|line| due.get_mut(&line));
+                let taken = wanted.map_or(Decimal::ZERO, |units| {
+                    let taken = entry.demand.min(*units);
+                    *units -= taken;
+                    taken
+                });
+                sends |= !taken.is_zero();
+                (entry.id, taken)
+            })
+            .collect();
+        if !sends {
+            continue;
+        }
+        flow.lock(
+            crate::domain::System::Erp,
+            "stock.picking",
+            &transfer.id.to_string(),
+        )
+        .await?;
+        let tracking = Some(tracking.as_str()).filter(|text| !text.is_empty());
+        match flow
+            .write(flow.shop.erp.deliver(transfer.id, &quantities, tracking))
+            .await
+        {
+            Ok(()) => {}
+            Err(Stop::Erp(ErpError::Asked { .. })) => {
+                let mut problem = flow.subject.problem(
+                    "delivery_asked_a_question",
+                    "",
+                    format!(
+                        "The ERP asked a question instead of carrying out {} of {}: nothing is delivered.",
+                        transfer.name, held.name
+                    ),
+                    &format!(
+                        "Open {} in the ERP; its quantities are entered already. Validate it and answer the question there, then retry.",
+                        transfer.name
+                    ),
+                );
+                problem.detail = json!({ "delivery": transfer.name, "parcel": parcel.id });
+                return Err(problem.into());
+            }
+            Err(stop) => return Err(stop),
+        }
+        flow.note(
+            "delivered",
+            json!({ "delivery": transfer.name, "parcel": parcel.id, "tracking": tracking }),
+        );
+        flow.commit_links(vec![link(flow, parcel, transfer)]).await?;
+    }
+    due.retain(|_, units| !units.is_zero());
+    if due.is_empty() {
+        return Ok(());
+    }
+    Err(by_hand(
+        flow,
+        held,
+        parcel,
+        due,
+        "no open delivery of the ERP has so many units",
+    ))
+}
+
+fn link(flow: &Flow<'_>, parcel: &Fulfillment, transfer: &Delivery) -> Link {
+    Link {
+        shop: flow.shop.name.clone(),
+        kind: LinkKind::Fulfillment,
+        source_id: parcel.id.to_string(),
+        model: "stock.picking".to_owned(),
+        erp_id: transfer.id,
+        erp_name: Some(transfer.name.clone()),
+        state: LinkState::Linked,
+        source_updated_at: None,
+        agreed: json!({ "tracking": parcel.tracking_numbers }),
+    }
+}
+
+/// When nothing more will be sent, nothing more stays reserved for it.
+async fn finish(
+    flow: &Flow<'_>,
+    order: &Order,
+    transfers: &[Delivery],
+    done: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let is_over = matches!(
+        order.fulfillment_status.as_deref(),
+        Some("FULFILLED" | "fulfilled")
+    );
+    if !is_over || flow.shop.settings.fulfillments != Fulfillments::Validate {
+        return Ok(());
+    }
+    for transfer in transfers
+        .iter()
+        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open)
+    {
+        flow.write(flow.shop.erp.cancel_delivery(transfer.id)).await?;
+        flow.note("delivery_cancelled", json!({ "delivery": transfer.name }));
+        done.push(format!(
+            "cancelled {}, of which nothing will be sent",
+            transfer.name
+        ));
+    }
+    Ok(())
+}
+
+/// Cancels what an order of history would have moved.
+pub(super) async fn move_nothing(
+    flow: &Flow<'_>,
+    held: &SalesOrder,
+    done: &mut Vec<String>,
+) -> Result<(), Stop> {
+    for transfer in flow.shop.erp.deliveries(held.id).await? {
+        if transfer.state == DeliveryState::Open {
+            flow.write(flow.shop.erp.cancel_delivery(transfer.id)).await?;
+            flow.note("delivery_cancelled", json!({ "delivery": transfer.name }));
+            done.push(format!("cancelled {}: history moves no stock", transfer.name));
+        }
+    }
+    Ok(())
+}
+
+fn by_hand(
+    flow: &Flow<'_>,
+    held: &SalesOrder,
+    parcel: &Fulfillment,
+    due: &BTreeMap<ErpId, Decimal>,
+    why: &str,
+) -> Stop {
+    let goods: Vec<String> = due
+        .iter()
+        .map(|(line, units)| {
+            let name = held
+                .lines
+                .iter()
+                .find(|known| known.id == *line)
+                .map_or("goods", |known| &*known.name);
+            format!("{} x {name}", units.normalize())
+        })
+        .collect();
+    let tracking = if parcel.tracking_numbers.is_empty() {
+        String::new()
+    } else {
+        format!(" with the tracking number {}", parcel.tracking_numbers.join(", "))
+    };
+    let mut problem = flow.subject.problem(
+        "delivery_by_hand",
+        "",
+        format!(
+            "{} of {} were sent (parcel {}), and {why}.",
+            goods.join(", "),
+            held.name,
+            parcel.id
+        ),
+        &format!(
+            "Carry out the delivery of {} in the ERP{tracking}, then retry.",
+            goods.join(", ")
+        ),
+    );
+    problem.detail = json!({ "parcel": parcel.id, "goods": goods, "tracking": parcel.tracking_numbers });
+    problem.into()
+}

@@ -1,0 +1,275 @@
+//! Changes of a confirmed order's lines: written where the ERP allows, told line by line where it does not.
+//!
+//! A line of a confirmed order is never deleted: its quantity becomes 0. Whatever carries a quantity carries text, price
+//! and taxes, too, because the ERP would work them out anew. Its product is never written again. A line that was
+//! delivered or invoiced keeps at least so many units, and one that was invoiced keeps its price.
+
+use std::collections::BTreeSet;
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use super::super::flow::Flow;
+use super::super::stop::Stop;
+use super::book;
+use super::plan::{self, LINES};
+use super::proof::ROUNDING_LINE;
+use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Link, NewProblem, Order};
+use crate::erp::{Lines, SalesOrder, SalesOrderLine, Save};
+use crate::failpoint::{FailPoint, reach};
+use crate::mapping::{Mapped, MappedRow};
+
+/// One line that is to become another one.
+#[derive(Clone, Debug, PartialEq)]
+struct Edit {
+    /// Its external id within the shop.
+    name: String,
+    /// What people know it by.
+    title: String,
+    /// As it stands in the ERP; none for a line that is to be added.
+    held: Option<SalesOrderLine>,
+    quantity: Decimal,
+    price: Decimal,
+    taxes: Vec<ErpId>,
+    fields: Fields,
+}
+
+/// Changes the lines. Returns the order as it is then.
+pub(super) async fn carry_out(
+    flow: &Flow<'_>,
+    order: &Order,
+    mapped: &Mapped,
+    link: Option<&Link>,
+    held: SalesOrder,
+    differences: &[String],
+    lines: Option<&BTreeSet<String>>,
+) -> Result<SalesOrder, Stop> {
+    let ours = book::our_lines(flow, mapped, &held).await?;
+    let edits = edits(order, mapped, &held, &ours, lines);
+    if edits.is_empty() {
+        return Ok(held);
+    }
+    let obstacles: Vec<String> = edits.iter().filter_map(|edit| obstacle(edit, &held)).collect();
+    if !obstacles.is_empty() {
+        return Err(by_hand(flow, order, &held, &edits, &obstacles, differences));
+    }
+    if let Some(link) = link {
+        flow.commit_links(vec![plan::while_editing(link)]).await?;
+    }
+    let mut rows = Vec::with_capacity(edits.len());
+    for edit in &edits {
+        rows.push((flow.external_id(&edit.name)?, edit.fields.clone()));
+    }
+    save_lines(flow, mapped, rows).await?;
+    reach(FailPoint::LinesChanged).await?;
+    flow.note(
+        "lines_changed",
+        json!({ "order": held.name, "changes": edits.iter().map(instruction).collect::<Vec<_>>() }),
+    );
+    book::read(flow, held.id).await
+}
+
+/// Writes lines of an order and nothing else of it.
+pub(super) async fn save_lines(
+    flow: &Flow<'_>,
+    mapped: &Mapped,
+    rows: Vec<(ExternalId, Fields)>,
+) -> Result<(), Stop> {
+    let group = mapped.group(LINES);
+    let save = Save {
+        model: mapped.model.clone(),
+        external_id: flow.external_id(&mapped.external_id)?,
+        fields: Fields::new(),
+        lines: Some(Lines {
+            field: group
+                .and_then(|group| group.field.clone())
+                .unwrap_or_else(|| "order_line".into()),
+            model: group.map_or_else(|| "sale.order.line".into(), |group| group.model.clone()),
+            rows,
+        }),
+    };
+    flow.write(flow.shop.erp.save(std::slice::from_ref(&save)))
+        .await?;
+    Ok(())
+}
+
+/// What is to be written so that the order has the lines that the mapping makes: of those lines of the shop's order that
+/// changed, or of all.
+fn edits(
+    order: &Order,
+    mapped: &Mapped,
+    held: &SalesOrder,
+    ours: &[(String, ErpId)],
+    changed: Option<&BTreeSet<String>>,
+) -> Vec<Edit> {
+    let rows = mapped.group(LINES).map_or(&[][..], |group| &group.rows);
+    let stands = |name: &str| {
+        let (_, id) = ours.iter().find(|(of, _)| of == name)?;
+        held.lines.iter().find(|line| line.id == *id)
+    };
+    let mut edits: Vec<Edit> = rows
+        .iter()
+        .filter(|row| match (changed, order.lines.get(row.source_index)) {
+            (Some(changed), Some(line)) => changed.contains(&line.key),
+            _ => true,
+        })
+        .filter_map(|row| {
+            let edit = wanted(order, row, stands(&row.external_id));
+            let same = edit.held.as_ref().is_some_and(|line| {
+                line.quantity == edit.quantity
+                    && line.unit_price == edit.price
+                    && sorted(&line.taxes) == edit.taxes
+            });
+            (!same).then_some(edit)
+        })
+        .collect();
+    let rounding = book::line_name(mapped, ROUNDING_LINE);
+    for (name, id) in ours {
+        let is_wanted = *name == rounding || rows.iter().any(|row| row.external_id == *name);
+        let Some(line) = held.lines.iter().find(|line| line.id == *id) else {
+            continue;
+        };
+        if !is_wanted && !line.quantity.is_zero() {
+            edits.push(Edit {
+                name: name.clone(),
+                title: line.name.clone(),
+                held: Some(line.clone()),
+                quantity: Decimal::ZERO,
+                price: line.unit_price,
+                taxes: sorted(&line.taxes),
+                fields: vec![
+                    ("name".into(), FieldValue::Text(line.name.clone())),
+                    ("product_uom_qty".into(), FieldValue::Decimal(Decimal::ZERO)),
+                    ("price_unit".into(), FieldValue::Decimal(line.unit_price)),
+                    ("tax_ids".into(), FieldValue::Records(line.taxes.clone())),
+                ],
+            });
+        }
+    }
+    edits
+}
+
+/// A row of the mapping as a change of the line that stands there.
+fn wanted(order: &Order, row: &MappedRow, held: Option<&SalesOrderLine>) -> Edit {
+    let number = |target: &str, otherwise: Decimal| match value(row, target) {
+        Some(FieldValue::Decimal(number)) => *number,
+        Some(FieldValue::Integer(number)) => Decimal::from(*number),
+        _ => otherwise,
+    };
+    let title = match (held, value(row, "name"), order.lines.get(row.source_index)) {
+        (Some(line), _, _) if !line.name.is_empty() => line.name.clone(),
+        (_, Some(FieldValue::Text(name)), _) => name.clone(),
+        (_, _, Some(line)) => line.title.clone(),
+        _ => row.key.clone(),
+    };
+    let fields = row
+        .fields
+        .iter()
+        .filter(|field| held.is_none() || !(field.create_only || &*field.target == "product_id"))
+        .map(|field| (field.target.to_string(), field.value.clone()))
+        .collect();
+    Edit {
+        name: row.external_id.clone(),
+        title,
+        quantity: number("product_uom_qty", held.map_or(Decimal::ONE, |line| line.quantity)),
+        price: number("price_unit", held.map_or(Decimal::ZERO, |line| line.unit_price)),
+        taxes: match value(row, "tax_ids") {
+            Some(FieldValue::Records(taxes)) => sorted(taxes),
+            Some(FieldValue::Clear) => Vec::new(),
+            _ => held.map(|line| sorted(&line.taxes)).unwrap_or_default(),
+        },
+        held: held.cloned(),
+        fields,
+    }
+}
+
+fn value<'r>(row: &'r MappedRow, target: &str) -> Option<&'r FieldValue> {
+    let field = row.fields.iter().find(|field| *field.target == *target)?;
+    Some(&field.value)
+}
+
+fn sorted(taxes: &[ErpId]) -> Vec<ErpId> {
+    let mut taxes = taxes.to_vec();
+    taxes.sort_unstable();
+    taxes
+}
+
+/// Why the ERP does not allow this change.
+fn obstacle(edit: &Edit, held: &SalesOrder) -> Option<String> {
+    if held.locked {
+        return Some(format!("{} is locked", held.name));
+    }
+    let line = edit.held.as_ref()?;
+    let title = &edit.title;
+    if line.delivered > edit.quantity {
+        return Some(format!("{} x {title} were delivered", line.delivered.normalize()));
+    }
+    if line.invoiced > edit.quantity {
+        return Some(format!("{} x {title} were invoiced", line.invoiced.normalize()));
+    }
+    let costs_the_same = line.unit_price == edit.price && sorted(&line.taxes) == edit.taxes;
+    if !line.invoiced.is_zero() && !costs_the_same {
+        return Some(format!("{title} was invoiced at another price"));
+    }
+    None
+}
+
+/// The change as an instruction for a person.
+fn instruction(edit: &Edit) -> String {
+    let title = &edit.title;
+    let (quantity, price) = (edit.quantity.normalize(), edit.price);
+    let Some(line) = &edit.held else {
+        return format!("add {quantity} x {title} at {price}");
+    };
+    let mut steps = Vec::new();
+    if line.quantity != edit.quantity {
+        let before = line.quantity.normalize();
+        steps.push(format!("set the quantity of {title} from {before} to {quantity}"));
+    }
+    if line.unit_price != edit.price && !edit.quantity.is_zero() {
+        steps.push(format!(
+            "set the price of {title} from {} to {price}",
+            line.unit_price
+        ));
+    }
+    if sorted(&line.taxes) != edit.taxes {
+        steps.push(format!("correct the taxes of {title}"));
+    }
+    steps.join(" and ")
+}
+
+fn by_hand(
+    flow: &Flow<'_>,
+    order: &Order,
+    held: &SalesOrder,
+    edits: &[Edit],
+    obstacles: &[String],
+    differences: &[String],
+) -> Stop {
+    let mut obstacles = obstacles.to_vec();
+    obstacles.dedup();
+    let instructions: Vec<String> = edits.iter().map(instruction).collect();
+    let fix = format!(
+        "In the ERP, on {}: {}. If it is locked, unlock it first; what was delivered too much comes back through a return, \
+         what was invoiced too much through a credit note. The order must come to {} {} then. Then retry.",
+        held.name,
+        instructions.join("; "),
+        order.totals.total,
+        order.currency
+    );
+    let mut problem: NewProblem = flow.subject.problem(
+        "order_changed_after_booking",
+        "",
+        format!(
+            "The order changed on Shopify, and {} cannot be changed by itself: {}.",
+            held.name,
+            obstacles.join("; ")
+        ),
+        &fix,
+    );
+    problem.detail = json!({
+        "differences": differences, "instructions": instructions, "obstacles": obstacles,
+        "shopify_total": order.totals.total, "erp_total": held.total, "erp_order": held.name,
+    });
+    problem.into()
+}

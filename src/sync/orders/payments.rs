@@ -1,0 +1,237 @@
+//! Money that moved: a payment in the ERP for each movement, in the journal of its gateway, matched with the invoice.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::super::flow::Flow;
+use super::super::settings::Payments;
+use super::super::stop::Stop;
+use super::{after, invoices};
+use crate::domain::{
+    Direction, ErpId, FieldValue, Link, LinkKind, LinkState, LookUp, Needed, Object, Order, Payment, Scalar,
+};
+use crate::erp::{Document, DocumentState, Find, PaymentSave};
+
+const PAYMENT: &str = "account.payment";
+
+/// Whether a movement brought money in (`true`), or took it out.
+fn direction(payment: &Payment) -> Option<bool> {
+    match payment.kind.as_str() {
+        "SALE" | "CAPTURE" => Some(true),
+        "REFUND" | "CHANGE" => Some(false),
+        _ => None,
+    }
+}
+
+/// Registers what is not registered yet. A gateway without a journal does not keep the others waiting.
+pub(super) async fn carry_out(
+    flow: &Flow<'_>,
+    order: &Order,
+    partner: Option<ErpId>,
+    bills: &[Document],
+    done: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let settings = &flow.shop.settings;
+    let wanted: Vec<(&Payment, bool)> = order
+        .payments
+        .iter()
+        .filter(|payment| payment.status == "SUCCESS" && !payment.amount.is_zero())
+        .filter(|payment| !payment.test || settings.book_test_orders)
+        .filter_map(|payment| Some((payment, direction(payment)?)))
+        .filter(|(payment, inbound)| {
+            *inbound || payment.kind == "CHANGE" || settings.refund_payments == Payments::Register
+        })
+        .collect();
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = wanted.iter().map(|(payment, _)| payment.id.to_string()).collect();
+    let links = flow
+        .shop
+        .store
+        .links(&flow.shop.name, LinkKind::Payment, &ids)
+        .await?;
+    let mut first: Option<Stop> = None;
+    let mut complained: BTreeSet<&str> = BTreeSet::new();
+    let mut open: Vec<&Document> = bills
+        .iter()
+        .filter(|bill| bill.state == DocumentState::Posted && !bill.open.is_zero())
+        .collect();
+    let partner = bills.iter().find_map(|bill| bill.partner).or(partner);
+    for (payment, inbound) in wanted {
+        let known = links
+            .iter()
+            .find(|link| link.source_id == payment.id.to_string() && link.state != LinkState::Retired);
+        let id = match known {
+            Some(link) => link.erp_id,
+            None => {
+                let gateway = payment.gateway.as_deref().unwrap_or("unknown");
+                if complained.contains(gateway) {
+                    continue;
+                }
+                match register(flow, order, payment, inbound, partner).await {
+                    Ok(id) => {
+                        done.push(format!("registered {} {}", payment.amount, order.currency));
+                        id
+                    }
+                    Err(stop @ Stop::Problem(_)) => {
+                        complained.insert(gateway);
+                        first.get_or_insert(stop);
+                        continue;
+                    }
+                    Err(stop) => return Err(stop),
+                }
+            }
+        };
+        if inbound && let Some(bill) = open.first() {
+            let settled = flow.write(flow.shop.erp.settle(bill.id, id)).await?;
+            if settled {
+                flow.note("settled", json!({ "invoice": bill.label(), "payment": id }));
+                let now = flow.shop.erp.document(bill.id).await?;
+                if now.is_some_and(|now| now.open.is_zero()) {
+                    open.remove(0);
+                }
+            }
+        }
+    }
+    first.map_or(Ok(()), Err)
+}
+
+async fn register(
+    flow: &Flow<'_>,
+    order: &Order,
+    payment: &Payment,
+    inbound: bool,
+    partner: Option<ErpId>,
+) -> Result<ErpId, Stop> {
+    let gateway = payment.gateway.as_deref().unwrap_or("unknown");
+    let journal = journal(flow, gateway).await?;
+    let day = payment
+        .processed_at
+        .unwrap_or(order.processed_at)
+        .to_utc()
+        .date_naive();
+    if let Some(closed) = flow.shop.erp.closed(false).await?
+        && day <= closed.until
+    {
+        if let Some(id) = registered_by_hand(flow, payment).await? {
+            link(flow, payment, id).await?;
+            return Ok(id);
+        }
+        let what = format!("The payment {} of {}", payment.id, order.name);
+        let remedy = format!(
+            "Register it by hand with the memo {} and the date",
+            by_hand(payment)
+        );
+        return Err(invoices::is_closed(flow, &what, &remedy, day, &closed));
+    }
+    let memo = match &payment.reference {
+        Some(reference) => format!("{} {gateway} {reference}", order.name),
+        None => format!("{} {gateway}", order.name),
+    };
+    let save = PaymentSave {
+        external_id: flow.external_id(&format!("payment_{}", payment.id))?,
+        inbound,
+        partner: partner.ok_or(Stop::Stale)?,
+        amount: payment.amount,
+        currency: after::currency(flow, order.currency).await?,
+        journal,
+        date: day,
+        memo,
+    };
+    let id = flow.write(flow.shop.erp.save_payment(&save)).await?;
+    flow.note(
+        "payment",
+        json!({ "payment": payment.id, "id": id, "amount": payment.amount, "gateway": gateway, "in": inbound }),
+    );
+    link(flow, payment, id).await?;
+    Ok(id)
+}
+
+async fn link(flow: &Flow<'_>, payment: &Payment, id: ErpId) -> Result<(), Stop> {
+    flow.commit_links(vec![Link {
+        shop: flow.shop.name.clone(),
+        kind: LinkKind::Payment,
+        source_id: payment.id.to_string(),
+        model: PAYMENT.to_owned(),
+        erp_id: id,
+        erp_name: None,
+        state: LinkState::Linked,
+        source_updated_at: None,
+        agreed: json!({ "amount": payment.amount }),
+    }])
+    .await
+}
+
+/// How a person names a payment that they registered, so that it is found.
+fn by_hand(payment: &Payment) -> String {
+    format!("payment_{}", payment.id)
+}
+
+async fn registered_by_hand(flow: &Flow<'_>, payment: &Payment) -> Result<Option<ErpId>, Stop> {
+    // Odoo's name of the text up to 17, and from 18 on.
+    let fields = flow.shop.erp.fields(PAYMENT).await?;
+    let memo = if fields.0.contains_key("memo") {
+        "memo"
+    } else {
+        "ref"
+    };
+    let find = Find {
+        model: PAYMENT.to_owned(),
+        equal: vec![(memo.to_owned(), FieldValue::Text(by_hand(payment)))],
+        one_of: None,
+        fields: Vec::new(),
+        limit: 2,
+    };
+    Ok(match flow.shop.erp.find(&find).await?.as_slice() {
+        [only] => Some(only.id),
+        _ => None,
+    })
+}
+
+/// The journal of a gateway. One that is missing is one problem for all its orders.
+async fn journal(flow: &Flow<'_>, gateway: &str) -> Result<ErpId, Stop> {
+    let mapping = flow.mapping(Object::Order, Direction::In)?;
+    let name = flow
+        .shop
+        .settings
+        .journals
+        .get(gateway)
+        .map(String::as_str)
+        .or_else(|| mapping.table_text("journal", gateway));
+    let Some(name) = name else {
+        let mut problem = flow.subject.problem(
+            "journal_missing",
+            gateway,
+            format!("No journal of the ERP is declared for payments by `{gateway}`."),
+            &format!(
+                "Name it in the configuration: [shops.{}.flow] journals = {{ {gateway} = \"…\" }} (or in the table `journal` of tables.{}.toml), then retry.",
+                flow.shop.name, flow.shop.name
+            ),
+        );
+        problem.field = Some("journal_id".into());
+        return Err(problem.into());
+    };
+    let question = LookUp {
+        kind: "record".into(),
+        keys: [
+            ("model".to_owned(), Scalar::Text("account.journal".into())),
+            ("name".to_owned(), Scalar::Text(name.to_owned())),
+        ]
+        .into(),
+    };
+    match flow.shop.erp.look_up(&question).await? {
+        Needed::Found(id) => Ok(id),
+        Needed::Missing | Needed::Ambiguous(_) => {
+            let mut problem = flow.subject.problem(
+                "journal_missing",
+                gateway,
+                format!("Payments by `{gateway}` belong in the journal `{name}`, and the ERP has no single journal of that name."),
+                "Correct the name in the configuration, or make the journal in the ERP, then retry.",
+            );
+            problem.field = Some("journal_id".into());
+            Err(problem.into())
+        }
+    }
+}

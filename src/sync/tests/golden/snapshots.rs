@@ -1,0 +1,188 @@
+//! What is planned to be written to the ERP for every golden order, step by step, as a snapshot that both protocols share.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use super::super::*;
+use super::fixture::{self, Fixture, Only};
+use super::world::World;
+use super::{AT_ONCE, sample};
+use crate::domain::ShopifyId;
+
+/// Longer values are cut: the snapshot is for reading.
+const LONGEST: usize = 100;
+
+/// The plan before each step is carried out.
+async fn plans(fixture: &Fixture, version: Version) -> Result<String, String> {
+    let world = World::of(fixture, version).await.map_err(|e| e.to_string())?;
+    let mut text = format!("# {}\n", fixture.about);
+    for step in 0..=fixture.then.len() {
+        // Only what can be seen of an order can be planned: nothing is planned for one that is gone.
+        if step > 0 && fixture.then[step - 1].deleted {
+            break;
+        }
+        let prepared = world.before(fixture, step);
+        prepared.map_err(|e| format!("step {step}: {e}"))?;
+        let shop = "main".parse().unwrap();
+        let id = ShopifyId(fixture.order["id"].as_u64().unwrap());
+        let preview = world.bench.engine.preview(&shop, Object::Order, id).await;
+        let title = if step == 0 {
+            "at first".to_owned()
+        } else {
+            format!("step {step}")
+        };
+        let preview = match preview {
+            Ok(preview) => preview,
+            Err(why) => {
+                let _ = writeln!(text, "\n## {title}: cannot be planned\n{why}");
+                world.after(fixture, step).await;
+                continue;
+            }
+        };
+        let words = world.neutral("", &preview.verdict);
+        let _ = writeln!(text, "\n## {title}: {words}");
+        if let Some(problem) = &preview.problem {
+            let _ = writeln!(
+                text,
+                "problem {}: {}",
+                problem.code.0,
+                world.neutral("", &problem.reason)
+            );
+        }
+        for write in &preview.writes {
+            let record = if write.record.parse::<u64>().is_ok() {
+                ""
+            } else {
+                write.record.as_str()
+            };
+            let _ = writeln!(text, "{} {} {record}", write.action, write.model);
+            for field in &write.fields {
+                let value: String = world
+                    .neutral(&field.field, &field.then)
+                    .chars()
+                    .take(LONGEST)
+                    .collect();
+                let name = if field.field == "tax_ids" {
+                    "tax_id"
+                } else {
+                    field.field.as_str()
+                };
+                let _ = writeln!(text, "    {name} = {}", value.replace('\n', " "));
+            }
+        }
+        world.after(fixture, step).await;
+    }
+    Ok(text)
+}
+
+impl World {
+    /// A text without numbers of the ERP's database: products and taxes by what they are, everything else without.
+    fn neutral(&self, field: &str, text: &str) -> String {
+        let mut out = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find('#') {
+            let digits: String = rest[at + 1..].chars().take_while(char::is_ascii_digit).collect();
+            out += &rest[..at];
+            out += &match digits.parse::<i64>() {
+                Ok(id) if field == "product_id" => self.sku(id),
+                Ok(id) if field.starts_with("tax_id") => self.tax(id),
+                Ok(id) if field == "country_id" => self.shown("res.country", id, "code"),
+                Ok(id) if field == "state_id" => self.shown("res.country.state", id, "code"),
+                Ok(id) if field == "pricelist_id" => self.shown("product.pricelist", id, "name"),
+                Ok(_) if field.ends_with("_id") => "(record)".to_owned(),
+                _ => format!("#{digits}"),
+            };
+            rest = &rest[at + 1 + digits.len()..];
+        }
+        out += rest;
+        out
+    }
+
+    fn sku(&self, id: i64) -> String {
+        let products = self.bench.erp.ledger().products();
+        let known = products.into_iter().find(|known| known.id == id);
+        known
+            .and_then(|known| known.sku)
+            .unwrap_or_else(|| "?".to_owned())
+    }
+
+    fn shown(&self, model: &str, id: i64, field: &str) -> String {
+        let record = self.bench.erp.ledger().record(model, id).unwrap_or_default();
+        record[field].as_str().unwrap_or("?").to_owned()
+    }
+
+    fn tax(&self, id: i64) -> String {
+        let tax = self
+            .bench
+            .erp
+            .ledger()
+            .record("account.tax", id)
+            .unwrap_or_default();
+        let kind = if tax["price_include"] == true {
+            "included"
+        } else {
+            "excluded"
+        };
+        format!("{} % {kind}", tax["amount"])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn planned_writes_of_golden_orders_are_as_reviewed() {
+    let gate = Arc::new(tokio::sync::Semaphore::new(AT_ONCE));
+    let mut tasks = tokio::task::JoinSet::new();
+    for fixture in fixture::all()
+        .0
+        .into_iter()
+        .filter(|fixture| fixture.runs(Only::Stepwise))
+    {
+        let gate = Arc::clone(&gate);
+        tasks.spawn(async move {
+            let _permit = gate.acquire_owned().await;
+            let old = plans(&fixture, Version::V18).await;
+            let new = plans(&fixture, Version::V19).await;
+            (fixture.name, old, new)
+        });
+    }
+    let mut wrong = Vec::new();
+    let mut all = std::collections::BTreeMap::new();
+    while let Some(done) = tasks.join_next().await {
+        let (name, old, new) = done.unwrap();
+        match (old, new) {
+            (Ok(old), Ok(new)) if old == new => {
+                all.insert(name, old);
+            }
+            // Where the versions keep prices differently, both are reviewed.
+            (Ok(old), Ok(new)) => {
+                all.insert(name, format!("{old}\n\n# The same on Odoo 19\n{new}"));
+            }
+            (Err(why), _) | (_, Err(why)) => wrong.push(format!("{name}: {why}")),
+        }
+    }
+    // One that differs must not hide the others.
+    for (name, text) in all {
+        let compared = std::panic::catch_unwind(|| {
+            insta::with_settings!({snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true}, {
+                insta::assert_snapshot!(name.clone(), text);
+            });
+        });
+        if compared.is_err() {
+            wrong.push(format!("{name}: another plan than the reviewed one"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn the_plan_shows_what_changes() {
+    let fixture = |text: &str| Fixture::parse("sample", text).unwrap();
+    let one = sample();
+    let other = one
+        .replace("9.99", "9.98")
+        .replace("29.97", "29.94")
+        .replace("5.00", "4.99");
+    for (text, price) in [(one, "price_unit = 9.99"), (other, "price_unit = 9.98")] {
+        let plans = plans(&fixture(&text), Version::V18).await.unwrap();
+        assert!(plans.contains(price), "{plans}");
+    }
+}
