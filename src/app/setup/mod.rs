@@ -192,7 +192,7 @@ pub async fn plan(
             Vec::new()
         }
     };
-    for wish in wishes::wishes(config, shop, &currencies) {
+    for wish in wishes::wishes(config, shop, mappings, &currencies) {
         let (what, name) = wishes::named(&wish);
         let mut row = SetupRow::new(what, name, RowState::Failed, "");
         match erp.setup_state(&wish).await {
