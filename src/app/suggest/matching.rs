@@ -68,6 +68,16 @@ pub(super) fn named_like(name: &str, all: &[Choice]) -> Found {
     }
 }
 
+/// The bank or cash journal of the same name.
+pub(super) fn journal(gateway: &str, all: &[Choice]) -> Found {
+    Found {
+        hint: all
+            .is_empty()
+            .then(|| "Odoo has no bank or cash journal yet: Accounting, Configuration, Journals".to_owned()),
+        ..named_like(gateway, all)
+    }
+}
+
 /// The carrier of the same name.
 pub(super) fn carrier(name: &str, all: &[Choice]) -> Found {
     Found {
