@@ -233,6 +233,10 @@ pub struct Options {
     pub denied: Vec<Denied>,
     /// Journals. A database without one for sales gets `INV`.
     pub journals: Vec<JournalSeed>,
+    /// Shipping methods (`delivery.carrier`), by name.
+    pub carriers: Vec<String>,
+    /// Warehouses of the first company beside its own: name and short code.
+    pub warehouses: Vec<(String, String)>,
     /// Custom fields that exist from the start.
     pub custom_fields: Vec<CustomField>,
     /// Whether the API user is an administrator, who may add fields and change currencies, companies and journals.
@@ -302,6 +306,8 @@ impl Default for Options {
                 JournalSeed::new("Bank", "BNK1", JournalKind::Bank),
                 JournalSeed::new("Cash", "CSH1", JournalKind::Cash),
             ],
+            carriers: Vec::new(),
+            warehouses: Vec::new(),
             custom_fields: Vec::new(),
             is_admin: false,
             closed_period: ClosedPeriod::Moves,

@@ -13,10 +13,12 @@ use super::system::lock;
 use super::value::Map;
 
 mod accounts;
+mod records;
 mod views;
 
 pub use self::accounts::{InvoiceLineView, InvoiceView, PaymentView};
-pub use self::views::{LineView, MoveView, OrderView, PartnerView, PickingView, ProductView, TaxView};
+pub use self::records::{PartnerView, ProductView};
+pub use self::views::{LineView, MoveView, OrderView, PickingView, TaxView};
 
 /// Reads the ERP's own truth. Cheap to clone; stays readable after the stand-in was stopped.
 #[derive(Debug, Clone)]
@@ -97,7 +99,7 @@ impl Ledger {
             env.db
                 .ids("res.partner")
                 .into_iter()
-                .map(|id| views::partner(env, id))
+                .map(|id| records::partner(env, id))
                 .collect()
         })
     }
@@ -108,7 +110,7 @@ impl Ledger {
             env.db
                 .ids("product.product")
                 .into_iter()
-                .map(|id| views::product(env, id))
+                .map(|id| records::product(env, id))
                 .collect()
         })
     }

@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{mail, stock};
+use super::account::posting;
+use super::{invoicing, mail, stock};
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::error::{OdooError, Res};
 use crate::sandbox::odoo::schema::Model;
@@ -101,6 +102,12 @@ pub(in crate::sandbox::odoo) fn cancel(env: &mut Env<'_>, model: &'static Model,
     }
     for id in ids {
         stock::cancel_all(env, *id);
+        // Invoices that nobody has posted go with the order; posted ones stay. Not observed.
+        for invoice in invoicing::invoices(env, *id) {
+            if env.text("account.move", invoice, "state") == "draft" {
+                env.sudo(|env| posting::cancel(env, env.model("account.move"), &[invoice]))?;
+            }
+        }
         set_state(env, *id, "cancel");
     }
     super::settle(env)?;

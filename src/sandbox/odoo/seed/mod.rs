@@ -284,10 +284,13 @@ fn registers(env: &mut Env<'_>) -> Res<()> {
         } else {
             format!("WH{}", at + 1)
         };
-        let location = json!({"name": "Stock", "complete_name": format!("{code}/Stock"), "usage": "internal", "company_id": company});
-        let location = create(env, "stock.location", location)?;
-        let warehouse = json!({"name": name, "code": code, "company_id": company, "lot_stock_id": location, "sequence": 10});
-        create(env, "stock.warehouse", warehouse)?;
+        warehouse(env, &name, &code, company)?;
+    }
+    for (name, code) in env.sys.options.warehouses.clone() {
+        warehouse(env, &name, &code, 1)?;
+    }
+    for name in env.sys.options.carriers.clone() {
+        create(env, "delivery.carrier", json!({"name": name}))?;
     }
     create(
         env,
@@ -302,6 +305,14 @@ fn registers(env: &mut Env<'_>) -> Res<()> {
         create(env, "decimal.precision", json!({"name": usage, "digits": digits}))?;
     }
     Ok(())
+}
+
+fn warehouse(env: &mut Env<'_>, name: &str, code: &str, company: i64) -> Res<i64> {
+    let location = json!({"name": "Stock", "complete_name": format!("{code}/Stock"), "usage": "internal", "company_id": company});
+    let location = create(env, "stock.location", location)?;
+    let warehouse =
+        json!({"name": name, "code": code, "company_id": company, "lot_stock_id": location, "sequence": 10});
+    create(env, "stock.warehouse", warehouse)
 }
 
 /// The models, and the custom fields that are declared from the start.

@@ -389,6 +389,21 @@ async fn sections_come_along_with_what_stands_below_them() {
 }
 
 #[tokio::test]
+async fn cancelling_an_order_takes_its_draft_invoices_along() {
+    for version in VERSIONS {
+        let erp = Erp::of(version).await;
+        let order = erp.three_mugs().await;
+        let invoice = erp.draft_invoice(order).await;
+        let flag = json!({"context": {"disable_cancel_warning": true}});
+        erp.call("sale.order", "action_cancel", json!([[order]]), flag)
+            .await
+            .unwrap();
+        assert_eq!(erp.invoice_view(invoice).state, "cancel");
+        assert_eq!(erp.view(order).invoice_status, "no");
+    }
+}
+
+#[tokio::test]
 async fn both_protocols_reach_invoices() {
     let erp = Erp::of(Version::V19).await;
     let order = erp.three_mugs().await;

@@ -262,3 +262,36 @@ async fn taxes_have_the_name_country_and_group_they_were_given() {
         }
     }
 }
+
+#[tokio::test]
+async fn carriers_and_warehouses_are_what_the_options_say() {
+    for version in VERSIONS {
+        let erp = Erp::start(Options {
+            carriers: vec!["DHL".to_owned(), "UPS".to_owned()],
+            warehouses: vec![("Munich".to_owned(), "MUC".to_owned())],
+            ..Options::version(version)
+        })
+        .await;
+        let names = |rows: Json| -> Vec<String> {
+            let rows = rows.as_array().unwrap().clone();
+            rows.iter()
+                .map(|row| row["name"].as_str().unwrap().to_owned())
+                .collect()
+        };
+        let carriers = erp
+            .ok("delivery.carrier", "search_read", json!([[], ["name"]]))
+            .await;
+        assert_eq!(names(carriers), ["DHL", "UPS"]);
+        let warehouses = erp
+            .ok("stock.warehouse", "search_read", json!([[], ["name"]]))
+            .await;
+        assert_eq!(names(warehouses), ["My Company", "Munich"]);
+        // Orders leave from the first one unless they say otherwise.
+        let munich = erp.by("stock.warehouse", "code", json!("MUC")).await;
+        let (mug, order) = (erp.product("Mug", 10.0).await, erp.order(&[]).await);
+        let vals = json!({"warehouse_id": munich, "order_line": [[0, 0, {"product_id": mug}]]});
+        erp.ok("sale.order", "write", json!([[order], vals])).await;
+        erp.confirm(order).await;
+        assert_eq!(erp.view(order).pickings[0].name, "MUC/OUT/00001");
+    }
+}
