@@ -128,7 +128,6 @@ impl Odoo {
                                name in this shop's `odoo.services`";
                     self.makeable(PRODUCT, format!("`{label}`"), how.to_owned())
                         .await?
-                        .await?
                 }
             },
         )
