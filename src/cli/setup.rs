@@ -163,7 +163,7 @@ const fn word(state: RowState) -> &'static str {
         RowState::There => "there",
         RowState::Missing => "MISSING",
         RowState::Made => "made",
-        RowState::NeedsAdministrator => "needs an administrator",
+        RowState::NeedsAdministrator => "administrator",
         RowState::ByHand => "by hand",
         RowState::Failed => "FAILED",
         RowState::Named => "for you to decide",

@@ -78,7 +78,7 @@ impl Odoo {
                     Needed::Found(_) => {
                         let how = "Sales, Products, Pricelists, New (if the menu is missing: Sales, Configuration, Settings, \
                                    Pricelists)";
-                        let needed = format!("`{label}` in {currency}");
+                        let needed = format!("`{label}`");
                         self.makeable("product.pricelist", needed, how.to_owned()).await?
                     }
                     _ => SetupState::ByHand(format!("activate the currency {currency} first")),
@@ -252,9 +252,9 @@ impl Odoo {
                 ))
             });
         }
-        let needed = format!("name `{name}`, label `{label}`, type {kind}, model sale.order, not copied");
+        let needed = format!("label `{label}`, type {kind}");
         let how = "in developer mode: Settings, Technical, Database Structure, Fields, New; Model is `Sales Order` \
-                   (sale.order), the rest as shown; or run `lockstep setup apply` with login and API key of an administrator"
+                   (sale.order), Copied is off, name, label and type as shown; or run `lockstep setup apply` with login and API key of an administrator"
             .to_owned();
         self.makeable(FIELDS, needed, how).await
     }
