@@ -96,9 +96,10 @@ fn how(shop: &Shop, journals: &[Choice]) -> String {
         .take(NAMED)
         .map(|journal| journal.name.as_str())
         .collect();
-    let there = match there.is_empty() {
-        true => "there is none yet".to_owned(),
-        false => format!("there are: {}", there.join(", ")),
+    let there = if there.is_empty() {
+        "there is none yet".to_owned()
+    } else {
+        format!("there are: {}", there.join(", "))
     };
     format!(
         "name one for each gateway in [tables.journal] of tables.{}.toml (`lockstep mappings suggest` begins that file), or \

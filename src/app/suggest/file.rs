@@ -148,7 +148,7 @@ impl Tables {
             let named = (!found.candidates.is_empty())
                 .then(|| format!("candidates: {}", found.candidates.join(", ")));
             for line in hint.chain(named) {
-                about.push_str(&format!("# {}\n", line.replace(['\n', '\r'], " ")));
+                about.extend(["# ", &line.replace(['\n', '\r'], " "), "\n"]);
             }
             name.leaf_decor_mut().set_prefix(about);
         }

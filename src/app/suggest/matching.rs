@@ -47,9 +47,12 @@ fn only(fitting: &[&Choice], all: &[Choice]) -> Option<Entry> {
 fn shown<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Vec<String> {
     let choices = choices.into_iter().take(CANDIDATES);
     choices
-        .map(|choice| match choice.note.is_empty() {
-            true => choice.name.clone(),
-            false => format!("{} ({})", choice.name, choice.note),
+        .map(|choice| {
+            if choice.note.is_empty() {
+                choice.name.clone()
+            } else {
+                format!("{} ({})", choice.name, choice.note)
+            }
         })
         .collect()
 }

@@ -221,9 +221,10 @@ impl Odoo {
                         Some(format!("{code} {}", text(&row["name"])?).trim().to_owned())
                     })
                     .collect();
-                let candidates = match names.is_empty() {
-                    true => String::new(),
-                    false => format!(" (there are: {})", names.join(", ")),
+                let candidates = if names.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (there are: {})", names.join(", "))
                 };
                 SetupState::ByHand(how(&candidates))
             }
@@ -239,9 +240,10 @@ impl Odoo {
         let table = self.table(ORDER).await?;
         let kind = field_kind(is_number);
         if let Some(field) = table.0.get(name) {
-            let fits = match is_number {
-                true => matches!(field.kind.as_str(), "float" | "monetary"),
-                false => matches!(field.kind.as_str(), "char" | "text"),
+            let fits = if is_number {
+                matches!(field.kind.as_str(), "float" | "monetary")
+            } else {
+                matches!(field.kind.as_str(), "char" | "text")
             };
             return Ok(if fits {
                 SetupState::There(format!("of type {}", field.kind))

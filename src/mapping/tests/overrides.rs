@@ -191,7 +191,7 @@ fn mistakes_are_shown_where_they_stand() {
     ] {
         let errors = load(&[("tables.main.toml", text)]).expect_err(name);
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(120);
-        shown.push_str(&format!("--- {name}\n"));
+        shown.extend(["--- ", name, "\n"]);
         for error in &errors.errors {
             assert_eq!(error.file, "tables.main.toml", "{name}: {error}");
             handler.render_report(&mut shown, error).unwrap();
