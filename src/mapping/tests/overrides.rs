@@ -62,7 +62,8 @@ fn journal(mapping: &Mapping, gateway: &str) -> Result<Option<FieldValue>, Strin
         Err(problems) => Err(problems
             .iter()
             .map(|problem| format!("{}: {} {}", problem.code, problem.reason, problem.fix))
-            .collect()),
+            .collect::<Vec<_>>()
+            .join("; ")),
     }
 }
 
