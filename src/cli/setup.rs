@@ -10,7 +10,7 @@ use super::output::{Output, counted};
 use super::{Context, the_shop};
 use crate::app;
 use crate::app::clock::process_clock;
-use crate::app::setup::{RowState, SetupFailure, SetupPlan};
+use crate::app::setup::{RowState, SetupFailure, SetupPlan, SetupRow};
 use crate::domain::{SharedEntropy, ShopName, SystemEntropy};
 
 /// Set the ERP up for a shop: list what it lacks, and make it.
@@ -53,7 +53,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
                 output.document(&plan)?;
             } else {
                 show(output, &plan);
-                tell_rest(output, &plan, "run `lockstep setup apply` to make it");
+                tell_rest(output, &plan, "run `lockstep setup apply`");
             }
             ended(&plan)
         }
@@ -74,13 +74,21 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
                 }
                 output.line("");
             }
+            let missing: Vec<usize> = (0..plan.rows.len())
+                .filter(|n| plan.rows[*n].state == RowState::Missing)
+                .collect();
             if makes > 0 {
                 plan.apply().await;
             }
             if output.json {
                 output.document(&plan)?;
             } else {
-                show(output, &plan);
+                if makes > 0 && !yes {
+                    // The whole table stands above; what has become of it is enough.
+                    table(output, missing.iter().map(|n| &plan.rows[*n]));
+                } else {
+                    show(output, &plan);
+                }
                 tell_rest(output, &plan, "run it again");
             }
             ended(&plan)
@@ -121,9 +129,25 @@ fn agreed(question: &str) -> bool {
 
 fn show(output: Output, plan: &SetupPlan) {
     output.line(format!("[shops.{}] {}\n", plan.shop, plan.erp));
+    table(output, &plan.rows);
+    // The same words for all rows of a kind are said once.
+    let mut told: Vec<&str> = Vec::new();
+    for row in &plan.rows {
+        let by_hand = matches!(
+            row.state,
+            RowState::NeedsAdministrator | RowState::ByHand | RowState::Named
+        );
+        if by_hand && !row.how.is_empty() && !told.contains(&row.how.as_str()) {
+            output.line(format!("\n{} ({}): {}", row.what, word(row.state), row.how));
+            told.push(&row.how);
+        }
+    }
+}
+
+fn table<'r>(output: Output, rows: impl IntoIterator<Item = &'r SetupRow>) {
     output.table(
         ["WHAT", "NAME", "STATE", "NOTE"],
-        plan.rows.iter().map(|row| {
+        rows.into_iter().map(|row| {
             [
                 row.what.to_owned(),
                 row.name.clone(),
@@ -139,7 +163,7 @@ const fn word(state: RowState) -> &'static str {
         RowState::There => "there",
         RowState::Missing => "MISSING",
         RowState::Made => "made",
-        RowState::NeedsAdministrator => "needs an administrator",
+        RowState::NeedsAdministrator => "administrator",
         RowState::ByHand => "by hand",
         RowState::Failed => "FAILED",
         RowState::Named => "for you to decide",

@@ -52,8 +52,13 @@ pub enum SetupState {
         /// How a person makes it, should the ERP refuse us after all.
         how: String,
     },
-    /// It is not, and only an administrator may make it: what is to be done.
-    Administrator(String),
+    /// It is not, and the API user may not make it.
+    Administrator {
+        /// What is to be made, as it is to be typed.
+        note: String,
+        /// Where and by whom; the same words for all things of a kind.
+        how: String,
+    },
     /// It is not, and a person has to see to it: what is to be done.
     ByHand(String),
     /// This ERP knows no such thing; nothing is to be done.

@@ -462,7 +462,10 @@ impl<'p> Pass<'p> {
 /// That there are several is never passed over: a person says which.
 fn unanswered(cause: Cause, policy: NotFound) -> Tried {
     let policy = match (&cause, policy) {
-        (Cause::Ambiguous(..) | Cause::NotGathered(_), NotFound::Skip | NotFound::Clear) => NotFound::Fail,
+        (
+            Cause::Ambiguous(..) | Cause::NotGathered(_) | Cause::Todo { .. },
+            NotFound::Skip | NotFound::Clear,
+        ) => NotFound::Fail,
         (_, policy) => policy,
     };
     Tried::Unanswered(cause, policy)

@@ -222,7 +222,8 @@ fn remedy(look_up: &LookUp) -> String {
             described(look_up).trim_start_matches("sales tax ")
         ),
         "service" => format!(
-            "Make a service product in the ERP and name it in the shop's configuration under `services.{}`.",
+            "Run `lockstep setup apply`, which makes one, or name a service product of your own in the shop's configuration \
+             under `services.{}`.",
             key("purpose")
         ),
         _ => "Make it in the ERP.".to_owned(),

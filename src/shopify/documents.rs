@@ -135,7 +135,7 @@ pub(super) const ORDERS_BY_NAME: Document = Document {
 };
 pub(super) const RECENT_ORDERS: Document = Document {
     searches: true,
-    ..document!("LockstepRecentOrders", 420.0, "recent_orders")
+    ..document!("LockstepRecentOrders", 66.0, "recent_orders")
 };
 pub(super) const LOCATIONS: Document = document!("LockstepLocations", 14.0, "locations");
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");

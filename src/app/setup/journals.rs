@@ -14,6 +14,9 @@ const WHAT: &str = "journal";
 /// How many journals are named in a note.
 const NAMED: usize = 8;
 
+/// Where a person makes one.
+const MAKE: &str = "Accounting, Configuration, Journals, New, type Bank";
+
 /// One row for each gateway of late.
 pub(super) async fn rows(
     shop: &Shop,
@@ -48,50 +51,59 @@ pub(super) async fn rows(
                         Some(TableEntry::Todo) | None => None,
                     },
                 );
-            let (is_there, note) = row(shop, gateway, name, &journals);
+            let is_named = name.is_some();
+            let (is_there, note) = row(shop, name, &journals);
             let state = match (is_there, shop.flow.payments) {
                 (true, _) => RowState::There,
                 (false, Payments::Register) => RowState::ByHand,
                 (false, Payments::None) => RowState::Named,
             };
-            SetupRow::new(WHAT, gateway.clone(), state, note)
+            let mut row = SetupRow::new(WHAT, gateway.clone(), state, note);
+            if !is_named {
+                row.how = how(shop, &journals);
+            }
+            row
         })
         .collect()
 }
 
 /// Whether the journal is there, and what is to be said about it.
-fn row(shop: &Shop, gateway: &str, name: Option<String>, journals: &[Choice]) -> (bool, String) {
-    let there: Vec<&str> = journals
-        .iter()
-        .take(NAMED)
-        .map(|journal| journal.name.as_str())
-        .collect();
-    let there = match there.is_empty() {
-        true => "there is none yet".to_owned(),
-        false => format!("there are: {}", there.join(", ")),
-    };
-    let make = "Accounting, Configuration, Journals, New, type Bank";
+fn row(shop: &Shop, name: Option<String>, journals: &[Choice]) -> (bool, String) {
     let Some(name) = name else {
         let needed = match shop.flow.payments {
-            Payments::Register => "needed to register payments",
-            Payments::None => "needed once payments are registered",
+            Payments::Register => "none is named, and payments are to be registered",
+            Payments::None => "none is named; needed once payments are registered",
         };
-        let note = format!(
-            "{needed}: name one for `{gateway}` in [tables.journal] of tables.{}.toml (`lockstep mappings suggest` begins \
-             that file), or make one ({make}); {there}",
-            shop.name
-        );
-        return (false, note);
+        return (false, needed.to_owned());
     };
     match journals.iter().filter(|journal| journal.name == name).count() {
         1 => (true, format!("`{name}`")),
         0 => (
             false,
-            format!("there is no bank or cash journal `{name}`: make it ({make}), or name another; {there}"),
+            format!("there is no bank or cash journal `{name}`: make it ({MAKE}), or name another"),
         ),
         _ => (
             false,
             format!("several journals are called `{name}`: rename all but one"),
         ),
     }
+}
+
+/// How a person names one.
+fn how(shop: &Shop, journals: &[Choice]) -> String {
+    let there: Vec<&str> = journals
+        .iter()
+        .take(NAMED)
+        .map(|journal| journal.name.as_str())
+        .collect();
+    let there = if there.is_empty() {
+        "there is none yet".to_owned()
+    } else {
+        format!("there are: {}", there.join(", "))
+    };
+    format!(
+        "name one for each gateway in [tables.journal] of tables.{}.toml (`lockstep mappings suggest` begins that file), or \
+         make one ({MAKE}); {there}",
+        shop.name
+    )
 }

@@ -48,14 +48,14 @@ pub struct SetupRow {
     pub name: String,
     /// How it stands.
     pub state: RowState,
-    /// What was seen or made, or what is to be done.
+    /// What was seen or made, or what is to be made.
     pub note: String,
+    /// How a person does it; the same words for all things of a kind.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub how: String,
     /// What is asked of the ERP for it.
     #[serde(skip)]
     wish: Option<SetupWish>,
-    /// How a person makes it.
-    #[serde(skip)]
-    how: String,
 }
 
 /// How it stands with one thing.
@@ -118,17 +118,18 @@ impl SetupPlan {
             let made = erp.setup_make(wish).await;
             match made {
                 Ok(()) => match erp.setup_state(wish).await {
-                    Ok(SetupState::There(note)) => (row.state, row.note) = (RowState::Made, note),
+                    Ok(SetupState::There(note)) => {
+                        (row.state, row.note) = (RowState::Made, note);
+                        row.how.clear();
+                    }
                     Ok(_) => {
                         row.state = RowState::Failed;
                         row.note = "it was made, and still cannot be found".to_owned();
                     }
                     Err(error) => (row.state, row.note) = (RowState::Failed, error.to_string()),
                 },
-                Err(error @ ErpError::Forbidden { .. }) => {
-                    row.state = RowState::NeedsAdministrator;
-                    row.note = format!("{error}. By an administrator: {}", row.how);
-                }
+                // Rights on single records are seen only now.
+                Err(ErpError::Forbidden { .. }) => row.state = RowState::NeedsAdministrator,
                 Err(error) => (row.state, row.note) = (RowState::Failed, error.to_string()),
             }
         }
@@ -156,15 +157,12 @@ impl SetupRow {
     }
 
     fn take(&mut self, state: SetupState) {
-        (self.state, self.note) = match state {
-            SetupState::There(note) => (RowState::There, note),
-            SetupState::Missing { note, how } => {
-                self.how = how;
-                (RowState::Missing, note)
-            }
-            SetupState::Administrator(how) => (RowState::NeedsAdministrator, how),
-            SetupState::ByHand(how) => (RowState::ByHand, how),
-            SetupState::Unneeded(note) => (RowState::Named, note),
+        (self.state, self.note, self.how) = match state {
+            SetupState::There(note) => (RowState::There, note, String::new()),
+            SetupState::Missing { note, how } => (RowState::Missing, note, how),
+            SetupState::Administrator { note, how } => (RowState::NeedsAdministrator, note, how),
+            SetupState::ByHand(note) => (RowState::ByHand, note, String::new()),
+            SetupState::Unneeded(note) => (RowState::Named, note, String::new()),
         };
     }
 }
@@ -192,7 +190,7 @@ pub async fn plan(
             Vec::new()
         }
     };
-    for wish in wishes::wishes(config, shop, &currencies) {
+    for wish in wishes::wishes(config, shop, mappings, &currencies) {
         let (what, name) = wishes::named(&wish);
         let mut row = SetupRow::new(what, name, RowState::Failed, "");
         match erp.setup_state(&wish).await {

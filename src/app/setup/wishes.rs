@@ -1,7 +1,9 @@
 //! What a shop needs in the ERP.
 
 use crate::config::{Config, Shop};
+use crate::domain::{Direction, Object};
 use crate::erp::SetupWish;
+use crate::mapping::Mappings;
 
 /// What service products are for, and what they are called.
 pub const PURPOSES: &[(&str, &str)] = &[
@@ -33,8 +35,14 @@ pub const ORDER_FIELDS: &[(&str, &str, bool)] = &[
     ("x_shopify_po_number", "Shopify PO number", false),
 ];
 
-/// Everything that this shop needs, in the order in which it can be made.
-pub(super) fn wishes(config: &Config, shop: &Shop, currencies: &[String]) -> Vec<SetupWish> {
+/// Everything that this shop needs, in the order in which it can be made. Fields of orders only where the mapping in force
+/// writes them.
+pub(super) fn wishes(
+    config: &Config,
+    shop: &Shop,
+    mappings: &Mappings,
+    currencies: &[String],
+) -> Vec<SetupWish> {
     // Where several shops share an ERP, people must be able to tell their records apart.
     let of_shop = match config.shops.len() {
         0 | 1 => String::new(),
@@ -57,7 +65,10 @@ pub(super) fn wishes(config: &Config, shop: &Shop, currencies: &[String]) -> Vec
         });
     }
     wishes.push(SetupWish::GiftCardAccount);
-    for (name, label, is_number) in ORDER_FIELDS {
+    let mapping = mappings.of_shop(shop.name.as_str(), Object::Order, Direction::In);
+    let written =
+        |field: &str| mapping.is_some_and(|mapping| mapping.optional_fields().any(|(_, name)| name == field));
+    for (name, label, is_number) in ORDER_FIELDS.iter().filter(|(name, _, _)| written(name)) {
         wishes.push(SetupWish::OrderField {
             name: (*name).to_owned(),
             label: (*label).to_owned(),

@@ -54,15 +54,17 @@ pub(super) struct Tables {
     pub(super) path: PathBuf,
     document: DocumentMut,
     changed: bool,
+    /// What a new file begins with. (Without a table behind it, a comment would end the file.)
+    head: String,
 }
 
 impl Tables {
     /// The file as it is, or an empty one.
     pub(super) fn open(folder: &Path, shop: &ShopName) -> Result<Self, FileError> {
         let path = folder.join(format!("tables.{shop}.toml"));
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => head(shop),
+        let (text, head) = match std::fs::read_to_string(&path) {
+            Ok(text) => (text, String::new()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (String::new(), head(shop)),
             Err(source) => return Err(FileError::Read { path, source }),
         };
         let document: DocumentMut = match text.parse() {
@@ -73,6 +75,7 @@ impl Tables {
             path,
             document,
             changed: false,
+            head,
         };
         tables.check()?;
         Ok(tables)
@@ -145,7 +148,7 @@ impl Tables {
             let named = (!found.candidates.is_empty())
                 .then(|| format!("candidates: {}", found.candidates.join(", ")));
             for line in hint.chain(named) {
-                about.push_str(&format!("# {}\n", line.replace(['\n', '\r'], " ")));
+                about.extend(["# ", &line.replace(['\n', '\r'], " "), "\n"]);
             }
             name.leaf_decor_mut().set_prefix(about);
         }
@@ -179,6 +182,7 @@ impl Tables {
         let draft = folder.join(format!(".{name}.{}", std::process::id()));
         let written = std::fs::File::create(&draft)
             .and_then(|mut file| {
+                file.write_all(self.head.as_bytes())?;
                 file.write_all(self.document.to_string().as_bytes())?;
                 file.sync_all()
             })
@@ -274,6 +278,7 @@ mod tests {
             "{first}"
         );
         assert!(toml::from_str::<toml::Table>(&first).is_ok(), "{first}");
+        assert!(first.starts_with("# Tables of the shop `main`"), "{first}");
 
         let edited = first
             .replace("paypal = \"PayPal\"", "paypal = \"My own\"   # since March")

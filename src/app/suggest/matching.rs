@@ -47,9 +47,12 @@ fn only(fitting: &[&Choice], all: &[Choice]) -> Option<Entry> {
 fn shown<'c>(choices: impl IntoIterator<Item = &'c Choice>) -> Vec<String> {
     let choices = choices.into_iter().take(CANDIDATES);
     choices
-        .map(|choice| match choice.note.is_empty() {
-            true => choice.name.clone(),
-            false => format!("{} ({})", choice.name, choice.note),
+        .map(|choice| {
+            if choice.note.is_empty() {
+                choice.name.clone()
+            } else {
+                format!("{} ({})", choice.name, choice.note)
+            }
         })
         .collect()
 }
@@ -65,6 +68,16 @@ pub(super) fn named_like(name: &str, all: &[Choice]) -> Found {
             shown(fitting)
         },
         hint: None,
+    }
+}
+
+/// The bank or cash journal of the same name.
+pub(super) fn journal(gateway: &str, all: &[Choice]) -> Found {
+    Found {
+        hint: all
+            .is_empty()
+            .then(|| "Odoo has no bank or cash journal yet: Accounting, Configuration, Journals".to_owned()),
+        ..named_like(gateway, all)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::shopify::{Recent, ShopifyError};
 use crate::transport::BuildError;
 
 pub use file::FileError;
-use matching::{Found, carrier, currency, named_like, tax, tax_key};
+use matching::{Found, carrier, currency, journal, named_like, tax, tax_key};
 
 /// How far back orders are looked at: what an app without further rights may see.
 pub(super) const RECENT: Duration = Duration::from_hours(60 * 24);
@@ -144,12 +144,7 @@ async fn wanted(recent: &Recent, erp: &SharedErp, notes: &mut Vec<String>) -> Re
     };
     if let Some(journals) = choices(erp, ChoiceKind::Journal, notes).await? {
         for (gateway, orders) in &recent.gateways {
-            add(
-                "journal",
-                gateway.clone(),
-                named_like(gateway, &journals),
-                *orders,
-            );
+            add("journal", gateway.clone(), journal(gateway, &journals), *orders);
         }
     }
     if let Some(taxes) = choices(erp, ChoiceKind::Tax, notes).await? {

@@ -137,8 +137,8 @@ impl Odoo {
                     &what,
                     CheckOutcome::Warning,
                     format!(
-                        "none: an order with such a line will wait for a person. Make a service product in Odoo and name \
-                         its internal reference as `{purpose}` in this shop's `odoo.services`"
+                        "none: an order with such a line will wait for a person. `lockstep setup apply` makes one; or name the \
+                         internal reference of your own as `{purpose}` in this shop's `odoo.services`"
                     ),
                 ),
                 (Ok(Needed::Ambiguous(ids)), _) => row(
@@ -293,7 +293,8 @@ impl Odoo {
                 Ok(Needed::Missing) => row(
                     &what,
                     CheckOutcome::Warning,
-                    "active, but there is no price list in it: orders in it work only if it is the company's own currency"
+                    "active, but there is no price list in it: orders in it work only if it is the company's own currency. \
+                     `lockstep setup apply` makes one"
                         .to_owned(),
                 ),
                 Ok(Needed::Ambiguous(ids)) => row(

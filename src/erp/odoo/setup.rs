@@ -76,12 +76,10 @@ impl Odoo {
                 )),
                 Needed::Missing => match self.answer(&look_up("currency", "code", currency)).await? {
                     Needed::Found(_) => {
-                        let how = format!(
-                            "Sales, Products, Pricelists, New: name `{label}`, currency {currency} (if the menu is \
-                             missing: Sales, Configuration, Settings, Pricelists)"
-                        );
-                        let missing = format!("`{label}` can be made");
-                        self.makeable("product.pricelist", missing, how).await?
+                        let how = "Sales, Products, Pricelists, New (if the menu is missing: Sales, Configuration, Settings, \
+                                   Pricelists)";
+                        let needed = format!("`{label}`");
+                        self.makeable("product.pricelist", needed, how.to_owned()).await?
                     }
                     _ => SetupState::ByHand(format!("activate the currency {currency} first")),
                 },
@@ -126,11 +124,9 @@ impl Odoo {
                     ids.len()
                 )),
                 (Needed::Missing, _) => {
-                    let how = format!(
-                        "Sales, Products, New: name `{label}`, type Service, no price; then name its internal reference as \
-                         `{purpose}` in `odoo.services`"
-                    );
-                    self.makeable(PRODUCT, format!("`{label}` can be made"), how)
+                    let how = "Sales, Products, New: type Service, no price; then name its internal reference under the row's \
+                               name in this shop's `odoo.services`";
+                    self.makeable(PRODUCT, format!("`{label}`"), how.to_owned())
                         .await?
                 }
             },
@@ -225,9 +221,10 @@ impl Odoo {
                         Some(format!("{code} {}", text(&row["name"])?).trim().to_owned())
                     })
                     .collect();
-                let candidates = match names.is_empty() {
-                    true => String::new(),
-                    false => format!(" (there are: {})", names.join(", ")),
+                let candidates = if names.is_empty() {
+                    String::new()
+                } else {
+                    format!(" (there are: {})", names.join(", "))
                 };
                 SetupState::ByHand(how(&candidates))
             }
@@ -243,9 +240,10 @@ impl Odoo {
         let table = self.table(ORDER).await?;
         let kind = field_kind(is_number);
         if let Some(field) = table.0.get(name) {
-            let fits = match is_number {
-                true => matches!(field.kind.as_str(), "float" | "monetary"),
-                false => matches!(field.kind.as_str(), "char" | "text"),
+            let fits = if is_number {
+                matches!(field.kind.as_str(), "float" | "monetary")
+            } else {
+                matches!(field.kind.as_str(), "char" | "text")
             };
             return Ok(if fits {
                 SetupState::There(format!("of type {}", field.kind))
@@ -256,13 +254,11 @@ impl Odoo {
                 ))
             });
         }
-        let how = format!(
-            "in developer mode: Settings, Technical, Database Structure, Fields, New: Field Name `{name}`, Field Label \
-             `{label}`, Model `Sales Order` (sale.order), Field Type `{kind}`, Copied off; or run this command with the \
-             API key of an administrator"
-        );
-        self.makeable(FIELDS, format!("can be made, of type {kind}"), how)
-            .await
+        let needed = format!("label `{label}`, type {kind}");
+        let how = "in developer mode: Settings, Technical, Database Structure, Fields, New; Model is `Sales Order` \
+                   (sale.order), Copied is off, name, label and type as shown; or run `lockstep setup apply` with login and API key of an administrator"
+            .to_owned();
+        self.makeable(FIELDS, needed, how).await
     }
 
     async fn make_order_field(&self, name: &str, label: &str, is_number: bool) -> Result<(), ErpError> {
@@ -300,15 +296,16 @@ impl Odoo {
         }
     }
 
-    /// Missing and to be made, or a person's task where the API user may not.
-    async fn makeable(&self, model: &str, missing: String, how: String) -> Result<SetupState, ErpError> {
+    /// Missing and to be made, or a person's task where the API user may not. `needed` is what has to be typed, `how` is
+    /// where.
+    async fn makeable(&self, model: &str, needed: String, how: String) -> Result<SetupState, ErpError> {
         let major = self.major().await?;
         match self.may(major, model, "create").await {
-            Ok(true) => Ok(SetupState::Missing { note: missing, how }),
+            Ok(true) => Ok(SetupState::Missing { note: needed, how }),
             // Some versions hide the technical models altogether from whoever may not use them.
             Ok(false)
             | Err(ErpError::Forbidden { .. } | ErpError::Setup { .. } | ErpError::Rejected { .. }) => {
-                Ok(SetupState::Administrator(how))
+                Ok(SetupState::Administrator { note: needed, how })
             }
             Err(error) => Err(error),
         }

@@ -62,7 +62,8 @@ fn journal(mapping: &Mapping, gateway: &str) -> Result<Option<FieldValue>, Strin
         Err(problems) => Err(problems
             .iter()
             .map(|problem| format!("{}: {} {}", problem.code, problem.reason, problem.fix))
-            .collect()),
+            .collect::<Vec<_>>()
+            .join("; ")),
     }
 }
 
@@ -140,6 +141,22 @@ fn an_entry_that_says_todo_is_counted_and_waits_for_a_person_whatever_the_rule_s
 }
 
 #[test]
+fn an_entry_that_says_todo_is_not_skipped_as_if_the_erp_had_no_such_record() {
+    let field = "x_tax = { look_up = { kind = \"tax\", rate = \"'19' | decimal\", included = \"order.taxes_included\" }, \
+                 table = \"tax\", not_found = \"skip\" }\n";
+    let text = ORDER.replace("[fields]\n", &format!("[fields]\n{field}")) + "[tables.tax]\n";
+    let todo = "[tables.tax]\n\"19 included\" = \"TODO\"\n\"19 not included\" = \"TODO\"\n";
+    let sources = vec![source("order.in.toml", &text), source("tables.main.toml", todo)];
+    let mappings = Mappings::from_sources(sources, &AdminSchema).unwrap();
+    let mapping = mappings.of_shop("main", Object::Order, Direction::In).unwrap();
+    let told = journal(mapping, "paypal").unwrap_err();
+    assert!(
+        told.contains("table_entry_todo") && told.contains("tables.main.toml"),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_table_of_which_nothing_is_filled_in_is_no_mistake() {
     let all = format!("[tables.journal]\npaypal = \"{TODO}\"\nbogus = \"{TODO}\"\n");
     let mappings = load(&[("tables.main.toml", &all)]).unwrap();
@@ -175,7 +192,7 @@ fn mistakes_are_shown_where_they_stand() {
     ] {
         let errors = load(&[("tables.main.toml", text)]).expect_err(name);
         let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(120);
-        shown.push_str(&format!("--- {name}\n"));
+        shown.extend(["--- ", name, "\n"]);
         for error in &errors.errors {
             assert_eq!(error.file, "tables.main.toml", "{name}: {error}");
             handler.render_report(&mut shown, error).unwrap();

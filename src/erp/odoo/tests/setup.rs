@@ -101,7 +101,7 @@ async fn a_declared_reference_is_given_to_the_product_that_is_made() {
 }
 
 #[tokio::test]
-async fn a_service_product_that_was_archived_is_not_called_made() {
+async fn a_service_product_that_was_deleted_is_missing_and_made_again() {
     let (server, odoo) = start(Options::version(Version::V18)).await;
     odoo.setup_make(&service("fee")).await.unwrap();
     let SetupState::There(_) = state(&odoo, &service("fee")).await else {
@@ -169,12 +169,12 @@ async fn what_the_api_user_may_not_make_is_told_to_an_administrator_with_every_w
                 operations: vec!["create".to_owned()],
             });
         }
-        let SetupState::Administrator(how) = state(&odoo, &service("shipping")).await else {
+        let SetupState::Administrator { note, how } = state(&odoo, &service("shipping")).await else {
             panic!("{version:?}");
         };
         assert!(
-            how.contains("Shopify shipping") && how.contains("type Service"),
-            "{how}"
+            note.contains("Shopify shipping") && how.contains("type Service"),
+            "{note} {how}"
         );
         let made = odoo.setup_make(&service("shipping")).await;
         assert!(
@@ -186,17 +186,11 @@ async fn what_the_api_user_may_not_make_is_told_to_an_administrator_with_every_w
             label: "Shopify paid".to_owned(),
             is_number: true,
         };
-        let SetupState::Administrator(how) = state(&odoo, &field).await else {
+        let SetupState::Administrator { note, how } = state(&odoo, &field).await else {
             panic!("{version:?}");
         };
-        for part in [
-            "`x_shopify_paid`",
-            "`Shopify paid`",
-            "sale.order",
-            "`float`",
-            "Technical",
-        ] {
-            assert!(how.contains(part), "{part}: {how}");
+        for part in ["`Shopify paid`", "sale.order", "float", "Technical"] {
+            assert!(format!("{note} {how}").contains(part), "{part}: {note} {how}");
         }
         assert!(odoo.setup_make(&field).await.is_err());
     }
