@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use lockstep::domain::{Clock as _, SystemClock};
 use lockstep::shopify::webhook;
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -98,7 +99,10 @@ async fn connection(address: SocketAddr, next: Arc<AtomicU64>, until: Instant) -
                 "POST /webhooks/shopify HTTP/1.1\r\nhost: bench\r\nx-shopify-topic: {topic}\r\n\
                  x-shopify-webhook-id: 00000000-0000-4000-800{event}-{order:012}\r\n\
                  x-shopify-triggered-at: {}\r\n",
-                chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+                SystemClock
+                    .now()
+                    .to_utc()
+                    .to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
             )
             .into_bytes();
             request.extend_from_slice(&rest);

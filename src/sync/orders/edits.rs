@@ -10,6 +10,7 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::super::flow::Flow;
+use super::super::settings::Invoices;
 use super::super::stop::Stop;
 use super::book;
 use super::plan::{self, LINES};
@@ -49,7 +50,11 @@ pub(super) async fn carry_out(
     if edits.is_empty() {
         return Ok(held);
     }
-    let obstacles: Vec<String> = edits.iter().filter_map(|edit| obstacle(edit, &held)).collect();
+    let invoiced_by_people = held.invoiced && flow.shop.settings.invoices == Invoices::None;
+    let obstacles: Vec<String> = edits
+        .iter()
+        .filter_map(|edit| obstacle(edit, &held, invoiced_by_people))
+        .collect();
     if !obstacles.is_empty() {
         return Err(by_hand(flow, order, &held, &edits, &obstacles, differences));
     }
@@ -194,10 +199,15 @@ fn sorted(taxes: &[ErpId]) -> Vec<ErpId> {
     taxes
 }
 
-/// Why the ERP does not allow this change.
-fn obstacle(edit: &Edit, held: &SalesOrder) -> Option<String> {
+/// Why this change is not made. What people have invoiced they consider done: more of it would never be invoiced unless
+/// somebody told them.
+fn obstacle(edit: &Edit, held: &SalesOrder, invoiced_by_people: bool) -> Option<String> {
     if held.locked {
         return Some(format!("{} is locked", held.name));
+    }
+    let before = edit.held.as_ref().map_or(Decimal::ZERO, |line| line.quantity);
+    if invoiced_by_people && edit.quantity > before {
+        return Some(format!("{} is invoiced", held.name));
     }
     let line = edit.held.as_ref()?;
     let title = &edit.title;

@@ -2,6 +2,8 @@
 //!
 //! The arithmetic is this file's own; nothing of the product is used.
 
+use std::fmt::Write as _;
+
 use rust_decimal::{Decimal, RoundingStrategy};
 use serde_json::Value as Json;
 
@@ -280,12 +282,17 @@ fn golden_orders_add_up() {
         let wrong = contradictions(&fixture);
         if fixture.inconsistent {
             if wrong.is_empty() {
-                report += &format!("\n{}: says that it is inconsistent, and is not", fixture.name);
+                writeln!(
+                    report,
+                    "{}: says that it is inconsistent, and is not",
+                    fixture.name
+                )
+                .unwrap();
             }
             continue;
         }
         for why in wrong {
-            report += &format!("\n{}: {why}", fixture.name);
+            writeln!(report, "{}: {why}", fixture.name).unwrap();
         }
     }
     assert!(report.is_empty(), "{report}");

@@ -83,7 +83,7 @@ impl World {
         while let Some(at) = rest.find('#') {
             let digits: String = rest[at + 1..].chars().take_while(char::is_ascii_digit).collect();
             out += &rest[..at];
-            out += &match digits.parse::<i64>() {
+            let shown = match digits.parse::<i64>() {
                 Ok(id) if field == "product_id" => self.sku(id),
                 Ok(id) if field.starts_with("tax_id") => self.tax(id),
                 Ok(id) if field == "country_id" => self.shown("res.country", id, "code"),
@@ -92,6 +92,7 @@ impl World {
                 Ok(_) if field.ends_with("_id") => "(record)".to_owned(),
                 _ => format!("#{digits}"),
             };
+            out += &shown;
             rest = &rest[at + 1 + digits.len()..];
         }
         out += rest;

@@ -233,7 +233,7 @@ impl World {
         }
         let mappings = crate::app::mappings::load(Some(&mappings())).unwrap();
         let bench = Bench::connected(shop_options(), erp, currency, mappings, |shop| {
-            shop.settings = settings
+            shop.settings = settings;
         })
         .await;
         let states = fixture.states();
