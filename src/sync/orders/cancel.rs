@@ -49,7 +49,7 @@ pub(super) async fn carry_out(
     report.erp_name = Some(cancelled.name.clone());
     report
         .links
-        .push(super::link(flow, order, &cancelled, model, fingerprint));
+        .push(super::link(flow, order, &cancelled, model, fingerprint).await?);
     Ok(report)
 }
 

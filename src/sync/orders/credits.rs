@@ -5,13 +5,14 @@ mod draft;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::draft::Draft;
 use super::super::flow::Flow;
+use super::super::live;
 use super::super::stop::Stop;
-use super::refunds::{Credit, Decided, credited, value};
-use super::{after, book};
+use super::refunds::{Credit, Decided, Made, credited, value};
+use super::{REFERENCE, after, book};
 use crate::domain::{
     ErpId, ExternalId, FieldValue, Fields, Link, LinkKind, LinkState, LookUp, Needed, Order, Refund, Scalar,
     ShopifyId, round_half_up,
@@ -21,25 +22,103 @@ use crate::failpoint::{FailPoint, reach};
 
 const DOCUMENT: &str = "account.move";
 
-/// The refunds that became credit notes before, with what of them.
-pub(super) async fn made(flow: &Flow<'_>, order: &Order) -> Result<BTreeMap<ShopifyId, Credit>, Stop> {
-    if order.refunds.is_empty() {
-        return Ok(BTreeMap::new());
-    }
+/// What an order's link calls the decisions about credit notes that were begun and are not proven, by the refund's number.
+pub(super) const UNPROVEN: &str = "unproven_credits";
+
+/// The live links of the order's refunds.
+async fn links(flow: &Flow<'_>, order: &Order) -> Result<Vec<Link>, Stop> {
     let ids: Vec<String> = order.refunds.iter().map(|refund| refund.id.to_string()).collect();
-    let links = flow
+    let mut links = flow
         .shop
         .store
         .links(&flow.shop.name, LinkKind::Refund, &ids)
         .await?;
-    Ok(links
+    links.retain(|link| link.state != LinkState::Retired);
+    Ok(links)
+}
+
+/// The refunds that became credit notes before, with what of them.
+pub(super) async fn made(flow: &Flow<'_>, order: &Order) -> Result<BTreeMap<ShopifyId, Made>, Stop> {
+    if order.refunds.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut made: BTreeMap<ShopifyId, Made> = links(flow, order)
+        .await?
         .into_iter()
-        .filter(|link| link.state != LinkState::Retired)
         .filter_map(|link| {
             let credit = serde_json::from_value(link.agreed.get("credit")?.clone()).ok()?;
-            Some((link.source_id.parse().ok()?, credit))
+            let is_proven = true;
+            Some((link.source_id.parse().ok()?, Made { credit, is_proven }))
         })
-        .collect())
+        .collect();
+    let unproven = unproven(flow, order).await?.unwrap_or_default();
+    for refund in &order.refunds {
+        let known = unproven.get(refund.id.to_string());
+        let credit = known.and_then(|known| serde_json::from_value(known.clone()).ok());
+        let (Some(credit), false) = (credit, made.contains_key(&refund.id)) else {
+            continue;
+        };
+        // If nothing came of the decision, it is taken anew.
+        let key = flow.external_id(&reference(refund))?;
+        if flow.shop.erp.identify(&key).await?.is_some() {
+            let is_proven = false;
+            made.insert(refund.id, Made { credit, is_proven });
+        }
+    }
+    Ok(made)
+}
+
+async fn order_link(flow: &Flow<'_>, order: &Order) -> Result<Option<Link>, Stop> {
+    let ids = [order.id.to_string()];
+    let links = flow
+        .shop
+        .store
+        .links(&flow.shop.name, LinkKind::Order, &ids)
+        .await?;
+    Ok(live(links))
+}
+
+/// What the order's link knows of credit notes that are not proven.
+pub(super) async fn unproven(flow: &Flow<'_>, order: &Order) -> Result<Option<Value>, Stop> {
+    if order.refunds.is_empty() {
+        return Ok(None);
+    }
+    let link = order_link(flow, order).await?;
+    let Some(Value::Object(mut known)) = link.and_then(|link| link.agreed.get(UNPROVEN).cloned()) else {
+        return Ok(None);
+    };
+    // What was proven since is linked.
+    for link in links(flow, order).await? {
+        known.remove(&link.source_id);
+    }
+    Ok((!known.is_empty()).then_some(Value::Object(known)))
+}
+
+/// Keeps what was decided before the first write: a draft credit note takes its units off what the ERP calls invoiced, so
+/// that the same decision could not be taken again.
+async fn remember(
+    flow: &Flow<'_>,
+    order: &Order,
+    refund: &Refund,
+    credit: &Credit,
+    held: &SalesOrder,
+) -> Result<(), Stop> {
+    let mut link = order_link(flow, order).await?.unwrap_or_else(|| Link {
+        shop: flow.shop.name.clone(),
+        kind: LinkKind::Order,
+        source_id: order.id.to_string(),
+        model: "sale.order".to_owned(),
+        erp_id: held.id,
+        erp_name: Some(held.name.clone()),
+        state: LinkState::Linked,
+        source_updated_at: None,
+        agreed: json!({ REFERENCE: held.reference }),
+    });
+    if !link.agreed.is_object() {
+        link.agreed = json!({ REFERENCE: held.reference });
+    }
+    link.agreed[UNPROVEN][refund.id.to_string()] = json!(credit);
+    flow.commit_links(vec![link]).await
 }
 
 /// Makes the credit notes that are missing, and looks for those that finance was asked for. Returns the refunds that
@@ -136,6 +215,7 @@ async fn note(
                 lines,
             };
             let save = draft.save(&key, partner).await?;
+            remember(flow, order, refund, credit, held).await?;
             let saved = flow
                 .write(flow.shop.erp.save(std::slice::from_ref(&save)))
                 .await?;

@@ -38,6 +38,15 @@ pub(super) struct Credit {
     pub(super) adjustments: bool,
 }
 
+/// What an earlier attempt decided about a refund.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Made {
+    pub(super) credit: Credit,
+    /// Whether the document that stands for it was proven. If not it is still to be, as it was decided: a draft changes what
+    /// the ERP says of the order, so that it could not be decided anew.
+    pub(super) is_proven: bool,
+}
+
 impl Credit {
     fn is_nothing(&self) -> bool {
         self.units.values().all(Decimal::is_zero) && !self.charges && !self.adjustments
@@ -66,17 +75,20 @@ impl Decided {
     }
 }
 
-/// Decides. `made` are the refunds that became credit notes before.
+/// Decides. `made` are the refunds that became credit notes before, proven or not.
 pub(super) fn decide(
     order: &Order,
     settings: &Settings,
     erp: &BTreeMap<String, InErp>,
-    made: &BTreeMap<ShopifyId, Credit>,
+    made: &BTreeMap<ShopifyId, Made>,
 ) -> Decided {
     let mut credits: Vec<Credit> = order
         .refunds
         .iter()
-        .map(|refund| made.get(&refund.id).cloned().unwrap_or_default())
+        .map(|refund| {
+            let known = made.get(&refund.id);
+            known.map(|known| known.credit.clone()).unwrap_or_default()
+        })
         .collect();
     for line in &order.lines {
         let at = erp.get(&line.key).copied().unwrap_or_default();
@@ -94,11 +106,13 @@ pub(super) fn decide(
     let mut decided = Decided::nothing(order);
     for (position, (refund, credit)) in order.refunds.iter().zip(credits).enumerate() {
         keep(&mut decided.order, refund, &credit);
-        if made.contains_key(&refund.id) || credit.is_nothing() {
+        let known = made.get(&refund.id);
+        if known.is_some_and(|known| known.is_proven) || credit.is_nothing() {
             continue;
         }
-        let is_negative = value(refund, &credit, order.currency) <= Decimal::ZERO;
-        if settings.refunds != Refunds::CreditNote || is_negative {
+        let is_negative = value(refund, &credit, order.currency) < Decimal::ZERO;
+        // A draft that we made is ours to prove, whatever the shop declares since.
+        if known.is_none() && (settings.refunds != Refunds::CreditNote || is_negative) {
             decided.finance.push(position);
         }
         decided.credits.push((position, credit));
@@ -200,7 +214,7 @@ fn assign(
     settings: &Settings,
     line: &BookedLine,
     erp: InErp,
-    made: &BTreeMap<ShopifyId, Credit>,
+    made: &BTreeMap<ShopifyId, Made>,
     credits: &mut [Credit],
 ) {
     let entries: Vec<(usize, Restock, Decimal)> = order
@@ -232,7 +246,7 @@ fn assign(
     }
     let before = |what: fn(&Credit) -> &BTreeMap<String, Decimal>| -> Decimal {
         made.values()
-            .filter_map(|credit| what(credit).get(&line.key))
+            .filter_map(|known| what(&known.credit).get(&line.key))
             .sum()
     };
     let mut kept = (kept.min(all) - before(|credit| &credit.kept)).max(nothing);

@@ -1,0 +1,92 @@
+//! Credit notes that did not come out at the first try, were made by people, or stand for less than all of a refund.
+
+use serde_json::json;
+
+use super::bench::*;
+use super::changes::{BOTH, confirmed, fix};
+use super::edits::{done, problem};
+use super::refunds::{bench, delivered, notes, refund, units};
+use super::*;
+use crate::domain::LinkKind;
+use crate::sandbox::odoo::Fault;
+use crate::sandbox::shopify::draft::{RefundDraft, RefundMoney};
+use crate::sandbox::shopify::facts::Restock;
+
+/// A document of one line without tax, as a person in finance makes it.
+pub(super) fn by_finance(bench: &Bench, kind: &str, reference: &str, amount: &str) -> i64 {
+    let amount: f64 = amount.parse().unwrap();
+    let line = json!({ "name": "By hand", "quantity": 1, "price_unit": amount, "tax_ids": [[6, 0, []]] });
+    bench.made_in_the_erp(
+        "account.move",
+        json!({ "move_type": kind, "ref": reference, "invoice_line_ids": [[0, 0, line]] }),
+    )
+}
+
+#[tokio::test]
+async fn a_wrong_credit_note_stays_a_problem_although_its_draft_counts_against_what_is_invoiced() {
+    for version in BOTH {
+        let bench = bench(version, Refunds::CreditNote).await;
+        let (_, id, name) = confirmed(&bench).await;
+        bench.erp.invoice(bench.booked(&name).id).unwrap();
+        let field = if version == Version::V19 {
+            "tax_ids"
+        } else {
+            "tax_id"
+        };
+        let line = bench.booked(&name).lines[0].id;
+        let before = bench.in_the_erp("sale.order.line", "read", json!([[line], [field]]))[0][field].clone();
+        let domain = json!([[["amount", "=", 19], ["price_include", "=", false]]]);
+        let wrong = bench.in_the_erp("account.tax", "search", domain)[0].clone();
+        let set = |taxes: serde_json::Value| {
+            let values = json!([[line], { field: [[6, 0, taxes]] }]);
+            bench.in_the_erp("sale.order.line", "write", values);
+        };
+        set(json!([wrong]));
+        let number = refund(&bench, id, &units(0, 1, Restock::Cancel));
+        for _ in 0..3 {
+            let why = problem(&bench, id).await;
+            assert!(
+                why.starts_with("refund_total_differs") && why.contains("19.99"),
+                "{why}"
+            );
+            assert!(
+                bench.link(LinkKind::Refund, number).await.is_none(),
+                "{version:?}"
+            );
+        }
+        // Finance corrects the draft, and whoever gave the line its tax takes it back.
+        set(before);
+        let draft = notes(&bench)[0].id;
+        let domain = json!([[["move_id", "=", draft], ["display_type", "=", "product"]]]);
+        let lines = bench.in_the_erp("account.move.line", "search", domain);
+        let values = json!([lines, { "tax_ids": [[5]] }]);
+        bench.in_the_erp("account.move.line", "write", values);
+        done(&bench, id).await;
+        assert!(
+            bench.link(LinkKind::Refund, number).await.is_some(),
+            "{version:?}"
+        );
+        let booked = bench.booked(&name);
+        assert_eq!(booked.lines[0].quantity, decimal("2"), "{version:?}");
+        assert_eq!(notes(&bench).len(), 1, "{version:?}");
+        let link = bench.link(LinkKind::Order, id).await.unwrap();
+        assert!(link.agreed.get("unproven_credits").is_none(), "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_credit_note_whose_answer_was_lost_is_proven_and_linked_at_the_next_try() {
+    for version in BOTH {
+        let bench = bench(version, Refunds::CreditNote).await;
+        let (_, id, name) = confirmed(&bench).await;
+        bench.erp.invoice(bench.booked(&name).id).unwrap();
+        let number = refund(&bench, id, &units(0, 1, Restock::Cancel));
+        bench.erp.faults().on("account.move", "load", Fault::CloseAfter);
+        assert!(problem(&bench, id).await.starts_with("erp_no_answer"));
+        done(&bench, id).await;
+        let amounts: Vec<Decimal> = notes(&bench).iter().map(|note| note.amount_total).collect();
+        assert_eq!(amounts, [decimal("19.99")], "{version:?}");
+        let link = bench.link(LinkKind::Refund, number).await;
+        assert!(link.is_some(), "{version:?}: proven and linked");
+    }
+}
