@@ -22,6 +22,9 @@ use crate::failpoint::{FailPoint, reach};
 
 const DOCUMENT: &str = "account.move";
 
+/// How many documents of one reference are looked at.
+const MANY: u32 = 10;
+
 /// What an order's link calls the decisions about credit notes that were begun and are not proven, by the refund's number.
 pub(super) const UNPROVEN: &str = "unproven_credits";
 
@@ -121,6 +124,14 @@ async fn remember(
     flow.commit_links(vec![link]).await
 }
 
+/// A refund that still needs finance.
+pub(super) struct Left {
+    /// Its position in the order.
+    position: usize,
+    /// What finance made for it, and does not stand for it.
+    wrong: Vec<Document>,
+}
+
 /// Makes the credit notes that are missing, and looks for those that finance was asked for. Returns the refunds that
 /// still need finance.
 pub(super) async fn carry_out(
@@ -130,17 +141,17 @@ pub(super) async fn carry_out(
     held: &SalesOrder,
     lines: &BTreeMap<String, ErpId>,
     partner: Option<ErpId>,
-) -> Result<Vec<usize>, Stop> {
+) -> Result<Vec<Left>, Stop> {
     let mut left = Vec::new();
     for (position, credit) in &decided.credits {
         let refund = &order.refunds[*position];
         let document = if decided.finance.contains(position) {
-            made_by_finance(flow, refund).await?
+            made_by_finance(flow, order, refund, credit).await?
         } else {
-            Some(note(flow, order, refund, credit, held, lines, partner).await?)
+            Ok(note(flow, order, refund, credit, held, lines, partner).await?)
         };
         match document {
-            Some(document) => {
+            Ok(document) => {
                 flow.note(
                     "credit_note",
                     json!({ "refund": refund.id, "document": document.label(), "total": document.total }),
@@ -148,7 +159,10 @@ pub(super) async fn carry_out(
                 flow.commit_links(vec![link(flow, refund, credit, &document)])
                     .await?;
             }
-            None => left.push(*position),
+            Err(wrong) => left.push(Left {
+                position: *position,
+                wrong,
+            }),
         }
     }
     Ok(left)
@@ -173,7 +187,15 @@ pub(super) fn reference(refund: &Refund) -> String {
     format!("refund_{}", refund.id)
 }
 
-async fn made_by_finance(flow: &Flow<'_>, refund: &Refund) -> Result<Option<Document>, Stop> {
+/// The document that finance made for a refund: the only one of its reference that is not cancelled, and worth what it is
+/// to be worth. Else those that there are.
+async fn made_by_finance(
+    flow: &Flow<'_>,
+    order: &Order,
+    refund: &Refund,
+    credit: &Credit,
+) -> Result<Result<Document, Vec<Document>>, Stop> {
+    let worth = value(refund, credit, order.currency);
     let find = Find {
         model: DOCUMENT.to_owned(),
         equal: vec![
@@ -182,12 +204,20 @@ async fn made_by_finance(flow: &Flow<'_>, refund: &Refund) -> Result<Option<Docu
         ],
         one_of: None,
         fields: Vec::new(),
-        limit: 2,
+        limit: MANY,
     };
-    match flow.shop.erp.find(&find).await?.as_slice() {
-        [only] => Ok(flow.shop.erp.document(only.id).await?),
-        _ => Ok(None),
+    let mut documents = Vec::new();
+    for found in flow.shop.erp.find(&find).await? {
+        documents.extend(flow.shop.erp.document(found.id).await?);
     }
+    documents.retain(|document| document.state != DocumentState::Cancelled);
+    if let [only] = documents.as_slice() {
+        let currency = after::currency(flow, order.currency).await?;
+        if only.total == worth && only.currency == Some(currency) {
+            return Ok(Ok(only.clone()));
+        }
+    }
+    Ok(Err(documents))
 }
 
 /// The draft credit note: made, or found where an attempt before made it, and proven.
@@ -296,10 +326,10 @@ pub(super) fn needs_finance(
     order: &Order,
     decided: &Decided,
     held: &SalesOrder,
-    left: &[usize],
+    left: &[Left],
 ) -> Stop {
     let mut instructions = Vec::new();
-    for position in left {
+    for Left { position, wrong } in left {
         let refund = &order.refunds[*position];
         let credit = decided
             .credits
@@ -324,14 +354,28 @@ pub(super) fn needs_finance(
         if credit.adjustments {
             parts.push("an adjustment without lines".to_owned());
         }
-        instructions.push(format!(
-            "make a credit note of {} {} for {} ({}) and give it the reference {}",
-            value(refund, &credit, order.currency),
-            order.currency,
-            held.name,
-            parts.join(", "),
-            reference(refund),
-        ));
+        let kind = "credit note";
+        let worth = format!("{} {}", value(refund, &credit, order.currency), order.currency);
+        let (parts, reference) = (parts.join(", "), reference(refund));
+        let known: Vec<String> = wrong
+            .iter()
+            .map(|document| format!("{} of {}", document.label(), document.total))
+            .collect();
+        instructions.push(match known.as_slice() {
+            [] => format!(
+                "make a {kind} of {worth} for {} ({parts}) and give it the reference {reference}",
+                held.name,
+            ),
+            [only] => format!(
+                "correct the {kind} with the reference {reference} ({only}): for {} ({parts}) it must come to {worth}",
+                held.name
+            ),
+            several => format!(
+                "leave one {kind} with the reference {reference}, which comes to {worth} for {} ({parts}), and cancel the others of {}",
+                held.name,
+                several.join(", ")
+            ),
+        });
     }
     let mut problem = flow.subject.problem(
         "refund_needs_finance",

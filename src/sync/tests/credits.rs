@@ -90,3 +90,32 @@ async fn a_credit_note_whose_answer_was_lost_is_proven_and_linked_at_the_next_tr
         assert!(link.is_some(), "{version:?}: proven and linked");
     }
 }
+
+#[tokio::test]
+async fn a_credit_note_of_finance_counts_only_when_it_comes_to_the_refund_and_is_not_cancelled() {
+    for version in BOTH {
+        let bench = bench(version, Refunds::Quantity).await;
+        let (_, id, name) = confirmed(&bench).await;
+        delivered(&bench, &name, 3);
+        let number = refund(&bench, id, &units(0, 1, Restock::Return));
+        let reference = format!("refund_{number}");
+        assert!(problem(&bench, id).await.starts_with("refund_needs_finance"));
+        let wrong = by_finance(&bench, "out_refund", &reference, "9.99");
+        let why = problem(&bench, id).await;
+        assert!(why.starts_with("refund_needs_finance"), "{why}");
+        let told = fix(&bench, id).await;
+        assert!(
+            told.contains("19.99 EUR") && told.contains("9.99") && told.contains(&format!("draft {wrong}")),
+            "{told}"
+        );
+        bench.in_the_erp("account.move", "button_cancel", json!([[wrong]]));
+        let why = problem(&bench, id).await;
+        assert!(why.starts_with("refund_needs_finance"), "{why}");
+        by_finance(&bench, "out_refund", &reference, "19.99");
+        done(&bench, id).await;
+        assert!(
+            bench.link(LinkKind::Refund, number).await.is_some(),
+            "{version:?}"
+        );
+    }
+}
