@@ -267,6 +267,7 @@ fn assign(
         };
         (turn, std::cmp::Reverse(*at))
     });
+    let mut spare = Vec::with_capacity(by_turn.len());
     for (at, _, units) in &by_turn {
         let is_left_to_finance = is_finance(settings, &order.refunds[*at])
             && !(erp.quantity > nothing && erp.quantity <= line.quantity);
@@ -276,14 +277,14 @@ fn assign(
             kept.min(*units)
         };
         kept = (kept - taken).max(nothing);
+        spare.push(*units - taken);
         if !taken.is_zero() {
             *credits[*at].units.entry(line.key.clone()).or_default() += taken;
             *credits[*at].kept.entry(line.key.clone()).or_default() += taken;
         }
     }
     // Invoiced and never sent: credited, and off the order all the same.
-    for (at, _, units) in by_turn.iter().rev() {
-        let spare = *units - credits[*at].units.get(&line.key).copied().unwrap_or_default();
+    for ((at, _, _), spare) in by_turn.iter().zip(spare).rev() {
         let taken = credited_only.min(spare).max(nothing);
         credited_only -= taken;
         if !taken.is_zero() {

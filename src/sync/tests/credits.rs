@@ -119,3 +119,38 @@ async fn a_credit_note_of_finance_counts_only_when_it_comes_to_the_refund_and_is
         );
     }
 }
+
+#[tokio::test]
+async fn a_refund_of_units_that_were_sent_and_units_that_were_not_is_credited_whole() {
+    let two = |restock: &[(u32, Restock)]| RefundDraft {
+        lines: restock.iter().map(|(units, goods)| (0, *units, *goods)).collect(),
+        ..RefundDraft::returned(0, 1)
+    };
+    for version in BOTH {
+        for draft in [
+            two(&[(1, Restock::Return), (1, Restock::Cancel)]),
+            two(&[(2, Restock::None)]),
+        ] {
+            let bench = bench(version, Refunds::CreditNote).await;
+            let (_, id, name) = confirmed(&bench).await;
+            bench.erp.invoice(bench.booked(&name).id).unwrap();
+            delivered(&bench, &name, 2);
+            refund(&bench, id, &draft);
+            done(&bench, id).await;
+            done(&bench, id).await;
+            let amounts: Vec<Decimal> = notes(&bench).iter().map(|note| note.amount_total).collect();
+            assert_eq!(amounts, [decimal("39.98")], "{version:?} {:?}", draft.lines);
+            let line = &bench.booked(&name).lines[0];
+            // One was never sent and is off the order; the other was sent and stays on it, invoiced.
+            assert_eq!(line.quantity, decimal("2"), "{version:?} {:?}", draft.lines);
+            let id = line.id;
+            let invoiced = bench.in_the_erp("sale.order.line", "read", json!([[id], ["qty_invoiced"]]));
+            assert_eq!(
+                invoiced[0]["qty_invoiced"].as_f64(),
+                Some(2.0),
+                "{version:?} {:?}",
+                draft.lines
+            );
+        }
+    }
+}
