@@ -196,10 +196,15 @@ async fn made_by_finance(
     credit: &Credit,
 ) -> Result<Result<Document, Vec<Document>>, Stop> {
     let worth = value(refund, credit, order.currency);
+    let kind = if worth < Decimal::ZERO {
+        "out_invoice"
+    } else {
+        "out_refund"
+    };
     let find = Find {
         model: DOCUMENT.to_owned(),
         equal: vec![
-            ("move_type".to_owned(), FieldValue::Text("out_refund".into())),
+            ("move_type".to_owned(), FieldValue::Text(kind.into())),
             ("ref".to_owned(), FieldValue::Text(reference(refund))),
         ],
         one_of: None,
@@ -213,7 +218,7 @@ async fn made_by_finance(
     documents.retain(|document| document.state != DocumentState::Cancelled);
     if let [only] = documents.as_slice() {
         let currency = after::currency(flow, order.currency).await?;
-        if only.total == worth && only.currency == Some(currency) {
+        if only.total == worth.abs() && only.currency == Some(currency) {
             return Ok(Ok(only.clone()));
         }
     }
@@ -354,8 +359,13 @@ pub(super) fn needs_finance(
         if credit.adjustments {
             parts.push("an adjustment without lines".to_owned());
         }
-        let kind = "credit note";
-        let worth = format!("{} {}", value(refund, &credit, order.currency), order.currency);
+        let worth = value(refund, &credit, order.currency);
+        let (kind, article) = if worth < Decimal::ZERO {
+            ("invoice", "an")
+        } else {
+            ("credit note", "a")
+        };
+        let worth = format!("{} {}", worth.abs(), order.currency);
         let (parts, reference) = (parts.join(", "), reference(refund));
         let known: Vec<String> = wrong
             .iter()
@@ -363,7 +373,7 @@ pub(super) fn needs_finance(
             .collect();
         instructions.push(match known.as_slice() {
             [] => format!(
-                "make a {kind} of {worth} for {} ({parts}) and give it the reference {reference}",
+                "make {article} {kind} of {worth} for {} ({parts}) and give it the reference {reference}",
                 held.name,
             ),
             [only] => format!(

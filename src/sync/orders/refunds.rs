@@ -110,7 +110,13 @@ pub(super) fn decide(
         if known.is_some_and(|known| known.is_proven) || credit.is_nothing() {
             continue;
         }
-        let is_negative = value(refund, &credit, order.currency) < Decimal::ZERO;
+        let worth = value(refund, &credit, order.currency);
+        // No money went back, and what was sent stays on the order: there is nothing to credit.
+        if known.is_none() && worth.is_zero() && credit.units == credit.kept && !is_finance(settings, refund)
+        {
+            continue;
+        }
+        let is_negative = worth < Decimal::ZERO;
         // A draft that we made is ours to prove, whatever the shop declares since.
         if known.is_none() && (settings.refunds != Refunds::CreditNote || is_negative) {
             decided.finance.push(position);
@@ -120,7 +126,8 @@ pub(super) fn decide(
     decided
 }
 
-/// What a credit note of this part of a refund comes to.
+/// What a credit note of this part of a refund comes to. Below zero the shop kept more than it gave back, and an invoice
+/// stands for it.
 pub(super) fn value(refund: &Refund, credit: &Credit, currency: Currency) -> Decimal {
     let units: Decimal = credited(refund, credit)
         .into_iter()

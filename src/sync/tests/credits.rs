@@ -154,3 +154,50 @@ async fn a_refund_of_units_that_were_sent_and_units_that_were_not_is_credited_wh
         }
     }
 }
+
+#[tokio::test]
+async fn money_that_was_kept_back_asks_for_an_invoice_and_not_for_a_negative_credit_note() {
+    for version in BOTH {
+        let bench = bench(version, Refunds::CreditNote).await;
+        let (_, id, name) = confirmed(&bench).await;
+        // A unit that was never sent, less a fee.
+        let draft = RefundDraft {
+            money: RefundMoney::Amount(decimal("15.00")),
+            ..units(0, 1, Restock::Cancel)
+        };
+        let number = refund(&bench, id, &draft);
+        let why = problem(&bench, id).await;
+        assert!(why.starts_with("refund_needs_finance"), "{why}");
+        let told = fix(&bench, id).await;
+        let reference = format!("refund_{number}");
+        assert!(
+            told.contains("make an invoice of 4.99 EUR") && told.contains(&reference),
+            "{told}"
+        );
+        by_finance(&bench, "out_invoice", &reference, "4.99");
+        done(&bench, id).await;
+        assert_eq!(bench.booked(&name).lines[0].quantity, decimal("2"), "{version:?}");
+        assert!(
+            bench.link(LinkKind::Refund, number).await.is_some(),
+            "{version:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn goods_that_came_back_for_no_money_need_no_credit_note() {
+    for version in BOTH {
+        let bench = bench(version, Refunds::CreditNote).await;
+        let (_, id, name) = confirmed(&bench).await;
+        delivered(&bench, &name, 3);
+        let draft = RefundDraft {
+            money: RefundMoney::Amount(Decimal::ZERO),
+            ..units(0, 1, Restock::Return)
+        };
+        refund(&bench, id, &draft);
+        done(&bench, id).await;
+        done(&bench, id).await;
+        assert!(notes(&bench).is_empty(), "{version:?}");
+        assert_eq!(bench.booked(&name).lines[0].quantity, decimal("3"), "{version:?}");
+    }
+}
