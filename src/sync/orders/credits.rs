@@ -71,6 +71,16 @@ pub(super) async fn made(flow: &Flow<'_>, order: &Order) -> Result<BTreeMap<Shop
     Ok(made)
 }
 
+/// The documents that stand for the order's refunds. Those that take nothing off what is invoiced of the order are not
+/// among the documents that the ERP counts as the order's.
+pub(super) async fn documents(flow: &Flow<'_>, order: &Order) -> Result<Vec<ErpId>, Stop> {
+    if order.refunds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let links = links(flow, order).await?;
+    Ok(links.into_iter().map(|link| link.erp_id).collect())
+}
+
 async fn order_link(flow: &Flow<'_>, order: &Order) -> Result<Option<Link>, Stop> {
     let ids = [order.id.to_string()];
     let links = flow

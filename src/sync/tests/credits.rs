@@ -201,3 +201,35 @@ async fn goods_that_came_back_for_no_money_need_no_credit_note() {
         assert_eq!(bench.booked(&name).lines[0].quantity, decimal("3"), "{version:?}");
     }
 }
+
+#[tokio::test]
+async fn a_cancellation_counts_the_credit_notes_of_refunds_and_says_what_is_missing() {
+    for version in BOTH {
+        let bench = bench(version, Refunds::CreditNote).await;
+        let (_, id, name) = confirmed(&bench).await;
+        bench.erp.invoice(bench.booked(&name).id).unwrap();
+        refund(&bench, id, &RefundDraft::goodwill(decimal("2.50")));
+        done(&bench, id).await;
+        let draft = notes(&bench)[0].id;
+        bench
+            .shop
+            .change(|shop| shop.cancel_order(id, &Default::default()))
+            .unwrap();
+        let why = problem(&bench, id).await;
+        assert!(why.starts_with("cancelled_after_invoice"), "{why}");
+        let told = fix(&bench, id).await;
+        // 64.87 were invoiced.
+        assert!(
+            told.contains(&format!("post the draft {draft} (2.50 EUR)"))
+                && told.contains("credit note of 62.37 EUR"),
+            "{told}"
+        );
+        bench.in_the_erp("account.move", "action_post", json!([[draft]]));
+        assert!(problem(&bench, id).await.starts_with("cancelled_after_invoice"));
+        let told = fix(&bench, id).await;
+        assert!(
+            !told.contains("post the draft") && told.contains("credit note of 62.37 EUR"),
+            "{told}"
+        );
+    }
+}
