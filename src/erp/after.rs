@@ -25,7 +25,9 @@ pub struct Document {
     pub dated: Option<NaiveDate>,
     /// The day on which it counts in the books.
     pub booked: Option<NaiveDate>,
-    /// Total with tax.
+    /// The currency's record.
+    pub currency: Option<ErpId>,
+    /// Total with tax, in its currency.
     pub total: Decimal,
     /// What is still to be paid of it.
     pub open: Decimal,

@@ -23,7 +23,7 @@ const PAYMENT: &str = "account.payment";
 const INVOICING: &str = "sale.advance.payment.inv";
 
 /// What is read of a document.
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "name",
     "state",
     "move_type",
@@ -31,6 +31,7 @@ const FIELDS: [&str; 9] = [
     "ref",
     "invoice_date",
     "date",
+    "currency_id",
     "amount_total",
     "amount_residual",
 ];
@@ -285,6 +286,7 @@ fn parse_document(row: &Value) -> Option<Document> {
         reference: text(&row["ref"]),
         dated: day(&row["invoice_date"]),
         booked: day(&row["date"]),
+        currency: record(&row["currency_id"]),
         total: row["amount_total"]
             .is_number()
             .then(|| decimal(&row["amount_total"]))??,

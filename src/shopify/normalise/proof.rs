@@ -81,8 +81,7 @@ fn differs(
             purse.tidy(stated),
             purse.tidy(lines - stated),
         ),
-        fix: "Compare lines, edits and refunds of the order in Shopify's admin (a refund of an amount without items is not \
-              booked by this version) and book the order by hand, or report it."
+        fix: "Compare lines, edits and refunds of the order in Shopify's admin and book the order by hand, or report it."
             .to_owned(),
     }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::super::flow::Flow;
 use super::super::settings::{BeforeStart, Fulfillments, Invoices, Payments};
 use super::super::stop::Stop;
-use super::refunds::{Credit, Decided, InErp, decide};
+use super::refunds::{Decided, InErp, Made, decide};
 use super::{credits, deliveries, invoices, payments};
 use crate::domain::{Currency, ErpId, FieldValue, LookUp, Order, Scalar, ShopifyId};
 use crate::erp::{OrderState, SalesOrder};
@@ -28,7 +28,7 @@ pub(super) async fn refunds(
     order: &Order,
     order_name: &str,
     held: Option<&SalesOrder>,
-    made: &BTreeMap<ShopifyId, Credit>,
+    made: &BTreeMap<ShopifyId, Made>,
 ) -> Result<Decided, Stop> {
     let mut erp = BTreeMap::new();
     if let Some(held) = held.filter(|held| held.state == OrderState::Confirmed && !order.refunds.is_empty()) {

@@ -247,8 +247,8 @@ async fn settle(
     // Kept before anything is confirmed: if the answer is lost, the next attempt knows what was confirmed, and that its
     // date is still to be seen to.
     let fingerprint = plan::fingerprint(mapped, order);
-    flow.commit_links(vec![super::link(flow, order, &held, &mapped.model, fingerprint)])
-        .await?;
+    let link = super::link(flow, order, &held, &mapped.model, fingerprint).await?;
+    flow.commit_links(vec![link]).await?;
     let before = held.total;
     let confirmed = flow
         .write(flow.shop.erp.confirm_order(held.id, order.processed_at))

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::super::flow::Flow;
 use super::super::settings::Payments;
 use super::super::stop::Stop;
-use super::payments;
 use super::plan::Fingerprint;
+use super::{credits, payments};
 use crate::domain::{Link, Order, Outcome, Report, System};
 use crate::erp::{Document, DocumentKind, DocumentState, OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
@@ -26,7 +26,7 @@ pub(super) async fn carry_out(
     let cancelled = match held.state {
         OrderState::Cancelled => held,
         _ => {
-            undone(flow, &held).await?;
+            undone(flow, order, &held).await?;
             flow.lock(System::Erp, "sale.order", &held.id.to_string()).await?;
             let cancelled = flow.write(flow.shop.erp.cancel_order(held.id)).await?;
             reach(FailPoint::RecordSaved).await?;
@@ -49,12 +49,12 @@ pub(super) async fn carry_out(
     report.erp_name = Some(cancelled.name.clone());
     report
         .links
-        .push(super::link(flow, order, &cancelled, model, fingerprint));
+        .push(super::link(flow, order, &cancelled, model, fingerprint).await?);
     Ok(report)
 }
 
 /// What the ERP did with the order must be undone there before it can be cancelled: goods come back, invoices are credited.
-async fn undone(flow: &Flow<'_>, held: &SalesOrder) -> Result<(), Stop> {
+async fn undone(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Result<(), Stop> {
     let mut instructions = Vec::new();
     let goods: Vec<String> = held
         .lines
@@ -70,28 +70,51 @@ async fn undone(flow: &Flow<'_>, held: &SalesOrder) -> Result<(), Stop> {
         ));
     }
     let mut bills = Vec::new();
-    if held.invoiced {
-        let documents = flow.shop.erp.documents(held.id).await?;
-        // Drafts are cancelled with the order.
-        let posted = |kind| {
+    // A draft credit note may have taken everything off what counts as invoiced.
+    if held.invoiced || !order.refunds.is_empty() {
+        let mut documents = flow.shop.erp.documents(held.id).await?;
+        if documents.is_empty() && held.invoiced {
+            instructions.push(format!("credit what was invoiced of {}", held.name));
+        }
+        for id in credits::documents(flow, order).await? {
+            if documents.iter().all(|known| known.id != id) {
+                documents.extend(flow.shop.erp.document(id).await?);
+            }
+        }
+        let of = |kind, state| {
             documents
                 .iter()
-                .filter(move |known| known.kind == kind && known.state == DocumentState::Posted)
+                .filter(move |known| known.kind == kind && known.state == state)
         };
-        let sum = |kind| posted(kind).map(|known| known.total).sum::<Decimal>();
-        if documents.is_empty() || sum(DocumentKind::Invoice) > sum(DocumentKind::CreditNote) {
-            bills = posted(DocumentKind::Invoice).map(Document::label).collect();
-            instructions.push(if bills.is_empty() {
-                format!("credit what was invoiced of {}", held.name)
-            } else {
-                format!("make and post a credit note for {}", bills.join(" and "))
-            });
+        let sum = |kind, state| of(kind, state).map(|known| known.total).sum::<Decimal>();
+        // Draft invoices are cancelled with the order, and draft credit notes would be, too.
+        let missing = sum(DocumentKind::Invoice, DocumentState::Posted)
+            - sum(DocumentKind::CreditNote, DocumentState::Posted);
+        if missing > Decimal::ZERO {
+            bills = of(DocumentKind::Invoice, DocumentState::Posted)
+                .map(Document::label)
+                .collect();
+            let money = |mut amount: Decimal| {
+                amount.rescale(order.currency.decimals());
+                format!("{amount} {}", order.currency)
+            };
+            for draft in of(DocumentKind::CreditNote, DocumentState::Draft) {
+                instructions.push(format!("post {} ({})", draft.label(), money(draft.total)));
+            }
+            let missing = missing - sum(DocumentKind::CreditNote, DocumentState::Draft);
+            if missing > Decimal::ZERO {
+                instructions.push(format!(
+                    "make and post a credit note of {} for {}",
+                    money(missing),
+                    bills.join(" and ")
+                ));
+            }
         }
     }
     if instructions.is_empty() {
         return Ok(());
     }
-    let is_invoiced = held.invoiced && instructions.len() > usize::from(!goods.is_empty());
+    let is_invoiced = instructions.len() > usize::from(!goods.is_empty());
     let (code, what) = if is_invoiced {
         ("cancelled_after_invoice", "invoiced")
     } else {

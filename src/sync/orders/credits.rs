@@ -5,13 +5,14 @@ mod draft;
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use self::draft::Draft;
 use super::super::flow::Flow;
+use super::super::live;
 use super::super::stop::Stop;
-use super::refunds::{Credit, Decided, credited, value};
-use super::{after, book};
+use super::refunds::{Credit, Decided, Made, credited, value};
+use super::{REFERENCE, after, book};
 use crate::domain::{
     ErpId, ExternalId, FieldValue, Fields, Link, LinkKind, LinkState, LookUp, Needed, Order, Refund, Scalar,
     ShopifyId, round_half_up,
@@ -21,25 +22,124 @@ use crate::failpoint::{FailPoint, reach};
 
 const DOCUMENT: &str = "account.move";
 
-/// The refunds that became credit notes before, with what of them.
-pub(super) async fn made(flow: &Flow<'_>, order: &Order) -> Result<BTreeMap<ShopifyId, Credit>, Stop> {
-    if order.refunds.is_empty() {
-        return Ok(BTreeMap::new());
-    }
+/// How many documents of one reference are looked at.
+const MANY: u32 = 10;
+
+/// What an order's link calls the decisions about credit notes that were begun and are not proven, by the refund's number.
+pub(super) const UNPROVEN: &str = "unproven_credits";
+
+/// The live links of the order's refunds.
+async fn links(flow: &Flow<'_>, order: &Order) -> Result<Vec<Link>, Stop> {
     let ids: Vec<String> = order.refunds.iter().map(|refund| refund.id.to_string()).collect();
-    let links = flow
+    let mut links = flow
         .shop
         .store
         .links(&flow.shop.name, LinkKind::Refund, &ids)
         .await?;
-    Ok(links
+    links.retain(|link| link.state != LinkState::Retired);
+    Ok(links)
+}
+
+/// The refunds that became credit notes before, with what of them.
+pub(super) async fn made(flow: &Flow<'_>, order: &Order) -> Result<BTreeMap<ShopifyId, Made>, Stop> {
+    if order.refunds.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let mut made: BTreeMap<ShopifyId, Made> = links(flow, order)
+        .await?
         .into_iter()
-        .filter(|link| link.state != LinkState::Retired)
         .filter_map(|link| {
             let credit = serde_json::from_value(link.agreed.get("credit")?.clone()).ok()?;
-            Some((link.source_id.parse().ok()?, credit))
+            let is_proven = true;
+            Some((link.source_id.parse().ok()?, Made { credit, is_proven }))
         })
-        .collect())
+        .collect();
+    let unproven = unproven(flow, order).await?.unwrap_or_default();
+    for refund in &order.refunds {
+        let known = unproven.get(refund.id.to_string());
+        let credit = known.and_then(|known| serde_json::from_value(known.clone()).ok());
+        let (Some(credit), false) = (credit, made.contains_key(&refund.id)) else {
+            continue;
+        };
+        // If nothing came of the decision, it is taken anew.
+        let key = flow.external_id(&reference(refund))?;
+        if flow.shop.erp.identify(&key).await?.is_some() {
+            let is_proven = false;
+            made.insert(refund.id, Made { credit, is_proven });
+        }
+    }
+    Ok(made)
+}
+
+/// The documents that stand for the order's refunds. Those that take nothing off what is invoiced of the order are not
+/// among the documents that the ERP counts as the order's.
+pub(super) async fn documents(flow: &Flow<'_>, order: &Order) -> Result<Vec<ErpId>, Stop> {
+    if order.refunds.is_empty() {
+        return Ok(Vec::new());
+    }
+    let links = links(flow, order).await?;
+    Ok(links.into_iter().map(|link| link.erp_id).collect())
+}
+
+async fn order_link(flow: &Flow<'_>, order: &Order) -> Result<Option<Link>, Stop> {
+    let ids = [order.id.to_string()];
+    let links = flow
+        .shop
+        .store
+        .links(&flow.shop.name, LinkKind::Order, &ids)
+        .await?;
+    Ok(live(links))
+}
+
+/// What the order's link knows of credit notes that are not proven.
+pub(super) async fn unproven(flow: &Flow<'_>, order: &Order) -> Result<Option<Value>, Stop> {
+    if order.refunds.is_empty() {
+        return Ok(None);
+    }
+    let link = order_link(flow, order).await?;
+    let Some(Value::Object(mut known)) = link.and_then(|link| link.agreed.get(UNPROVEN).cloned()) else {
+        return Ok(None);
+    };
+    // What was proven since is linked.
+    for link in links(flow, order).await? {
+        known.remove(&link.source_id);
+    }
+    Ok((!known.is_empty()).then_some(Value::Object(known)))
+}
+
+/// Keeps what was decided before the first write: a draft credit note takes its units off what the ERP calls invoiced, so
+/// that the same decision could not be taken again.
+async fn remember(
+    flow: &Flow<'_>,
+    order: &Order,
+    refund: &Refund,
+    credit: &Credit,
+    held: &SalesOrder,
+) -> Result<(), Stop> {
+    let mut link = order_link(flow, order).await?.unwrap_or_else(|| Link {
+        shop: flow.shop.name.clone(),
+        kind: LinkKind::Order,
+        source_id: order.id.to_string(),
+        model: "sale.order".to_owned(),
+        erp_id: held.id,
+        erp_name: Some(held.name.clone()),
+        state: LinkState::Linked,
+        source_updated_at: None,
+        agreed: json!({ REFERENCE: held.reference }),
+    });
+    if !link.agreed.is_object() {
+        link.agreed = json!({ REFERENCE: held.reference });
+    }
+    link.agreed[UNPROVEN][refund.id.to_string()] = json!(credit);
+    flow.commit_links(vec![link]).await
+}
+
+/// A refund that still needs finance.
+pub(super) struct Left {
+    /// Its position in the order.
+    position: usize,
+    /// What finance made for it, and does not stand for it.
+    wrong: Vec<Document>,
 }
 
 /// Makes the credit notes that are missing, and looks for those that finance was asked for. Returns the refunds that
@@ -51,17 +151,17 @@ pub(super) async fn carry_out(
     held: &SalesOrder,
     lines: &BTreeMap<String, ErpId>,
     partner: Option<ErpId>,
-) -> Result<Vec<usize>, Stop> {
+) -> Result<Vec<Left>, Stop> {
     let mut left = Vec::new();
     for (position, credit) in &decided.credits {
         let refund = &order.refunds[*position];
         let document = if decided.finance.contains(position) {
-            made_by_finance(flow, refund).await?
+            made_by_finance(flow, order, refund, credit).await?
         } else {
-            Some(note(flow, order, refund, credit, held, lines, partner).await?)
+            Ok(note(flow, order, refund, credit, held, lines, partner).await?)
         };
         match document {
-            Some(document) => {
+            Ok(document) => {
                 flow.note(
                     "credit_note",
                     json!({ "refund": refund.id, "document": document.label(), "total": document.total }),
@@ -69,7 +169,10 @@ pub(super) async fn carry_out(
                 flow.commit_links(vec![link(flow, refund, credit, &document)])
                     .await?;
             }
-            None => left.push(*position),
+            Err(wrong) => left.push(Left {
+                position: *position,
+                wrong,
+            }),
         }
     }
     Ok(left)
@@ -94,21 +197,42 @@ pub(super) fn reference(refund: &Refund) -> String {
     format!("refund_{}", refund.id)
 }
 
-async fn made_by_finance(flow: &Flow<'_>, refund: &Refund) -> Result<Option<Document>, Stop> {
+/// The document that finance made for a refund: the only one of its reference that is not cancelled, and worth what it is
+/// to be worth. Else those that there are.
+async fn made_by_finance(
+    flow: &Flow<'_>,
+    order: &Order,
+    refund: &Refund,
+    credit: &Credit,
+) -> Result<Result<Document, Vec<Document>>, Stop> {
+    let worth = value(refund, credit, order.currency);
+    let kind = if worth < Decimal::ZERO {
+        "out_invoice"
+    } else {
+        "out_refund"
+    };
     let find = Find {
         model: DOCUMENT.to_owned(),
         equal: vec![
-            ("move_type".to_owned(), FieldValue::Text("out_refund".into())),
+            ("move_type".to_owned(), FieldValue::Text(kind.into())),
             ("ref".to_owned(), FieldValue::Text(reference(refund))),
         ],
         one_of: None,
         fields: Vec::new(),
-        limit: 2,
+        limit: MANY,
     };
-    match flow.shop.erp.find(&find).await?.as_slice() {
-        [only] => Ok(flow.shop.erp.document(only.id).await?),
-        _ => Ok(None),
+    let mut documents = Vec::new();
+    for found in flow.shop.erp.find(&find).await? {
+        documents.extend(flow.shop.erp.document(found.id).await?);
     }
+    documents.retain(|document| document.state != DocumentState::Cancelled);
+    if let [only] = documents.as_slice() {
+        let currency = after::currency(flow, order.currency).await?;
+        if only.total == worth.abs() && only.currency == Some(currency) {
+            return Ok(Ok(only.clone()));
+        }
+    }
+    Ok(Err(documents))
 }
 
 /// The draft credit note: made, or found where an attempt before made it, and proven.
@@ -136,6 +260,7 @@ async fn note(
                 lines,
             };
             let save = draft.save(&key, partner).await?;
+            remember(flow, order, refund, credit, held).await?;
             let saved = flow
                 .write(flow.shop.erp.save(std::slice::from_ref(&save)))
                 .await?;
@@ -216,10 +341,10 @@ pub(super) fn needs_finance(
     order: &Order,
     decided: &Decided,
     held: &SalesOrder,
-    left: &[usize],
+    left: &[Left],
 ) -> Stop {
     let mut instructions = Vec::new();
-    for position in left {
+    for Left { position, wrong } in left {
         let refund = &order.refunds[*position];
         let credit = decided
             .credits
@@ -244,14 +369,33 @@ pub(super) fn needs_finance(
         if credit.adjustments {
             parts.push("an adjustment without lines".to_owned());
         }
-        instructions.push(format!(
-            "make a credit note of {} {} for {} ({}) and give it the reference {}",
-            value(refund, &credit, order.currency),
-            order.currency,
-            held.name,
-            parts.join(", "),
-            reference(refund),
-        ));
+        let worth = value(refund, &credit, order.currency);
+        let (kind, article) = if worth < Decimal::ZERO {
+            ("invoice", "an")
+        } else {
+            ("credit note", "a")
+        };
+        let worth = format!("{} {}", worth.abs(), order.currency);
+        let (parts, reference) = (parts.join(", "), reference(refund));
+        let known: Vec<String> = wrong
+            .iter()
+            .map(|document| format!("{} of {}", document.label(), document.total))
+            .collect();
+        instructions.push(match known.as_slice() {
+            [] => format!(
+                "make {article} {kind} of {worth} for {} ({parts}) and give it the reference {reference}",
+                held.name,
+            ),
+            [only] => format!(
+                "correct the {kind} with the reference {reference} ({only}): for {} ({parts}) it must come to {worth}",
+                held.name
+            ),
+            several => format!(
+                "leave one {kind} with the reference {reference}, which comes to {worth} for {} ({parts}), and cancel the others of {}",
+                held.name,
+                several.join(", ")
+            ),
+        });
     }
     let mut problem = flow.subject.problem(
         "refund_needs_finance",

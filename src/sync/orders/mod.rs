@@ -83,7 +83,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
         facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
     }
     if risky && done.held.state != OrderState::Confirmed {
-        let report = report(flow, stays, &mapped, done);
+        let report = report(flow, stays, &mapped, done).await?;
         flow.commit_links(report.links).await?;
         return Err(policy::high_risk(flow, &order));
     }
@@ -99,7 +99,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
         &mut also,
     )
     .await;
-    let mut report = report(flow, stays, &mapped, done);
+    let mut report = report(flow, stays, &mapped, done).await?;
     if let Err(stop) = followed {
         // What is booked is booked, whatever is still to be done about it.
         flow.commit_links(report.links).await?;
@@ -396,27 +396,37 @@ struct Done {
     summary: String,
 }
 
-fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Report {
+async fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Result<Report, Stop> {
     let mut report = Report::of(Outcome::Completed, done.summary);
     report.record_name = Some(order.name.clone());
     report.erp_name = Some(done.held.name.clone());
     let fingerprint = plan::fingerprint(mapped, order);
-    let mut link = link(flow, order, &done.held, &mapped.model, fingerprint);
+    let mut link = link(flow, order, &done.held, &mapped.model, fingerprint).await?;
     link.agreed["confirmed"] = json!(done.settled);
     link.agreed[facts::FACTS] = json!(facts::digest(&mapped.fields));
     report.links.push(link);
-    report
+    Ok(report)
 }
 
-/// The order's link with what is agreed: the fingerprint of what was booked, and how the ERP's order is recognised.
-fn link(
+/// The order's link with what is agreed: the fingerprint of what was booked, how the ERP's order is recognised, and what
+/// was decided about credit notes that are not proven yet.
+async fn link(
     flow: &Flow<'_>,
     order: &Order,
     held: &SalesOrder,
     model: &str,
     fingerprint: plan::Fingerprint,
-) -> Link {
-    Link {
+) -> Result<Link, Stop> {
+    let mut agreed = json!({
+        "fingerprint": fingerprint,
+        "total": held.total,
+        "confirmed": false,
+        REFERENCE: held.reference,
+    });
+    if let Some(known) = credits::unproven(flow, order).await? {
+        agreed[credits::UNPROVEN] = known;
+    }
+    Ok(Link {
         shop: flow.shop.name.clone(),
         kind: LinkKind::Order,
         source_id: order.id.to_string(),
@@ -425,11 +435,6 @@ fn link(
         erp_name: Some(held.name.clone()),
         state: LinkState::Linked,
         source_updated_at: Some(order.updated_at),
-        agreed: json!({
-            "fingerprint": fingerprint,
-            "total": held.total,
-            "confirmed": false,
-            REFERENCE: held.reference,
-        }),
-    }
+        agreed,
+    })
 }

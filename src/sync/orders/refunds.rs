@@ -38,6 +38,15 @@ pub(super) struct Credit {
     pub(super) adjustments: bool,
 }
 
+/// What an earlier attempt decided about a refund.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Made {
+    pub(super) credit: Credit,
+    /// Whether the document that stands for it was proven. If not it is still to be, as it was decided: a draft changes what
+    /// the ERP says of the order, so that it could not be decided anew.
+    pub(super) is_proven: bool,
+}
+
 impl Credit {
     fn is_nothing(&self) -> bool {
         self.units.values().all(Decimal::is_zero) && !self.charges && !self.adjustments
@@ -66,17 +75,20 @@ impl Decided {
     }
 }
 
-/// Decides. `made` are the refunds that became credit notes before.
+/// Decides. `made` are the refunds that became credit notes before, proven or not.
 pub(super) fn decide(
     order: &Order,
     settings: &Settings,
     erp: &BTreeMap<String, InErp>,
-    made: &BTreeMap<ShopifyId, Credit>,
+    made: &BTreeMap<ShopifyId, Made>,
 ) -> Decided {
     let mut credits: Vec<Credit> = order
         .refunds
         .iter()
-        .map(|refund| made.get(&refund.id).cloned().unwrap_or_default())
+        .map(|refund| {
+            let known = made.get(&refund.id);
+            known.map(|known| known.credit.clone()).unwrap_or_default()
+        })
         .collect();
     for line in &order.lines {
         let at = erp.get(&line.key).copied().unwrap_or_default();
@@ -94,11 +106,19 @@ pub(super) fn decide(
     let mut decided = Decided::nothing(order);
     for (position, (refund, credit)) in order.refunds.iter().zip(credits).enumerate() {
         keep(&mut decided.order, refund, &credit);
-        if made.contains_key(&refund.id) || credit.is_nothing() {
+        let known = made.get(&refund.id);
+        if known.is_some_and(|known| known.is_proven) || credit.is_nothing() {
             continue;
         }
-        let is_negative = value(refund, &credit, order.currency) <= Decimal::ZERO;
-        if settings.refunds != Refunds::CreditNote || is_negative {
+        let worth = value(refund, &credit, order.currency);
+        // No money went back, and what was sent stays on the order: there is nothing to credit.
+        if known.is_none() && worth.is_zero() && credit.units == credit.kept && !is_finance(settings, refund)
+        {
+            continue;
+        }
+        let is_negative = worth < Decimal::ZERO;
+        // A draft that we made is ours to prove, whatever the shop declares since.
+        if known.is_none() && (settings.refunds != Refunds::CreditNote || is_negative) {
             decided.finance.push(position);
         }
         decided.credits.push((position, credit));
@@ -106,7 +126,8 @@ pub(super) fn decide(
     decided
 }
 
-/// What a credit note of this part of a refund comes to.
+/// What a credit note of this part of a refund comes to. Below zero the shop kept more than it gave back, and an invoice
+/// stands for it.
 pub(super) fn value(refund: &Refund, credit: &Credit, currency: Currency) -> Decimal {
     let units: Decimal = credited(refund, credit)
         .into_iter()
@@ -200,7 +221,7 @@ fn assign(
     settings: &Settings,
     line: &BookedLine,
     erp: InErp,
-    made: &BTreeMap<ShopifyId, Credit>,
+    made: &BTreeMap<ShopifyId, Made>,
     credits: &mut [Credit],
 ) {
     let entries: Vec<(usize, Restock, Decimal)> = order
@@ -232,7 +253,7 @@ fn assign(
     }
     let before = |what: fn(&Credit) -> &BTreeMap<String, Decimal>| -> Decimal {
         made.values()
-            .filter_map(|credit| what(credit).get(&line.key))
+            .filter_map(|known| what(&known.credit).get(&line.key))
             .sum()
     };
     let mut kept = (kept.min(all) - before(|credit| &credit.kept)).max(nothing);
@@ -253,6 +274,7 @@ fn assign(
         };
         (turn, std::cmp::Reverse(*at))
     });
+    let mut spare = Vec::with_capacity(by_turn.len());
     for (at, _, units) in &by_turn {
         let is_left_to_finance = is_finance(settings, &order.refunds[*at])
             && !(erp.quantity > nothing && erp.quantity <= line.quantity);
@@ -262,14 +284,14 @@ fn assign(
             kept.min(*units)
         };
         kept = (kept - taken).max(nothing);
+        spare.push(*units - taken);
         if !taken.is_zero() {
             *credits[*at].units.entry(line.key.clone()).or_default() += taken;
             *credits[*at].kept.entry(line.key.clone()).or_default() += taken;
         }
     }
     // Invoiced and never sent: credited, and off the order all the same.
-    for (at, _, units) in by_turn.iter().rev() {
-        let spare = *units - credits[*at].units.get(&line.key).copied().unwrap_or_default();
+    for ((at, _, _), spare) in by_turn.iter().zip(spare).rev() {
         let taken = credited_only.min(spare).max(nothing);
         credited_only -= taken;
         if !taken.is_zero() {

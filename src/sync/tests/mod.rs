@@ -3,6 +3,7 @@
 mod bench;
 mod booking;
 mod changes;
+mod credits;
 mod customers;
 mod cut;
 mod edits;

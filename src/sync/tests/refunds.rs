@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::bench::*;
 use super::changes::{BOTH, confirmed, fix, total};
+use super::credits::by_finance;
 use super::edits::{done, problem};
 use super::*;
 use crate::domain::LinkKind;
@@ -13,7 +14,7 @@ use crate::sandbox::shopify::facts::{
     AllocationMethod, Discount, DiscountKind, DiscountTarget, DiscountValue, Restock,
 };
 
-async fn bench(version: Version, refunds: Refunds) -> Bench {
+pub(super) async fn bench(version: Version, refunds: Refunds) -> Bench {
     let options = OdooOptions {
         services: services(),
         ..OdooOptions::version(version)
@@ -25,11 +26,11 @@ async fn bench(version: Version, refunds: Refunds) -> Bench {
     Bench::with(options, settings).await
 }
 
-fn refund(bench: &Bench, id: u64, draft: &RefundDraft) -> u64 {
+pub(super) fn refund(bench: &Bench, id: u64, draft: &RefundDraft) -> u64 {
     bench.shop.change(|shop| shop.refund_order(id, draft)).unwrap()
 }
 
-fn units(position: usize, units: u32, restock: Restock) -> RefundDraft {
+pub(super) fn units(position: usize, units: u32, restock: Restock) -> RefundDraft {
     RefundDraft {
         lines: vec![(position, units, restock)],
         ..RefundDraft::returned(position, units)
@@ -46,7 +47,7 @@ fn shipping() -> RefundDraft {
 }
 
 /// Marks what was ordered of the order's first line as delivered, as a person who validates its delivery does.
-fn delivered(bench: &Bench, name: &str, quantity: u32) {
+pub(super) fn delivered(bench: &Bench, name: &str, quantity: u32) {
     let line = bench.booked(name).lines[0].id;
     bench.in_the_erp(
         "sale.order.line",
@@ -55,7 +56,7 @@ fn delivered(bench: &Bench, name: &str, quantity: u32) {
     );
 }
 
-fn notes(bench: &Bench) -> Vec<InvoiceView> {
+pub(super) fn notes(bench: &Bench) -> Vec<InvoiceView> {
     let mut all = bench.erp.ledger().invoices();
     all.retain(|document| document.kind == "out_refund");
     all
@@ -185,11 +186,8 @@ async fn under_quantity_what_is_delivered_or_is_money_only_needs_finance_and_goe
             "{fix}"
         );
         assert!(notes(&bench).is_empty(), "{version:?}");
-        for number in [first, second] {
-            bench.made_in_the_erp(
-                "account.move",
-                json!({ "move_type": "out_refund", "ref": format!("refund_{number}") }),
-            );
+        for (number, amount) in [(first, "19.99"), (second, "2.50")] {
+            by_finance(&bench, "out_refund", &format!("refund_{number}"), amount);
         }
         done(&bench, id).await;
         assert_eq!(bench.booked(&name).lines[0].quantity, decimal("3"), "{version:?}");

@@ -74,18 +74,28 @@ impl Draft<'_> {
     async fn rows(&self) -> Result<Vec<(ExternalId, Fields)>, Stop> {
         let currency = self.order.currency;
         let mut rows = Vec::new();
+        let mut staying = self.credit.kept.clone();
         for (n, (entry, units)) in credited(self.refund, self.credit).into_iter().enumerate() {
             let line = self.line(&entry.key);
             let amount = share(entry.amount, units, entry.quantity, currency);
             let price = round_half_up(amount.checked_div(units).unwrap_or_default(), currency.decimals());
             let name = format!("{}_{n}", entry.key);
             // What stays on the order stays invoiced there, or somebody would invoice it again; what goes off it does not.
-            let stays = self
-                .credit
-                .kept
-                .get(&entry.key)
-                .is_some_and(|kept| !kept.is_zero());
-            self.push(&mut rows, &name, line, units, price, !stays).await?;
+            let kept = match staying.get_mut(&entry.key) {
+                Some(left) => {
+                    let kept = units.min(*left);
+                    *left -= kept;
+                    kept
+                }
+                None => Decimal::ZERO,
+            };
+            if !kept.is_zero() {
+                self.push(&mut rows, &name, line, kept, price, false).await?;
+            }
+            if kept != units {
+                self.push(&mut rows, &format!("{name}_off"), line, units - kept, price, true)
+                    .await?;
+            }
             // A price that is no whole number of cents is rounded, and a line of the same taxes takes up the rest.
             let rest = amount - price * units;
             if !rest.is_zero() {
