@@ -8,8 +8,8 @@ use super::super::flow::Flow;
 use super::super::stop::Stop;
 use super::plan::{self, LINES};
 use super::proof::{Checked, ROUNDING_LINE, check, compared, total_differs};
-use super::{Done, OrderPlan, edits};
-use crate::domain::{ErpId, Link, Order, System};
+use super::{Done, Known, OrderPlan, edits};
+use crate::domain::{ErpId, Order, System};
 use crate::erp::{Lines, OrderState, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Stage};
@@ -19,9 +19,10 @@ pub(super) async fn carry_out(
     order: &Order,
     mapped: &Mapped,
     plan: OrderPlan,
-    link: Option<&Link>,
+    known: &Known<'_>,
     held: Option<SalesOrder>,
 ) -> Result<Done, Stop> {
+    let link = known.link;
     match (plan, held) {
         (OrderPlan::Book { exists }, held) => {
             let mut stale = Vec::new();
@@ -31,8 +32,7 @@ pub(super) async fn carry_out(
                 stale = stale_lines(flow, mapped, held).await?;
             }
             if let (Some(link), true) = (link, exists) {
-                let fingerprint = plan::fingerprint(mapped, order);
-                flow.commit_links(vec![plan::while_saving(link, &fingerprint)])
+                flow.commit_links(vec![plan::while_saving(link, &known.fingerprint)])
                     .await?;
             }
             let id = save(flow, mapped, lines(flow, mapped)?, exists).await?;
@@ -52,14 +52,8 @@ pub(super) async fn carry_out(
             }
             let held = compared(flow, order, mapped, read(flow, id).await?).await?;
             reach(FailPoint::TotalsChecked).await?;
-            settle(
-                flow,
-                order,
-                mapped,
-                held,
-                if exists { "updated" } else { "created" },
-            )
-            .await
+            let verb = if exists { "updated" } else { "created" };
+            settle(flow, order, mapped, known, held, verb).await
         }
         (OrderPlan::Confirm, Some(held)) => {
             flow.lock(System::Erp, &mapped.model, &held.id.to_string())
@@ -73,7 +67,7 @@ pub(super) async fn carry_out(
                     Checked::Total(difference) => return Err(total_differs(flow, order, &held, difference)),
                 }
             };
-            settle(flow, order, mapped, held, "kept").await
+            settle(flow, order, mapped, known, held, "kept").await
         }
         (OrderPlan::Nothing, Some(held)) => {
             let stays = plan::is_mapped_anew(link, mapped, order);
@@ -97,7 +91,7 @@ pub(super) async fn carry_out(
                 edits::carry_out(flow, order, mapped, link, held, &differences, lines.as_ref()).await?;
             let held = compared(flow, order, mapped, held).await?;
             reach(FailPoint::TotalsChecked).await?;
-            settle(flow, order, mapped, held, "changed").await
+            settle(flow, order, mapped, known, held, "changed").await
         }
         (OrderPlan::Changed { differences }, Some(held)) => Err(changed(flow, order, &held, differences)),
         // A plan about an existing order is made only where there is one.
@@ -220,6 +214,7 @@ async fn settle(
     flow: &Flow<'_>,
     order: &Order,
     mapped: &Mapped,
+    known: &Known<'_>,
     held: SalesOrder,
     verb: &str,
 ) -> Result<Done, Stop> {
@@ -246,8 +241,7 @@ async fn settle(
     }
     // Kept before anything is confirmed: if the answer is lost, the next attempt knows what was confirmed, and that its
     // date is still to be seen to.
-    let fingerprint = plan::fingerprint(mapped, order);
-    flow.commit_links(vec![super::link(flow, order, &held, &mapped.model, fingerprint)])
+    flow.commit_links(vec![super::link(flow, order, &held, &mapped.model, known)])
         .await?;
     let before = held.total;
     let confirmed = flow
@@ -286,7 +280,7 @@ pub(super) fn changed(flow: &Flow<'_>, order: &Order, held: &SalesOrder, differe
     } else {
         (
             "order_changed_after_booking",
-            "Make the same change in the ERP by hand (quantities, lines or addresses as on Shopify), then discard this job with a note.",
+            "Set the order back to a state that Odoo itself knows (quotation or sales order), then retry.",
         )
     };
     let mut problem = flow.subject.problem(

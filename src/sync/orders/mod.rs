@@ -12,6 +12,7 @@ mod deliveries;
 mod edits;
 mod facts;
 mod invoices;
+mod parties;
 mod payments;
 mod plan;
 mod policy;
@@ -69,21 +70,39 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     let stays = &decided.order;
     let record = stays.fact();
     policy::check_lines(flow, stays)?;
-    let mut mapped = references::ensure(flow, stays, &record, &mapping).await?;
+    let (mut mapped, answers) = references::ensure(flow, stays, &record, &mapping).await?;
     if mapped.stage == Some(Stage::Cancelled) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
     let risky = policy::hold(flow, &order, &mut mapped);
     reach(FailPoint::Planned).await?;
-    let plan = plan::plan(&mapped, stays, link.as_ref(), booked.as_ref());
+    let mut known = Known {
+        link: link.as_ref(),
+        fingerprint: plan::fingerprint(&mapped, stays),
+    };
+    let plan = plan::plan(&mapped, stays, known.link, booked.as_ref());
+    let mut moved = Vec::new();
+    let booked = match booked {
+        Some(held) if held.state == OrderState::Confirmed => {
+            moved = parties::moved(flow, &mapped, &known, &held).await?;
+            let open: Vec<_> = moved.iter().map(|moved| moved.party).collect();
+            known.fingerprint.keep_parties(known.link, &open);
+            if known.fingerprint.remarks_moved(known.link) {
+                Some(facts::write_remarks(flow, stays, &mapping, &mapped, &answers, held).await?)
+            } else {
+                Some(held)
+            }
+        }
+        booked => booked,
+    };
     let before = booked.clone();
     let whole = matches!(plan, OrderPlan::Book { .. });
-    let done = book::carry_out(flow, stays, &mapped, plan, link.as_ref(), booked).await?;
+    let done = book::carry_out(flow, stays, &mapped, plan, &known, booked).await?;
     if !whole && before.is_some() {
         facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
     }
     if risky && done.held.state != OrderState::Confirmed {
-        let report = report(flow, stays, &mapped, done);
+        let report = report(flow, stays, &mapped, &known, done);
         flow.commit_links(report.links).await?;
         return Err(policy::high_risk(flow, &order));
     }
@@ -99,8 +118,9 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
         &mut also,
     )
     .await;
-    let mut report = report(flow, stays, &mapped, done);
-    if let Err(stop) = followed {
+    let by_hand = (!moved.is_empty()).then(|| parties::by_hand(flow, stays, &done.held, &moved));
+    let mut report = report(flow, stays, &mapped, &known, done);
+    if let Some(stop) = followed.err().or(by_hand) {
         // What is booked is booked, whatever is still to be done about it.
         flow.commit_links(report.links).await?;
         return Err(stop);
@@ -336,6 +356,18 @@ pub(super) fn describe(
             None,
         ) => String::new(),
     };
+    let mut verdict = verdict;
+    if held.is_some_and(|held| held.state == OrderState::Confirmed) {
+        let wanted = plan::fingerprint(mapped, order);
+        if wanted.remarks_moved(link) {
+            verdict.push_str("; the note or the purchase order number would be written");
+        }
+        for party in wanted.parties_moved(link) {
+            verdict.push_str("; a person would be asked to change ");
+            verdict.push_str(party.title());
+            verdict.push_str(" unless that was done");
+        }
+    }
     Ok((plan, verdict))
 }
 
@@ -396,12 +428,18 @@ struct Done {
     summary: String,
 }
 
-fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Report {
+/// What is known of an order before it is booked, and what is remembered of it then.
+struct Known<'a> {
+    link: Option<&'a Link>,
+    /// What the ERP's order stands for once this attempt is through.
+    fingerprint: plan::Fingerprint,
+}
+
+fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, known: &Known<'_>, done: Done) -> Report {
     let mut report = Report::of(Outcome::Completed, done.summary);
     report.record_name = Some(order.name.clone());
     report.erp_name = Some(done.held.name.clone());
-    let fingerprint = plan::fingerprint(mapped, order);
-    let mut link = link(flow, order, &done.held, &mapped.model, fingerprint);
+    let mut link = link(flow, order, &done.held, &mapped.model, known);
     link.agreed["confirmed"] = json!(done.settled);
     link.agreed[facts::FACTS] = json!(facts::digest(&mapped.fields));
     report.links.push(link);
@@ -409,13 +447,7 @@ fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Report
 }
 
 /// The order's link with what is agreed: the fingerprint of what was booked, and how the ERP's order is recognised.
-fn link(
-    flow: &Flow<'_>,
-    order: &Order,
-    held: &SalesOrder,
-    model: &str,
-    fingerprint: plan::Fingerprint,
-) -> Link {
+fn link(flow: &Flow<'_>, order: &Order, held: &SalesOrder, model: &str, known: &Known<'_>) -> Link {
     Link {
         shop: flow.shop.name.clone(),
         kind: LinkKind::Order,
@@ -426,7 +458,7 @@ fn link(
         state: LinkState::Linked,
         source_updated_at: Some(order.updated_at),
         agreed: json!({
-            "fingerprint": fingerprint,
+            "fingerprint": known.fingerprint,
             "total": held.total,
             "confirmed": false,
             REFERENCE: held.reference,
