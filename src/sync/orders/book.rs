@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::super::flow::Flow;
+use super::super::live;
 use super::super::stop::Stop;
 use super::plan::{self, LINES};
 use super::proof::{Checked, ROUNDING_LINE, check, compared, total_differs};
 use super::{Done, Known, OrderPlan, edits};
-use crate::domain::{ErpId, Order, System};
+use crate::domain::{ErpId, LinkKind, Order, System};
 use crate::erp::{Lines, OrderState, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Stage};
@@ -19,7 +20,7 @@ pub(super) async fn carry_out(
     order: &Order,
     mapped: &Mapped,
     plan: OrderPlan,
-    known: &Known<'_>,
+    known: &mut Known<'_>,
     held: Option<SalesOrder>,
 ) -> Result<Done, Stop> {
     let link = known.link;
@@ -88,7 +89,7 @@ pub(super) async fn carry_out(
             flow.lock(System::Erp, &mapped.model, &held.id.to_string())
                 .await?;
             let held =
-                edits::carry_out(flow, order, mapped, link, held, &differences, lines.as_ref()).await?;
+                edits::carry_out(flow, order, mapped, known, held, &differences, lines.as_ref()).await?;
             let held = compared(flow, order, mapped, held).await?;
             reach(FailPoint::TotalsChecked).await?;
             settle(flow, order, mapped, known, held, "changed").await
@@ -167,7 +168,7 @@ pub(in crate::sync) async fn our_lines(
     named_lines(flow, &mapped.external_id, model, held).await
 }
 
-/// The same for an order of this external id.
+/// The same for an order of this external id, with what people added in our place.
 pub(super) async fn named_lines(
     flow: &Flow<'_>,
     order_name: &str,
@@ -177,11 +178,25 @@ pub(super) async fn named_lines(
     let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let known = flow.shop.erp.external_ids(model, &ids).await?;
     let prefix = format!("{order_name}_");
-    Ok(known
+    let mut named: Vec<(String, ErpId)> = known
         .into_iter()
         .filter(|(_, name)| name.shop == flow.shop.name && name.name.starts_with(&prefix))
         .map(|(id, name)| (name.name, id))
-        .collect())
+        .collect();
+    let shop = flow.shop;
+    let source_id = flow.job.key.source_id.clone();
+    let link = live(
+        shop.store
+            .links(&shop.name, LinkKind::Order, &[source_id])
+            .await?,
+    );
+    for (name, id) in link.as_ref().map(super::added_by_hand).unwrap_or_default() {
+        let is_ours = named.iter().any(|(of, line)| *of == name || *line == id);
+        if name.starts_with(&prefix) && ids.contains(&id) && !is_ours {
+            named.push((name, id));
+        }
+    }
+    Ok(named)
 }
 
 /// The lines of ours that are no longer part of the order. Asked of the ERP itself: what an attempt that failed half-way

@@ -43,10 +43,7 @@ pub(super) async fn carry_out(
         .as_ref()
         .and_then(|link| serde_json::from_value(link.agreed.get("fingerprint")?.clone()).ok())
         .unwrap_or_default();
-    let known = Known {
-        link: link.as_ref(),
-        fingerprint,
-    };
+    let known = Known::new(link.as_ref(), fingerprint);
     let model = link.as_ref().map_or("sale.order", |link| link.model.as_str());
     also.insert(0, format!("cancelled {}", cancelled.name));
     let mut report = Report::of(Outcome::Completed, also.join("; "));

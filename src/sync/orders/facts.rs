@@ -79,9 +79,9 @@ pub(super) async fn write_remarks(
     };
     let buyer = references::buyer(flow.shop.settings.guests, order);
     let settings = flow.settings_fact(buyer.as_deref());
-    let otherwise = mapping
-        .evaluate(&otherwise.fact(), &settings, answers)
-        .map_err(|problems| flow.field_problems(&problems))?;
+    let otherwise = flow
+        .mapped(mapping, &otherwise.fact(), &settings, answers)
+        .await?;
     let mut fields: Vec<(String, FieldValue)> = mapped
         .fields
         .iter()

@@ -20,8 +20,10 @@ mod proof;
 mod references;
 mod refunds;
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::flow::Flow;
 use super::gone;
@@ -76,10 +78,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     }
     let risky = policy::hold(flow, &order, &mut mapped);
     reach(FailPoint::Planned).await?;
-    let mut known = Known {
-        link: link.as_ref(),
-        fingerprint: plan::fingerprint(&mapped, stays),
-    };
+    let mut known = Known::new(link.as_ref(), plan::fingerprint(&mapped, stays));
     let plan = plan::plan(&mapped, stays, known.link, booked.as_ref());
     let mut moved = Vec::new();
     let booked = match booked {
@@ -97,14 +96,23 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     };
     let before = booked.clone();
     let whole = matches!(plan, OrderPlan::Book { .. });
-    let done = book::carry_out(flow, stays, &mapped, plan, &known, booked).await?;
+    let done = book::carry_out(flow, stays, &mapped, plan, &mut known, booked).await?;
     if !whole && before.is_some() {
         facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
     }
-    if risky && done.held.state != OrderState::Confirmed {
-        let report = report(flow, stays, &mapped, &known, done);
-        flow.commit_links(report.links).await?;
-        return Err(policy::high_risk(flow, &order));
+    let confirmed = done.held.state == OrderState::Confirmed;
+    let occasion = if risky && confirmed {
+        policy::occasion(flow, &order, &known.fingerprint).await?
+    } else {
+        Value::Null
+    };
+    if policy::asks_about_risk(risky, confirmed, occasion, &mut known.risk_held) {
+        let stop = policy::high_risk(flow, &order, confirmed);
+        let mut report = report(flow, stays, &mapped, &known, done);
+        // With the problem or not at all: that somebody was asked must not be remembered of an attempt that was cut.
+        report.summary = stop.to_string();
+        report.outcome = stop.outcome(&flow.subject);
+        return Ok(report);
     }
     let mut also = refund_facts(flow, &order, &decided);
     let followed = after::carry_out(
@@ -433,6 +441,35 @@ struct Known<'a> {
     link: Option<&'a Link>,
     /// What the ERP's order stands for once this attempt is through.
     fingerprint: plan::Fingerprint,
+    /// Whether a person was asked about the risk of fraud: see [`policy::asks_about_risk`].
+    risk_held: Value,
+    /// Lines that people added as they were told, by the names that ours would have had. No external id leads to them.
+    by_hand: BTreeMap<String, ErpId>,
+}
+
+/// What the link calls [`Known::risk_held`] and [`Known::by_hand`].
+const RISK_HELD: &str = "risk_held";
+const BY_HAND: &str = "by_hand";
+
+impl<'a> Known<'a> {
+    fn new(link: Option<&'a Link>, fingerprint: plan::Fingerprint) -> Self {
+        Self {
+            link,
+            fingerprint,
+            risk_held: link.map_or(Value::Null, |link| link.agreed[RISK_HELD].clone()),
+            by_hand: link.map(added_by_hand).unwrap_or_default(),
+        }
+    }
+}
+
+/// The lines that people added as they were told.
+fn added_by_hand(link: &Link) -> BTreeMap<String, ErpId> {
+    let known = link.agreed[BY_HAND].as_object();
+    known
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, id)| Some((name.clone(), ErpId(id.as_i64()?))))
+        .collect()
 }
 
 fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, known: &Known<'_>, done: Done) -> Report {
@@ -448,6 +485,18 @@ fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, known: &Known<'_>, do
 
 /// The order's link with what is agreed: the fingerprint of what was booked, and how the ERP's order is recognised.
 fn link(flow: &Flow<'_>, order: &Order, held: &SalesOrder, model: &str, known: &Known<'_>) -> Link {
+    let mut agreed = json!({
+        "fingerprint": known.fingerprint,
+        "total": held.total,
+        "confirmed": false,
+        REFERENCE: held.reference,
+    });
+    if !known.risk_held.is_null() {
+        agreed[RISK_HELD] = known.risk_held.clone();
+    }
+    if !known.by_hand.is_empty() {
+        agreed[BY_HAND] = json!(known.by_hand);
+    }
     Link {
         shop: flow.shop.name.clone(),
         kind: LinkKind::Order,
@@ -457,11 +506,6 @@ fn link(flow: &Flow<'_>, order: &Order, held: &SalesOrder, model: &str, known: &
         erp_name: Some(held.name.clone()),
         state: LinkState::Linked,
         source_updated_at: Some(order.updated_at),
-        agreed: json!({
-            "fingerprint": known.fingerprint,
-            "total": held.total,
-            "confirmed": false,
-            REFERENCE: held.reference,
-        }),
+        agreed,
     }
 }
