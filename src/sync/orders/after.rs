@@ -129,7 +129,7 @@ fn keep_going(result: Result<(), Stop>, first: &mut Option<Stop>) -> Result<(), 
     }
 }
 
-fn record(mapped: &Mapped, field: &str) -> Option<ErpId> {
+pub(super) fn record(mapped: &Mapped, field: &str) -> Option<ErpId> {
     match mapped.field(field)?.value {
         FieldValue::Record(id) => Some(id),
         _ => None,

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::super::flow::Flow;
+use super::super::live;
 use super::super::stop::Stop;
 use super::plan::{self, LINES};
 use super::proof::{Checked, ROUNDING_LINE, check, compared, total_differs};
-use super::{Done, OrderPlan, edits};
-use crate::domain::{ErpId, Link, Order, System};
+use super::{Done, Known, OrderPlan, edits};
+use crate::domain::{ErpId, LinkKind, Order, System};
 use crate::erp::{Lines, OrderState, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Stage};
@@ -19,9 +20,10 @@ pub(super) async fn carry_out(
     order: &Order,
     mapped: &Mapped,
     plan: OrderPlan,
-    link: Option<&Link>,
+    known: &mut Known<'_>,
     held: Option<SalesOrder>,
 ) -> Result<Done, Stop> {
+    let link = known.link;
     match (plan, held) {
         (OrderPlan::Book { exists }, held) => {
             let mut stale = Vec::new();
@@ -31,8 +33,7 @@ pub(super) async fn carry_out(
                 stale = stale_lines(flow, mapped, held).await?;
             }
             if let (Some(link), true) = (link, exists) {
-                let fingerprint = plan::fingerprint(mapped, order);
-                flow.commit_links(vec![plan::while_saving(link, &fingerprint)])
+                flow.commit_links(vec![plan::while_saving(link, &known.fingerprint)])
                     .await?;
             }
             let id = save(flow, mapped, lines(flow, mapped)?, exists).await?;
@@ -52,14 +53,8 @@ pub(super) async fn carry_out(
             }
             let held = compared(flow, order, mapped, read(flow, id).await?).await?;
             reach(FailPoint::TotalsChecked).await?;
-            settle(
-                flow,
-                order,
-                mapped,
-                held,
-                if exists { "updated" } else { "created" },
-            )
-            .await
+            let verb = if exists { "updated" } else { "created" };
+            settle(flow, order, mapped, known, held, verb).await
         }
         (OrderPlan::Confirm, Some(held)) => {
             flow.lock(System::Erp, &mapped.model, &held.id.to_string())
@@ -73,7 +68,7 @@ pub(super) async fn carry_out(
                     Checked::Total(difference) => return Err(total_differs(flow, order, &held, difference)),
                 }
             };
-            settle(flow, order, mapped, held, "kept").await
+            settle(flow, order, mapped, known, held, "kept").await
         }
         (OrderPlan::Nothing, Some(held)) => {
             let stays = plan::is_mapped_anew(link, mapped, order);
@@ -94,10 +89,10 @@ pub(super) async fn carry_out(
             flow.lock(System::Erp, &mapped.model, &held.id.to_string())
                 .await?;
             let held =
-                edits::carry_out(flow, order, mapped, link, held, &differences, lines.as_ref()).await?;
+                edits::carry_out(flow, order, mapped, known, held, &differences, lines.as_ref()).await?;
             let held = compared(flow, order, mapped, held).await?;
             reach(FailPoint::TotalsChecked).await?;
-            settle(flow, order, mapped, held, "changed").await
+            settle(flow, order, mapped, known, held, "changed").await
         }
         (OrderPlan::Changed { differences }, Some(held)) => Err(changed(flow, order, &held, differences)),
         // A plan about an existing order is made only where there is one.
@@ -173,7 +168,7 @@ pub(in crate::sync) async fn our_lines(
     named_lines(flow, &mapped.external_id, model, held).await
 }
 
-/// The same for an order of this external id.
+/// The same for an order of this external id, with what people added in our place.
 pub(super) async fn named_lines(
     flow: &Flow<'_>,
     order_name: &str,
@@ -183,11 +178,25 @@ pub(super) async fn named_lines(
     let ids: Vec<ErpId> = held.lines.iter().map(|line| line.id).collect();
     let known = flow.shop.erp.external_ids(model, &ids).await?;
     let prefix = format!("{order_name}_");
-    Ok(known
+    let mut named: Vec<(String, ErpId)> = known
         .into_iter()
         .filter(|(_, name)| name.shop == flow.shop.name && name.name.starts_with(&prefix))
         .map(|(id, name)| (name.name, id))
-        .collect())
+        .collect();
+    let shop = flow.shop;
+    let source_id = flow.job.key.source_id.clone();
+    let link = live(
+        shop.store
+            .links(&shop.name, LinkKind::Order, &[source_id])
+            .await?,
+    );
+    for (name, id) in link.as_ref().map(super::added_by_hand).unwrap_or_default() {
+        let is_ours = named.iter().any(|(of, line)| *of == name || *line == id);
+        if name.starts_with(&prefix) && ids.contains(&id) && !is_ours {
+            named.push((name, id));
+        }
+    }
+    Ok(named)
 }
 
 /// The lines of ours that are no longer part of the order. Asked of the ERP itself: what an attempt that failed half-way
@@ -220,6 +229,7 @@ async fn settle(
     flow: &Flow<'_>,
     order: &Order,
     mapped: &Mapped,
+    known: &Known<'_>,
     held: SalesOrder,
     verb: &str,
 ) -> Result<Done, Stop> {
@@ -246,8 +256,7 @@ async fn settle(
     }
     // Kept before anything is confirmed: if the answer is lost, the next attempt knows what was confirmed, and that its
     // date is still to be seen to.
-    let fingerprint = plan::fingerprint(mapped, order);
-    let link = super::link(flow, order, &held, &mapped.model, fingerprint).await?;
+    let link = super::link(flow, order, &held, &mapped.model, known).await?;
     flow.commit_links(vec![link]).await?;
     let before = held.total;
     let confirmed = flow
@@ -286,7 +295,7 @@ pub(super) fn changed(flow: &Flow<'_>, order: &Order, held: &SalesOrder, differe
     } else {
         (
             "order_changed_after_booking",
-            "Make the same change in the ERP by hand (quantities, lines or addresses as on Shopify), then discard this job with a note.",
+            "Set the order back to a state that Odoo itself knows (quotation or sales order), then retry.",
         )
     };
     let mut problem = flow.subject.problem(

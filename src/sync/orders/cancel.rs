@@ -6,6 +6,7 @@ use serde_json::json;
 use super::super::flow::Flow;
 use super::super::settings::Payments;
 use super::super::stop::Stop;
+use super::Known;
 use super::plan::Fingerprint;
 use super::{credits, payments};
 use crate::domain::{Link, Order, Outcome, Report, System};
@@ -42,6 +43,7 @@ pub(super) async fn carry_out(
         .as_ref()
         .and_then(|link| serde_json::from_value(link.agreed.get("fingerprint")?.clone()).ok())
         .unwrap_or_default();
+    let known = Known::new(link.as_ref(), fingerprint);
     let model = link.as_ref().map_or("sale.order", |link| link.model.as_str());
     also.insert(0, format!("cancelled {}", cancelled.name));
     let mut report = Report::of(Outcome::Completed, also.join("; "));
@@ -49,7 +51,7 @@ pub(super) async fn carry_out(
     report.erp_name = Some(cancelled.name.clone());
     report
         .links
-        .push(super::link(flow, order, &cancelled, model, fingerprint).await?);
+        .push(super::link(flow, order, &cancelled, model, &known).await?);
     Ok(report)
 }
 

@@ -3,6 +3,9 @@
 //! A line of a confirmed order is never deleted: its quantity becomes 0. Whatever carries a quantity carries text, price
 //! and taxes, too, because the ERP would work them out anew. Its product is never written again. A line that was
 //! delivered or invoiced keeps at least so many units, and one that was invoiced keeps its price.
+//!
+//! A line that a person added as they were told stands for ours from then on. No external id leads to it, so the link
+//! remembers it, and further changes of it are the person's, too.
 
 use std::collections::BTreeSet;
 
@@ -12,9 +15,9 @@ use serde_json::json;
 use super::super::flow::Flow;
 use super::super::settings::Invoices;
 use super::super::stop::Stop;
-use super::book;
 use super::plan::{self, LINES};
 use super::proof::ROUNDING_LINE;
+use super::{BY_HAND, Known, book};
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Link, NewProblem, Order};
 use crate::erp::{Lines, SalesOrder, SalesOrderLine, Save};
 use crate::failpoint::{FailPoint, reach};
@@ -29,6 +32,7 @@ struct Edit {
     title: String,
     /// As it stands in the ERP; none for a line that is to be added.
     held: Option<SalesOrderLine>,
+    product: Option<ErpId>,
     quantity: Decimal,
     price: Decimal,
     taxes: Vec<ErpId>,
@@ -40,26 +44,31 @@ pub(super) async fn carry_out(
     flow: &Flow<'_>,
     order: &Order,
     mapped: &Mapped,
-    link: Option<&Link>,
+    known: &mut Known<'_>,
     held: SalesOrder,
     differences: &[String],
     lines: Option<&BTreeSet<String>>,
 ) -> Result<SalesOrder, Stop> {
     let ours = book::our_lines(flow, mapped, &held).await?;
-    let edits = edits(order, mapped, &held, &ours, lines);
+    let mut edits = edits(order, mapped, &held, &ours, lines);
+    accept_added(flow, &mut edits, &held, &ours, known).await?;
     if edits.is_empty() {
         return Ok(held);
     }
     let invoiced_by_people = held.invoiced && flow.shop.settings.invoices == Invoices::None;
     let obstacles: Vec<String> = edits
         .iter()
-        .filter_map(|edit| obstacle(edit, &held, invoiced_by_people))
+        .filter_map(|edit| match known.by_hand.contains_key(&edit.name) {
+            true => Some(format!("{} was added by hand", edit.title)),
+            false => obstacle(edit, &held, invoiced_by_people),
+        })
         .collect();
     if !obstacles.is_empty() {
         return Err(by_hand(flow, order, &held, &edits, &obstacles, differences));
     }
-    if let Some(link) = link {
-        flow.commit_links(vec![plan::while_editing(link)]).await?;
+    if let Some(link) = known.link {
+        flow.commit_links(vec![plan::while_editing(&remembering(link, known))])
+            .await?;
     }
     let mut rows = Vec::with_capacity(edits.len());
     for edit in &edits {
@@ -72,6 +81,62 @@ pub(super) async fn carry_out(
         json!({ "order": held.name, "changes": edits.iter().map(instruction).collect::<Vec<_>>() }),
     );
     book::read(flow, held.id).await
+}
+
+/// Takes lines that a person added for those that were to be added: of the same product, quantity, price and taxes.
+async fn accept_added(
+    flow: &Flow<'_>,
+    edits: &mut Vec<Edit>,
+    held: &SalesOrder,
+    ours: &[(String, ErpId)],
+    known: &mut Known<'_>,
+) -> Result<(), Stop> {
+    let mut theirs: Vec<&SalesOrderLine> = held
+        .lines
+        .iter()
+        .filter(|line| line.product.is_some() && !ours.iter().any(|(_, id)| *id == line.id))
+        .collect();
+    let before = edits.len();
+    edits.retain(|edit| {
+        let same = |line: &&SalesOrderLine| {
+            line.product == edit.product
+                && line.quantity == edit.quantity
+                && line.unit_price == edit.price
+                && sorted(&line.taxes) == edit.taxes
+        };
+        let found = match &edit.held {
+            None => theirs.iter().position(same),
+            Some(_) => None,
+        };
+        if let Some(found) = found {
+            known.by_hand.insert(edit.name.clone(), theirs.remove(found).id);
+        }
+        found.is_none()
+    });
+    if edits.len() == before {
+        return Ok(());
+    }
+    flow.note(
+        "lines_added_by_hand",
+        json!({ "order": held.name, "lines": known.by_hand }),
+    );
+    // Kept at once: a person may still have other steps to do.
+    match known.link {
+        Some(link) => flow.commit_links(vec![remembering(link, known)]).await,
+        None => Ok(()),
+    }
+}
+
+/// The link with the lines that people added.
+fn remembering(link: &Link, known: &Known<'_>) -> Link {
+    let mut link = link.clone();
+    if !known.by_hand.is_empty() {
+        if !link.agreed.is_object() {
+            link.agreed = json!({});
+        }
+        link.agreed[BY_HAND] = json!(known.by_hand);
+    }
+    link
 }
 
 /// Writes lines of an order and nothing else of it.
@@ -139,6 +204,7 @@ fn edits(
                 name: name.clone(),
                 title: line.name.clone(),
                 held: Some(line.clone()),
+                product: line.product,
                 quantity: Decimal::ZERO,
                 price: line.unit_price,
                 taxes: sorted(&line.taxes),
@@ -182,6 +248,10 @@ fn wanted(order: &Order, row: &MappedRow, held: Option<&SalesOrderLine>) -> Edit
             Some(FieldValue::Records(taxes)) => sorted(taxes),
             Some(FieldValue::Clear) => Vec::new(),
             _ => held.map(|line| sorted(&line.taxes)).unwrap_or_default(),
+        },
+        product: match value(row, "product_id") {
+            Some(FieldValue::Record(product)) => Some(*product),
+            _ => held.and_then(|line| line.product),
         },
         held: held.cloned(),
         fields,
@@ -229,7 +299,17 @@ fn instruction(edit: &Edit) -> String {
     let title = &edit.title;
     let (quantity, price) = (edit.quantity.normalize(), edit.price);
     let Some(line) = &edit.held else {
-        return format!("add {quantity} x {title} at {price}");
+        let product = edit
+            .product
+            .map_or_else(String::new, |id| format!("product {id}, "));
+        let taxes = match edit.taxes.as_slice() {
+            [] => "no taxes".to_owned(),
+            taxes => {
+                let taxes: Vec<String> = taxes.iter().map(ToString::to_string).collect();
+                format!("taxes {}", taxes.join(" and "))
+            }
+        };
+        return format!("add {quantity} x {title} at {price} ({product}{taxes})");
     };
     let mut steps = Vec::new();
     if line.quantity != edit.quantity {

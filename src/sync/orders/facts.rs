@@ -6,9 +6,10 @@
 use serde_json::json;
 
 use super::super::flow::Flow;
+use super::super::gather::Answers;
 use super::super::stop::Stop;
-use super::plan;
-use crate::domain::{FieldValue, Link, System};
+use super::{book, plan, references};
+use crate::domain::{Canonical as _, FieldValue, Link, Order, System};
 use crate::erp::SalesOrder;
 use crate::mapping::{Mapped, MappedField, Mapping};
 
@@ -55,4 +56,59 @@ pub(super) async fn keep(
         json!({ "id": held.id, "fields": fields.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
     );
     Ok(())
+}
+
+/// Writes the note and the purchase order number on a confirmed order, wherever the mapping carries them; the ERP allows that
+/// even when it is locked. Returns the order as it is then.
+///
+/// Which fields these are shows when the mapping is evaluated with other remarks: nothing else may be written, because
+/// people may have changed the rest.
+pub(super) async fn write_remarks(
+    flow: &Flow<'_>,
+    order: &Order,
+    mapping: &Mapping,
+    mapped: &Mapped,
+    answers: &Answers,
+    held: SalesOrder,
+) -> Result<SalesOrder, Stop> {
+    let other = |text: &Option<String>| Some(format!("0 {}", text.as_deref().unwrap_or_default()));
+    let otherwise = Order {
+        note: other(&order.note),
+        po_number: other(&order.po_number),
+        ..order.clone()
+    };
+    let buyer = references::buyer(flow.shop.settings.guests, order);
+    let settings = flow.settings_fact(buyer.as_deref());
+    let otherwise = flow
+        .mapped(mapping, &otherwise.fact(), &settings, answers)
+        .await?;
+    let mut fields: Vec<(String, FieldValue)> = mapped
+        .fields
+        .iter()
+        .filter(|field| !field.create_only)
+        .filter(|field| {
+            otherwise
+                .field(&field.target)
+                .is_none_or(|other| other.value != field.value)
+        })
+        .map(|field| (field.target.to_string(), field.value.clone()))
+        .collect();
+    // A field that is left out when there is no remark would keep the old one.
+    for field in otherwise.fields.iter().filter(|field| !field.create_only) {
+        if mapped.field(&field.target).is_none() {
+            fields.push((field.target.to_string(), FieldValue::Clear));
+        }
+    }
+    if fields.is_empty() {
+        return Ok(held);
+    }
+    flow.lock(System::Erp, &mapped.model, &held.id.to_string())
+        .await?;
+    flow.write(flow.shop.erp.update(&mapped.model, held.id, &fields))
+        .await?;
+    flow.note(
+        "remarks_written",
+        json!({ "id": held.id, "fields": fields.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
+    );
+    book::read(flow, held.id).await
 }

@@ -12,6 +12,7 @@ mod deliveries;
 mod edits;
 mod facts;
 mod invoices;
+mod parties;
 mod payments;
 mod plan;
 mod policy;
@@ -19,8 +20,10 @@ mod proof;
 mod references;
 mod refunds;
 
+use std::collections::BTreeMap;
+
 use rust_decimal::Decimal;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::flow::Flow;
 use super::gone;
@@ -69,23 +72,47 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     let stays = &decided.order;
     let record = stays.fact();
     policy::check_lines(flow, stays)?;
-    let mut mapped = references::ensure(flow, stays, &record, &mapping).await?;
+    let (mut mapped, answers) = references::ensure(flow, stays, &record, &mapping).await?;
     if mapped.stage == Some(Stage::Cancelled) {
         return cancel::carry_out(flow, &order, link, booked).await;
     }
     let risky = policy::hold(flow, &order, &mut mapped);
     reach(FailPoint::Planned).await?;
-    let plan = plan::plan(&mapped, stays, link.as_ref(), booked.as_ref());
+    let mut known = Known::new(link.as_ref(), plan::fingerprint(&mapped, stays));
+    let plan = plan::plan(&mapped, stays, known.link, booked.as_ref());
+    let mut moved = Vec::new();
+    let booked = match booked {
+        Some(held) if held.state == OrderState::Confirmed => {
+            moved = parties::moved(flow, &mapped, &known, &held).await?;
+            let open: Vec<_> = moved.iter().map(|moved| moved.party).collect();
+            known.fingerprint.keep_parties(known.link, &open);
+            if known.fingerprint.remarks_moved(known.link) {
+                Some(facts::write_remarks(flow, stays, &mapping, &mapped, &answers, held).await?)
+            } else {
+                Some(held)
+            }
+        }
+        booked => booked,
+    };
     let before = booked.clone();
     let whole = matches!(plan, OrderPlan::Book { .. });
-    let done = book::carry_out(flow, stays, &mapped, plan, link.as_ref(), booked).await?;
+    let done = book::carry_out(flow, stays, &mapped, plan, &mut known, booked).await?;
     if !whole && before.is_some() {
         facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
     }
-    if risky && done.held.state != OrderState::Confirmed {
-        let report = report(flow, stays, &mapped, done).await?;
-        flow.commit_links(report.links).await?;
-        return Err(policy::high_risk(flow, &order));
+    let confirmed = done.held.state == OrderState::Confirmed;
+    let occasion = if risky && confirmed {
+        policy::occasion(flow, &order, &known.fingerprint).await?
+    } else {
+        Value::Null
+    };
+    if policy::asks_about_risk(risky, confirmed, occasion, &mut known.risk_held) {
+        let stop = policy::high_risk(flow, &order, confirmed);
+        let mut report = report(flow, stays, &mapped, &known, done).await?;
+        // With the problem or not at all: that somebody was asked must not be remembered of an attempt that was cut.
+        report.summary = stop.to_string();
+        report.outcome = stop.outcome(&flow.subject);
+        return Ok(report);
     }
     let mut also = refund_facts(flow, &order, &decided);
     let followed = after::carry_out(
@@ -99,8 +126,9 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
         &mut also,
     )
     .await;
-    let mut report = report(flow, stays, &mapped, done).await?;
-    if let Err(stop) = followed {
+    let by_hand = (!moved.is_empty()).then(|| parties::by_hand(flow, stays, &done.held, &moved));
+    let mut report = report(flow, stays, &mapped, &known, done).await?;
+    if let Some(stop) = followed.err().or(by_hand) {
         // What is booked is booked, whatever is still to be done about it.
         flow.commit_links(report.links).await?;
         return Err(stop);
@@ -336,6 +364,18 @@ pub(super) fn describe(
             None,
         ) => String::new(),
     };
+    let mut verdict = verdict;
+    if held.is_some_and(|held| held.state == OrderState::Confirmed) {
+        let wanted = plan::fingerprint(mapped, order);
+        if wanted.remarks_moved(link) {
+            verdict.push_str("; the note or the purchase order number would be written");
+        }
+        for party in wanted.parties_moved(link) {
+            verdict.push_str("; a person would be asked to change ");
+            verdict.push_str(party.title());
+            verdict.push_str(" unless that was done");
+        }
+    }
     Ok((plan, verdict))
 }
 
@@ -396,12 +436,53 @@ struct Done {
     summary: String,
 }
 
-async fn report(flow: &Flow<'_>, order: &Order, mapped: &Mapped, done: Done) -> Result<Report, Stop> {
+/// What is known of an order before it is booked, and what is remembered of it then.
+struct Known<'a> {
+    link: Option<&'a Link>,
+    /// What the ERP's order stands for once this attempt is through.
+    fingerprint: plan::Fingerprint,
+    /// Whether a person was asked about the risk of fraud: see [`policy::asks_about_risk`].
+    risk_held: Value,
+    /// Lines that people added as they were told, by the names that ours would have had. No external id leads to them.
+    by_hand: BTreeMap<String, ErpId>,
+}
+
+/// What the link calls [`Known::risk_held`] and [`Known::by_hand`].
+const RISK_HELD: &str = "risk_held";
+const BY_HAND: &str = "by_hand";
+
+impl<'a> Known<'a> {
+    fn new(link: Option<&'a Link>, fingerprint: plan::Fingerprint) -> Self {
+        Self {
+            link,
+            fingerprint,
+            risk_held: link.map_or(Value::Null, |link| link.agreed[RISK_HELD].clone()),
+            by_hand: link.map(added_by_hand).unwrap_or_default(),
+        }
+    }
+}
+
+/// The lines that people added as they were told.
+fn added_by_hand(link: &Link) -> BTreeMap<String, ErpId> {
+    let known = link.agreed[BY_HAND].as_object();
+    known
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, id)| Some((name.clone(), ErpId(id.as_i64()?))))
+        .collect()
+}
+
+async fn report(
+    flow: &Flow<'_>,
+    order: &Order,
+    mapped: &Mapped,
+    known: &Known<'_>,
+    done: Done,
+) -> Result<Report, Stop> {
     let mut report = Report::of(Outcome::Completed, done.summary);
     report.record_name = Some(order.name.clone());
     report.erp_name = Some(done.held.name.clone());
-    let fingerprint = plan::fingerprint(mapped, order);
-    let mut link = link(flow, order, &done.held, &mapped.model, fingerprint).await?;
+    let mut link = link(flow, order, &done.held, &mapped.model, known).await?;
     link.agreed["confirmed"] = json!(done.settled);
     link.agreed[facts::FACTS] = json!(facts::digest(&mapped.fields));
     report.links.push(link);
@@ -415,16 +496,22 @@ async fn link(
     order: &Order,
     held: &SalesOrder,
     model: &str,
-    fingerprint: plan::Fingerprint,
+    known: &Known<'_>,
 ) -> Result<Link, Stop> {
     let mut agreed = json!({
-        "fingerprint": fingerprint,
+        "fingerprint": known.fingerprint,
         "total": held.total,
         "confirmed": false,
         REFERENCE: held.reference,
     });
-    if let Some(known) = credits::unproven(flow, order).await? {
-        agreed[credits::UNPROVEN] = known;
+    if !known.risk_held.is_null() {
+        agreed[RISK_HELD] = known.risk_held.clone();
+    }
+    if !known.by_hand.is_empty() {
+        agreed[BY_HAND] = json!(known.by_hand);
+    }
+    if let Some(unproven) = credits::unproven(flow, order).await? {
+        agreed[credits::UNPROVEN] = unproven;
     }
     Ok(Link {
         shop: flow.shop.name.clone(),

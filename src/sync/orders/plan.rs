@@ -3,6 +3,7 @@
 //! Two things are remembered of an order that was booked, as hashes. What the mapping made of it: a draft is brought up
 //! to date when that changes, whatever the cause. And what Shopify says was sold, to whom and where it goes: only that
 //! counts against a confirmed order, because another mapping, a replaced tax or a new price list is no change of the sale.
+//! Its lines are edited, its remarks written; another buyer or address is asked of a person and holds up nothing else.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -41,7 +42,7 @@ pub enum OrderPlan {
     },
     /// Nothing differs.
     Nothing,
-    /// It is confirmed or cancelled in the ERP, and the shop's order is not what was booked.
+    /// It is cancelled in the ERP, or in a state that nobody knows.
     Changed {
         /// What differs, for people.
         differences: Vec<String>,
@@ -75,7 +76,64 @@ struct Sale {
     lines: BTreeMap<String, String>,
 }
 
+/// Whom and where an order is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Party {
+    Buyer,
+    Billing,
+    Shipping,
+}
+
+impl Party {
+    pub(super) const ALL: [Self; 3] = [Self::Buyer, Self::Billing, Self::Shipping];
+
+    pub(super) fn title(self) -> &'static str {
+        match self {
+            Self::Buyer => "the buyer",
+            Self::Billing => "the billing address",
+            Self::Shipping => "the shipping address",
+        }
+    }
+}
+
+impl Sale {
+    fn party(&mut self, party: Party) -> &mut String {
+        match party {
+            Party::Buyer => &mut self.buyer,
+            Party::Billing => &mut self.billing,
+            Party::Shipping => &mut self.shipping,
+        }
+    }
+}
+
 impl Fingerprint {
+    /// Whoever is another one than was booked.
+    pub(super) fn parties_moved(&self, link: Option<&Link>) -> Vec<Party> {
+        let Some(mut before) = before(link) else {
+            return Vec::new();
+        };
+        let mut now = self.sale.clone();
+        Party::ALL
+            .into_iter()
+            .filter(|party| before.sale.party(*party) != now.party(*party))
+            .collect()
+    }
+
+    /// Remembers these as they were booked, not as they are now: they are still to be changed in the ERP.
+    pub(super) fn keep_parties(&mut self, link: Option<&Link>, parties: &[Party]) {
+        if let Some(mut before) = before(link) {
+            for party in parties {
+                self.sale.party(*party).clone_from(before.sale.party(*party));
+            }
+        }
+    }
+
+    /// Whether the note or the purchase order number is another one, and may be carried by the mapping.
+    pub(super) fn remarks_moved(&self, link: Option<&Link>) -> bool {
+        before(link)
+            .is_some_and(|before| before.sale.remarks != self.sale.remarks && before.header != self.header)
+    }
+
     /// Whether a draft that was booked so holds what this one asks for.
     fn asks_the_same(&self, other: &Self) -> bool {
         self.header == other.header && self.facts == other.facts && self.lines == other.lines
@@ -202,6 +260,11 @@ fn kept(link: Option<&Link>, name: &str) -> Option<Fingerprint> {
     serde_json::from_value(link?.agreed.get(name)?.clone()).ok()
 }
 
+/// What was booked, or at least what an attempt that was cut was writing.
+fn before(link: Option<&Link>) -> Option<Fingerprint> {
+    kept(link, "fingerprint").or_else(|| kept(link, "saving"))
+}
+
 /// Whether the link knows that the order was confirmed and its date restored.
 pub(super) fn is_settled(link: Option<&Link>) -> bool {
     link.is_some_and(|link| link.agreed["confirmed"] == true)
@@ -236,19 +299,14 @@ pub fn plan(mapped: &Mapped, order: &Order, link: Option<&Link>, held: Option<&S
         OrderState::Confirmed => {
             let complete = booked.is_some();
             // Of an attempt that was killed on the way to confirming nothing may be known, or only what it was writing.
-            let before = booked.or_else(|| kept(link, "saving"));
-            let found = before
+            let found = before(link)
                 .map(|before| differences(&before, &wanted))
                 .unwrap_or_default();
             // What stands there is not known: every line is looked at.
             let unsure = is_being_edited(link) || (!complete && kept(link, "saving").is_some());
-            if !found.others.is_empty() {
-                OrderPlan::Changed {
-                    differences: found.texts(),
-                }
-            } else if !found.lines.is_empty() || unsure {
+            if !found.lines.is_empty() || unsure {
                 OrderPlan::Edit {
-                    differences: found.texts(),
+                    differences: found.lines.values().cloned().collect(),
                     lines: (!unsure).then(|| found.lines.into_keys().collect()),
                 }
             } else if !complete || (confirm && !is_settled(link)) {
@@ -287,17 +345,14 @@ impl Differences {
 }
 
 fn differences(before: &Fingerprint, wanted: &Fingerprint) -> Differences {
-    let (old, new) = (&before.sale, &wanted.sale);
+    let (mut was, mut is) = (before.sale.clone(), wanted.sale.clone());
     let mut found = Differences::default();
-    for (was, is, what) in [
-        (&old.buyer, &new.buyer, "the buyer"),
-        (&old.billing, &new.billing, "the billing address"),
-        (&old.shipping, &new.shipping, "the shipping address"),
-    ] {
-        if was != is {
-            found.others.push(what.to_owned());
+    for party in Party::ALL {
+        if was.party(party) != is.party(party) {
+            found.others.push(party.title().to_owned());
         }
     }
+    let (old, new) = (&before.sale, &wanted.sale);
     // These matter only where the mapping carries them over.
     if old.remarks != new.remarks && before.header != wanted.header {
         found

@@ -1,7 +1,10 @@
 //! What the shop declares about odd orders: lines without a product, and a high risk of fraud.
 
+use serde_json::{Value, json};
+
 use super::super::flow::Flow;
 use super::super::stop::Stop;
+use super::plan::Fingerprint;
 use crate::domain::{BookedLine, LineKind, Order, Risk};
 use crate::mapping::{Mapped, Stage};
 use crate::sync::settings::{HighRisk, NoProduct};
@@ -53,16 +56,59 @@ pub(in crate::sync) fn hold(flow: &Flow<'_>, order: &Order, mapped: &mut Mapped)
     risky
 }
 
+/// Whether a person is still to be asked about the order's risk. `asked` is what is remembered: `true` once the hold of a
+/// quotation was told or a person decided; the `occasion`, where the risk was told only after the confirmation. To the first a
+/// confirmation by hand is a yes, to the second a retry: the job runs again, and there is no new occasion for it.
+pub(super) fn asks_about_risk(risky: bool, confirmed: bool, occasion: Value, asked: &mut Value) -> bool {
+    if !risky {
+        *asked = Value::Null;
+        return false;
+    }
+    let decided = confirmed && (*asked == json!(true) || *asked == occasion);
+    *asked = if decided || !confirmed {
+        json!(true)
+    } else {
+        occasion
+    };
+    !decided
+}
+
+/// Why the order is looked at: the job with the events that it had until now, and the order as Shopify has it.
+pub(super) async fn occasion(
+    flow: &Flow<'_>,
+    order: &Order,
+    fingerprint: &Fingerprint,
+) -> Result<Value, Stop> {
+    let story = flow.shop.store.job(flow.job.id).await?;
+    Ok(json!({
+        "job": flow.job.id,
+        "events": story.map(|story| story.job.events),
+        "updated_at": order.updated_at,
+        "order": fingerprint,
+    }))
+}
+
 /// That a person has to look at it.
-pub(in crate::sync) fn high_risk(flow: &Flow<'_>, order: &Order) -> Stop {
+pub(in crate::sync) fn high_risk(flow: &Flow<'_>, order: &Order, confirmed: bool) -> Stop {
+    let (stands, fix) = if confirmed {
+        (
+            "It was confirmed in the ERP before that was told; nothing more is delivered, invoiced or paid there until somebody looked.",
+            "Look at the fraud analysis on Shopify. If the sale is good, retry; if it is not, stop the delivery and cancel the order on Shopify.",
+        )
+    } else {
+        (
+            "It stands in the ERP as a quotation.",
+            "Look at the fraud analysis on Shopify. If the sale is good, confirm the quotation in the ERP and retry; if it is not, cancel the order on Shopify.",
+        )
+    };
     let mut problem = flow.subject.problem(
         "high_fraud_risk",
         "",
         format!(
-            "Shopify holds the order {} to be a likely fraud and recommends to cancel it. It stands in the ERP as a quotation.",
+            "Shopify holds the order {} to be a likely fraud and recommends to cancel it. {stands}",
             order.name
         ),
-        "Look at the fraud analysis on Shopify. If the sale is good, confirm the quotation in the ERP and retry; if it is not, cancel the order on Shopify.",
+        fix,
     );
     problem.field = Some("risk".into());
     problem.into()

@@ -45,13 +45,14 @@ pub(in crate::sync) fn buyer(guests: Guests, order: &Order) -> Option<String> {
     }
 }
 
-/// Makes sure that everything the order refers to is in the ERP, and evaluates the order's mapping with it.
+/// Makes sure that everything the order refers to is in the ERP, and evaluates the order's mapping with it. Returns the
+/// answers that it was evaluated with, too.
 pub(super) async fn ensure(
     flow: &Flow<'_>,
     order: &Order,
     record: &Fact,
     mapping: &Mapping,
-) -> Result<Mapped, Stop> {
+) -> Result<(Mapped, Answers), Stop> {
     let buyer = buyer(flow.shop.settings.guests, order);
     let shared = match &buyer {
         Some(buyer) => ensure_buyer(flow, order, buyer).await?.shared,
@@ -81,7 +82,8 @@ pub(super) async fn ensure(
     for group in &groups {
         save_group(flow, group, &mut answers).await?;
     }
-    flow.mapped(mapping, record, &settings, &answers).await
+    let mapped = flow.mapped(mapping, record, &settings, &answers).await?;
+    Ok((mapped, answers))
 }
 
 /// Takes back the answers about records that do not exist any more (merged or deleted in the ERP), so that they are made

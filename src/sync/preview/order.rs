@@ -95,7 +95,7 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         _ => {}
     }
     if risky && !stands {
-        return Err(orders::high_risk(flow, &order));
+        return Err(orders::high_risk(flow, &order, false));
     }
     Ok(true)
 }

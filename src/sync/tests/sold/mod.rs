@@ -2,6 +2,7 @@
 
 mod buyers;
 mod cost;
+mod later;
 mod lines;
 
 use async_trait::async_trait;
