@@ -75,7 +75,7 @@ async fn an_order_that_somebody_repriced_is_not_invoiced() {
         write(&bench, "sale.order.line", &line, json!({ "price_unit": 25 }));
         let why = problem(&bench, id).await;
         assert!(
-            why.starts_with("total_differs") && why.contains("64.87") && why.contains("79.90"),
+            why.starts_with("total_differs") && why.contains("64.87") && why.contains("79.9 "),
             "{version:?}: {why}"
         );
         assert!(documents(&bench, "out_invoice").is_empty(), "{version:?}");
@@ -244,7 +244,9 @@ async fn a_payment_around_a_closed_period_is_registered_once() {
         };
         let bench = bench(version, settings).await;
         // Registered by us, the answer lost, the period closed since.
-        let (id, _) = placed(&bench, "2026-03-14T10:00:00Z");
+        let (_, variants) = shirt(&bench);
+        let draft = everyday(Buyer::Customer(ada(&bench)), variants[0]);
+        let (id, _) = order(&bench, draft.clone());
         let lost = |method| {
             bench
                 .erp
@@ -253,11 +255,11 @@ async fn a_payment_around_a_closed_period_is_registered_once() {
         };
         lost("action_post");
         assert!(problem(&bench, id).await.starts_with("erp_no_answer"));
-        close(&bench, json!("2026-03-31"));
+        close(&bench, json!("2099-12-31"));
         done(&bench, id).await;
         assert_eq!(bench.erp.ledger().payments().len(), 1, "{version:?}");
         // Registered by hand while it was closed, and opened again.
-        let (id, _) = placed(&bench, "2026-03-15T10:00:00Z");
+        let (id, _) = order(&bench, draft);
         assert!(problem(&bench, id).await.starts_with("accounting_period_closed"));
         let payment = bench
             .shop
@@ -293,7 +295,7 @@ async fn a_draft_payment_of_a_period_that_was_closed_is_not_moved() {
         .faults()
         .on("account.payment", "load", Fault::CloseAfter);
     assert!(problem(&bench, id).await.starts_with("erp_no_answer"));
-    close(&bench, json!("2026-03-31"));
+    close(&bench, json!("2099-12-31"));
     assert!(problem(&bench, id).await.starts_with("accounting_period_closed"));
     let draft = bench.erp.ledger().payments().remove(0);
     assert_eq!(draft.state, "draft");
@@ -306,7 +308,7 @@ async fn a_draft_payment_of_a_period_that_was_closed_is_not_moved() {
         &bench,
         "account.payment",
         &json!(draft.id),
-        json!({ "date": "2026-04-01" }),
+        json!({ "date": "2100-01-01" }),
     );
     bench.in_the_erp("account.payment", "action_post", json!([[draft.id]]));
     done(&bench, id).await;
@@ -402,7 +404,7 @@ async fn a_kit_is_delivered_by_people_and_nothing_of_it_is_given_up() {
         bench.made_in_the_erp(
             "stock.move",
             json!({
-                "name": "Label", "product_id": label, "product_uom_qty": 3, "sale_line_id": line,
+                "product_id": label, "product_uom_qty": 3, "sale_line_id": line,
                 "picking_id": picking[0]["picking_id"][0],
             }),
         );
