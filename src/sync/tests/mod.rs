@@ -7,6 +7,7 @@ mod credits;
 mod customers;
 mod cut;
 mod edits;
+mod finance;
 mod golden;
 mod gone;
 mod money;
