@@ -131,6 +131,8 @@ pub struct DeliveryMove {
     pub id: ErpId,
     /// The order's line.
     pub line: Option<ErpId>,
+    /// What is moved. It is not what the line sells where that is a kit, or where somebody exchanged it.
+    pub product: Option<ErpId>,
     /// Units to be moved.
     pub demand: Decimal,
     /// Units that were moved, or are reserved for it.

@@ -326,6 +326,8 @@ pub struct SalesOrderLine {
     pub delivered: Decimal,
     /// Units that were invoiced (on drafts, too), less those that were credited.
     pub invoiced: Decimal,
+    /// Units that the ERP would invoice now; negative where it invoiced too many.
+    pub to_invoice: Decimal,
 }
 
 /// The state of an order.

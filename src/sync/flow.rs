@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::NaiveDate;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use crate::domain::{
     Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Link, LinkKind, LinkState, Object,
-    RecordKey, System,
+    RecordKey, System, Timestamp,
 };
 use crate::erp::{ErpError, Row};
 use crate::mapping::{FieldProblem, Mapped, MappedField, Mapping, Mappings, ShopFacts};
@@ -123,6 +124,13 @@ impl<'a> Flow<'a> {
             self.price_digits = self.shop.erp.price_digits().await?;
         }
         Ok(())
+    }
+
+    /// The day of a moment, in the shop's time zone.
+    pub(super) fn day(&self, at: Timestamp) -> NaiveDate {
+        at.to_utc()
+            .with_timezone(&self.shop.settings.time_zone)
+            .date_naive()
     }
 
     /// What the mapping may read of the shop. `buyer` is the customer link's id of an order's buyer.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono_tz::Tz;
 use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -48,6 +49,10 @@ pub struct Settings {
     pub refunds: Refunds,
     /// What a parcel of Shopify does to the ERP's delivery.
     pub fulfillments: Fulfillments,
+    /// The time zone (IANA name, e.g. `"Europe/Berlin"`) in which the days of invoices, payments and credit notes are told:
+    /// a sale shortly after midnight belongs to the new day of the shop, not to that of Greenwich.
+    #[schemars(with = "String")]
+    pub time_zone: Tz,
     /// What becomes of an invoice or payment of a day for which the books are closed.
     pub closed_period: ClosedPeriod,
 }
@@ -72,6 +77,7 @@ impl Default for Settings {
             journals: BTreeMap::new(),
             refunds: Refunds::Quantity,
             fulfillments: Fulfillments::Leave,
+            time_zone: Tz::UTC,
             closed_period: ClosedPeriod::Problem,
         }
     }

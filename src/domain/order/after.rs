@@ -38,6 +38,8 @@ canonical! {
         gateway: Option<String>,
         /// Amount in the order's currency.
         amount: Decimal,
+        /// What cash was rounded by: with it, the amount is what the till took or gave. Zero for other money.
+        rounding: Decimal,
         /// When.
         processed_at: Option<Timestamp>,
         /// The payment's number at its gateway.

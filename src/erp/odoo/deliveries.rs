@@ -46,6 +46,7 @@ impl Odoo {
                 json!([
                     "picking_id",
                     "sale_line_id",
+                    "product_id",
                     "product_uom_qty",
                     "quantity",
                     "state"
@@ -138,6 +139,7 @@ fn parse(row: &Value, moves: &Value) -> Option<Delivery> {
             Some(DeliveryMove {
                 id: record(&entry["id"])?,
                 line: record(&entry["sale_line_id"]),
+                product: record(&entry["product_id"]),
                 demand: decimal(&entry["product_uom_qty"])?,
                 quantity: decimal(&entry["quantity"])?,
                 is_cancelled: entry["state"] == "cancel",

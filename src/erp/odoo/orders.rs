@@ -36,7 +36,7 @@ const ORDER_FIELDS: [&str; 12] = [
 ];
 
 /// What is read of a line, as far as the server has it.
-const LINE_FIELDS: [&str; 9] = [
+const LINE_FIELDS: [&str; 10] = [
     "product_id",
     "name",
     "product_uom_qty",
@@ -45,6 +45,7 @@ const LINE_FIELDS: [&str; 9] = [
     "price_subtotal",
     "price_total",
     "qty_invoiced",
+    "qty_to_invoice",
     "qty_delivered",
 ];
 
@@ -268,6 +269,10 @@ pub(super) fn parse_order(row: &Value, taxes: &str) -> Option<SalesOrder> {
                 // Only where deliveries are kept at all.
                 delivered: decimal(&line["qty_delivered"])?,
                 invoiced: decimal(&line["qty_invoiced"])?,
+                to_invoice: match line.get("qty_to_invoice") {
+                    Some(units) => decimal(units)?,
+                    None => decimal(&line["product_uom_qty"])? - decimal(&line["qty_invoiced"])?,
+                },
             })
         })
         .collect::<Option<Vec<_>>>()?;

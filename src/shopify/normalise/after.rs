@@ -22,6 +22,7 @@ pub(super) fn payments(order: &At<'_>, purse: Purse) -> Result<Vec<Payment>, Nor
             status: at.get("status").need_text()?,
             gateway: at.get("gateway").text()?,
             amount: purse.tidy(at.get("amountSet").need_money(purse)?),
+            rounding: purse.tidy(at.get("amountRoundingSet").money_or_zero(purse)?),
             processed_at: at.get("processedAt").time()?,
             reference: at.get("paymentId").text()?,
             parent: at.get("parentTransaction").get("id").id()?,

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use rust_decimal::Decimal;
+
 use super::super::flow::Flow;
 use super::super::settings::{BeforeStart, Fulfillments, Invoices, Payments};
 use super::super::stop::Stop;
@@ -86,29 +88,30 @@ pub(super) async fn carry_out(
         let result = deliveries::carry_out(flow, order, booked.held, &lines, done).await;
         keep_going(result, &mut first)?;
     }
+    // Finance's credit notes first: what they stand for is not invoiced again.
+    let (asked, own) = apart(booked.decided);
+    let partner = record(mapped, "partner_invoice_id");
+    let left = if is_confirmed && !asked.credits.is_empty() {
+        credits::carry_out(flow, order, &asked, booked.held, &lines, partner).await?
+    } else {
+        Vec::new()
+    };
     let mut bills = Vec::new();
     if is_confirmed && settings.invoices != Invoices::None {
         // What was delivered since may be invoiced only now.
-        match invoices::carry_out(flow, order, booked.held, done).await {
+        let kept = kept(flow, booked).await?;
+        match invoices::carry_out(flow, &booked.decided.order, booked.held, &kept, done).await {
             Ok(found) => bills = found,
             Err(stop) => keep_going(Err(stop), &mut first)?,
         }
     }
-    if is_confirmed && credits {
-        let partner = record(mapped, "partner_invoice_id");
-        let made = credits::carry_out(flow, order, booked.decided, booked.held, &lines, partner).await;
-        let result = match made {
-            Ok(left) if left.is_empty() => Ok(()),
-            Ok(left) => Err(credits::needs_finance(
-                flow,
-                order,
-                booked.decided,
-                booked.held,
-                &left,
-            )),
-            Err(stop) => Err(stop),
-        };
-        keep_going(result, &mut first)?;
+    if is_confirmed && !own.credits.is_empty() {
+        let made = credits::carry_out(flow, order, &own, booked.held, &lines, partner).await;
+        keep_going(made.map(drop), &mut first)?;
+    }
+    if !left.is_empty() {
+        let stop = credits::needs_finance(flow, order, booked.decided, booked.held, &left);
+        keep_going(Err(stop), &mut first)?;
     }
     if settings.payments == Payments::Register {
         let partner = record(mapped, "partner_id").or(booked.held.partner);
@@ -116,6 +119,40 @@ pub(super) async fn carry_out(
         keep_going(result, &mut first)?;
     }
     first.map_or(Ok(()), Err)
+}
+
+/// The refunds that finance is asked for, and those that we credit.
+fn apart(decided: &Decided) -> (Decided, Decided) {
+    let part = |finance: bool| Decided {
+        credits: decided
+            .credits
+            .iter()
+            .filter(|(at, _)| decided.finance.contains(at) == finance)
+            .cloned()
+            .collect(),
+        ..decided.clone()
+    };
+    (part(true), part(false))
+}
+
+/// The refunded units of each of the order's lines that stay on it.
+async fn kept(flow: &Flow<'_>, booked: &Booked<'_>) -> Result<BTreeMap<ErpId, Decimal>, Stop> {
+    let mut kept = BTreeMap::new();
+    if booked.order.refunds.is_empty() {
+        return Ok(kept);
+    }
+    let mut credits = credits::made(flow, booked.order).await?;
+    for (at, credit) in &booked.decided.credits {
+        let refund = &booked.order.refunds[*at];
+        credits.entry(refund.id).or_insert_with(|| credit.clone());
+    }
+    let lines = credits::lines_by_key(flow, &booked.mapped.external_id, booked.held).await?;
+    for (key, units) in credits.values().flat_map(|credit| &credit.kept) {
+        if let Some(line) = lines.get(key) {
+            *kept.entry(*line).or_insert(Decimal::ZERO) += *units;
+        }
+    }
+    Ok(kept)
 }
 
 /// A problem waits until the other steps are done; anything else ends the attempt.

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::super::flow::Flow;
 use super::super::settings::Payments;
 use super::super::stop::Stop;
-use super::payments;
 use super::plan::Fingerprint;
+use super::{after, payments};
 use crate::domain::{Link, Order, Outcome, Report, System};
 use crate::erp::{Document, DocumentKind, DocumentState, OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
@@ -35,7 +35,7 @@ pub(super) async fn carry_out(
         }
     };
     let mut also = Vec::new();
-    if flow.shop.settings.payments == Payments::Register {
+    if flow.shop.settings.payments == Payments::Register && !after::is_history(flow, order).await? {
         payments::carry_out(flow, order, cancelled.partner, &[], &mut also).await?;
     }
     let fingerprint: Fingerprint = link

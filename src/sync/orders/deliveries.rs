@@ -3,7 +3,7 @@
 //! Parcels are carried out one after the other, by what was delivered in all: units that left the ERP already, by an
 //! attempt before or by hand, are not delivered a second time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -37,6 +37,11 @@ pub(super) async fn carry_out(
             *left.entry(line).or_default() += entry.quantity;
         }
     }
+    // Units of what a kit is made of are no units of the kit: how many of those left is told by the ERP itself.
+    let other = other_goods(held, &transfers);
+    for line in &other {
+        left.insert(*line, kits_sent(held, &transfers, *line));
+    }
     for parcel in all {
         let mut due: BTreeMap<ErpId, Decimal> = BTreeMap::new();
         for entry in &parcel.lines {
@@ -63,11 +68,20 @@ pub(super) async fn carry_out(
                 "the shop leaves deliveries to people",
             ));
         }
+        if due.keys().any(|line| other.contains(line)) {
+            return Err(by_hand(
+                flow,
+                held,
+                parcel,
+                &due,
+                "the ERP moves other goods for it than the order sells (a kit, or something exchanged)",
+            ));
+        }
         send(flow, held, parcel, &mut due, &transfers).await?;
         done.push(format!("delivered parcel {}", parcel.id));
         transfers = flow.shop.erp.deliveries(held.id).await?;
     }
-    finish(flow, order, &transfers, done).await?;
+    finish(flow, order, held, &transfers, done).await?;
     withdrawn(flow, order, held, lines).await
 }
 
@@ -138,6 +152,38 @@ fn is_moved(transfers: &[Delivery], line: ErpId) -> bool {
         .iter()
         .flat_map(|transfer| &transfer.moves)
         .any(|entry| entry.line == Some(line))
+}
+
+/// The lines for which the ERP moves something else than they sell.
+fn other_goods(held: &SalesOrder, transfers: &[Delivery]) -> BTreeSet<ErpId> {
+    let sold = |line: ErpId| held.lines.iter().find(|known| known.id == line)?.product;
+    transfers
+        .iter()
+        .flat_map(|transfer| &transfer.moves)
+        .filter(|entry| !entry.is_cancelled)
+        .filter_map(|entry| {
+            let line = entry.line?;
+            (entry.product? != sold(line)?).then_some(line)
+        })
+        .collect()
+}
+
+/// How many units of a line of other goods were sent.
+fn kits_sent(held: &SalesOrder, transfers: &[Delivery], line: ErpId) -> Decimal {
+    let Some(known) = held.lines.iter().find(|known| known.id == line) else {
+        return Decimal::ZERO;
+    };
+    let came_back = transfers
+        .iter()
+        .filter(|transfer| !transfer.outgoing && transfer.state == DeliveryState::Done)
+        .flat_map(|transfer| &transfer.moves)
+        .any(|entry| entry.line == Some(line));
+    // What came back is off what was delivered, and nothing says how many kits that were. They had been sent.
+    if came_back {
+        known.quantity.max(known.delivered)
+    } else {
+        known.delivered
+    }
 }
 
 /// Carries out one parcel on the order's open deliveries.
@@ -239,6 +285,7 @@ fn link(flow: &Flow<'_>, parcel: &Fulfillment, transfer: &Delivery) -> Link {
 async fn finish(
     flow: &Flow<'_>,
     order: &Order,
+    held: &SalesOrder,
     transfers: &[Delivery],
     done: &mut Vec<String>,
 ) -> Result<(), Stop> {
@@ -249,10 +296,23 @@ async fn finish(
     if !is_over || flow.shop.settings.fulfillments != Fulfillments::Validate {
         return Ok(());
     }
+    let other = other_goods(held, transfers);
+    let is_unsure = |line: &ErpId| {
+        other.contains(line)
+            && held
+                .lines
+                .iter()
+                .any(|known| known.id == *line && known.delivered < known.quantity)
+    };
     for transfer in transfers
         .iter()
         .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open)
     {
+        let mut lines = transfer.moves.iter().filter(|entry| !entry.is_cancelled);
+        if lines.any(|entry| entry.line.is_some_and(|line| is_unsure(&line))) {
+            flow.note("delivery_left_open", json!({ "delivery": transfer.name }));
+            continue;
+        }
         flow.write(flow.shop.erp.cancel_delivery(transfer.id)).await?;
         flow.note("delivery_cancelled", json!({ "delivery": transfer.name }));
         done.push(format!(

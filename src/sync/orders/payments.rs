@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::super::flow::Flow;
@@ -24,6 +25,11 @@ fn direction(payment: &Payment) -> Option<bool> {
     }
 }
 
+/// What the till took or gave: cash is rounded beside the amount that it stands for.
+fn moved(payment: &Payment) -> Decimal {
+    payment.amount + payment.rounding
+}
+
 /// Registers what is not registered yet. A gateway without a journal does not keep the others waiting.
 pub(super) async fn carry_out(
     flow: &Flow<'_>,
@@ -36,7 +42,7 @@ pub(super) async fn carry_out(
     let wanted: Vec<(&Payment, bool)> = order
         .payments
         .iter()
-        .filter(|payment| payment.status == "SUCCESS" && !payment.amount.is_zero())
+        .filter(|payment| payment.status == "SUCCESS" && !moved(payment).is_zero())
         .filter(|payment| !payment.test || settings.book_test_orders)
         .filter_map(|payment| Some((payment, direction(payment)?)))
         .filter(|(payment, inbound)| {
@@ -72,7 +78,7 @@ pub(super) async fn carry_out(
                 }
                 match register(flow, order, payment, inbound, partner).await {
                     Ok(id) => {
-                        done.push(format!("registered {} {}", payment.amount, order.currency));
+                        done.push(format!("registered {} {}", moved(payment), order.currency));
                         id
                     }
                     Err(stop @ Stop::Problem(_)) => {
@@ -105,25 +111,36 @@ async fn register(
     inbound: bool,
     partner: Option<ErpId>,
 ) -> Result<ErpId, Stop> {
+    let erp = &flow.shop.erp;
+    // What stands already is found before anything else is asked: a period may have been closed, or opened again, since.
+    let external_id = flow.external_id(&format!("payment_{}", payment.id))?;
+    let ours = erp.identify(&external_id).await?.map(|known| known.id);
+    let is_draft = match ours {
+        Some(id) => is_draft(flow, id).await?,
+        None => false,
+    };
+    let standing = match ours {
+        Some(_) => ours.filter(|_| !is_draft),
+        None => registered_by_hand(flow, payment).await?,
+    };
+    if let Some(id) = standing {
+        link(flow, payment, id).await?;
+        return Ok(id);
+    }
     let gateway = payment.gateway.as_deref().unwrap_or("unknown");
     let journal = journal(flow, gateway).await?;
-    let day = payment
-        .processed_at
-        .unwrap_or(order.processed_at)
-        .to_utc()
-        .date_naive();
-    if let Some(closed) = flow.shop.erp.closed(false).await?
+    let day = flow.day(payment.processed_at.unwrap_or(order.processed_at));
+    if let Some(closed) = erp.closed(false).await?
         && day <= closed.until
     {
-        if let Some(id) = registered_by_hand(flow, payment).await? {
-            link(flow, payment, id).await?;
-            return Ok(id);
-        }
         let what = format!("The payment {} of {}", payment.id, order.name);
-        let remedy = format!(
-            "Register it by hand with the memo {} and the date",
-            by_hand(payment)
-        );
+        let remedy = match ours {
+            Some(id) => format!("Post the draft payment {id} by hand with the date"),
+            None => format!(
+                "Register it by hand with the memo {} and the date",
+                by_hand(payment)
+            ),
+        };
         return Err(invoices::is_closed(flow, &what, &remedy, day, &closed));
     }
     let memo = match &payment.reference {
@@ -131,10 +148,10 @@ async fn register(
         None => format!("{} {gateway}", order.name),
     };
     let save = PaymentSave {
-        external_id: flow.external_id(&format!("payment_{}", payment.id))?,
+        external_id,
         inbound,
         partner: partner.ok_or(Stop::Stale)?,
-        amount: payment.amount,
+        amount: moved(payment),
         currency: after::currency(flow, order.currency).await?,
         journal,
         date: day,
@@ -143,7 +160,7 @@ async fn register(
     let id = flow.write(flow.shop.erp.save_payment(&save)).await?;
     flow.note(
         "payment",
-        json!({ "payment": payment.id, "id": id, "amount": payment.amount, "gateway": gateway, "in": inbound }),
+        json!({ "payment": payment.id, "id": id, "amount": moved(payment), "gateway": gateway, "in": inbound }),
     );
     link(flow, payment, id).await?;
     Ok(id)
@@ -159,7 +176,7 @@ async fn link(flow: &Flow<'_>, payment: &Payment, id: ErpId) -> Result<(), Stop>
         erp_name: None,
         state: LinkState::Linked,
         source_updated_at: None,
-        agreed: json!({ "amount": payment.amount }),
+        agreed: json!({ "amount": moved(payment) }),
     }])
     .await
 }
@@ -184,10 +201,32 @@ async fn registered_by_hand(flow: &Flow<'_>, payment: &Payment) -> Result<Option
         fields: Vec::new(),
         limit: 2,
     };
-    Ok(match flow.shop.erp.find(&find).await?.as_slice() {
-        [only] => Some(only.id),
-        _ => None,
-    })
+    match flow.shop.erp.find(&find).await?.as_slice() {
+        [] => Ok(None),
+        [only] => Ok(Some(only.id)),
+        several => {
+            let ids: Vec<String> = several.iter().map(|row| row.id.to_string()).collect();
+            let mut problem = flow.subject.problem(
+                "payment_registered_twice",
+                "",
+                format!(
+                    "Several payments of the ERP ({}) have the memo {}: the money came once.",
+                    ids.join(", "),
+                    by_hand(payment)
+                ),
+                "Leave that memo on the payment that is right, cancel the others and change their memos, then retry.",
+            );
+            problem.field = Some("memo".into());
+            problem.detail = json!({ "payment": payment.id, "erp": ids });
+            Err(problem.into())
+        }
+    }
+}
+
+async fn is_draft(flow: &Flow<'_>, id: ErpId) -> Result<bool, Stop> {
+    let rows = flow.shop.erp.read(PAYMENT, &[id], &["state".to_owned()]).await?;
+    let state = rows.first().and_then(|row| row.fields.get("state"));
+    Ok(matches!(state, Some(FieldValue::Text(state)) if state == "draft"))
 }
 
 /// The journal of a gateway. One that is missing is one problem for all its orders.

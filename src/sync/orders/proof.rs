@@ -135,6 +135,23 @@ async fn add_rounding(
     Ok(())
 }
 
+/// Compares the sums alone, before something else is made of the order: which tax a line has may have been mapped anew since
+/// it was booked.
+pub(super) fn same_totals(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Result<(), Stop> {
+    let totals = Totals {
+        shop_total: order.totals.total,
+        shop_tax: order.totals.tax,
+        erp_total: held.total,
+        erp_tax: held.tax,
+        currency: order.currency,
+    };
+    match totals.compare(flow.shop.settings.tax_tolerance) {
+        Compared::Equal => Ok(()),
+        Compared::TotalDiffers(difference) => Err(total_differs(flow, order, held, difference)),
+        Compared::TaxDiffers(difference) => Err(tax_differs(flow, order, held, difference, None)),
+    }
+}
+
 /// What a comparison found that is no problem yet.
 pub(super) enum Checked {
     /// Both sides agree.

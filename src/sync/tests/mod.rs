@@ -6,6 +6,7 @@ mod changes;
 mod customers;
 mod cut;
 mod edits;
+mod finance;
 mod golden;
 mod gone;
 mod money;

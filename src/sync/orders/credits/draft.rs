@@ -32,10 +32,7 @@ impl Draft<'_> {
             .unwrap_or(self.order.updated_at);
         let mut fields = vec![
             ("move_type".to_owned(), FieldValue::Text("out_refund".into())),
-            (
-                "invoice_date".to_owned(),
-                FieldValue::Date(when.to_utc().date_naive()),
-            ),
+            ("invoice_date".to_owned(), FieldValue::Date(flow.day(when))),
             (
                 "ref".to_owned(),
                 FieldValue::Text(format!("{} {}", self.order.name, reference(refund))),
