@@ -58,9 +58,12 @@ pub(super) async fn carry_out(
     let invoiced_by_people = held.invoiced && flow.shop.settings.invoices == Invoices::None;
     let obstacles: Vec<String> = edits
         .iter()
-        .filter_map(|edit| match known.by_hand.contains_key(&edit.name) {
-            true => Some(format!("{} was added by hand", edit.title)),
-            false => obstacle(edit, &held, invoiced_by_people),
+        .filter_map(|edit| {
+            if known.by_hand.contains_key(&edit.name) {
+                Some(format!("{} was added by hand", edit.title))
+            } else {
+                obstacle(edit, &held, invoiced_by_people)
+            }
         })
         .collect();
     if !obstacles.is_empty() {
