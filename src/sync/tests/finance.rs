@@ -251,7 +251,7 @@ async fn a_payment_around_a_closed_period_is_registered_once() {
             bench
                 .erp
                 .faults()
-                .on("account.payment", method, Fault::CloseAfter)
+                .on("account.payment", method, Fault::CloseAfter);
         };
         lost("action_post");
         assert!(problem(&bench, id).await.starts_with("erp_no_answer"));
