@@ -123,7 +123,7 @@ async fn another_currency_is_a_problem_that_names_both() {
     let bench = Bench::with(options, Settings::default()).await;
     // The shipped mapping would ask for a price list in the order's currency first.
     bench.remap_orders(
-        r#"  { when = "settings.company_currency and order.currency != settings.company_currency", look_up = { kind = "pricelist", currency = "order.currency" } },
+        r#"  { when = "settings.company_currency is present and order.currency != settings.company_currency", look_up = { kind = "pricelist", currency = "order.currency" } },
 "#,
         "",
     );

@@ -287,10 +287,12 @@ async fn an_order_that_was_cancelled_after_its_invoice_names_it_and_goes_on_when
             why.starts_with("cancelled_after_invoice") && why.contains("on Shopify") && why.contains(&number),
             "{why}"
         );
+        let fix = fix(&bench, id).await;
+        let amount = invoice.amount_total.normalize();
         assert!(
-            fix(&bench, id)
-                .await
-                .contains(&format!("post a credit note for {number}"))
+            fix.contains(&format!("post a credit note of {amount}"))
+                && fix.contains(&format!("for {number}")),
+            "{fix}"
         );
         let wizard = json!([{ "move_ids": [[6, 0, [invoice.id]]], "reason": "cancelled" }]);
         let wizard = bench.in_the_erp("account.move.reversal", "create", wizard);
