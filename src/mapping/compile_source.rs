@@ -243,6 +243,25 @@ pub(super) fn query(d: &mut Diagnostics, node: &Node<'_>, scope: &Scope) -> Opti
     ))
 }
 
+/// The table that a rule names.
+fn named_table<'n, 'c>(
+    d: &mut Diagnostics,
+    node: &'n Node<'_>,
+    context: &RuleContext<'c>,
+) -> Option<(&'n str, &'c Table)> {
+    let name = text(d, node)?;
+    let table = context.tables.get(name);
+    if table.is_none() {
+        d.unknown(
+            node.span(),
+            "table",
+            name,
+            context.tables.keys().map(String::as_str),
+        );
+    }
+    Some((name, table?))
+}
+
 /// The table that a value is translated by.
 pub(super) fn table_of(
     d: &mut Diagnostics,
@@ -250,16 +269,7 @@ pub(super) fn table_of(
     context: &RuleContext<'_>,
     draft: &mut Draft<'_>,
 ) -> Option<Table> {
-    let name = text(d, node)?;
-    let Some(table) = context.tables.get(name) else {
-        d.unknown(
-            node.span(),
-            "table",
-            name,
-            context.tables.keys().map(String::as_str),
-        );
-        return None;
-    };
+    let (name, table) = named_table(d, node, context)?;
     match &draft.kind {
         Some(Kind::OneOf(known)) => {
             let names: Vec<&str> = known.iter().map(String::as_str).collect();
@@ -299,16 +309,7 @@ pub(super) fn known_answers(
     node: &Node<'_>,
     context: &RuleContext<'_>,
 ) -> Option<Table> {
-    let name = text(d, node)?;
-    let Some(table) = context.tables.get(name) else {
-        d.unknown(
-            node.span(),
-            "table",
-            name,
-            context.tables.keys().map(String::as_str),
-        );
-        return None;
-    };
+    let (name, table) = named_table(d, node, context)?;
     let ids = |value: &FieldValue| matches!(value, FieldValue::Integer(id) if *id > 0);
     if let Some((key, wrong)) = table.entries.iter().find(|(_, value)| !ids(value)) {
         let message = format!("the table `{name}` answers a look-up, and `{key}` is no record's number");

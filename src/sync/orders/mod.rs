@@ -12,6 +12,7 @@ mod deliveries;
 mod edits;
 mod facts;
 mod invoices;
+mod known;
 mod parties;
 mod payments;
 mod plan;
@@ -19,8 +20,6 @@ mod policy;
 mod proof;
 mod references;
 mod refunds;
-
-use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -38,6 +37,8 @@ use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
 use crate::sync::settings::HighRisk;
+
+use known::{Known, REFERENCE, added_by_hand, link};
 
 pub(super) use book::{our_lines, stale_lines};
 pub use plan::{OrderPlan, plan};
@@ -326,9 +327,6 @@ fn is_the_reference(link: &Link, held: &SalesOrder) -> bool {
         .is_some_and(|known| known.as_str() == held.reference.as_deref())
 }
 
-/// What the link calls the reference that it saw on the ERP's order.
-const REFERENCE: &str = "reference";
-
 /// For a preview: the plan, and what it is in one sentence.
 pub(super) fn describe(
     flow: &Flow<'_>,
@@ -436,42 +434,6 @@ struct Done {
     summary: String,
 }
 
-/// What is known of an order before it is booked, and what is remembered of it then.
-struct Known<'a> {
-    link: Option<&'a Link>,
-    /// What the ERP's order stands for once this attempt is through.
-    fingerprint: plan::Fingerprint,
-    /// Whether a person was asked about the risk of fraud: see [`policy::asks_about_risk`].
-    risk_held: Value,
-    /// Lines that people added as they were told, by the names that ours would have had. No external id leads to them.
-    by_hand: BTreeMap<String, ErpId>,
-}
-
-/// What the link calls [`Known::risk_held`] and [`Known::by_hand`].
-const RISK_HELD: &str = "risk_held";
-const BY_HAND: &str = "by_hand";
-
-impl<'a> Known<'a> {
-    fn new(link: Option<&'a Link>, fingerprint: plan::Fingerprint) -> Self {
-        Self {
-            link,
-            fingerprint,
-            risk_held: link.map_or(Value::Null, |link| link.agreed[RISK_HELD].clone()),
-            by_hand: link.map(added_by_hand).unwrap_or_default(),
-        }
-    }
-}
-
-/// The lines that people added as they were told.
-fn added_by_hand(link: &Link) -> BTreeMap<String, ErpId> {
-    let known = link.agreed[BY_HAND].as_object();
-    known
-        .into_iter()
-        .flatten()
-        .filter_map(|(name, id)| Some((name.clone(), ErpId(id.as_i64()?))))
-        .collect()
-}
-
 async fn report(
     flow: &Flow<'_>,
     order: &Order,
@@ -487,41 +449,4 @@ async fn report(
     link.agreed[facts::FACTS] = json!(facts::digest(&mapped.fields));
     report.links.push(link);
     Ok(report)
-}
-
-/// The order's link with what is agreed: the fingerprint of what was booked, how the ERP's order is recognised, and what
-/// was decided about credit notes that are not proven yet.
-async fn link(
-    flow: &Flow<'_>,
-    order: &Order,
-    held: &SalesOrder,
-    model: &str,
-    known: &Known<'_>,
-) -> Result<Link, Stop> {
-    let mut agreed = json!({
-        "fingerprint": known.fingerprint,
-        "total": held.total,
-        "confirmed": false,
-        REFERENCE: held.reference,
-    });
-    if !known.risk_held.is_null() {
-        agreed[RISK_HELD] = known.risk_held.clone();
-    }
-    if !known.by_hand.is_empty() {
-        agreed[BY_HAND] = json!(known.by_hand);
-    }
-    if let Some(unproven) = credits::unproven(flow, order).await? {
-        agreed[credits::UNPROVEN] = unproven;
-    }
-    Ok(Link {
-        shop: flow.shop.name.clone(),
-        kind: LinkKind::Order,
-        source_id: order.id.to_string(),
-        model: model.to_owned(),
-        erp_id: held.id,
-        erp_name: Some(held.name.clone()),
-        state: LinkState::Linked,
-        source_updated_at: Some(order.updated_at),
-        agreed,
-    })
 }

@@ -1,0 +1,87 @@
+//! What an order's link remembers: what was booked, how the ERP's order is recognised, what people were asked and did.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::super::flow::Flow;
+use super::super::stop::Stop;
+use super::{credits, plan};
+use crate::domain::{ErpId, Link, LinkKind, LinkState, Order};
+use crate::erp::SalesOrder;
+
+/// What the link calls the reference that it saw on the ERP's order.
+pub(super) const REFERENCE: &str = "reference";
+
+/// What is known of an order before it is booked, and what is remembered of it then.
+pub(super) struct Known<'a> {
+    pub(super) link: Option<&'a Link>,
+    /// What the ERP's order stands for once this attempt is through.
+    pub(super) fingerprint: plan::Fingerprint,
+    /// Whether a person was asked about the risk of fraud: see [`policy::asks_about_risk`].
+    pub(super) risk_held: Value,
+    /// Lines that people added as they were told, by the names that ours would have had. No external id leads to them.
+    pub(super) by_hand: BTreeMap<String, ErpId>,
+}
+
+/// What the link calls [`Known::risk_held`] and [`Known::by_hand`].
+pub(super) const RISK_HELD: &str = "risk_held";
+pub(super) const BY_HAND: &str = "by_hand";
+
+impl<'a> Known<'a> {
+    pub(super) fn new(link: Option<&'a Link>, fingerprint: plan::Fingerprint) -> Self {
+        Self {
+            link,
+            fingerprint,
+            risk_held: link.map_or(Value::Null, |link| link.agreed[RISK_HELD].clone()),
+            by_hand: link.map(added_by_hand).unwrap_or_default(),
+        }
+    }
+}
+
+/// The lines that people added as they were told.
+pub(super) fn added_by_hand(link: &Link) -> BTreeMap<String, ErpId> {
+    let known = link.agreed[BY_HAND].as_object();
+    known
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, id)| Some((name.clone(), ErpId(id.as_i64()?))))
+        .collect()
+}
+
+/// The order's link with what is agreed: the fingerprint of what was booked, how the ERP's order is recognised, and what
+/// was decided about credit notes that are not proven yet.
+pub(super) async fn link(
+    flow: &Flow<'_>,
+    order: &Order,
+    held: &SalesOrder,
+    model: &str,
+    known: &Known<'_>,
+) -> Result<Link, Stop> {
+    let mut agreed = json!({
+        "fingerprint": known.fingerprint,
+        "total": held.total,
+        "confirmed": false,
+        REFERENCE: held.reference,
+    });
+    if !known.risk_held.is_null() {
+        agreed[RISK_HELD] = known.risk_held.clone();
+    }
+    if !known.by_hand.is_empty() {
+        agreed[BY_HAND] = json!(known.by_hand);
+    }
+    if let Some(unproven) = credits::unproven(flow, order).await? {
+        agreed[credits::UNPROVEN] = unproven;
+    }
+    Ok(Link {
+        shop: flow.shop.name.clone(),
+        kind: LinkKind::Order,
+        source_id: order.id.to_string(),
+        model: model.to_owned(),
+        erp_id: held.id,
+        erp_name: Some(held.name.clone()),
+        state: LinkState::Linked,
+        source_updated_at: Some(order.updated_at),
+        agreed,
+    })
+}
