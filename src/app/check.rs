@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{connect, reach, status};
-use crate::config::{Config, Shop, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{
     Canonical as _, CheckOutcome, CheckRow, Direction, LineKind, Object, SharedClock, SharedEntropy,
     ShopName, Topic, TopicAction,
@@ -14,6 +14,7 @@ use crate::erp::Needs;
 use crate::mapping::{Mappings, ShopFacts};
 use crate::shopify::CheckNeeds;
 use crate::store::{OpenMode, StoreError};
+use crate::subscriptions::Toggle;
 
 /// What was found out about one shop, or about the installation (without a shop).
 #[derive(Clone, Debug, Serialize)]

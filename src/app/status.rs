@@ -7,9 +7,10 @@ use chrono::NaiveDate;
 use serde::Serialize;
 
 use super::reach;
-use crate::config::{Config, Shop, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
 use crate::store::{BreakerRow, Lane, ProblemRow, RejectionCount, SharedStore, StoreError};
+use crate::subscriptions::Toggle;
 
 /// How long before an API key's end people are told.
 pub const KEY_NOTICE_DAYS: i64 = 14;
@@ -181,18 +182,17 @@ fn empty_lane(lane: &Lane) -> LaneStatus {
 }
 
 /// Every toggle of a shop.
-pub fn toggles(shop: &Shop) -> [(Object, Direction, Toggle); 8] {
-    let sync = &shop.sync;
+pub fn toggles(shop: &Shop) -> Vec<(Object, Direction, Toggle)> {
     [
-        (Object::Order, Direction::In, sync.orders.inward),
-        (Object::Order, Direction::Out, sync.orders.outward),
-        (Object::Customer, Direction::In, sync.customers.inward),
-        (Object::Customer, Direction::Out, sync.customers.outward),
-        (Object::Product, Direction::In, sync.products.inward),
-        (Object::Product, Direction::Out, sync.products.outward),
-        (Object::Inventory, Direction::In, sync.inventory.inward),
-        (Object::Inventory, Direction::Out, sync.inventory.outward),
+        Object::Order,
+        Object::Customer,
+        Object::Product,
+        Object::Inventory,
     ]
+    .into_iter()
+    .flat_map(|object| [Direction::In, Direction::Out].map(|direction| (object, direction)))
+    .map(|(object, direction)| (object, direction, shop.sync.toggle(object, direction)))
+    .collect()
 }
 
 fn summed(counts: Vec<RejectionCount>) -> Vec<Rejections> {

@@ -7,8 +7,9 @@ use super::failure::Failure;
 use super::{Context, opened, the_shop};
 use crate::app;
 use crate::app::enqueue::{FindError, Named};
-use crate::config::{Config, Shop, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobId, Object, ShopName, ShopifyId, SystemEntropy};
+use crate::subscriptions::Toggle;
 
 /// Carry one record over to the ERP now.
 ///

@@ -17,7 +17,6 @@ mod tests;
 mod validate;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -30,7 +29,7 @@ use crate::{http, queue, shopify, store, sync, telemetry, transport};
 
 pub use document::Environment;
 pub use finding::{Finding, FindingReport, FindingRow, Findings, Level};
-pub use sections::{File, MappingFiles, SyncSection, Toggle, Toggles};
+pub use sections::{File, MappingFiles};
 pub use validate::is_local;
 
 /// A commented file to begin with; `lockstep init` writes it.
@@ -81,7 +80,7 @@ pub struct Shop {
     /// The ERP.
     pub odoo: Odoo,
     /// The toggles.
-    pub sync: SyncSection,
+    pub sync: crate::subscriptions::Settings,
     /// How records are carried over.
     pub flow: sync::Settings,
 }
@@ -190,14 +189,4 @@ pub fn schema() -> serde_json::Value {
         object.insert("title".into(), "lockstep.toml".into());
     }
     schema
-}
-
-impl fmt::Display for Toggle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::On => "on",
-            Self::Off => "off",
-            Self::Paused => "paused",
-        })
-    }
 }

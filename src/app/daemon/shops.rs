@@ -12,13 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, pause};
 use crate::app::{connect, status};
-use crate::config::{Config, Shop, SyncSection, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, Report, SharedClock, SharedEntropy, ShopName, Timestamp};
 use crate::http::{IntakeShop, IntakeShops, Signature, Verify};
 use crate::mapping::{Mappings, ShopFacts};
 use crate::queue::{Handler, LaneGate, Live};
 use crate::shopify::webhook::{self, SignatureError};
 use crate::store::{ClaimedJob, Lane, SharedStore, StoreError};
+use crate::subscriptions::{self, Toggle};
 use crate::sync::{Engine, ShopContext};
 use crate::transport;
 
@@ -172,10 +173,10 @@ impl Handler for Flows {
 
 /// Which lanes may be claimed.
 fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
-    let toggles: BTreeMap<ShopName, SyncSection> = config
+    let toggles: BTreeMap<ShopName, subscriptions::Settings> = config
         .shops
         .values()
-        .map(|shop| (shop.name.clone(), shop.sync))
+        .map(|shop| (shop.name.clone(), shop.sync.clone()))
         .collect();
     let disabled = disabled.clone();
     LaneGate::new(move |lane| {
@@ -189,7 +190,7 @@ fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
 
 /// Whether the toggles let jobs of the lane run. An order needs its customer and its products whatever their toggles say;
 /// while orders are on, "off" means for those that events make no jobs, and what an order asks for is still done.
-fn is_open(sync: &SyncSection, lane: &Lane) -> bool {
+fn is_open(sync: &subscriptions::Settings, lane: &Lane) -> bool {
     if lane.direction == Direction::Out {
         return false;
     }
@@ -338,13 +339,14 @@ async fn enable_if_reachable(current: &Current, name: &ShopName, store: &SharedS
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Toggles;
+    use crate::subscriptions::Category;
 
     #[test]
     fn toggles_open_and_close_lanes() {
-        let inward = |toggle| Toggles {
+        let inward = |toggle| Category {
             inward: toggle,
             outward: Toggle::On,
+            ..Category::default()
         };
         let lane = |object, direction| Lane {
             shop: "main".parse().unwrap(),
@@ -363,10 +365,10 @@ mod tests {
             // Not carried out by this version, whatever the toggle says.
             (Toggle::On, Toggle::On, Object::Product, Direction::Out, false),
         ] {
-            let sync = SyncSection {
+            let sync = subscriptions::Settings {
                 orders: inward(orders),
                 products: inward(products),
-                ..SyncSection::default()
+                ..subscriptions::Settings::default()
             };
             assert_eq!(
                 is_open(&sync, &lane(object, direction)),
