@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reach;
@@ -16,7 +17,7 @@ use crate::subscriptions::Toggle;
 pub const KEY_NOTICE_DAYS: i64 = 14;
 
 /// How things stand.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Status {
     /// The time of this picture.
     pub now: Timestamp,
@@ -41,7 +42,7 @@ pub struct Status {
 }
 
 /// One shop.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ShopStatus {
     /// Its name.
     pub name: String,
@@ -52,11 +53,12 @@ pub struct ShopStatus {
     /// Orders before this are left alone.
     pub start_at: Timestamp,
     /// The day on which its ERP key ends.
+    #[schemars(with = "Option<String>")]
     pub api_key_expires: Option<NaiveDate>,
 }
 
 /// One lane.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LaneStatus {
     /// Shop.
     pub shop: String,
@@ -73,7 +75,7 @@ pub struct LaneStatus {
 }
 
 /// Refusals of one shop for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejections {
     /// Shop, `-` where none could be told.
     pub shop: String,

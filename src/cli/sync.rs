@@ -71,9 +71,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let id = found(shop, record).await?;
     let (store, clock) = opened(&config).await?;
     let enqueued = app::enqueue::sync_now(&store, &clock, &shop.name, object, id).await;
+    let daemon_answered = enqueued.is_ok() && app::ring::ring(&config, &store).await;
     store.close().await;
     let job = enqueued?.job;
-    let daemon_answered = app::ring::ring(&config).await;
     if context.output.json {
         return context.output.document(&Asked {
             shop: &shop.name,

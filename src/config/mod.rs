@@ -46,6 +46,8 @@ pub struct Config {
     pub http: http::Settings,
     /// `[admin]`.
     pub admin: http::AdminSettings,
+    /// The tokens that open the API.
+    pub api_tokens: Vec<Secret>,
     /// `[queue]`.
     pub queue: queue::Settings,
     /// `[log]`.
@@ -163,6 +165,7 @@ impl Config {
             store: checked.store,
             http: checked.http,
             admin: checked.admin,
+            api_tokens: checked.api_tokens,
             queue: checked.queue,
             log: checked.log,
             mappings: checked.mappings,

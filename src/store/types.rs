@@ -192,7 +192,7 @@ pub enum Recorded {
 }
 
 /// Refused deliveries of one shop, reason and hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RejectionCount {
     /// The shop's name, or `-` where none could be told.
     pub shop: String,
@@ -515,7 +515,7 @@ pub struct EventRow {
 }
 
 /// One problem.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ProblemRow {
     /// Number.
     pub id: i64,
@@ -571,7 +571,7 @@ pub struct ShopState {
 }
 
 /// The state of one breaker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BreakerRow {
     /// Shop.
     pub shop: ShopName,

@@ -19,14 +19,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::post;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{reach, ring};
+use crate::app::api::{self, Api};
+use crate::app::reach;
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
 use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
@@ -95,7 +93,7 @@ pub struct Daemon {
     pub admin_addr: SocketAddr,
     stop: CancellationToken,
     broken: CancellationToken,
-    reload: mpsc::Sender<ReloadRequest>,
+    controls: Controls,
     live: watch::Receiver<Live>,
     pending: watch::Sender<Vec<String>>,
     tasks: TaskTracker,
@@ -214,15 +212,27 @@ async fn run(
     let public = http::public_router(Public {
         intake: Arc::clone(&intake),
         health: Arc::new(Health::new(store.clone(), clock.clone(), pending.subscribe())),
-        instance_key,
+        instance_key: instance_key.clone(),
         settings: Arc::clone(&settings),
         entropy: entropy.clone(),
     });
+    let current_config = watch::Sender::new(Arc::new(config));
+    let controls = Controls {
+        reload: reload.clone(),
+        live: live.clone(),
+    };
+    let api = api::router(Arc::new(Api {
+        config: current_config.subscribe(),
+        store: store.clone(),
+        clock: clock.clone(),
+        controls: controls.clone(),
+        instance_key,
+    }));
     let admin = http::admin_router(
         Arc::new(Admin::new(store.clone(), clock.clone(), metrics.clone())),
+        api,
         entropy.clone(),
-    )
-    .merge(ring_router(&live));
+    );
     {
         let stop = stop.clone();
         part.run("listeners", async move {
@@ -240,7 +250,7 @@ async fn run(
 
     // What follows the outside world.
     let reloader = Reloader {
-        config: watch::Sender::new(Arc::new(config)),
+        config: current_config,
         store: store.clone(),
         clock: clock.clone(),
         entropy,
@@ -272,7 +282,7 @@ async fn run(
         admin_addr,
         stop,
         broken,
-        reload,
+        controls,
         live: followed,
         pending,
         tasks,
@@ -287,15 +297,12 @@ impl Daemon {
     /// # Errors
     /// What is wrong with the files, with their places; everything stays as it was.
     pub async fn reload(&self) -> Result<Option<i64>, String> {
-        let (sender, answer) = oneshot::channel();
-        let stopping = || "the daemon is stopping".to_owned();
-        self.reload.send(sender).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        self.controls.reload().await
     }
 
     /// As [`Daemon::reload`], without waiting for it. Does nothing while several wait already.
     pub fn request_reload(&self) {
-        self.reload.try_send(oneshot::channel().0).ok();
+        self.controls.reload.try_send(oneshot::channel().0).ok();
     }
 
     /// The number of the configuration and mappings in force.
@@ -344,15 +351,26 @@ impl Part<'_> {
     }
 }
 
-/// `POST /api/v1/ring`: a command left work in the store.
-fn ring_router(live: &watch::Sender<Live>) -> Router {
-    let live = live.clone();
-    let ring = move || async move {
-        // A change of what the queue follows makes it look at the store.
-        live.send_modify(|_| {});
-        StatusCode::NO_CONTENT
-    };
-    Router::new().route(ring::PATH, post(ring))
+/// What may be asked of a running daemon from elsewhere in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Controls {
+    reload: mpsc::Sender<ReloadRequest>,
+    live: watch::Sender<Live>,
+}
+
+impl Controls {
+    /// Takes the files up again now; see [`Daemon::reload`].
+    pub(crate) async fn reload(&self) -> Result<Option<i64>, String> {
+        let (sender, answer) = oneshot::channel();
+        let stopping = || "the daemon is stopping".to_owned();
+        self.reload.send(sender).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Has the queue look at the store: a change of what it follows makes it.
+    pub(crate) fn look(&self) {
+        self.live.send_modify(|_| {});
+    }
 }
 
 /// This process, as attempts name it.

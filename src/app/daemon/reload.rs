@@ -275,7 +275,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         "store",
     );
     note(old.http != new.http, "http");
-    note(old.admin != new.admin, "admin");
+    note(!old.admin.is_same_listener(&new.admin), "admin");
     note(old.log != new.log, "log");
     sections
 }

@@ -157,7 +157,7 @@ impl Checker<'_> {
         self.file_secret(file_path, file?)
     }
 
-    fn text_secret(&mut self, path: &[&str], text: &SecretString) -> Option<Secret> {
+    pub(super) fn text_secret(&mut self, path: &[&str], text: &SecretString) -> Option<Secret> {
         if text.expose_secret().trim().is_empty() {
             self.error(
                 path,
@@ -169,7 +169,7 @@ impl Checker<'_> {
         Some(Secret::text(text.expose_secret().trim()))
     }
 
-    fn file_secret(&mut self, path: &[&str], file: &Path) -> Option<Secret> {
+    pub(super) fn file_secret(&mut self, path: &[&str], file: &Path) -> Option<Secret> {
         let secret = Secret::file(file);
         if let Err(error) = secret.current() {
             let cause = std::error::Error::source(&error)
