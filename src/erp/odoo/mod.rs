@@ -12,6 +12,7 @@ mod accounting;
 mod call;
 mod check;
 mod choose;
+mod country;
 mod deliveries;
 mod fault;
 mod load;
