@@ -49,6 +49,9 @@ pub struct Settings {
     pub refunds: Refunds,
     /// What a parcel of Shopify does to the ERP's delivery.
     pub fulfillments: Fulfillments,
+    /// Whether an order that is locked in the ERP is unlocked when it was cancelled on Shopify. By default a person is asked:
+    /// somebody may have locked it on purpose. For an Odoo that locks every order as it is confirmed.
+    pub unlock_to_cancel: bool,
     /// The time zone (IANA name, e.g. `"Europe/Berlin"`) in which the days of invoices, payments and credit notes are told:
     /// a sale shortly after midnight belongs to the new day of the shop, not to that of Greenwich.
     #[schemars(with = "String")]
@@ -77,6 +80,7 @@ impl Default for Settings {
             journals: BTreeMap::new(),
             refunds: Refunds::Quantity,
             fulfillments: Fulfillments::Leave,
+            unlock_to_cancel: false,
             time_zone: Tz::UTC,
             closed_period: ClosedPeriod::Problem,
         }
