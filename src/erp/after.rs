@@ -108,6 +108,8 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Whether the goods go to the customer.
     pub outgoing: bool,
+    /// Whether they go there straight from the supplier, who was asked for them by a purchase order.
+    pub dropship: bool,
     /// Tracking number.
     pub tracking: Option<String>,
     /// What is in it.
