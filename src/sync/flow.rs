@@ -275,6 +275,16 @@ impl<'a> Flow<'a> {
         Ok(self.writes.send(call).await?)
     }
 
+    /// Sends a write that nothing keeps from being done twice but a look at what stands in the ERP, which was taken just
+    /// before. A look tells nothing as long as the same, sent by an earlier attempt, may still take effect: then the attempt
+    /// ends, to look again when it no longer can.
+    pub(super) async fn act<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
+        match self.job.settled_at() {
+            Some(at) if at > self.shop.clock.now() => Err(Stop::Later { at }),
+            _ => self.write(call).await,
+        }
+    }
+
     /// Ends the attempt as having nothing to do; not before everything that an earlier attempt sent has taken effect.
     pub(super) fn nothing_to_do(&self, reason: &'static str) -> Stop {
         match self.job.settled_at() {

@@ -226,7 +226,7 @@ async fn send(
         .await?;
         let tracking = Some(tracking.as_str()).filter(|text| !text.is_empty());
         match flow
-            .write(flow.shop.erp.deliver(transfer.id, &quantities, tracking))
+            .act(flow.shop.erp.deliver(transfer.id, &quantities, tracking))
             .await
         {
             Ok(()) => {}
