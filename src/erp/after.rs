@@ -29,6 +29,8 @@ pub struct Document {
     pub currency: Option<ErpId>,
     /// Total with tax, in its currency.
     pub total: Decimal,
+    /// The tax in it.
+    pub tax: Decimal,
     /// What is still to be paid of it.
     pub open: Decimal,
 }

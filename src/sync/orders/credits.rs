@@ -1,6 +1,7 @@
 //! Credit notes of refunds: a draft each, known by the refund's own number, proven to be worth what Shopify says.
 
 mod draft;
+mod tax;
 
 use std::collections::BTreeMap;
 
@@ -248,17 +249,17 @@ async fn note(
     let name = reference(refund);
     let key = flow.external_id(&name)?;
     let known = flow.shop.erp.identify(&key).await?;
+    let draft = Draft {
+        flow,
+        order,
+        refund,
+        credit,
+        held,
+        lines,
+    };
     let id = match known {
         Some(found) => found.id,
         None => {
-            let draft = Draft {
-                flow,
-                order,
-                refund,
-                credit,
-                held,
-                lines,
-            };
             let save = draft.save(&key, partner).await?;
             remember(flow, order, refund, credit, held).await?;
             let saved = flow
@@ -296,6 +297,7 @@ async fn note(
         document = existing(flow, id).await?;
     }
     if round_half_up(expected - document.total, order.currency.decimals()).is_zero() {
+        tax::prove(flow, order, refund, &document, draft.taxes()).await?;
         return Ok(document);
     }
     let mut problem = flow.subject.problem(

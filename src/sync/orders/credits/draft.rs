@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use serde_json::json;
 
 use super::super::super::flow::Flow;
 use super::super::super::stop::Stop;
 use super::super::after;
 use super::super::refunds::{Credit, credited, share, shipping_line};
 use super::{DOCUMENT, document_lines, reference};
-use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Order, Refund, round_half_up};
+use crate::domain::{
+    BookedTax, ErpId, ExternalId, FieldValue, Fields, Order, Refund, RefundAdjustment, round_half_up,
+};
 use crate::erp::{DocumentKind, DocumentState, SalesOrder, SalesOrderLine, Save};
 
 /// A credit note while it is written down.
@@ -141,12 +144,14 @@ impl Draft<'_> {
         if self.credit.adjustments {
             let product = after::service(self.flow, "discount").await?;
             for (n, entry) in self.refund.adjustments.iter().enumerate() {
-                // An adjustment names no tax; one that has some is taxed like the order's dearest line.
-                let taxes = if entry.tax.is_zero() {
-                    Vec::new()
-                } else {
-                    self.dearest().map(|line| line.taxes.clone()).unwrap_or_default()
-                };
+                let like = self.taxed_like(entry);
+                if let Some(line) = like {
+                    self.flow.note(
+                        "adjustment_taxed_like",
+                        json!({ "refund": self.refund.id, "reason": entry.reason, "line": line.name, "tax": entry.tax }),
+                    );
+                }
+                let taxes = like.map(|line| line.taxes.clone()).unwrap_or_default();
                 let amount = if entry.tax.is_zero() || self.order.taxes_included {
                     entry.net + entry.tax
                 } else {
@@ -172,8 +177,54 @@ impl Draft<'_> {
         self.held.lines.iter().find(|line| line.id == *id)
     }
 
-    fn dearest(&self) -> Option<&SalesOrderLine> {
-        self.held.lines.iter().max_by_key(|line| line.total)
+    /// The order's line whose taxes an adjustment has. Shopify names none: the dearest of those that are taxed at its rate,
+    /// else the dearest of all, and then the proof of the credit note fails.
+    fn taxed_like(&self, entry: &RefundAdjustment) -> Option<&SalesOrderLine> {
+        if entry.tax.is_zero() {
+            return None;
+        }
+        let decimals = self.order.currency.decimals();
+        let cent = Decimal::new(1, decimals);
+        let fits = |line: &&SalesOrderLine| {
+            let tax = entry
+                .net
+                .checked_mul(line.total - line.subtotal)
+                .and_then(|tax| tax.checked_div(line.subtotal));
+            tax.is_some_and(|tax| round_half_up(tax - entry.tax, decimals).abs() <= cent)
+        };
+        let mut lines: Vec<&SalesOrderLine> = self.held.lines.iter().collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.total));
+        let fitting = lines.iter().find(|line| fits(line));
+        fitting.or(lines.first()).copied()
+    }
+
+    /// Shopify's tax of everything that is given back, by the percentage that its line was taxed with in all.
+    pub(super) fn taxes(&self) -> BTreeMap<Decimal, Decimal> {
+        let mut rates: BTreeMap<Decimal, Decimal> = BTreeMap::new();
+        let mut add = |taxes: &[BookedTax], tax: Decimal| {
+            let percent: Decimal = taxes.iter().map(|tax| tax.rate_percent).sum();
+            *rates.entry(percent.normalize()).or_default() += tax;
+        };
+        for (entry, units) in credited(self.refund, self.credit) {
+            let tax = share(entry.tax, units, entry.quantity, self.order.currency);
+            add(&entry.taxes, tax);
+        }
+        if self.credit.charges {
+            for taken in &self.refund.shipping {
+                let line = shipping_line(self.order, &taken.key);
+                add(line.map_or(&[], |line| &line.taxes), taken.tax);
+            }
+        }
+        if self.credit.adjustments {
+            for entry in &self.refund.adjustments {
+                let line = self.taxed_like(entry).and_then(|like| {
+                    let (key, _) = self.lines.iter().find(|(_, id)| **id == like.id)?;
+                    self.order.lines.iter().find(|line| line.key == *key)
+                });
+                add(line.map_or(&[], |line| &line.taxes), entry.tax);
+            }
+        }
+        rates
     }
 
     /// A line with product, text and taxes of the order's; `counts` takes its units off what is invoiced of the order.
