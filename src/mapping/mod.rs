@@ -43,6 +43,7 @@ mod value;
 mod words;
 
 pub use defaults::DEFAULTS;
+pub use discounts::in_small_units;
 pub use diagnose::{MappingError, MappingErrors};
 pub use facts::ShopFacts;
 pub use mapped::{FieldProblem, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth};

@@ -71,6 +71,11 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// How many decimals of a unit price the ERP keeps; none where it keeps all.
+    pub(super) fn price_digits(&self) -> Option<u32> {
+        self.price_digits
+    }
+
     /// Adds to the story.
     pub(super) fn note(&self, what: &'static str, detail: Value) {
         self.notes

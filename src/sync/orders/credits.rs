@@ -20,6 +20,7 @@ use crate::domain::{
 };
 use crate::erp::{Document, DocumentState, Find, Lines, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
+use crate::mapping::in_small_units;
 
 const DOCUMENT: &str = "account.move";
 
@@ -276,13 +277,14 @@ async fn note(
         return Ok(document);
     }
     let difference = round_half_up(expected - document.total, order.currency.decimals());
-    if !difference.is_zero() && difference.abs() <= flow.shop.settings.rounding_limit {
+    if !difference.is_zero() && difference.abs() <= flow.shop.settings.rounding_limit_in(order.currency) {
         let product = after::service(flow, "rounding").await?;
+        let (units, price) = in_small_units(difference, flow.price_digits());
         let fields = vec![
             ("product_id".to_owned(), FieldValue::Record(product)),
             ("name".to_owned(), FieldValue::Text("Rounding".into())),
-            ("quantity".to_owned(), FieldValue::Decimal(Decimal::ONE)),
-            ("price_unit".to_owned(), FieldValue::Decimal(difference)),
+            ("quantity".to_owned(), FieldValue::Decimal(units)),
+            ("price_unit".to_owned(), FieldValue::Decimal(price)),
             ("tax_ids".to_owned(), FieldValue::Records(Vec::new())),
         ];
         let rows = vec![(flow.external_id(&format!("{name}_rounding"))?, fields)];

@@ -14,6 +14,7 @@ use crate::domain::{
     BookedTax, ErpId, ExternalId, FieldValue, Fields, Order, Refund, RefundAdjustment, round_half_up,
 };
 use crate::erp::{DocumentKind, DocumentState, SalesOrder, SalesOrderLine, Save};
+use crate::mapping::in_small_units;
 
 /// A credit note while it is written down.
 pub(super) struct Draft<'a> {
@@ -73,12 +74,14 @@ impl Draft<'_> {
 
     async fn rows(&self) -> Result<Vec<(ExternalId, Fields)>, Stop> {
         let currency = self.order.currency;
+        let digits = self.flow.price_digits();
+        let kept_decimals = digits.map_or(currency.decimals(), |digits| digits.min(currency.decimals()));
         let mut rows = Vec::new();
         let mut staying = self.credit.kept.clone();
         for (n, (entry, units)) in credited(self.refund, self.credit).into_iter().enumerate() {
             let line = self.line(&entry.key);
             let amount = share(entry.amount, units, entry.quantity, currency);
-            let price = round_half_up(amount.checked_div(units).unwrap_or_default(), currency.decimals());
+            let price = round_half_up(amount.checked_div(units).unwrap_or_default(), kept_decimals);
             let name = format!("{}_{n}", entry.key);
             // What stays on the order stays invoiced there, or somebody would invoice it again; what goes off it does not.
             let kept = match staying.get_mut(&entry.key) {
@@ -96,18 +99,12 @@ impl Draft<'_> {
                 self.push(&mut rows, &format!("{name}_off"), line, units - kept, price, true)
                     .await?;
             }
-            // A price that is no whole number of cents is rounded, and a line of the same taxes takes up the rest.
+            // A price that the ERP cannot hold is rounded, and a line of the same taxes takes up the rest.
             let rest = amount - price * units;
             if !rest.is_zero() {
-                self.push(
-                    &mut rows,
-                    &format!("{name}_rest"),
-                    line,
-                    Decimal::ONE,
-                    rest,
-                    false,
-                )
-                .await?;
+                let (units, price) = in_small_units(rest, digits);
+                let name = format!("{name}_rest");
+                self.push(&mut rows, &name, line, units, price, false).await?;
             }
         }
         if self.credit.charges {
@@ -119,15 +116,9 @@ impl Draft<'_> {
                     taken.net
                 };
                 let line = self.line(key);
-                self.push(
-                    &mut rows,
-                    &format!("shipping_{n}"),
-                    line,
-                    Decimal::ONE,
-                    amount,
-                    false,
-                )
-                .await?;
+                let (units, price) = in_small_units(amount, digits);
+                let name = format!("shipping_{n}");
+                self.push(&mut rows, &name, line, units, price, false).await?;
             }
             if !self.refund.duties.is_zero() {
                 let product = after::service(self.flow, "duty").await?;
@@ -270,10 +261,11 @@ impl Draft<'_> {
         price: Decimal,
         taxes: Vec<ErpId>,
     ) -> Result<(), Stop> {
+        let (units, price) = in_small_units(price, self.flow.price_digits());
         let fields = vec![
             ("product_id".to_owned(), FieldValue::Record(product)),
             ("name".to_owned(), FieldValue::Text(name.to_owned())),
-            ("quantity".to_owned(), FieldValue::Decimal(Decimal::ONE)),
+            ("quantity".to_owned(), FieldValue::Decimal(units)),
             ("price_unit".to_owned(), FieldValue::Decimal(price)),
             ("tax_ids".to_owned(), FieldValue::Records(taxes)),
         ];

@@ -30,7 +30,7 @@ pub(super) async fn prove(
     rates: BTreeMap<Decimal, Decimal>,
 ) -> Result<(), Stop> {
     let currency = order.currency;
-    let tolerance = flow.shop.settings.tax_tolerance;
+    let tolerance = flow.shop.settings.tax_tolerance_in(currency);
     let shop: Decimal = rates.values().sum();
     let lines = lines(flow, document.id).await?;
     let percentages = percentages(flow, &lines).await?;
