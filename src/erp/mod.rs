@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use crate::domain::{CheckRow, ErpId, ExternalId, LookUp, Needed, Timestamp};
 
 pub use after::*;
-pub use setup::{Choice, ChoiceKind, SetupState, SetupWish};
+pub use setup::{Choice, ChoiceKind, OrderFieldKind, SetupState, SetupWish};
 pub use types::*;
 
 /// An ERP that many workers share.

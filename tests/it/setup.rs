@@ -205,17 +205,20 @@ async fn with_an_administrators_key_nothing_is_left_but_what_is_for_people_to_de
             .as_admin(
                 "sale.order",
                 "fields_get",
-                json!([["x_shopify_id", "x_shopify_paid"], ["type"]]),
+                json!([["x_shopify_id", "x_shopify_paid", "x_shopify_payments"], ["type"]]),
                 json!({}),
             )
             .expect("they can be asked for");
         assert_eq!(
             fields,
-            json!({"x_shopify_id": {"type": "char"}, "x_shopify_paid": {"type": "float"}})
+            json!({
+                "x_shopify_id": {"type": "char"}, "x_shopify_paid": {"type": "float"},
+                "x_shopify_payments": {"type": "text"},
+            })
         );
         let again = bare.json(&["setup", "apply", "--yes"], 0);
         assert!(all_are(&states(&again, "order field"), "there"), "{again:#}");
-        assert_eq!(bare.count("ir.model.fields"), 10);
+        assert_eq!(bare.count("ir.model.fields"), 12);
         let (code, out, err) = bare.run(&["setup", "plan"]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         assert!(out.contains("everything is there"), "{out}");
