@@ -234,7 +234,8 @@ fn described(look_up: &LookUp) -> String {
                 let to = given("ship_to").map(|country| format!("goods sent to {country}"));
                 let fits: Vec<String> = of.into_iter().chain(to).collect();
                 if !fits.is_empty() {
-                    words.push_str(&format!(" that fits {}", fits.join(" and ")));
+                    words.push_str(" that fits ");
+                    words.push_str(&fits.join(" and "));
                 }
             }
             words
