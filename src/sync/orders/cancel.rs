@@ -55,7 +55,7 @@ pub(super) async fn carry_out(
 }
 
 /// What the ERP did with the order must be undone there before it can be cancelled: goods come back, invoices are credited.
-async fn undone(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Result<(), Stop> {
+pub(in crate::sync) async fn undone(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Result<(), Stop> {
     let mut instructions = Vec::new();
     let goods: Vec<String> = held
         .lines

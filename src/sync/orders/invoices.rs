@@ -40,9 +40,14 @@ pub(super) async fn carry_out(
     }
     if is_due && invoice(flow, &held).await? {
         reach(FailPoint::InvoiceMade).await?;
-        flow.note("invoiced", json!({ "order": held.name }));
-        done.push("invoiced".to_owned());
+        let before: Vec<ErpId> = documents.iter().map(|known| known.id).collect();
         documents = erp.documents(held.id).await?;
+        let made: Vec<_> = invoices(&documents)
+            .filter(|bill| !before.contains(&bill.id))
+            .map(|bill| json!({ "invoice": bill.label(), "total": bill.total }))
+            .collect();
+        flow.note("invoiced", json!({ "order": held.name, "made": made }));
+        done.push("invoiced".to_owned());
         held = Cow::Owned(book::read(flow, held.id).await?);
     }
     let mut bills: Vec<Document> = invoices(&documents).cloned().collect();
@@ -100,7 +105,7 @@ fn units<'l>(lines: impl Iterator<Item = (&'l SalesOrderLine, Decimal)>) -> Stri
 
 /// Whether the ERP is to make an invoice. It invoices all lines at once or none, so that a person is asked where some of
 /// what it would invoice was refunded.
-async fn is_due(
+pub(super) async fn is_due(
     flow: &Flow<'_>,
     held: &SalesOrder,
     kept: &BTreeMap<ErpId, Decimal>,

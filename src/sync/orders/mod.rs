@@ -13,6 +13,7 @@ mod edits;
 mod facts;
 mod invoices;
 mod known;
+mod next;
 mod parties;
 mod payments;
 mod plan;
@@ -41,9 +42,14 @@ use crate::sync::settings::HighRisk;
 use known::{Known, REFERENCE, added_by_hand, link};
 
 pub(super) use book::{our_lines, stale_lines};
+pub(super) use cancel::undone;
+pub(super) use edits::{Change, planned as planned_edits};
+pub(super) use facts::due as facts_due;
+pub(super) use next::{Ahead, steps, steps_of_cancelled};
 pub use plan::{OrderPlan, plan};
-pub(super) use policy::{check_lines, high_risk, hold};
+pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
 pub(super) use references::{buyer, party, save_group};
+pub(super) use refunds::Decided;
 
 /// An order's job.
 pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, Stop> {
@@ -148,7 +154,7 @@ async fn refunded(
     record: &Fact,
     mapping: &Mapping,
     held: Option<SalesOrder>,
-) -> Result<(refunds::Decided, Option<SalesOrder>), Stop> {
+) -> Result<(Decided, Option<SalesOrder>), Stop> {
     let (name, decided) = decided(flow, order, record, mapping, held.as_ref()).await?;
     let is_first = |(at, credit): &(usize, refunds::Credit)| {
         !decided.finance.contains(at) && credit.units.values().sum::<Decimal>() > credit.kept.values().sum()
@@ -170,9 +176,9 @@ async fn decided(
     record: &Fact,
     mapping: &Mapping,
     held: Option<&SalesOrder>,
-) -> Result<(String, refunds::Decided), Stop> {
+) -> Result<(String, Decided), Stop> {
     if order.refunds.is_empty() {
-        return Ok((String::new(), refunds::Decided::nothing(order)));
+        return Ok((String::new(), Decided::nothing(order)));
     }
     let name = mapping
         .identity(record, &flow.settings_fact(None))
@@ -182,16 +188,16 @@ async fn decided(
     Ok((name, decided))
 }
 
-/// For a preview: the order with everything that stays on it although it was refunded.
-pub(super) async fn what_stays(
+/// For a preview: what becomes of the refunds, with the order as far as it stays although it was refunded.
+pub(super) async fn what_becomes(
     flow: &Flow<'_>,
     order: &Order,
     record: &Fact,
     mapping: &Mapping,
     held: Option<&SalesOrder>,
-) -> Result<Order, Stop> {
+) -> Result<Decided, Stop> {
     let (_, decided) = decided(flow, order, record, mapping, held).await?;
-    Ok(decided.order)
+    Ok(decided)
 }
 
 /// Credits what was invoiced and never sent.
@@ -199,7 +205,7 @@ async fn credit_first(
     flow: &Flow<'_>,
     order: &Order,
     name: &str,
-    decided: &refunds::Decided,
+    decided: &Decided,
     held: SalesOrder,
 ) -> Result<SalesOrder, Stop> {
     let lines = credits::lines_by_key(flow, name, &held).await?;
@@ -208,7 +214,7 @@ async fn credit_first(
 }
 
 /// Every refund is told, whatever became of it.
-fn refund_facts(flow: &Flow<'_>, order: &Order, decided: &refunds::Decided) -> Vec<String> {
+fn refund_facts(flow: &Flow<'_>, order: &Order, decided: &Decided) -> Vec<String> {
     order
         .refunds
         .iter()

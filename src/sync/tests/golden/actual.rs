@@ -183,7 +183,7 @@ impl World {
             .collect()
     }
 
-    fn documents(&self, order: Option<&OrderView>) -> Json {
+    pub(super) fn documents(&self, order: Option<&OrderView>) -> Json {
         let rows = |model: &str, domain: Json, fields: Json| -> Result<Vec<Json>, String> {
             let erp = &self.bench.erp;
             let rows = erp.as_admin(model, "search_read", json!([domain, fields]), json!({}));
