@@ -235,7 +235,7 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
             let held = read(flow, &mapped.model, &[link.erp_id], &mapped.fields).await?;
             ("update", link.erp_id, held.into_iter().next(), agreed)
         }
-        None => match customers::candidate(flow, &mapped).await? {
+        None => match customers::candidate(flow, party, &mapped).await? {
             Some(row) => {
                 let other = shop
                     .store
