@@ -154,7 +154,14 @@ pub(super) async fn is_due(
         leave_out.push(format!("{} are invoiced too many", units(too_many())));
     }
     if leave_out.is_empty() {
-        return Ok(true);
+        let is_settled = comes_to_the_order(held, documents);
+        if is_settled {
+            flow.note(
+                "invoiced_already",
+                json!({ "order": held.name, "due": units(due(held)) }),
+            );
+        }
+        return Ok(!is_settled);
     }
     let open = units(
         due(held)
@@ -176,6 +183,22 @@ pub(super) async fn is_due(
     );
     problem.detail = json!({ "erp_order": held.name, "open": open, "leave_out": leave_out });
     Err(problem.into())
+}
+
+/// Whether what is invoiced less what is credited comes to what the order does, and would not any more with what is due: a
+/// rounding line that makes up for a cent of a credit note is due, and its cent is credited already.
+fn comes_to_the_order(held: &SalesOrder, documents: &[Document]) -> bool {
+    let live = |kind: DocumentKind| {
+        documents
+            .iter()
+            .filter(move |known| known.kind == kind && known.state != DocumentState::Cancelled)
+            .map(|known| known.total)
+    };
+    let is_invoiced = live(DocumentKind::Invoice).next().is_some();
+    let balance =
+        live(DocumentKind::Invoice).sum::<Decimal>() - live(DocumentKind::CreditNote).sum::<Decimal>();
+    let is_worth_nothing = due(held).all(|(line, _)| line.total.is_zero());
+    is_invoiced && balance == held.total && !is_worth_nothing
 }
 
 /// Whether a credit note stands that is not one of ours.
