@@ -46,6 +46,7 @@ pub(super) use cancel::undone;
 pub(super) use edits::{Change, planned as planned_edits};
 pub(super) use facts::due as facts_due;
 pub(super) use next::{Ahead, steps, steps_of_cancelled};
+pub(super) use parties::would_move;
 pub use plan::{OrderPlan, plan};
 pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
 pub(super) use references::{buyer, party, save_group};
@@ -198,6 +199,33 @@ pub(super) async fn what_becomes(
 ) -> Result<Decided, Stop> {
     let (_, decided) = decided(flow, order, record, mapping, held).await?;
     Ok(decided)
+}
+
+/// For a preview: the ERP's order as it would be once what was invoiced and never sent is credited.
+pub(super) async fn as_credited(
+    flow: &Flow<'_>,
+    decided: &Decided,
+    mapped: &Mapped,
+    held: &SalesOrder,
+) -> Result<SalesOrder, Stop> {
+    let mut held = held.clone();
+    if held.state != OrderState::Confirmed || decided.credits.is_empty() {
+        return Ok(held);
+    }
+    let lines = credits::lines_by_key(flow, &mapped.external_id, &held).await?;
+    for (at, credit) in &decided.credits {
+        if decided.finance.contains(at) {
+            continue;
+        }
+        for (key, units) in &credit.units {
+            let off = *units - credit.kept.get(key).copied().unwrap_or_default();
+            let id = lines.get(key);
+            if let Some(line) = held.lines.iter_mut().find(|line| Some(&line.id) == id) {
+                line.invoiced -= off;
+            }
+        }
+    }
+    Ok(held)
 }
 
 /// Credits what was invoiced and never sent.

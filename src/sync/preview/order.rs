@@ -61,6 +61,10 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         cancelled(flow, &whole, &mapped.model, booked.as_ref(), preview).await?;
         return Ok(true);
     }
+    let booked = match booked {
+        Some(held) => Some(orders::as_credited(flow, &decided, &mapped, &held).await?),
+        None => None,
+    };
     let risky = orders::hold(flow, &order, &mut mapped);
     let stands = booked
         .as_ref()
@@ -129,6 +133,10 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     if risky && orders::would_ask_about_risk(flow, &whole, &mapped, &order, link.as_ref()).await? {
         return Err(orders::high_risk(flow, &whole, true));
     }
+    let mut moved = None;
+    if let Some(held) = booked.as_ref().filter(|_| stands) {
+        moved = orders::would_move(flow, &order, &mapped, link.as_ref(), held).await?;
+    }
     let ahead = Ahead {
         order: &whole,
         decided: &decided,
@@ -139,6 +147,10 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     };
     preview.steps = orders::steps(flow, &ahead).await?;
     preview.problem = preview.steps.iter().find_map(|step| step.problem.clone());
+    // Told last: everything else is carried out before.
+    if let (None, Some(Stop::Problem(problem))) = (&preview.problem, moved) {
+        preview.problem = Some(*problem);
+    }
     Ok(true)
 }
 
