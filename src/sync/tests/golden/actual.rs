@@ -30,6 +30,7 @@ impl World {
         }
         let documents = self.documents(orders.first());
         actual.insert("documents".into(), documents);
+        actual.insert("mails".into(), json!(self.bench.erp.ledger().mails()));
         let Some(order) = orders.pop() else {
             actual.insert("state".into(), "none".into());
             return actual.into();
@@ -128,9 +129,20 @@ impl World {
                     "untaxed": line.price_subtotal.to_string(),
                     "price": line.price_unit.to_string(),
                     "name": line.name,
+                    "tax_names": self.tax_names(line),
                 })
             })
             .collect()
+    }
+
+    /// The names of a line's taxes.
+    fn tax_names(&self, line: &LineView) -> String {
+        let ledger = self.bench.erp.ledger();
+        let names = line.taxes.iter().filter_map(|tax| {
+            let record = ledger.record("account.tax", tax.id)?;
+            Some(record["name"].as_str()?.to_owned())
+        });
+        names.collect::<Vec<_>>().join(", ")
     }
 
     /// The tax of each percentage by the formulas that were observed on the real servers, reckoned from prices and

@@ -16,6 +16,9 @@ use crate::sync::{Act, Preview};
 /// Longer values are cut: the snapshot is for reading.
 const LONGEST: usize = 100;
 
+/// Problems that no plan can tell of.
+const UNFORESEEN: [&str; 2] = ["total_differs", "delivery_asked_a_question"];
+
 /// The plan before each step is carried out.
 async fn plans(fixture: &Fixture, version: Version) -> Result<String, String> {
     let world = World::of(fixture, version).await.map_err(|e| e.to_string())?;
@@ -87,17 +90,19 @@ async fn plans(fixture: &Fixture, version: Version) -> Result<String, String> {
             text.push('\n');
         }
         world.after(fixture, step).await;
+        let job = world.job().await.problem.map(|problem| problem.code.0);
+        // What the ERP makes of prices and rates, and what it asks, is known only when it does.
+        if job.as_deref().is_some_and(|code| UNFORESEEN.contains(&code)) {
+            continue;
+        }
         let (planned, done) = (Tally::planned(&preview), world.tally().await.since(&before));
         if planned != done {
             return Err(format!(
                 "{title} ({version:?}): planned {planned:?}, done {done:?}\n{text}"
             ));
         }
-        let job = world.job().await.problem.map(|problem| problem.code.0);
         let told = preview.problem.map(|problem| problem.code.0);
-        // What the ERP makes of prices and rates is known only once they stand there.
-        let is_foreseen = job.as_deref() != Some("total_differs");
-        if is_foreseen && told != job {
+        if told != job {
             return Err(format!(
                 "{title} ({version:?}): the plan tells of the problem {told:?}, the job of {job:?}\n{text}"
             ));
