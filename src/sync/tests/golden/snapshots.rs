@@ -46,7 +46,7 @@ async fn plans(fixture: &Fixture, version: Version) -> Result<String, String> {
                 continue;
             }
         };
-        let before = world.tally().await;
+        let before = world.tally();
         let words = world.neutral("", &preview.verdict);
         let _ = writeln!(text, "\n## {title}: {words}");
         if let Some(problem) = &preview.problem {
@@ -95,7 +95,7 @@ async fn plans(fixture: &Fixture, version: Version) -> Result<String, String> {
         if job.as_deref().is_some_and(|code| UNFORESEEN.contains(&code)) {
             continue;
         }
-        let (planned, done) = (Tally::planned(&preview), world.tally().await.since(&before));
+        let (planned, done) = (Tally::planned(&preview), world.tally().since(&before));
         if planned != done {
             return Err(format!(
                 "{title} ({version:?}): planned {planned:?}, done {done:?}\n{text}"
@@ -161,7 +161,7 @@ fn units(what: &str) -> Decimal {
 }
 
 impl World {
-    async fn tally(&self) -> Tally {
+    fn tally(&self) -> Tally {
         let orders = self.bench.erp.ledger().orders();
         let documents = self.documents(orders.first());
         let mut tally = Tally::default();

@@ -1,5 +1,7 @@
 //! A shop and an ERP with the catalogue of the golden orders in them, and how a golden order runs between them.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value as Json, json};
 
 use super::super::bench::*;
@@ -117,7 +119,7 @@ fn mappings_of(declared: &super::fixture::Settings, erp: &OdooSandbox) -> Result
             let [id] = found.as_array().unwrap().as_slice() else {
                 return Err(Difference::new("settings.tax_table", tax, found));
             };
-            table += &format!("{key:?} = {id}\n");
+            let _ = writeln!(table, "{key:?} = {id}");
         }
         std::fs::write(folder.path().join("tables.main.toml"), table).unwrap();
     }

@@ -43,7 +43,7 @@ async fn pair_with(version: Version, rounding: Rounding, choice: CurrencyChoice,
     let erp = OdooSandbox::start(options).await.unwrap();
     let mappings = crate::app::mappings::load(Some(&super::world::mappings())).unwrap();
     let bench = Bench::connected(shop_options(), erp, choice, mappings, |shop| {
-        shop.settings = settings
+        shop.settings = settings;
     })
     .await;
     let products = catalogue()["products"].as_array().unwrap().iter();

@@ -123,7 +123,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
 
 impl Plan {
     /// The same with nothing given back.
-    pub(super) fn as_sold(mut self) -> Self {
+    pub(super) fn sold_only(mut self) -> Self {
         for line in &mut self.lines {
             line.returned = 0;
         }
