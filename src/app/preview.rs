@@ -12,7 +12,7 @@ use crate::sync::Engine;
 
 pub use crate::sync::{
     ErpAmounts, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation, Preview, PreviewError,
-    PreviewedWrite,
+    PreviewedWrite, Step,
 };
 
 /// Why there is no preview.

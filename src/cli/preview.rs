@@ -4,17 +4,22 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::failure::Failure;
+use super::failure::{FAILED, Failure};
 use super::output::Output;
 use super::serve::not_started;
 use super::sync::{RecordArguments, found};
 use super::{Context, the_shop};
 use crate::app;
 use crate::app::preview::PreviewFailure;
-use crate::app::preview::{ErpAmounts, ExplainedRow, Explanation, Preview, PreviewError, PreviewedWrite};
+use crate::app::preview::{
+    ErpAmounts, ExplainedRow, Explanation, Preview, PreviewError, PreviewedWrite, Step,
+};
 use crate::domain::{SharedEntropy, SystemEntropy};
 
-/// Show what would be written to the ERP for one record, field by field. Writes nothing.
+/// Show what would be written to the ERP for one record, field by field, and what would follow. Writes nothing.
+///
+/// What follows an order are its parcels, invoices, credit notes and payments. The exit code is 1 where a person would be
+/// needed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
@@ -38,10 +43,14 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     .await
     .map_err(failed)?;
     if context.output.json {
-        return context.output.document(&preview);
+        context.output.document(&preview)?;
+    } else {
+        show(context.output, &preview);
     }
-    show(context.output, &preview);
-    Ok(())
+    match preview.problem {
+        Some(_) => Err(Failure::Told(FAILED)),
+        None => Ok(()),
+    }
 }
 
 fn failed(failure: PreviewFailure) -> Failure {
@@ -74,6 +83,10 @@ fn show(output: Output, preview: &Preview) {
     if let Some(explanation) = &preview.explanation {
         explain(output, explanation);
     }
+    if !preview.steps.is_empty() {
+        output.line("\nwhat would follow");
+        output.table(FOLLOWING, preview.steps.iter().map(following));
+    }
     if let Some(problem) = &preview.problem {
         output.line("");
         super::jobs::show_problem(output, problem);
@@ -93,6 +106,19 @@ fn explain(output: Output, explanation: &Explanation) {
         explanation.currency
     ));
     output.table(EXPLAINED, explained(explanation));
+}
+
+const FOLLOWING: [&str; 4] = ["STEP", "WHAT", "AMOUNT", "A PERSON"];
+
+fn following(step: &Step) -> [String; 4] {
+    let amount = step.amount.map(|amount| format!("{amount} {}", step.currency));
+    let problem = step.problem.as_ref().map(|problem| problem.code.to_string());
+    [
+        step.act.to_string(),
+        step.what.clone(),
+        amount.unwrap_or_default(),
+        problem.unwrap_or_default(),
+    ]
 }
 
 const EXPLAINED: [&str; 7] = ["LINE", "HOW", "TAXES", "NET", "TAX", "GROSS", "SIDE"];

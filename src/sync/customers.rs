@@ -362,6 +362,13 @@ pub(super) fn is_of_an_order(key: &str) -> bool {
     key.starts_with(GUEST) || key.starts_with(COMPANY)
 }
 
+/// Whether the party of this key is the guest of one order, whose partner nobody else has: the shop keeps one for each order, or
+/// nothing is known that they could be found by.
+fn is_for_one_order(key: &str) -> bool {
+    key.strip_prefix(GUEST)
+        .is_some_and(|rest| rest.starts_with("order_"))
+}
+
 impl Party {
     fn is_guest(&self) -> bool {
         is_of_an_order(&self.key)

@@ -16,6 +16,7 @@ mod preview;
 mod products;
 mod settings;
 mod source;
+mod steps;
 mod stop;
 mod totals;
 mod withheld;
@@ -42,6 +43,7 @@ pub use settings::{
     Refunds, Settings,
 };
 pub use source::Source;
+pub use steps::{Act, Step};
 pub use totals::RateTax;
 
 #[cfg(test)]

@@ -201,6 +201,11 @@ async fn killed_while_an_order_is_invoiced_paid_delivered_and_credited_each_is_d
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_an_invoiced_order_is_credited_and_changed_both_are_done_once() {
+    walk(Scene::Credited, Database::Sqlite, Action::Abort).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn hanging_at_any_step_of_one_order_and_killed_everything_is_there_once() {
     walk(Scene::GuestOrder, Database::Sqlite, Action::Hang).await;
 }

@@ -30,6 +30,9 @@ pub(crate) enum Scene {
     Edited,
     /// A line is taken off an order that is confirmed.
     Changed,
+    /// A line is taken off an order that is confirmed and invoiced: it is credited first, and what was decided about it must be
+    /// remembered, because the draft credit note changes what the ERP calls invoiced.
+    Credited,
     /// An order is placed, sent, and a unit of it comes back, all at once; the shop has it invoiced, its payment registered,
     /// its parcel delivered and its refund credited.
     AfterSale,
@@ -52,6 +55,7 @@ impl Scene {
         Self::Cancelled,
         Self::Edited,
         Self::Changed,
+        Self::Credited,
         Self::AfterSale,
         Self::Rounded,
     ];
@@ -94,6 +98,7 @@ impl Scene {
             Self::Cancelled => &[SourceFetched, Planned, RecordSaved, BeforeFinish],
             Self::Edited => &[RecordSaved, LinesRemoved, TotalsChecked],
             Self::Changed => &[LinesChanged, TotalsChecked, BeforeFinish],
+            Self::Credited => &[CreditNoteSaved, LinesChanged, BeforeFinish],
             Self::AfterSale => &[
                 DeliveryPrepared,
                 InvoiceMade,
@@ -118,6 +123,9 @@ payments = "register"
 refunds = "credit_note"
 fulfillments = "validate"
 journals = { shopify_payments = "Bank" }"#
+            } else if self == Self::Credited {
+                r#"invoices = "post"
+refunds = "credit_note""#
             } else {
                 ""
             },
@@ -166,12 +174,12 @@ impl<'w> Stage<'w> {
                     .expect("the ERP takes it");
                 None
             }
-            Scene::PaidLater | Scene::Cancelled | Scene::Edited | Scene::Changed => {
+            Scene::PaidLater | Scene::Cancelled | Scene::Edited | Scene::Changed | Scene::Credited => {
                 let mut draft = everyday(self.variants[0]);
                 let mut state = "draft";
                 match self.scene {
                     Scene::Cancelled => state = "sale",
-                    Scene::Changed => {
+                    Scene::Changed | Scene::Credited => {
                         draft.lines.push(LineDraft::variant(self.variants[1], 1));
                         state = "sale";
                     }
@@ -198,7 +206,7 @@ impl<'w> Stage<'w> {
                 .shop
                 .change(|shop| match self.scene {
                     Scene::Cancelled => shop.cancel_order(id, &CancelDraft::default()),
-                    Scene::Edited | Scene::Changed => {
+                    Scene::Edited | Scene::Changed | Scene::Credited => {
                         let edit = OrderEdit {
                             remove: vec![(1, 1)],
                             ..OrderEdit::default()
@@ -299,7 +307,7 @@ impl<'w> Stage<'w> {
             }
             // Two lines and shipping, one of which goes.
             // Nothing is deleted from an order that is confirmed.
-            Scene::Changed => assert_eq!((state, lines), (Some("sale"), 3), "{what}"),
+            Scene::Changed | Scene::Credited => assert_eq!((state, lines), (Some("sale"), 3), "{what}"),
             Scene::AfterSale => assert_eq!((state, lines), (Some("sale"), 2), "{what}"),
             Scene::Edited => assert_eq!(lines, if reached(LinesRemoved) { 2 } else { 3 }, "{what}"),
             // Three lines and the rounding.
@@ -315,7 +323,7 @@ impl<'w> Stage<'w> {
             _ => "sale",
         };
         self.world.booked(name, state, daemon).await;
-        if self.scene == Scene::Changed {
+        if matches!(self.scene, Scene::Changed | Scene::Credited) {
             until(
                 "the line is empty",
                 || {
@@ -420,6 +428,24 @@ impl<'w> Stage<'w> {
                 assert_eq!(made.count(), 1, "{why}: {sku}");
             }
         }
+        if self.scene == Scene::Credited {
+            assert_eq!(self.followed(name), [1, 1, 0, 0], "{why}");
+            let documents = ledger.invoices();
+            assert_eq!(documents.len(), 2 * (round + 1), "{why}: documents in all");
+            let of = |kind: &str| -> Decimal {
+                let own = documents
+                    .iter()
+                    .filter(|known| known.origin.as_ref() == Some(&order.name));
+                own.filter(|known| known.kind == kind)
+                    .map(|known| known.amount_total)
+                    .sum()
+            };
+            let left = of("out_invoice") - of("out_refund");
+            assert_eq!(
+                left, order.amount_total,
+                "{why}: what is invoiced less what is credited"
+            );
+        }
         if self.scene == Scene::AfterSale {
             assert_eq!(self.followed(name), [1, 1, 1, 1], "{why}");
             assert_eq!(ledger.payments().len(), round + 1, "{why}: payments in all");
@@ -441,7 +467,7 @@ impl<'w> Stage<'w> {
         assert_eq!(order.amount_total, total, "{why}");
         let lines = match self.scene {
             Scene::Rounded => 4,
-            Scene::Changed => 3,
+            Scene::Changed | Scene::Credited => 3,
             _ => 2,
         };
         assert_eq!(order.lines.len(), lines, "{why}: {:?}", order.lines);

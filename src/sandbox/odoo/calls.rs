@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use rust_decimal::Decimal;
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio_util::sync::CancellationToken;
 
 use super::db::{Db, Row};
@@ -180,6 +180,10 @@ fn without_applying(shared: &Shared, fault: Fault) -> Outcome {
         Fault::Garbage => page(false, "\u{1}{\"jsonrpc\": \"2.0\", \"result\": [tru".to_owned()),
         Fault::HugeBody(bytes) => page(false, format!("\"{}\"", "x".repeat(bytes))),
         Fault::Error(error) => Outcome::Failed(error),
+        Fault::Question => Outcome::Done(Some(json!({
+            "name": "Are you sure?", "type": "ir.actions.act_window", "view_mode": "form",
+            "res_model": "confirm.wizard", "target": "new",
+        }))),
         Fault::CloseBefore | Fault::CloseAfter | Fault::Delay(_) | Fault::ApplyLate(_) => {
             tracing::trace!(database = shared.sys.options.database, "connection cut on demand");
             Outcome::Cut

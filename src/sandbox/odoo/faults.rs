@@ -49,6 +49,8 @@ pub enum Fault {
     HugeBody(usize),
     /// Any exception of the server; rolled back.
     Error(OdooError),
+    /// A window with a question to the user is the answer, and nothing is done.
+    Question,
 }
 
 /// When a fault strikes.

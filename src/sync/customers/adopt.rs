@@ -8,11 +8,14 @@ use serde_json::json;
 use super::super::agree::hash;
 use super::super::flow::Flow;
 use super::super::stop::Stop;
-use super::{GUEST, Party, names, read, targets};
+use super::{GUEST, Party, is_for_one_order, names, read, targets};
 use crate::domain::{ErpId, FieldValue, Link, LinkKind, LinkState};
 use crate::erp::{Find, Row};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::Mapped;
+
+/// How many partners with the same values are looked at.
+const MANY: u32 = 50;
 
 pub(super) enum Adopted {
     /// Exactly one record fits, and it is now linked.
@@ -49,8 +52,11 @@ pub(super) async fn identify(flow: &Flow<'_>, party: &Party, mapped: &Mapped) ->
 
 /// Looks for an existing partner by the mapping's matching keys, and links it before anything is written to it.
 pub(super) async fn adopt(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Result<Adopted, Stop> {
+    if is_for_one_order(&party.key) {
+        return Ok(Adopted::Nobody);
+    }
     for key in &mapped.match_keys {
-        let mut rows = flow.shop.erp.find(&search(mapped, &key.equal)).await?;
+        let mut rows = found(flow, mapped, &key.equal).await?;
         match rows.len() {
             0 => {}
             1 => {
@@ -102,20 +108,46 @@ async fn take(flow: &Flow<'_>, party: &Party, mapped: &Mapped, row: Row, by: &st
     Ok(Adopted::Fresh(link, row))
 }
 
+/// The partners with these values, without those that stand for a guest's one order: they are nobody else's, however many of
+/// them have the same e-mail address.
+async fn found(flow: &Flow<'_>, mapped: &Mapped, equal: &[(String, FieldValue)]) -> Result<Vec<Row>, Stop> {
+    let mut rows = Vec::new();
+    for row in flow.shop.erp.find(&search(mapped, equal)).await? {
+        let link = flow
+            .shop
+            .store
+            .link_of_erp(&flow.shop.name, LinkKind::Customer, row.id)
+            .await?;
+        let is_taken =
+            link.is_some_and(|link| link.state != LinkState::Retired && is_for_one_order(&link.source_id));
+        if !is_taken {
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
 fn search(mapped: &Mapped, equal: &[(String, FieldValue)]) -> Find {
     Find {
         model: mapped.model.clone(),
         equal: equal.to_vec(),
         one_of: None,
         fields: targets(mapped),
-        limit: 5,
+        limit: MANY,
     }
 }
 
 /// The one existing record that would be adopted, for a preview.
-pub(in crate::sync) async fn candidate(flow: &Flow<'_>, mapped: &Mapped) -> Result<Option<Row>, Stop> {
+pub(in crate::sync) async fn candidate(
+    flow: &Flow<'_>,
+    party: &Party,
+    mapped: &Mapped,
+) -> Result<Option<Row>, Stop> {
+    if is_for_one_order(&party.key) {
+        return Ok(None);
+    }
     for key in &mapped.match_keys {
-        let mut rows = flow.shop.erp.find(&search(mapped, &key.equal)).await?;
+        let mut rows = found(flow, mapped, &key.equal).await?;
         match rows.len() {
             0 => {}
             1 => return Ok(rows.pop()),

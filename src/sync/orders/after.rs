@@ -137,20 +137,32 @@ fn apart(decided: &Decided) -> (Decided, Decided) {
 
 /// The refunded units of each of the order's lines that stay on it.
 async fn kept(flow: &Flow<'_>, booked: &Booked<'_>) -> Result<BTreeMap<ErpId, Decimal>, Stop> {
+    let name = &booked.mapped.external_id;
+    kept_units(flow, booked.order, booked.decided, name, booked.held).await
+}
+
+/// The same of an order of this external id.
+pub(super) async fn kept_units(
+    flow: &Flow<'_>,
+    order: &Order,
+    decided: &Decided,
+    order_name: &str,
+    held: &SalesOrder,
+) -> Result<BTreeMap<ErpId, Decimal>, Stop> {
     let mut kept = BTreeMap::new();
-    if booked.order.refunds.is_empty() {
+    if order.refunds.is_empty() {
         return Ok(kept);
     }
-    let mut credits: BTreeMap<ShopifyId, Credit> = credits::made(flow, booked.order)
+    let mut credits: BTreeMap<ShopifyId, Credit> = credits::made(flow, order)
         .await?
         .into_iter()
         .map(|(refund, made)| (refund, made.credit))
         .collect();
-    for (at, credit) in &booked.decided.credits {
-        let refund = &booked.order.refunds[*at];
+    for (at, credit) in &decided.credits {
+        let refund = &order.refunds[*at];
         credits.entry(refund.id).or_insert_with(|| credit.clone());
     }
-    let lines = credits::lines_by_key(flow, &booked.mapped.external_id, booked.held).await?;
+    let lines = credits::lines_by_key(flow, order_name, held).await?;
     for (key, units) in credits.values().flat_map(|credit| &credit.kept) {
         if let Some(line) = lines.get(key) {
             *kept.entry(*line).or_insert(Decimal::ZERO) += *units;

@@ -27,7 +27,7 @@ pub(super) async fn carry_out(
         OrderState::Cancelled => held,
         _ => {
             let may_unlock = flow.shop.settings.unlock_to_cancel;
-            undone(flow, order, &held, held.locked && !may_unlock).await?;
+            undone(flow, order, &held).await?;
             flow.lock(System::Erp, "sale.order", &held.id.to_string()).await?;
             let cancelled = flow
                 .write(flow.shop.erp.cancel_order(held.id, may_unlock))
@@ -59,7 +59,8 @@ pub(super) async fn carry_out(
 
 /// What the ERP did with the order must be undone there before it can be cancelled: goods come back, invoices are credited,
 /// and who locked it on purpose unlocks it.
-async fn undone(flow: &Flow<'_>, order: &Order, held: &SalesOrder, is_locked: bool) -> Result<(), Stop> {
+pub(in crate::sync) async fn undone(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Result<(), Stop> {
+    let is_locked = held.locked && !flow.shop.settings.unlock_to_cancel;
     let mut instructions = Vec::new();
     let goods: Vec<String> = held
         .lines

@@ -139,7 +139,7 @@ async fn remember(
 /// A refund that still needs finance.
 pub(super) struct Left {
     /// Its position in the order.
-    position: usize,
+    pub(super) position: usize,
     /// What finance made for it, and does not stand for it.
     wrong: Vec<Document>,
 }
@@ -339,6 +339,49 @@ fn document_lines(rows: Vec<(ExternalId, Fields)>) -> Lines {
     }
 }
 
+/// What of a refund is credited, in words.
+pub(super) fn parts(order: &Order, refund: &Refund, credit: &Credit) -> Vec<String> {
+    let mut parts: Vec<String> = credited(refund, credit)
+        .iter()
+        .map(|(entry, units)| {
+            let title = order
+                .lines
+                .iter()
+                .find(|line| line.key == entry.key)
+                .map_or(&*entry.key, |line| &*line.title);
+            format!("{} x {title}", units.normalize())
+        })
+        .collect();
+    if credit.charges {
+        parts.push("shipping and duties".to_owned());
+    }
+    if credit.adjustments {
+        parts.push("an adjustment without lines".to_owned());
+    }
+    parts
+}
+
+/// For a preview: the refunds that finance would be asked for.
+pub(super) async fn left_to_finance(
+    flow: &Flow<'_>,
+    order: &Order,
+    decided: &Decided,
+) -> Result<Vec<Left>, Stop> {
+    let mut left = Vec::new();
+    for (position, credit) in &decided.credits {
+        if !decided.finance.contains(position) {
+            continue;
+        }
+        if let Err(wrong) = made_by_finance(flow, order, &order.refunds[*position], credit).await? {
+            left.push(Left {
+                position: *position,
+                wrong,
+            });
+        }
+    }
+    Ok(left)
+}
+
 /// The problem that asks finance for what is left.
 pub(super) fn needs_finance(
     flow: &Flow<'_>,
@@ -356,23 +399,7 @@ pub(super) fn needs_finance(
             .find(|(at, _)| at == position)
             .map(|(_, credit)| credit.clone())
             .unwrap_or_default();
-        let mut parts: Vec<String> = credited(refund, &credit)
-            .iter()
-            .map(|(entry, units)| {
-                let title = order
-                    .lines
-                    .iter()
-                    .find(|line| line.key == entry.key)
-                    .map_or(&*entry.key, |line| &*line.title);
-                format!("{} x {title}", units.normalize())
-            })
-            .collect();
-        if credit.charges {
-            parts.push("shipping and duties".to_owned());
-        }
-        if credit.adjustments {
-            parts.push("an adjustment without lines".to_owned());
-        }
+        let parts = parts(order, refund, &credit);
         let worth = value(refund, &credit, order.currency);
         let (kind, article) = if worth < Decimal::ZERO {
             ("invoice", "an")

@@ -23,42 +23,9 @@ pub(super) async fn carry_out(
     lines: &BTreeMap<String, ErpId>,
     done: &mut Vec<String>,
 ) -> Result<(), Stop> {
-    let mut all: Vec<&Fulfillment> = parcels(order).collect();
-    all.sort_by_key(|parcel| (parcel.created_at, parcel.id));
     let mut transfers = flow.shop.erp.deliveries(held.id).await?;
-    // What left the ERP in all, by line. What came back later is no matter of parcels.
-    let mut left: BTreeMap<ErpId, Decimal> = BTreeMap::new();
-    for entry in transfers
-        .iter()
-        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Done)
-        .flat_map(|transfer| &transfer.moves)
-    {
-        if let Some(line) = entry.line {
-            *left.entry(line).or_default() += entry.quantity;
-        }
-    }
-    // Units of what a kit is made of are no units of the kit: how many of those left is told by the ERP itself.
     let other = other_goods(held, &transfers);
-    for line in &other {
-        left.insert(*line, kits_sent(held, &transfers, *line));
-    }
-    for parcel in all {
-        let mut due: BTreeMap<ErpId, Decimal> = BTreeMap::new();
-        for entry in &parcel.lines {
-            let Some(line) = lines.get(&entry.key).filter(|line| is_moved(&transfers, **line)) else {
-                continue;
-            };
-            let known = left.entry(*line).or_default();
-            let taken = entry.quantity.min(*known);
-            *known -= taken;
-            let units = entry.quantity - taken;
-            if !units.is_zero() {
-                *due.entry(*line).or_default() += units;
-            }
-        }
-        if due.is_empty() {
-            continue;
-        }
+    for (parcel, mut due) in outstanding(order, held, lines, &transfers) {
         if flow.shop.settings.fulfillments == Fulfillments::Hold {
             return Err(by_hand(
                 flow,
@@ -85,9 +52,55 @@ pub(super) async fn carry_out(
     withdrawn(flow, order, held, lines).await
 }
 
+/// What each parcel has still to move, by the ERP's lines, the oldest parcel first.
+pub(super) fn outstanding<'o>(
+    order: &'o Order,
+    held: &SalesOrder,
+    lines: &BTreeMap<String, ErpId>,
+    transfers: &[Delivery],
+) -> Vec<(&'o Fulfillment, BTreeMap<ErpId, Decimal>)> {
+    let mut all: Vec<&Fulfillment> = parcels(order).collect();
+    all.sort_by_key(|parcel| (parcel.created_at, parcel.id));
+    // What left the ERP in all, by line. What came back later is no matter of parcels.
+    let mut left: BTreeMap<ErpId, Decimal> = BTreeMap::new();
+    for entry in transfers
+        .iter()
+        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Done)
+        .flat_map(|transfer| &transfer.moves)
+    {
+        if let Some(line) = entry.line {
+            *left.entry(line).or_default() += entry.quantity;
+        }
+    }
+    // Units of what a kit is made of are no units of the kit: how many of those left is told by the ERP itself.
+    for line in other_goods(held, transfers) {
+        left.insert(line, kits_sent(held, transfers, line));
+    }
+    let mut outstanding = Vec::new();
+    for parcel in all {
+        let mut due: BTreeMap<ErpId, Decimal> = BTreeMap::new();
+        for entry in &parcel.lines {
+            let Some(line) = lines.get(&entry.key).filter(|line| is_moved(transfers, **line)) else {
+                continue;
+            };
+            let known = left.entry(*line).or_default();
+            let taken = entry.quantity.min(*known);
+            *known -= taken;
+            let units = entry.quantity - taken;
+            if !units.is_zero() {
+                *due.entry(*line).or_default() += units;
+            }
+        }
+        if !due.is_empty() {
+            outstanding.push((parcel, due));
+        }
+    }
+    outstanding
+}
+
 /// Parcels that were carried out and then cancelled on Shopify. Only a return brings goods back in the ERP, and a person
 /// knows whether they came back.
-async fn withdrawn(
+pub(super) async fn withdrawn(
     flow: &Flow<'_>,
     order: &Order,
     held: &SalesOrder,
@@ -250,7 +263,10 @@ async fn send(
         }
         flow.note(
             "delivered",
-            json!({ "delivery": transfer.name, "parcel": parcel.id, "tracking": tracking }),
+            json!({
+                "delivery": transfer.name, "parcel": parcel.id, "tracking": tracking,
+                "goods": goods(held, transfer, &quantities),
+            }),
         );
         flow.commit_links(vec![link(flow, parcel, transfer)]).await?;
     }
@@ -267,6 +283,19 @@ async fn send(
     ))
 }
 
+/// What left with a delivery, in words.
+fn goods(held: &SalesOrder, transfer: &Delivery, quantities: &[(ErpId, Decimal)]) -> Vec<String> {
+    let name = |id: ErpId| {
+        let line = transfer.moves.iter().find(|entry| entry.id == id)?.line?;
+        Some(&*held.lines.iter().find(|known| known.id == line)?.name)
+    };
+    quantities
+        .iter()
+        .filter(|(_, units)| !units.is_zero())
+        .map(|(id, units)| format!("{} x {}", units.normalize(), name(*id).unwrap_or("goods")))
+        .collect()
+}
+
 fn link(flow: &Flow<'_>, parcel: &Fulfillment, transfer: &Delivery) -> Link {
     Link {
         shop: flow.shop.name.clone(),
@@ -281,6 +310,36 @@ fn link(flow: &Flow<'_>, parcel: &Fulfillment, transfer: &Delivery) -> Link {
     }
 }
 
+/// Whether nothing more will be sent.
+pub(super) fn is_over(order: &Order) -> bool {
+    matches!(
+        order.fulfillment_status.as_deref(),
+        Some("FULFILLED" | "fulfilled")
+    )
+}
+
+/// For a preview: whether open deliveries hold more than these units, by the keys of their lines.
+pub(super) fn stays_open(
+    transfers: &[Delivery],
+    lines: &BTreeMap<String, ErpId>,
+    moved: &BTreeMap<String, Decimal>,
+) -> bool {
+    let open = transfers
+        .iter()
+        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open);
+    let demand: Decimal = open
+        .flat_map(|transfer| &transfer.moves)
+        .filter(|entry| !entry.is_cancelled)
+        .map(|entry| entry.demand)
+        .sum();
+    let leaves: Decimal = moved
+        .iter()
+        .filter(|(key, _)| lines.contains_key(*key))
+        .map(|(_, units)| *units)
+        .sum();
+    demand > leaves
+}
+
 /// When nothing more will be sent, nothing more stays reserved for it.
 async fn finish(
     flow: &Flow<'_>,
@@ -289,11 +348,7 @@ async fn finish(
     transfers: &[Delivery],
     done: &mut Vec<String>,
 ) -> Result<(), Stop> {
-    let is_over = matches!(
-        order.fulfillment_status.as_deref(),
-        Some("FULFILLED" | "fulfilled")
-    );
-    if !is_over || flow.shop.settings.fulfillments != Fulfillments::Validate {
+    if !is_over(order) || flow.shop.settings.fulfillments != Fulfillments::Validate {
         return Ok(());
     }
     let other = other_goods(held, transfers);

@@ -7,7 +7,7 @@
 //! A line that a person added as they were told stands for ours from then on. No external id leads to it, so the link
 //! remembers it, and further changes of it are the person's, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -15,7 +15,7 @@ use serde_json::json;
 use super::super::flow::Flow;
 use super::super::settings::Invoices;
 use super::super::stop::Stop;
-use super::known::BY_HAND;
+use super::known::{BY_HAND, added_by_hand};
 use super::plan::{self, LINES};
 use super::proof::ROUNDING_LINE;
 use super::{Known, book};
@@ -56,17 +56,7 @@ pub(super) async fn carry_out(
     if edits.is_empty() {
         return Ok(held);
     }
-    let invoiced_by_people = held.invoiced && flow.shop.settings.invoices == Invoices::None;
-    let obstacles: Vec<String> = edits
-        .iter()
-        .filter_map(|edit| {
-            if known.by_hand.contains_key(&edit.name) {
-                Some(format!("{} was added by hand", edit.title))
-            } else {
-                obstacle(edit, &held, invoiced_by_people)
-            }
-        })
-        .collect();
+    let obstacles = obstacles(flow, &edits, &held, &known.by_hand);
     if !obstacles.is_empty() {
         return Err(by_hand(flow, order, &held, &edits, &obstacles, differences));
     }
@@ -87,6 +77,58 @@ pub(super) async fn carry_out(
     book::read(flow, held.id).await
 }
 
+/// What would be changed of one line, for a preview.
+pub(in crate::sync) struct Change {
+    /// Its external id within the shop.
+    pub(in crate::sync) name: String,
+    /// As it stands in the ERP; none for a line that would be added.
+    pub(in crate::sync) held: Option<SalesOrderLine>,
+    /// Field and value as they would be written, where they differ.
+    pub(in crate::sync) fields: Fields,
+}
+
+/// For a preview: what would be changed, and why it would be left to a person.
+pub(in crate::sync) async fn planned(
+    flow: &Flow<'_>,
+    order: &Order,
+    mapped: &Mapped,
+    link: Option<&Link>,
+    held: &SalesOrder,
+    differences: &[String],
+    lines: Option<&BTreeSet<String>>,
+) -> Result<(Vec<Change>, Option<Stop>), Stop> {
+    let ours = book::our_lines(flow, mapped, held).await?;
+    let mut edits = edits(order, mapped, held, &ours, lines);
+    let mut added = link.map(added_by_hand).unwrap_or_default();
+    added.extend(take_added(&mut edits, held, &ours));
+    let obstacles = obstacles(flow, &edits, held, &added);
+    let stop = (!obstacles.is_empty()).then(|| by_hand(flow, order, held, &edits, &obstacles, differences));
+    let changes = edits
+        .into_iter()
+        .map(|edit| Change {
+            fields: differing(&edit),
+            name: edit.name,
+            held: edit.held,
+        })
+        .collect();
+    Ok((changes, stop))
+}
+
+/// The fields of an edit that are not what stands there.
+fn differing(edit: &Edit) -> Fields {
+    let Some(line) = &edit.held else {
+        return edit.fields.clone();
+    };
+    let differs = |name: &str| match name {
+        "product_uom_qty" => line.quantity != edit.quantity,
+        "price_unit" => line.unit_price != edit.price,
+        "tax_ids" => sorted(&line.taxes) != edit.taxes,
+        _ => false,
+    };
+    let fields = edit.fields.iter();
+    fields.filter(|(name, _)| differs(name)).cloned().collect()
+}
+
 /// Takes lines that a person added for those that were to be added: of the same product, quantity, price and taxes.
 async fn accept_added(
     flow: &Flow<'_>,
@@ -95,12 +137,30 @@ async fn accept_added(
     ours: &[(String, ErpId)],
     known: &mut Known<'_>,
 ) -> Result<(), Stop> {
+    let added = take_added(edits, held, ours);
+    if added.is_empty() {
+        return Ok(());
+    }
+    known.by_hand.extend(added);
+    flow.note(
+        "lines_added_by_hand",
+        json!({ "order": held.name, "lines": known.by_hand }),
+    );
+    // Kept at once: a person may still have other steps to do.
+    match known.link {
+        Some(link) => flow.commit_links(vec![remembering(link, known)]).await,
+        None => Ok(()),
+    }
+}
+
+/// Takes from the edits those that a person has made, with the lines that stand for them.
+fn take_added(edits: &mut Vec<Edit>, held: &SalesOrder, ours: &[(String, ErpId)]) -> BTreeMap<String, ErpId> {
+    let mut added = BTreeMap::new();
     let mut theirs: Vec<&SalesOrderLine> = held
         .lines
         .iter()
         .filter(|line| line.product.is_some() && !ours.iter().any(|(_, id)| *id == line.id))
         .collect();
-    let before = edits.len();
     edits.retain(|edit| {
         let same = |line: &&SalesOrderLine| {
             line.product == edit.product
@@ -113,22 +173,11 @@ async fn accept_added(
             Some(_) => None,
         };
         if let Some(found) = found {
-            known.by_hand.insert(edit.name.clone(), theirs.remove(found).id);
+            added.insert(edit.name.clone(), theirs.remove(found).id);
         }
         found.is_none()
     });
-    if edits.len() == before {
-        return Ok(());
-    }
-    flow.note(
-        "lines_added_by_hand",
-        json!({ "order": held.name, "lines": known.by_hand }),
-    );
-    // Kept at once: a person may still have other steps to do.
-    match known.link {
-        Some(link) => flow.commit_links(vec![remembering(link, known)]).await,
-        None => Ok(()),
-    }
+    added
 }
 
 /// The link with the lines that people added.
@@ -271,6 +320,26 @@ fn sorted(taxes: &[ErpId]) -> Vec<ErpId> {
     let mut taxes = taxes.to_vec();
     taxes.sort_unstable();
     taxes
+}
+
+/// Why these changes are not made.
+fn obstacles(
+    flow: &Flow<'_>,
+    edits: &[Edit],
+    held: &SalesOrder,
+    added_by_hand: &BTreeMap<String, ErpId>,
+) -> Vec<String> {
+    let invoiced_by_people = held.invoiced && flow.shop.settings.invoices == Invoices::None;
+    edits
+        .iter()
+        .filter_map(|edit| {
+            if added_by_hand.contains_key(&edit.name) {
+                Some(format!("{} was added by hand", edit.title))
+            } else {
+                obstacle(edit, held, invoiced_by_people)
+            }
+        })
+        .collect()
 }
 
 /// Why this change is not made. What people have invoiced they consider done: more of it would never be invoiced unless

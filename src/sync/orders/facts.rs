@@ -21,6 +21,28 @@ pub(super) fn digest(fields: &[MappedField]) -> String {
     plan::digest(fields.iter())
 }
 
+/// The facts that are written when one of them changed since.
+pub(in crate::sync) fn due<'m>(
+    mapping: &Mapping,
+    mapped: &'m Mapped,
+    link: Option<&Link>,
+) -> Vec<&'m MappedField> {
+    let same = link.is_some_and(|link| link.agreed[FACTS] == json!(digest(&mapped.fields)));
+    if same {
+        return Vec::new();
+    }
+    let optional: Vec<&str> = mapping
+        .optional_fields()
+        .filter(|(model, _)| *model == mapped.model)
+        .map(|(_, target)| target)
+        .collect();
+    mapped
+        .fields
+        .iter()
+        .filter(|field| optional.contains(&&*field.target) && !field.create_only)
+        .collect()
+}
+
 /// Brings the facts of an order that stands in the ERP up to date.
 pub(super) async fn keep(
     flow: &Flow<'_>,
@@ -29,19 +51,8 @@ pub(super) async fn keep(
     link: Option<&Link>,
     held: &SalesOrder,
 ) -> Result<(), Stop> {
-    let same = link.is_some_and(|link| link.agreed[FACTS] == json!(digest(&mapped.fields)));
-    if same {
-        return Ok(());
-    }
-    let optional: Vec<&str> = mapping
-        .optional_fields()
-        .filter(|(model, _)| *model == mapped.model)
-        .map(|(_, target)| target)
-        .collect();
-    let fields: Vec<(String, FieldValue)> = mapped
-        .fields
-        .iter()
-        .filter(|field| optional.contains(&&*field.target) && !field.create_only)
+    let fields: Vec<(String, FieldValue)> = due(mapping, mapped, link)
+        .into_iter()
         .map(|field| (field.target.to_string(), field.value.clone()))
         .collect();
     if fields.is_empty() {

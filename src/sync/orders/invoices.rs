@@ -40,9 +40,14 @@ pub(super) async fn carry_out(
     }
     if is_due && invoice(flow, &held).await? {
         reach(FailPoint::InvoiceMade).await?;
-        flow.note("invoiced", json!({ "order": held.name }));
-        done.push("invoiced".to_owned());
+        let before: Vec<ErpId> = documents.iter().map(|known| known.id).collect();
         documents = erp.documents(held.id).await?;
+        let made: Vec<_> = invoices(&documents)
+            .filter(|bill| !before.contains(&bill.id))
+            .map(|bill| json!({ "invoice": bill.label(), "total": bill.total }))
+            .collect();
+        flow.note("invoiced", json!({ "order": held.name, "made": made }));
+        done.push("invoiced".to_owned());
         held = Cow::Owned(book::read(flow, held.id).await?);
     }
     let mut bills: Vec<Document> = invoices(&documents).cloned().collect();
@@ -100,7 +105,7 @@ fn units<'l>(lines: impl Iterator<Item = (&'l SalesOrderLine, Decimal)>) -> Stri
 
 /// Whether the ERP is to make an invoice. It invoices all lines at once or none, so that a person is asked where some of
 /// what it would invoice was refunded.
-async fn is_due(
+pub(super) async fn is_due(
     flow: &Flow<'_>,
     held: &SalesOrder,
     kept: &BTreeMap<ErpId, Decimal>,
@@ -149,7 +154,14 @@ async fn is_due(
         leave_out.push(format!("{} are invoiced too many", units(too_many())));
     }
     if leave_out.is_empty() {
-        return Ok(true);
+        let is_settled = comes_to_the_order(held, documents);
+        if is_settled {
+            flow.note(
+                "invoiced_already",
+                json!({ "order": held.name, "due": units(due(held)) }),
+            );
+        }
+        return Ok(!is_settled);
     }
     let open = units(
         due(held)
@@ -171,6 +183,22 @@ async fn is_due(
     );
     problem.detail = json!({ "erp_order": held.name, "open": open, "leave_out": leave_out });
     Err(problem.into())
+}
+
+/// Whether what is invoiced less what is credited comes to what the order does, and would not any more with what is due: a
+/// rounding line that makes up for a cent of a credit note is due, and its cent is credited already.
+fn comes_to_the_order(held: &SalesOrder, documents: &[Document]) -> bool {
+    let live = |kind: DocumentKind| {
+        documents
+            .iter()
+            .filter(move |known| known.kind == kind && known.state != DocumentState::Cancelled)
+            .map(|known| known.total)
+    };
+    let is_invoiced = live(DocumentKind::Invoice).next().is_some();
+    let balance =
+        live(DocumentKind::Invoice).sum::<Decimal>() - live(DocumentKind::CreditNote).sum::<Decimal>();
+    let is_worth_nothing = due(held).all(|(line, _)| line.total.is_zero());
+    is_invoiced && balance == held.total && !is_worth_nothing
 }
 
 /// Whether a credit note stands that is not one of ours.

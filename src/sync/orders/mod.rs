@@ -13,6 +13,7 @@ mod edits;
 mod facts;
 mod invoices;
 mod known;
+mod next;
 mod parties;
 mod payments;
 mod plan;
@@ -41,9 +42,15 @@ use crate::sync::settings::HighRisk;
 use known::{Known, REFERENCE, added_by_hand, link};
 
 pub(super) use book::{our_lines, stale_lines};
+pub(super) use cancel::undone;
+pub(super) use edits::{Change, planned as planned_edits};
+pub(super) use facts::due as facts_due;
+pub(super) use next::{Ahead, steps, steps_of_cancelled};
+pub(super) use parties::would_move;
 pub use plan::{OrderPlan, plan};
-pub(super) use policy::{check_lines, high_risk, hold};
+pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
 pub(super) use references::{buyer, party, save_group};
+pub(super) use refunds::Decided;
 
 /// An order's job.
 pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, Stop> {
@@ -148,7 +155,7 @@ async fn refunded(
     record: &Fact,
     mapping: &Mapping,
     held: Option<SalesOrder>,
-) -> Result<(refunds::Decided, Option<SalesOrder>), Stop> {
+) -> Result<(Decided, Option<SalesOrder>), Stop> {
     let (name, decided) = decided(flow, order, record, mapping, held.as_ref()).await?;
     let is_first = |(at, credit): &(usize, refunds::Credit)| {
         !decided.finance.contains(at) && credit.units.values().sum::<Decimal>() > credit.kept.values().sum()
@@ -170,9 +177,9 @@ async fn decided(
     record: &Fact,
     mapping: &Mapping,
     held: Option<&SalesOrder>,
-) -> Result<(String, refunds::Decided), Stop> {
+) -> Result<(String, Decided), Stop> {
     if order.refunds.is_empty() {
-        return Ok((String::new(), refunds::Decided::nothing(order)));
+        return Ok((String::new(), Decided::nothing(order)));
     }
     let name = mapping
         .identity(record, &flow.settings_fact(None))
@@ -182,16 +189,43 @@ async fn decided(
     Ok((name, decided))
 }
 
-/// For a preview: the order with everything that stays on it although it was refunded.
-pub(super) async fn what_stays(
+/// For a preview: what becomes of the refunds, with the order as far as it stays although it was refunded.
+pub(super) async fn what_becomes(
     flow: &Flow<'_>,
     order: &Order,
     record: &Fact,
     mapping: &Mapping,
     held: Option<&SalesOrder>,
-) -> Result<Order, Stop> {
+) -> Result<Decided, Stop> {
     let (_, decided) = decided(flow, order, record, mapping, held).await?;
-    Ok(decided.order)
+    Ok(decided)
+}
+
+/// For a preview: the ERP's order as it would be once what was invoiced and never sent is credited.
+pub(super) async fn as_credited(
+    flow: &Flow<'_>,
+    decided: &Decided,
+    mapped: &Mapped,
+    held: &SalesOrder,
+) -> Result<SalesOrder, Stop> {
+    let mut held = held.clone();
+    if held.state != OrderState::Confirmed || decided.credits.is_empty() {
+        return Ok(held);
+    }
+    let lines = credits::lines_by_key(flow, &mapped.external_id, &held).await?;
+    for (at, credit) in &decided.credits {
+        if decided.finance.contains(at) {
+            continue;
+        }
+        for (key, units) in &credit.units {
+            let off = *units - credit.kept.get(key).copied().unwrap_or_default();
+            let id = lines.get(key);
+            if let Some(line) = held.lines.iter_mut().find(|line| Some(&line.id) == id) {
+                line.invoiced -= off;
+            }
+        }
+    }
+    Ok(held)
 }
 
 /// Credits what was invoiced and never sent.
@@ -199,7 +233,7 @@ async fn credit_first(
     flow: &Flow<'_>,
     order: &Order,
     name: &str,
-    decided: &refunds::Decided,
+    decided: &Decided,
     held: SalesOrder,
 ) -> Result<SalesOrder, Stop> {
     let lines = credits::lines_by_key(flow, name, &held).await?;
@@ -208,7 +242,7 @@ async fn credit_first(
 }
 
 /// Every refund is told, whatever became of it.
-fn refund_facts(flow: &Flow<'_>, order: &Order, decided: &refunds::Decided) -> Vec<String> {
+fn refund_facts(flow: &Flow<'_>, order: &Order, decided: &Decided) -> Vec<String> {
     order
         .refunds
         .iter()

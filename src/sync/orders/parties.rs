@@ -12,8 +12,8 @@ use super::super::flow::Flow;
 use super::super::stop::Stop;
 use super::Known;
 use super::after::record;
-use super::plan::Party;
-use crate::domain::{ErpId, FieldValue, Order};
+use super::plan::{Party, fingerprint};
+use crate::domain::{ErpId, FieldValue, Link, Order};
 use crate::erp::SalesOrder;
 use crate::mapping::Mapped;
 
@@ -76,6 +76,8 @@ pub(super) async fn moved(
         .collect();
     ids.sort_unstable();
     ids.dedup();
+    // In a preview one that would be made first has no number yet.
+    ids.retain(|id| id.0 > 0);
     let rows = flow.shop.erp.read(PARTNER, &ids, &[NAME.to_owned()]).await?;
     let names: BTreeMap<ErpId, &str> = rows
         .iter()
@@ -86,6 +88,7 @@ pub(super) async fn moved(
         .collect();
     let called = |id: ErpId| match names.get(&id) {
         Some(name) => format!("`{name}` (contact {id})"),
+        None if id.0 < 0 => "a contact that would be made first".to_owned(),
         None => format!("contact {id}"),
     };
     Ok(open
@@ -96,6 +99,19 @@ pub(super) async fn moved(
             to: called(wanted),
         })
         .collect())
+}
+
+/// For a preview: what a person would be asked to change.
+pub(in crate::sync) async fn would_move(
+    flow: &Flow<'_>,
+    order: &Order,
+    mapped: &Mapped,
+    link: Option<&Link>,
+    held: &SalesOrder,
+) -> Result<Option<Stop>, Stop> {
+    let known = Known::new(link, fingerprint(mapped, order));
+    let moved = moved(flow, mapped, &known, held).await?;
+    Ok((!moved.is_empty()).then(|| by_hand(flow, order, held, &moved)))
 }
 
 /// Tells a person each change.

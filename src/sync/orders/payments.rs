@@ -7,12 +7,15 @@ use serde_json::json;
 
 use super::super::flow::Flow;
 use super::super::settings::Payments;
+use super::super::steps::{Act, Step};
 use super::super::stop::Stop;
+use super::next::told;
 use super::{after, invoices};
 use crate::domain::{
     Direction, ErpId, FieldValue, Link, LinkKind, LinkState, LookUp, Needed, Object, Order, Payment, Scalar,
 };
 use crate::erp::{Document, DocumentState, Find, PaymentSave};
+use crate::mapping::Mapping;
 
 const PAYMENT: &str = "account.payment";
 
@@ -30,16 +33,10 @@ fn moved(payment: &Payment) -> Decimal {
     payment.amount + payment.rounding
 }
 
-/// Registers what is not registered yet. A gateway without a journal does not keep the others waiting.
-pub(super) async fn carry_out(
-    flow: &Flow<'_>,
-    order: &Order,
-    partner: Option<ErpId>,
-    bills: &[Document],
-    done: &mut Vec<String>,
-) -> Result<(), Stop> {
+/// The movements that belong in the ERP, and whether each brought money in.
+fn wanted<'o>(flow: &Flow<'_>, order: &'o Order) -> Vec<(&'o Payment, bool)> {
     let settings = &flow.shop.settings;
-    let wanted: Vec<(&Payment, bool)> = order
+    order
         .payments
         .iter()
         .filter(|payment| payment.status == "SUCCESS" && !moved(payment).is_zero())
@@ -48,16 +45,87 @@ pub(super) async fn carry_out(
         .filter(|(payment, inbound)| {
             *inbound || payment.kind == "CHANGE" || settings.refund_payments == Payments::Register
         })
-        .collect();
-    if wanted.is_empty() {
-        return Ok(());
-    }
+        .collect()
+}
+
+async fn links(flow: &Flow<'_>, wanted: &[(&Payment, bool)]) -> Result<Vec<Link>, Stop> {
     let ids: Vec<String> = wanted.iter().map(|(payment, _)| payment.id.to_string()).collect();
     let links = flow
         .shop
         .store
         .links(&flow.shop.name, LinkKind::Payment, &ids)
         .await?;
+    Ok(links)
+}
+
+/// For a preview: what would be registered.
+pub(super) async fn planned(flow: &Flow<'_>, order: &Order) -> Result<Vec<Step>, Stop> {
+    let wanted = wanted(flow, order);
+    let links = links(flow, &wanted).await?;
+    let mapping = flow.mapping(Object::Order, Direction::In)?;
+    let closed = match wanted.as_slice() {
+        [] => None,
+        _ => flow.shop.erp.closed(false).await?,
+    };
+    let mut steps = Vec::new();
+    for (payment, inbound) in wanted {
+        let is_linked =
+            |link: &Link| link.source_id == payment.id.to_string() && link.state != LinkState::Retired;
+        if links.iter().any(is_linked) {
+            continue;
+        }
+        let external_id = flow.external_id(&format!("payment_{}", payment.id))?;
+        let ours = flow.shop.erp.identify(&external_id).await?.map(|known| known.id);
+        let stands = match ours {
+            Some(id) if is_draft(flow, id).await? => Ok(false),
+            Some(_) => Ok(true),
+            None => told(registered_by_hand(flow, payment).await)?.map(|found| found.is_some()),
+        };
+        if matches!(stands, Ok(true)) {
+            continue;
+        }
+        let gateway = payment.gateway.as_deref().unwrap_or("unknown");
+        let day = flow.day(payment.processed_at.unwrap_or(order.processed_at));
+        let mut problem = stands.err();
+        if problem.is_none() {
+            problem = told(journal(flow, gateway).await)?.err();
+        }
+        if problem.is_none()
+            && let Some(closed) = closed.as_ref().filter(|closed| day <= closed.until)
+        {
+            let what = format!("The payment {} of {}", payment.id, order.name);
+            let remedy = format!(
+                "Register it by hand with the memo {} and the date",
+                by_hand(payment)
+            );
+            let stop = invoices::is_closed(flow, &what, &remedy, day, closed);
+            problem = told(Err::<(), _>(stop))?.err();
+        }
+        let journal = journal_name(flow, &mapping, gateway).unwrap_or("no journal");
+        let act = if inbound { Act::Payment } else { Act::PaymentBack };
+        let what = format!("{gateway} in {journal}, of {day} (transaction {})", payment.id);
+        steps.push(
+            Step::new(act, what, order.currency)
+                .of(moved(payment))
+                .but(problem),
+        );
+    }
+    Ok(steps)
+}
+
+/// Registers what is not registered yet. A gateway without a journal does not keep the others waiting.
+pub(super) async fn carry_out(
+    flow: &Flow<'_>,
+    order: &Order,
+    partner: Option<ErpId>,
+    bills: &[Document],
+    done: &mut Vec<String>,
+) -> Result<(), Stop> {
+    let wanted = wanted(flow, order);
+    if wanted.is_empty() {
+        return Ok(());
+    }
+    let links = links(flow, &wanted).await?;
     let mut first: Option<Stop> = None;
     let mut complained: BTreeSet<&str> = BTreeSet::new();
     let mut open: Vec<&Document> = bills
@@ -232,13 +300,7 @@ async fn is_draft(flow: &Flow<'_>, id: ErpId) -> Result<bool, Stop> {
 /// The journal of a gateway. One that is missing is one problem for all its orders.
 async fn journal(flow: &Flow<'_>, gateway: &str) -> Result<ErpId, Stop> {
     let mapping = flow.mapping(Object::Order, Direction::In)?;
-    let name = flow
-        .shop
-        .settings
-        .journals
-        .get(gateway)
-        .map(String::as_str)
-        .or_else(|| mapping.table_text("journal", gateway));
+    let name = journal_name(flow, &mapping, gateway);
     let Some(name) = name else {
         let mut problem = flow.subject.problem(
             "journal_missing",
@@ -273,4 +335,10 @@ async fn journal(flow: &Flow<'_>, gateway: &str) -> Result<ErpId, Stop> {
             Err(problem.into())
         }
     }
+}
+
+/// What the journal of a gateway is called in the ERP, where that is declared.
+fn journal_name<'n>(flow: &'n Flow<'_>, mapping: &'n Mapping, gateway: &str) -> Option<&'n str> {
+    let declared = flow.shop.settings.journals.get(gateway).map(String::as_str);
+    declared.or_else(|| mapping.table_text("journal", gateway))
 }

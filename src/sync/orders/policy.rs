@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::super::flow::Flow;
 use super::super::stop::Stop;
-use super::plan::Fingerprint;
-use crate::domain::{BookedLine, LineKind, Order, Risk};
+use super::Known;
+use super::plan::{Fingerprint, fingerprint};
+use crate::domain::{BookedLine, JobId, LineKind, Link, Object, Order, Risk};
 use crate::mapping::{Mapped, Stage};
+use crate::store::JobFilter;
 use crate::sync::settings::{HighRisk, NoProduct};
 
 /// Lines that a person has to decide about end the attempt before anything is made.
@@ -80,12 +82,42 @@ pub(super) async fn occasion(
     fingerprint: &Fingerprint,
 ) -> Result<Value, Stop> {
     let story = flow.shop.store.job(flow.job.id).await?;
-    Ok(json!({
-        "job": flow.job.id,
-        "events": story.map(|story| story.job.events),
-        "updated_at": order.updated_at,
-        "order": fingerprint,
-    }))
+    Ok(occasion_of(
+        flow.job.id,
+        story.map(|story| story.job.events),
+        order,
+        fingerprint,
+    ))
+}
+
+fn occasion_of(job: JobId, events: Option<u32>, order: &Order, fingerprint: &Fingerprint) -> Value {
+    json!({ "job": job, "events": events, "updated_at": order.updated_at, "order": fingerprint })
+}
+
+/// For a preview of a risky order that is confirmed: whether its job would ask a person when it runs next, be it for a retry.
+pub(in crate::sync) async fn would_ask_about_risk(
+    flow: &Flow<'_>,
+    order: &Order,
+    mapped: &Mapped,
+    stays: &Order,
+    link: Option<&Link>,
+) -> Result<bool, Stop> {
+    let fingerprint = fingerprint(mapped, stays);
+    let mut known = Known::new(link, fingerprint);
+    let filter = JobFilter {
+        shop: Some(flow.shop.name.clone()),
+        object: Some(Object::Order),
+        source_id: Some(order.id.to_string()),
+        limit: 1,
+        ..JobFilter::default()
+    };
+    let newest = flow.shop.store.jobs(filter).await?.into_iter().next();
+    let occasion = match newest {
+        Some(job) => occasion_of(job.id, Some(job.events), order, &known.fingerprint),
+        None => occasion_of(flow.job.id, None, order, &known.fingerprint),
+    };
+    let mut asked = known.risk_held.take();
+    Ok(asks_about_risk(true, true, occasion, &mut asked))
 }
 
 /// That a person has to look at it.

@@ -55,9 +55,9 @@ impl Credit {
 
 /// What becomes of the refunds of an order.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Decided {
+pub(in crate::sync) struct Decided {
     /// The order with the units and charges that stay on it.
-    pub(super) order: Order,
+    pub(in crate::sync) order: Order,
     /// What each refund needs beside the order, by its position.
     pub(super) credits: Vec<(usize, Credit)>,
     /// Those of them that the shop's policy leaves to finance.

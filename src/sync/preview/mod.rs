@@ -12,12 +12,13 @@ use super::agree::hash;
 use super::customers::{self, Party};
 use super::explain::Explanation;
 use super::flow::{Flow, agreed_of};
+use super::steps::Step;
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use super::{Engine, ShopContext, live};
 use crate::domain::{
-    Canonical as _, Direction, ErpId, Fence, FieldValue, JobId, JobKey, LinkKind, LinkState, NewProblem,
-    Object, Outcome, ShopName, ShopifyId,
+    Canonical as _, Direction, Disposition, ErpId, Fence, FieldValue, JobId, JobKey, LinkKind, LinkState,
+    NewProblem, Object, Outcome, ShopName, ShopifyId,
 };
 use crate::erp::Row;
 use crate::mapping::MappedField;
@@ -38,6 +39,8 @@ pub struct Preview {
     pub verdict: String,
     /// Every record that would be written, in order.
     pub writes: Vec<PreviewedWrite>,
+    /// For an order, what would follow then: parcels, invoices, credit notes, payments.
+    pub steps: Vec<Step>,
     /// For an order, how each number came to be.
     pub explanation: Option<Explanation>,
     /// What would need a person.
@@ -127,6 +130,7 @@ impl Engine {
             record_name: None,
             verdict: String::new(),
             writes: Vec::new(),
+            steps: Vec::new(),
             explanation: None,
             problem: None,
         };
@@ -141,7 +145,13 @@ impl Engine {
             Ok(true) => Ok(preview),
             Ok(false) => Err(PreviewError::NotFound { object, id }),
             Err(stop) => match stop.outcome(&flow.subject) {
-                Outcome::Problem(problem) | Outcome::Held(problem) => {
+                Outcome::Problem(problem)
+                | Outcome::Held(problem)
+                // What is refused for good becomes a problem of the job at once.
+                | Outcome::Failed {
+                    disposition: Disposition::Permanent,
+                    problem,
+                } => {
                     preview.verdict = "would need a person".to_owned();
                     preview.problem = Some(problem);
                     Ok(preview)
@@ -225,7 +235,7 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
             let held = read(flow, &mapped.model, &[link.erp_id], &mapped.fields).await?;
             ("update", link.erp_id, held.into_iter().next(), agreed)
         }
-        None => match customers::candidate(flow, &mapped).await? {
+        None => match customers::candidate(flow, party, &mapped).await? {
             Some(row) => {
                 let other = shop
                     .store

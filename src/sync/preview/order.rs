@@ -6,10 +6,14 @@ use super::super::explain::{self, explain};
 use super::super::flow::Flow;
 use super::super::gather::Answers;
 use super::super::live;
-use super::super::orders::{self, OrderPlan};
+use super::super::orders::{self, Ahead, OrderPlan};
 use super::super::stop::Stop;
-use super::{NEW, Preview, PreviewedWrite, bare, created, differing, partner, read, shown};
-use crate::domain::{Canonical as _, Direction, ErpId, LinkKind, Need, Needed, Object, Order, ShopifyId};
+use super::{
+    NEW, Preview, PreviewedField, PreviewedWrite, bare, created, differing, partner, read, shown, text,
+};
+use crate::domain::{
+    Canonical as _, Direction, ErpId, FieldValue, LinkKind, Need, Needed, Object, Order, ShopifyId,
+};
 use crate::erp::{Row, SalesOrder};
 use crate::mapping::{Mapped, MappedField, MappedGroup, Stage, Truth};
 
@@ -33,10 +37,12 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     }
     let booked = orders::booked(flow, &record, &mapping, link.as_ref()).await?;
     if orders::is_cancelled(flow, &order, &record, &mapping) {
-        cancelled(&mapping.model, booked.as_ref(), preview);
+        cancelled(flow, &order, &mapping.model, booked.as_ref(), preview).await?;
         return Ok(true);
     }
-    let order = orders::what_stays(flow, &order, &record, &mapping, booked.as_ref()).await?;
+    let decided = orders::what_becomes(flow, &order, &record, &mapping, booked.as_ref()).await?;
+    let whole = order;
+    let order = decided.order.clone();
     let record = order.fact();
     orders::check_lines(flow, &order)?;
     let buyer = orders::buyer(shop.settings.guests, &order);
@@ -52,9 +58,13 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     let mut mapped = flow.mapped(&mapping, &record, &settings, &answers).await?;
     preview.explanation = Some(explain(&order, explain::rows(&mapped), booked.as_ref()));
     if mapped.stage == Some(Stage::Cancelled) {
-        cancelled(&mapped.model, booked.as_ref(), preview);
+        cancelled(flow, &whole, &mapped.model, booked.as_ref(), preview).await?;
         return Ok(true);
     }
+    let booked = match booked {
+        Some(held) => Some(orders::as_credited(flow, &decided, &mapped, &held).await?),
+        None => None,
+    };
     let risky = orders::hold(flow, &order, &mut mapped);
     let stands = booked
         .as_ref()
@@ -62,7 +72,8 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     let (plan, verdict) = orders::describe(flow, &order, &mapped, link.as_ref(), booked.as_ref())?;
     preview.verdict = verdict;
     let confirms = mapped.stage == Some(Stage::Confirmed);
-    match (plan, booked) {
+    let edited = matches!(plan, OrderPlan::Edit { .. });
+    match (plan, booked.as_ref()) {
         (OrderPlan::Book { .. }, None) => {
             preview.writes.push(created(
                 &mapped.model,
@@ -83,7 +94,7 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
             }
         }
         (OrderPlan::Book { .. }, Some(held)) => {
-            changes(flow, &mapped, &held, preview).await?;
+            changes(flow, &mapped, held, preview).await?;
             if confirms {
                 preview.writes.push(confirm(&mapped.model, held.id.to_string()));
             }
@@ -91,26 +102,111 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         (OrderPlan::Confirm, Some(held)) => {
             preview.writes.push(confirm(&mapped.model, held.id.to_string()));
         }
+        (OrderPlan::Edit { differences, lines }, Some(held)) => {
+            let (changes, obstacle) = orders::planned_edits(
+                flow,
+                &order,
+                &mapped,
+                link.as_ref(),
+                held,
+                &differences,
+                lines.as_ref(),
+            )
+            .await?;
+            preview.writes.extend(changes.into_iter().map(edit));
+            if let Some(stop) = obstacle {
+                return Err(stop);
+            }
+        }
         // What it refers to is made all the same.
         _ => {}
+    }
+    if let Some(held) = booked.as_ref().filter(|_| stands) {
+        let facts = orders::facts_due(&mapping, &mapped, link.as_ref());
+        let facts: Vec<MappedField> = facts.into_iter().cloned().collect();
+        let row = read(flow, &mapped.model, &[held.id], &facts).await?;
+        update(&mapped.model, held.id, &facts, row.first(), preview);
     }
     if risky && !stands {
         return Err(orders::high_risk(flow, &order, false));
     }
+    if risky && orders::would_ask_about_risk(flow, &whole, &mapped, &order, link.as_ref()).await? {
+        return Err(orders::high_risk(flow, &whole, true));
+    }
+    let mut moved = None;
+    if let Some(held) = booked.as_ref().filter(|_| stands) {
+        moved = orders::would_move(flow, &order, &mapped, link.as_ref(), held).await?;
+    }
+    let ahead = Ahead {
+        order: &whole,
+        decided: &decided,
+        mapped: &mapped,
+        held: booked.as_ref(),
+        confirmed: confirms || stands,
+        edited,
+    };
+    preview.steps = orders::steps(flow, &ahead).await?;
+    preview.problem = preview.steps.iter().find_map(|step| step.problem.clone());
+    // Told last: everything else is carried out before.
+    if let (None, Some(Stop::Problem(problem))) = (&preview.problem, moved) {
+        preview.problem = Some(*problem);
+    }
     Ok(true)
 }
 
-fn cancelled(model: &str, booked: Option<&SalesOrder>, preview: &mut Preview) {
-    preview.verdict = match booked {
-        Some(held) if held.state == crate::erp::OrderState::Cancelled => {
-            format!("{} is cancelled already", held.name)
-        }
-        Some(held) => {
-            preview.writes.push(bare("cancel", model, held.id));
-            format!("{} would be cancelled", held.name)
-        }
-        None => "would be left alone: cancelled before it was booked".to_owned(),
+/// An order that was cancelled. Goods and invoices that stand in the way are told; money that moved is registered.
+async fn cancelled(
+    flow: &Flow<'_>,
+    order: &Order,
+    model: &str,
+    booked: Option<&SalesOrder>,
+    preview: &mut Preview,
+) -> Result<(), Stop> {
+    let Some(held) = booked else {
+        preview.verdict = "would be left alone: cancelled before it was booked".to_owned();
+        return Ok(());
     };
+    if held.state == crate::erp::OrderState::Cancelled {
+        preview.verdict = format!("{} is cancelled already", held.name);
+    } else {
+        orders::undone(flow, order, held).await?;
+        preview.writes.push(bare("cancel", model, held.id));
+        preview.verdict = format!("{} would be cancelled", held.name);
+    }
+    preview.steps = orders::steps_of_cancelled(flow, order).await?;
+    preview.problem = preview.steps.iter().find_map(|step| step.problem.clone());
+    Ok(())
+}
+
+/// A line of a confirmed order that would be changed or added.
+fn edit(change: orders::Change) -> PreviewedWrite {
+    let now = |field: &str| {
+        let line = change.held.as_ref()?;
+        Some(match field {
+            "product_uom_qty" => text(&FieldValue::Decimal(line.quantity)),
+            "price_unit" => text(&FieldValue::Decimal(line.unit_price)),
+            "tax_ids" => text(&FieldValue::Records(line.taxes.clone())),
+            _ => return None,
+        })
+    };
+    PreviewedWrite {
+        action: if change.held.is_some() { "update" } else { "create" }.into(),
+        model: "sale.order.line".into(),
+        record: match &change.held {
+            Some(line) => line.id.0.to_string(),
+            None => change.name.clone(),
+        },
+        fields: change
+            .fields
+            .iter()
+            .map(|(field, value)| PreviewedField {
+                field: field.clone(),
+                now: now(field),
+                then: text(value),
+                source: "edited on Shopify".into(),
+            })
+            .collect(),
+    }
 }
 
 fn confirm(model: &str, record: String) -> PreviewedWrite {

@@ -30,6 +30,7 @@ impl World {
         }
         let documents = self.documents(orders.first());
         actual.insert("documents".into(), documents);
+        actual.insert("mails".into(), json!(self.bench.erp.ledger().mails()));
         let Some(order) = orders.pop() else {
             actual.insert("state".into(), "none".into());
             return actual.into();
@@ -194,7 +195,7 @@ impl World {
             .collect()
     }
 
-    fn documents(&self, order: Option<&OrderView>) -> Json {
+    pub(super) fn documents(&self, order: Option<&OrderView>) -> Json {
         let rows = |model: &str, domain: Json, fields: Json| -> Result<Vec<Json>, String> {
             let erp = &self.bench.erp;
             let rows = erp.as_admin(model, "search_read", json!([domain, fields]), json!({}));

@@ -1,5 +1,6 @@
 //! Golden orders as they stand in `fixtures/orders/`; the README there explains their form.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -55,6 +56,32 @@ pub(super) struct Settings {
     pub(super) currency: Option<String>,
     /// `per_line` or `globally`.
     pub(super) erp_rounding: Option<String>,
+    /// What of the order mapping's text is replaced by what.
+    #[serde(default)]
+    pub(super) mapping: BTreeMap<String, String>,
+    /// The shop's table `tax`: the ERP's tax as `20 included` or `19 excluded`, or by its name.
+    #[serde(default)]
+    pub(super) tax_table: BTreeMap<String, String>,
+    /// Taxes that the ERP has besides the catalogue's.
+    #[serde(default)]
+    pub(super) taxes: Vec<Tax>,
+    /// The shop's `start_at`; every order is from after it when missing.
+    pub(super) start_at: Option<String>,
+    /// Partners that the ERP has before anything happens: name and e-mail.
+    #[serde(default)]
+    pub(super) partners: BTreeMap<String, String>,
+}
+
+/// A tax of the ERP.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Tax {
+    pub(super) name: String,
+    pub(super) percent: String,
+    #[serde(default)]
+    pub(super) included: bool,
+    /// ISO code; the company's when missing.
+    pub(super) country: Option<String>,
 }
 
 /// Something that happens after the order was seen.
@@ -72,6 +99,10 @@ pub(super) struct Step {
     /// What a person does in the ERP before.
     #[serde(default)]
     pub(super) erp: Vec<String>,
+    /// What becomes of the order's customer on Shopify, and the shop tells of it before the order: `last_name`, `email`,
+    /// `city`.
+    #[serde(default)]
+    pub(super) customer: BTreeMap<String, String>,
 }
 
 impl Fixture {

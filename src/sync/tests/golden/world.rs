@@ -1,12 +1,15 @@
 //! A shop and an ERP with the catalogue of the golden orders in them, and how a golden order runs between them.
 
+use std::fmt::Write as _;
+
 use serde_json::{Value as Json, json};
 
 use super::super::bench::*;
 use super::super::*;
 use super::compare::Difference;
 use super::fixture::{Fixture, Only};
-use crate::sandbox::odoo::{CustomField, JournalKind, JournalSeed, TaxSeed};
+use crate::mapping::Mappings;
+use crate::sandbox::odoo::{CustomField, Fault, JournalKind, JournalSeed, Rule, TaxSeed};
 use crate::store::{Delivery, DeliveryAction, JobFilter, JobRow, Recorded};
 
 /// What golden orders are sold from and booked into: `fixtures/orders/catalogue.json`.
@@ -85,7 +88,7 @@ pub(super) fn erp_options(version: Version, rounding: Rounding) -> OdooOptions {
 }
 
 /// The journal of each gateway, as the shop declares it.
-fn journals() -> std::collections::BTreeMap<String, String> {
+pub(super) fn journals() -> std::collections::BTreeMap<String, String> {
     let journals = catalogue()["erp"]["journals"].as_object().unwrap();
     let pairs = journals.iter().flat_map(|(journal, gateways)| {
         let gateways = gateways.as_array().unwrap().iter();
@@ -97,6 +100,41 @@ fn journals() -> std::collections::BTreeMap<String, String> {
 /// The shipped mappings.
 pub(super) fn mappings() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings")
+}
+
+/// The shipped mappings as the fixture changes them; `erp` has the taxes that it names.
+fn mappings_of(declared: &super::fixture::Settings, erp: &OdooSandbox) -> Result<Mappings, Difference> {
+    let folder = tempfile::tempdir().unwrap();
+    let mut order = std::fs::read_to_string(mappings().join("order.in.toml")).unwrap();
+    for (from, to) in &declared.mapping {
+        if !order.contains(from) {
+            return Err(Difference::new("settings.mapping", from, "nothing like it"));
+        }
+        order = order.replace(from, to);
+    }
+    std::fs::write(folder.path().join("order.in.toml"), order).unwrap();
+    if !declared.tax_table.is_empty() {
+        let mut table = "[tables.tax]\n".to_owned();
+        for (key, tax) in &declared.tax_table {
+            let domain = match tax.split_once(' ') {
+                Some((percent, "included" | "excluded")) => json!([
+                    ["amount", "=", percent.parse::<f64>().unwrap()],
+                    ["price_include", "=", tax.ends_with("included")],
+                ]),
+                _ => json!([["name", "=", tax]]),
+            };
+            let found = erp
+                .as_admin("account.tax", "search", json!([domain]), json!({}))
+                .unwrap();
+            let [id] = found.as_array().unwrap().as_slice() else {
+                return Err(Difference::new("settings.tax_table", tax, found));
+            };
+            let _ = writeln!(table, "{key:?} = {id}");
+        }
+        std::fs::write(folder.path().join("tables.main.toml"), table).unwrap();
+    }
+    crate::app::mappings::load(Some(folder.path()))
+        .map_err(|e| Difference::new("settings.mapping", "a mapping", format!("{e:?}")))
 }
 
 /// Fills a shop with the catalogue's customers, companies and places, and with the products of these ids.
@@ -223,6 +261,11 @@ impl World {
         let mut options = erp_options(version, rounding);
         options.companies[0].currency = "EUR".to_owned();
         options.companies[0].country = "DE".to_owned();
+        options.taxes.extend(declared.taxes.iter().map(|tax| TaxSeed {
+            name: Some(tax.name.clone()),
+            country: tax.country.clone(),
+            ..TaxSeed::new(decimal(&tax.percent), tax.included)
+        }));
         let erp = OdooSandbox::start(options).await.unwrap();
         let mut flow = declared.flow.clone();
         let partner = (flow["guest_partner"] == "@partner").then(|| {
@@ -241,9 +284,21 @@ impl World {
         if settings.journals.is_empty() {
             settings.journals = journals();
         }
-        let mappings = crate::app::mappings::load(Some(&mappings())).unwrap();
+        for (name, email) in &declared.partners {
+            let values = json!([{ "name": name, "email": email }]);
+            erp.as_admin("res.partner", "create", values, json!({})).unwrap();
+        }
+        let mappings = mappings_of(declared, &erp)?;
+        let start_at = match declared.start_at.as_deref().map(Timestamp::parse_rfc3339) {
+            None => None,
+            Some(Ok(at)) => Some(at),
+            Some(Err(e)) => return Err(Difference::new("settings.start_at", "a time", e)),
+        };
         let bench = Bench::connected(shop_options(), erp, currency, mappings, |shop| {
             shop.settings = settings;
+            if start_at.is_some() {
+                shop.start_at = start_at;
+            }
         })
         .await;
         let states = fixture.states();
@@ -292,6 +347,7 @@ impl World {
             for action in &step.erp {
                 self.in_the_erp(action)?;
             }
+            self.change_customer(fixture, step)?;
             if step.deleted {
                 let gone = self.bench.shop.change(|shop| shop.delete_order(self.order));
                 return gone.map_err(|e| Difference::new("deletion", "an order", e));
@@ -302,8 +358,42 @@ impl World {
 
     /// The event about it, and everything that follows.
     pub(super) async fn after(&self, fixture: &Fixture, step: usize) {
+        if step > 0 && !fixture.then[step - 1].customer.is_empty() {
+            let customer = fixture.order["customer"].as_u64().unwrap_or_default();
+            self.bench.sync(Object::Customer, customer).await;
+        }
         self.hear(topic(fixture, step)).await;
         self.bench.drain().await;
+    }
+
+    /// What becomes of the buyer on Shopify.
+    fn change_customer(&self, fixture: &Fixture, step: &super::fixture::Step) -> Result<(), Difference> {
+        if step.customer.is_empty() {
+            return Ok(());
+        }
+        if let Some(other) = step
+            .customer
+            .keys()
+            .find(|field| !["last_name", "email", "city"].contains(&field.as_str()))
+        {
+            return Err(Difference::new("customer", "last_name, email or city", other));
+        }
+        let id = fixture.order["customer"].as_u64().unwrap_or_default();
+        let edited = self.bench.shop.change(|shop| {
+            shop.edit_customer(id, |customer| {
+                let new = |field: &str| step.customer.get(field).cloned();
+                if let Some(name) = new("last_name") {
+                    customer.last_name = Some(name);
+                }
+                if let Some(email) = new("email") {
+                    customer.email = Some(email);
+                }
+                if let (Some(city), Some(address)) = (new("city"), customer.addresses.first_mut()) {
+                    address.city = Some(city);
+                }
+            })
+        });
+        edited.map_err(|e| Difference::new("customer", "a customer", e))
     }
 
     fn put(&self, order: &Json) -> Result<(), Difference> {
@@ -369,6 +459,16 @@ impl World {
             None if action == "lock" => erp.lock(order.id),
             None if action == "deliver" => return self.deliver(order),
             None if action == "invoice" => erp.invoice(order.id).map(drop),
+            // From now on deliveries are answered with a question, until that is dealt with.
+            None if action == "ask" => {
+                let rule = Rule::new(Fault::Question).model("stock.picking");
+                erp.faults().add(rule.method("button_validate").always());
+                Ok(())
+            }
+            None if action == "answer" => {
+                erp.faults().clear();
+                Ok(())
+            }
             Some(("close_period", day)) => erp.close_period(day.parse().map_err(|e| format!("{day}: {e}"))?),
             _ => return Err("an action that is not known here".to_owned()),
         };

@@ -134,6 +134,13 @@ async fn another_buyer_who_is_the_same_partner_is_no_change() {
     assert_ne!(now, known, "and it is known as it is now");
 }
 
+/// The problem that a preview foresees.
+async fn foreseen(bench: &Bench, id: u64) -> Option<String> {
+    let shop = "main".parse().unwrap();
+    let preview = bench.engine.preview(&shop, Object::Order, ShopifyId(id)).await;
+    preview.unwrap().problem.map(|problem| problem.code.0)
+}
+
 #[tokio::test]
 async fn a_risk_that_is_told_after_the_confirmation_holds_what_follows_until_somebody_says_yes() {
     let settings = Settings {
@@ -152,17 +159,21 @@ async fn a_risk_that_is_told_after_the_confirmation_holds_what_follows_until_som
     let (id, name) = order(&bench, custom(&[("10.00", 1)], true));
     done(&bench, id).await;
     told.store(true, Ordering::SeqCst);
+    // A preview says what the job would say, and that the next retry is the yes.
+    assert_eq!(foreseen(&bench, id).await.as_deref(), Some("high_fraud_risk"));
     let why = problem(&bench, id).await;
     assert!(
         why.starts_with("high_fraud_risk") && why.contains("confirmed in the ERP"),
         "{why}"
     );
+    assert_eq!(foreseen(&bench, id).await, None);
     // Something else happened on Shopify: that is nobody's yes.
     edit(
         &bench,
         id,
         &added(LineDraft::custom("Gift wrap", decimal("2.50"), 1)),
     );
+    assert_eq!(foreseen(&bench, id).await.as_deref(), Some("high_fraud_risk"));
     assert!(problem(&bench, id).await.starts_with("high_fraud_risk"));
     // A retry is, and it is asked once.
     done(&bench, id).await;

@@ -2,6 +2,8 @@
 //! rounded by itself, half up), run through the pipeline on both protocols and both rounding methods: the ERP's total
 //! is the shop's current total to the cent, or the order is held and says by how much it differs.
 
+mod history;
+mod later;
 mod order;
 
 use std::collections::BTreeMap;
@@ -31,12 +33,19 @@ struct Pair {
 }
 
 async fn pair(version: Version, rounding: Rounding, choice: CurrencyChoice) -> Pair {
+    pair_with(version, rounding, choice, Settings::default()).await
+}
+
+async fn pair_with(version: Version, rounding: Rounding, choice: CurrencyChoice, settings: Settings) -> Pair {
     let mut options = erp_options(version, rounding);
     options.companies[0].currency = "EUR".to_owned();
     options.companies[0].country = "DE".to_owned();
     let erp = OdooSandbox::start(options).await.unwrap();
     let mappings = crate::app::mappings::load(Some(&super::world::mappings())).unwrap();
-    let bench = Bench::connected(shop_options(), erp, choice, mappings, |_| ()).await;
+    let bench = Bench::connected(shop_options(), erp, choice, mappings, |shop| {
+        shop.settings = settings;
+    })
+    .await;
     let products = catalogue()["products"].as_array().unwrap().iter();
     let products: Vec<u64> = products.map(|product| product["id"].as_u64().unwrap()).collect();
     stock(&bench.shop, &products);

@@ -34,7 +34,7 @@ enum Discount {
 }
 
 #[derive(Clone, Debug)]
-struct Line {
+pub(super) struct Line {
     variant: usize,
     /// In the smallest unit of the shop's currency.
     price: u32,
@@ -71,10 +71,10 @@ fn discounts() -> impl Strategy<Value = Discount> {
     ]
 }
 
-pub(super) fn plans() -> impl Strategy<Value = Plan> {
+pub(super) fn lines() -> impl Strategy<Value = Line> {
     let quantity = prop_oneof![8 => 1u32..=5, 2 => 6u32..=40, 1 => Just(1000u32)];
     let returned = prop_oneof![4 => Just(0u32), 1 => 1u32..=3];
-    let line = (
+    (
         0usize..8,
         1u32..=20_000,
         quantity,
@@ -89,7 +89,10 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
             taxes,
             discount,
             returned,
-        });
+        })
+}
+
+pub(super) fn plans() -> impl Strategy<Value = Plan> {
     let shipping = (
         0u32..=1_500,
         0usize..TAXES.len(),
@@ -105,7 +108,7 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
     (
         0usize..CURRENCIES.len(),
         any::<bool>(),
-        prop::collection::vec(line, 1..=4),
+        prop::collection::vec(lines(), 1..=4),
         discounts(),
         prop::collection::vec(shipping, 0..=2),
     )
@@ -116,6 +119,86 @@ pub(super) fn plans() -> impl Strategy<Value = Plan> {
             discount,
             shipping,
         })
+}
+
+impl Plan {
+    /// The same with nothing given back.
+    pub(super) fn sold_only(mut self) -> Self {
+        for line in &mut self.lines {
+            line.returned = 0;
+        }
+        for line in &mut self.shipping {
+            line.is_refunded = false;
+        }
+        self
+    }
+
+    /// An order of this line alone, in the same shop for the same buyer.
+    pub(super) fn of_line(other: &Self, line: &Line) -> Self {
+        Self {
+            lines: vec![Line {
+                discount: Discount::None,
+                returned: 0,
+                ..line.clone()
+            }],
+            discount: Discount::None,
+            shipping: Vec::new(),
+            ..other.clone()
+        }
+    }
+
+    pub(super) fn taxes_included(&self) -> bool {
+        self.taxes_included
+    }
+}
+
+/// Decimals of the shop's currency and of the buyer's.
+pub(super) fn places(plan: &Plan) -> [u32; 2] {
+    let (shop, buyer, _) = CURRENCIES[plan.currencies];
+    [digits(shop), digits(buyer)]
+}
+
+/// A rate as Shopify tells it.
+pub(super) fn rates(percent: &str) -> Json {
+    let rate: f64 = rate(percent).normalize().to_string().parse().unwrap();
+    rate.into()
+}
+
+/// A line as sold: its id, units, amount, taxes by percent in both currencies, and whether it is goods.
+type Sold = (u64, u32, [Decimal; 2], Vec<(&'static str, [Decimal; 2])>, bool);
+
+/// The lines and the shipping lines of [`order`], as sold.
+pub(super) fn sold_lines(plan: &Plan, id: u64) -> (Vec<Sold>, Vec<Sold>) {
+    let (_, _, exchange) = CURRENCIES[plan.currencies];
+    let places = places(plan);
+    let shop = Side::of(plan, places[0], places[0], Decimal::ONE);
+    let buyer = Side::of(plan, places[1], places[0], decimal(exchange));
+    let both = |one: &Amounts, other: &Amounts, taxes: usize| {
+        let percents = TAXES[taxes].iter().enumerate();
+        let taxes = percents.map(|(n, percent)| (*percent, [one.taxes[n], other.taxes[n]]));
+        ([one.amount, other.amount], taxes.collect())
+    };
+    let variants = variants();
+    let lines = plan.lines.iter().enumerate().map(|(n, line)| {
+        let (amount, taxes) = both(&shop.lines[n], &buyer.lines[n], line.taxes);
+        let is_goods = variants[line.variant % variants.len()]["requires_shipping"] != false;
+        (id + 1 + n as u64, line.quantity, amount, taxes, is_goods)
+    });
+    let shipping = plan.shipping.iter().enumerate().map(|(n, line)| {
+        let (amount, taxes) = both(&shop.shipping[n], &buyer.shipping[n], line.taxes);
+        (id + 101 + n as u64, 1, amount, taxes, false)
+    });
+    (lines.collect(), shipping.collect())
+}
+
+fn variants() -> Vec<&'static Json> {
+    catalogue()["products"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|product| product["gift_card"] != true)
+        .flat_map(|product| product["variants"].as_array().unwrap())
+        .collect()
 }
 
 fn digits(currency: &str) -> u32 {
@@ -262,7 +345,7 @@ fn returned(plan: &Plan, line: &Line) -> u32 {
     line.returned.min(line.quantity - u32::from(first))
 }
 
-fn bag(shop: Decimal, presentment: Decimal) -> Json {
+pub(super) fn bag(shop: Decimal, presentment: Decimal) -> Json {
     format!("{shop}|{presentment}").into()
 }
 
@@ -272,13 +355,7 @@ pub(super) fn order(plan: &Plan, id: u64) -> (Json, [(String, Decimal, Decimal);
     let shop_places = digits(shop_code);
     let shop = Side::of(plan, shop_places, shop_places, Decimal::ONE);
     let buyer = Side::of(plan, digits(buyer_code), shop_places, decimal(exchange));
-    let variants: Vec<&Json> = catalogue()["products"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|product| product["gift_card"] != true)
-        .flat_map(|product| product["variants"].as_array().unwrap())
-        .collect();
+    let variants = variants();
     let mut lists: BTreeMap<&str, BTreeMap<&str, (Decimal, Decimal)>> = BTreeMap::new();
     let mut tax_lines = |taxes: usize, one: &Amounts, other: &Amounts| -> Json {
         let all = TAXES[taxes].iter().enumerate();

@@ -1,0 +1,472 @@
+//! What would follow a booked order, for previews: the same questions as the steps themselves ask, and nothing done.
+//!
+//! What stands in the ERP counts as far as the order stands there; what is to be booked or changed first counts as it will be.
+
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+
+use super::super::flow::Flow;
+use super::super::settings::{Fulfillments, Invoices, Payments};
+use super::super::steps::{Act, Step};
+use super::super::stop::Stop;
+use super::plan::LINES;
+use super::refunds::{Decided, parcels, sent, share, value};
+use super::{after, credits, deliveries, invoices, payments};
+use crate::domain::{BookedLine, ErpId, FieldValue, LineKind, NewProblem, Order, ShopifyId, round_half_up};
+use crate::erp::{DeliveryState, DocumentKind, DocumentState, OrderState, SalesOrder};
+use crate::mapping::Mapped;
+
+/// An order whose next steps are asked for.
+pub(in crate::sync) struct Ahead<'a> {
+    /// As Shopify has it.
+    pub(in crate::sync) order: &'a Order,
+    /// What was decided about its refunds.
+    pub(in crate::sync) decided: &'a Decided,
+    pub(in crate::sync) mapped: &'a Mapped,
+    /// As the ERP has it, where it stands there.
+    pub(in crate::sync) held: Option<&'a SalesOrder>,
+    /// Whether it is confirmed, or would be first.
+    pub(in crate::sync) confirmed: bool,
+    /// Whether its lines would be changed first.
+    pub(in crate::sync) edited: bool,
+}
+
+/// Units of each line that would be delivered, by the line's key.
+type Units = BTreeMap<String, Decimal>;
+
+/// All that would follow, in its order.
+pub(in crate::sync) async fn steps(flow: &Flow<'_>, ahead: &Ahead<'_>) -> Result<Vec<Step>, Stop> {
+    let settings = &flow.shop.settings;
+    let mut steps = Vec::new();
+    let stands = ahead.held.filter(|held| held.state == OrderState::Confirmed);
+    if after::is_history(flow, ahead.order).await? {
+        if ahead.confirmed {
+            moves_nothing(flow, ahead, stands, &mut steps).await?;
+        }
+        return Ok(steps);
+    }
+    let lines = match stands {
+        Some(held) => credits::lines_by_key(flow, &ahead.mapped.external_id, held).await?,
+        None => BTreeMap::new(),
+    };
+    let mut moved = Units::new();
+    if ahead.confirmed && settings.fulfillments != Fulfillments::Leave && !ahead.order.fulfillments.is_empty()
+    {
+        moved = delivered(flow, ahead, stands, &lines, &mut steps).await?;
+    }
+    let (finance, own): (Vec<_>, Vec<_>) = ahead
+        .decided
+        .credits
+        .iter()
+        .partition(|(at, _)| ahead.decided.finance.contains(at));
+    if ahead.confirmed && !finance.is_empty() {
+        asked(flow, ahead, stands, &mut steps).await?;
+    }
+    if ahead.confirmed && settings.invoices != Invoices::None {
+        invoiced(flow, ahead, stands, &lines, &moved, &mut steps).await?;
+    }
+    for (at, credit) in own.into_iter().filter(|_| ahead.confirmed) {
+        let refund = &ahead.order.refunds[*at];
+        let what = format!(
+            "a draft for {} ({})",
+            credits::reference(refund),
+            credits::parts(ahead.order, refund, credit).join(", ")
+        );
+        let worth = value(refund, credit, ahead.order.currency);
+        steps.push(Step::new(Act::CreditNote, what, ahead.order.currency).of(worth));
+    }
+    if settings.payments == Payments::Register {
+        steps.extend(payments::planned(flow, ahead.order).await?);
+    }
+    Ok(steps)
+}
+
+/// What would follow a cancellation: the money that moved is registered all the same.
+pub(in crate::sync) async fn steps_of_cancelled(flow: &Flow<'_>, order: &Order) -> Result<Vec<Step>, Stop> {
+    if flow.shop.settings.payments == Payments::Register && !after::is_history(flow, order).await? {
+        return payments::planned(flow, order).await;
+    }
+    Ok(Vec::new())
+}
+
+/// A problem is a part of the plan; anything else ends it.
+pub(super) fn told<T>(result: Result<T, Stop>) -> Result<Result<T, NewProblem>, Stop> {
+    match result {
+        Ok(found) => Ok(Ok(found)),
+        Err(Stop::Problem(problem)) => Ok(Err(*problem)),
+        Err(stop) => Err(stop),
+    }
+}
+
+async fn moves_nothing(
+    flow: &Flow<'_>,
+    ahead: &Ahead<'_>,
+    stands: Option<&SalesOrder>,
+    steps: &mut Vec<Step>,
+) -> Result<(), Stop> {
+    let currency = ahead.order.currency;
+    let Some(held) = stands else {
+        steps.push(Step::new(
+            Act::CancelDelivery,
+            "all of it: history moves no stock",
+            currency,
+        ));
+        return Ok(());
+    };
+    for transfer in flow.shop.erp.deliveries(held.id).await? {
+        if transfer.state == DeliveryState::Open {
+            let what = format!("{}: history moves no stock", transfer.name);
+            steps.push(Step::new(Act::CancelDelivery, what, currency));
+        }
+    }
+    Ok(())
+}
+
+/// The parcels that would be carried out, and of what nothing more would be sent.
+async fn delivered(
+    flow: &Flow<'_>,
+    ahead: &Ahead<'_>,
+    stands: Option<&SalesOrder>,
+    lines: &BTreeMap<String, ErpId>,
+    steps: &mut Vec<Step>,
+) -> Result<Units, Stop> {
+    let (order, currency) = (ahead.order, ahead.order.currency);
+    let stays = &ahead.decided.order;
+    let transfers = match stands {
+        Some(held) => flow.shop.erp.deliveries(held.id).await?,
+        None => Vec::new(),
+    };
+    let mut planned: BTreeMap<ShopifyId, Units> = BTreeMap::new();
+    if let Some(held) = stands {
+        let key = |id: ErpId| {
+            lines
+                .iter()
+                .find(|(_, line)| **line == id)
+                .map(|(key, _)| key.clone())
+        };
+        for (parcel, due) in deliveries::outstanding(order, held, lines, &transfers) {
+            let due = due.into_iter().filter_map(|(id, units)| Some((key(id)?, units)));
+            planned.entry(parcel.id).or_default().extend(due);
+        }
+    }
+    let mut moved = Units::new();
+    let mut all: Vec<_> = parcels(order).collect();
+    all.sort_by_key(|parcel| (parcel.created_at, parcel.id));
+    for parcel in all {
+        let mut due = planned.remove(&parcel.id).unwrap_or_default();
+        // What does not stand there yet is delivered whole.
+        for entry in parcel
+            .lines
+            .iter()
+            .filter(|entry| !lines.contains_key(&entry.key))
+        {
+            if stays
+                .lines
+                .iter()
+                .any(|line| line.key == entry.key && is_goods(line))
+            {
+                *due.entry(entry.key.clone()).or_default() += entry.quantity;
+            }
+        }
+        due.retain(|_, units| !units.is_zero());
+        if due.is_empty() {
+            continue;
+        }
+        let goods = goods(stays, &due);
+        let tracking = match parcel.tracking_numbers.as_slice() {
+            [] => String::new(),
+            numbers => format!(", tracking {}", numbers.join(", ")),
+        };
+        let mut step = Step::new(
+            Act::Deliver,
+            format!("{goods} (parcel {}{tracking})", parcel.id),
+            currency,
+        );
+        if flow.shop.settings.fulfillments == Fulfillments::Hold {
+            step = step.but(Some(held_back(flow, parcel.id, &goods)));
+            steps.push(step);
+            // The flow goes no further with parcels, either.
+            return Ok(Units::new());
+        }
+        steps.push(step);
+        for (key, units) in due {
+            *moved.entry(key).or_default() += units;
+        }
+    }
+    if deliveries::is_over(order) && flow.shop.settings.fulfillments == Fulfillments::Validate {
+        let left: Units = stays
+            .lines
+            .iter()
+            .filter(|line| is_goods(line))
+            .map(|line| (line.key.clone(), line.quantity - sent(order, &line.key)))
+            .filter(|(_, units)| *units > Decimal::ZERO)
+            .collect();
+        let is_open = stands.is_none() || deliveries::stays_open(&transfers, lines, &moved);
+        if !left.is_empty() && is_open {
+            let what = format!("{}: nothing more will be sent", goods(stays, &left));
+            steps.push(Step::new(Act::CancelDelivery, what, currency));
+        }
+    }
+    if let Some(held) = stands
+        && let Err(problem) = told(deliveries::withdrawn(flow, order, held, lines).await)?
+    {
+        let what = "goods of a parcel that was cancelled on Shopify";
+        steps.push(Step::new(Act::TakeBack, what, currency).but(Some(problem)));
+    }
+    Ok(moved)
+}
+
+fn held_back(flow: &Flow<'_>, parcel: ShopifyId, goods: &str) -> NewProblem {
+    flow.subject.problem(
+        "delivery_by_hand",
+        "",
+        format!("{goods} were sent (parcel {parcel}), and the shop leaves deliveries to people."),
+        "Carry out the delivery in the ERP, then retry.",
+    )
+}
+
+/// What the ERP would move of a line; services are not moved.
+fn is_goods(line: &BookedLine) -> bool {
+    line.kind == LineKind::Product && line.requires_shipping
+}
+
+fn goods(order: &Order, units: &Units) -> String {
+    let title = |key: &str| {
+        let line = order.lines.iter().find(|line| line.key == key);
+        line.map_or_else(|| key.to_owned(), |line| line.title.clone())
+    };
+    let all: Vec<String> = units
+        .iter()
+        .map(|(key, units)| format!("{} x {}", units.normalize(), title(key)))
+        .collect();
+    all.join(", ")
+}
+
+/// The credit notes that finance would be asked for, as far as they do not stand there.
+async fn asked(
+    flow: &Flow<'_>,
+    ahead: &Ahead<'_>,
+    stands: Option<&SalesOrder>,
+    steps: &mut Vec<Step>,
+) -> Result<(), Stop> {
+    let order = ahead.order;
+    let left = credits::left_to_finance(flow, order, ahead.decided).await?;
+    let mut problem = match stands {
+        Some(held) if !left.is_empty() => {
+            let asked = Err::<(), _>(credits::needs_finance(flow, order, ahead.decided, held, &left));
+            told(asked)?.err()
+        }
+        _ => None,
+    };
+    for (at, credit) in ahead
+        .decided
+        .credits
+        .iter()
+        .filter(|(at, _)| left.iter().any(|left| left.position == *at))
+    {
+        let refund = &order.refunds[*at];
+        let what = format!(
+            "finance would be asked for it, for {} ({})",
+            credits::reference(refund),
+            credits::parts(order, refund, credit).join(", ")
+        );
+        let step = Step::new(Act::CreditNote, what, order.currency).of(value(refund, credit, order.currency));
+        // One problem asks for all of them.
+        steps.push(step.but(problem.take()));
+    }
+    Ok(())
+}
+
+/// A line of the order as far as it is invoiced.
+struct Due {
+    quantity: Decimal,
+    /// Units to be invoiced now.
+    units: Decimal,
+    total: Decimal,
+}
+
+async fn invoiced(
+    flow: &Flow<'_>,
+    ahead: &Ahead<'_>,
+    stands: Option<&SalesOrder>,
+    lines: &BTreeMap<String, ErpId>,
+    moved: &Units,
+    steps: &mut Vec<Step>,
+) -> Result<(), Stop> {
+    let (order, currency) = (ahead.order, ahead.order.currency);
+    let erp = &flow.shop.erp;
+    let posts = flow.shop.settings.invoices == Invoices::Post;
+    let documents = match stands {
+        Some(held) => erp.documents(held.id).await?,
+        None => Vec::new(),
+    };
+    let due = due(flow, ahead, stands, lines, moved).await?;
+    let mut is_due = due.iter().any(|line| line.units > Decimal::ZERO);
+    let mut problem = None;
+    if let Some(held) = stands
+        && !ahead.edited
+        && moved.is_empty()
+        && is_due
+    {
+        let kept = after::kept_units(flow, order, ahead.decided, &ahead.mapped.external_id, held).await?;
+        match told(invoices::is_due(flow, held, &kept, &documents).await)? {
+            Ok(answer) => is_due = answer,
+            Err(told) => problem = Some(told),
+        }
+    }
+    let day = flow.day(order.processed_at);
+    let closed = match erp.closed(true).await? {
+        Some(closed) if posts && day <= closed.until => Some(closed),
+        _ => None,
+    };
+    let shut = |what: &str| {
+        let closed = closed.as_ref()?;
+        let stop = invoices::is_closed(flow, what, "Give the draft invoice the date", day, closed);
+        told(Err::<(), _>(stop)).ok()?.err()
+    };
+    let way = if posts {
+        "made and posted"
+    } else {
+        "made as a draft"
+    };
+    if is_due {
+        let whole = due.iter().all(|line| line.units == line.quantity);
+        let amount = match stands {
+            Some(held) if whole && !ahead.edited => held.total,
+            _ if whole => ahead.decided.order.totals.total,
+            _ => due
+                .iter()
+                .filter(|line| line.units > Decimal::ZERO)
+                .map(|line| share(line.total, line.units, line.quantity, currency))
+                .sum(),
+        };
+        let what = format!(
+            "{} {way}, of {day}",
+            if whole { "all of it" } else { "what is due of it" }
+        );
+        let problem = problem.or_else(|| shut(&format!("The invoice of {}", order.name)));
+        steps.push(
+            Step::new(Act::Invoice, what, currency)
+                .of(round_half_up(amount, currency.decimals()))
+                .but(problem),
+        );
+    }
+    let drafts = documents
+        .iter()
+        .filter(|known| known.kind == DocumentKind::Invoice && known.state == DocumentState::Draft);
+    for draft in drafts.filter(|_| posts) {
+        let step = Step::new(Act::Post, draft.label(), currency).of(draft.total);
+        // A date that a person gave it counts.
+        let is_dated = draft.dated.is_some_and(|dated| dated != day);
+        let problem = if is_dated {
+            None
+        } else {
+            shut(&format!("The invoice of {}", order.name))
+        };
+        steps.push(step.but(problem));
+    }
+    Ok(())
+}
+
+/// What would be due of each line once everything before is done: of products that are invoiced when they are delivered only
+/// what left.
+async fn due(
+    flow: &Flow<'_>,
+    ahead: &Ahead<'_>,
+    stands: Option<&SalesOrder>,
+    lines: &BTreeMap<String, ErpId>,
+    moved: &Units,
+) -> Result<Vec<Due>, Stop> {
+    let on_delivery = on_delivery(flow, ahead, stands).await?;
+    let units = |waits: bool, quantity: Decimal, delivered: Decimal, invoiced: Decimal| {
+        (if waits { delivered } else { quantity }) - invoiced
+    };
+    if let Some(held) = stands
+        && !ahead.edited
+    {
+        let key = |id: ErpId| lines.iter().find(|(_, line)| **line == id).map(|(key, _)| key);
+        let all = held.lines.iter().filter(|line| !line.quantity.is_zero());
+        return Ok(all
+            .map(|line| {
+                let leaves = key(line.id)
+                    .and_then(|key| moved.get(key))
+                    .copied()
+                    .unwrap_or_default();
+                let waits = line.product.is_some_and(|product| on_delivery.contains(&product));
+                Due {
+                    quantity: line.quantity,
+                    units: units(waits, line.quantity, line.delivered + leaves, line.invoiced),
+                    total: line.total,
+                }
+            })
+            .collect());
+    }
+    let all = ahead.decided.order.lines.iter().enumerate();
+    Ok(all
+        .filter(|(_, line)| !line.quantity.is_zero())
+        .map(|(index, line)| {
+            let held = stands.and_then(|held| {
+                let id = lines.get(&line.key)?;
+                held.lines.iter().find(|known| known.id == *id)
+            });
+            let (delivered, invoiced) =
+                held.map_or_else(Default::default, |held| (held.delivered, held.invoiced));
+            let leaves = moved.get(&line.key).copied().unwrap_or_default();
+            let waits = product(ahead.mapped, index).is_some_and(|product| on_delivery.contains(&product));
+            Due {
+                quantity: line.quantity,
+                units: units(waits, line.quantity, delivered + leaves, invoiced),
+                total: line.gross,
+            }
+        })
+        .collect())
+}
+
+/// The product that stands for a line of the shop's order.
+fn product(mapped: &Mapped, index: usize) -> Option<ErpId> {
+    let rows = mapped.group(LINES).map_or(&[][..], |group| &group.rows);
+    let row = rows.iter().find(|row| row.source_index == index)?;
+    match row
+        .fields
+        .iter()
+        .find(|field| &*field.target == "product_id")?
+        .value
+    {
+        // One that would be made first has no number yet.
+        FieldValue::Record(id) if id.0 > 0 => Some(id),
+        _ => None,
+    }
+}
+
+/// The products of the order that the ERP invoices when they are delivered.
+async fn on_delivery(
+    flow: &Flow<'_>,
+    ahead: &Ahead<'_>,
+    stands: Option<&SalesOrder>,
+) -> Result<Vec<ErpId>, Stop> {
+    const PRODUCT: &str = "product.product";
+    const POLICY: &str = "invoice_policy";
+    if !flow.shop.erp.fields(PRODUCT).await?.0.contains_key(POLICY) {
+        return Ok(Vec::new());
+    }
+    let of_lines = 0..ahead.decided.order.lines.len();
+    let mut ids: Vec<ErpId> = of_lines
+        .filter_map(|index| product(ahead.mapped, index))
+        .chain(
+            stands
+                .into_iter()
+                .flat_map(|held| held.lines.iter().filter_map(|line| line.product)),
+        )
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let rows = flow.shop.erp.read(PRODUCT, &ids, &[POLICY.to_owned()]).await?;
+    Ok(rows
+        .into_iter()
+        .filter(
+            |row| matches!(row.fields.get(POLICY), Some(FieldValue::Text(policy)) if policy == "delivery"),
+        )
+        .map(|row| row.id)
+        .collect())
+}
