@@ -332,9 +332,10 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
         let wired = Wired::new(
             &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, before,
         );
-        (wired.await.unwrap().engine, config)
+        let wired = wired.await.unwrap();
+        (wired.engine, wired.clients, config)
     };
-    let (mut engine, mut config) = wire(None).await;
+    let (mut engine, mut clients, mut config) = wire(None).await;
     for (orders, odoo, token, keeps_shopify, keeps_odoo) in [
         ("paused", "", "token", true, true),
         ("paused", "calls_per_second = 3", "token", true, false),
@@ -347,8 +348,9 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
         let before = shops::Before {
             config: &config,
             engine: &engine,
+            clients: &clients,
         };
-        let (new, new_config) = wire(Some(&before)).await;
+        let (new, new_clients, new_config) = wire(Some(&before)).await;
         let (old, now) = (engine.shop(&shop).unwrap(), new.shop(&shop).unwrap());
         assert_eq!(
             Arc::ptr_eq(&old.source, &now.source),
@@ -360,6 +362,6 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
             keeps_odoo,
             "{orders} {odoo} {token}"
         );
-        (engine, config) = (new, new_config);
+        (engine, clients, config) = (new, new_clients, new_config);
     }
 }

@@ -31,6 +31,8 @@ mod problems;
 mod queue;
 #[path = "../shared/shops.rs"]
 mod shops;
+#[path = "../shared/subscriptions.rs"]
+mod subscriptions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
