@@ -141,7 +141,7 @@ pub(super) const LOCATIONS: Document = document!("LockstepLocations", 14.0, "loc
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
 pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
 pub(super) const WEBHOOKS: Document = document!("LockstepWebhooks", 14.0, "webhooks");
-pub(super) const SUBSCRIPTIONS: Document = document!("LockstepSubscriptions", 20.0, "subscriptions");
+pub(super) const SUBSCRIPTIONS: Document = document!("LockstepSubscriptions", 12.0, "subscriptions");
 pub(super) const SUBSCRIPTION_CREATE: Document = Document {
     writes: true,
     ..document!("LockstepSubscriptionCreate", 10.0, "subscription_create")
