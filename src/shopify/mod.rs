@@ -38,8 +38,8 @@ pub use error::{RequestId, ShopifyError};
 pub use normalise::NormaliseError;
 pub use recent::{Recent, RecentTax};
 pub use schema::AdminSchema;
-pub use subscriptions::{NewSubscription, Subscription, scope_is_granted, scope_of_topic};
 pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
+pub use subscriptions::{NewSubscription, Subscription, scope_is_granted, scope_of_topic};
 
 /// One shop. Share it in an `Arc`: all users share one throttle and one token.
 #[derive(Debug)]

@@ -149,7 +149,10 @@ pub(super) async fn create(
     let data = client
         .call_selecting(document, select(settings), &variables)
         .await?;
-    read(document, &data["webhookSubscriptionCreate"]["webhookSubscription"])
+    read(
+        document,
+        &data["webhookSubscriptionCreate"]["webhookSubscription"],
+    )
 }
 
 /// Makes one what it is to be. Its topic cannot be changed.
@@ -164,7 +167,10 @@ pub(super) async fn update(
     let data = client
         .call_selecting(document, select(settings), &variables)
         .await?;
-    read(document, &data["webhookSubscriptionUpdate"]["webhookSubscription"])
+    read(
+        document,
+        &data["webhookSubscriptionUpdate"]["webhookSubscription"],
+    )
 }
 
 /// Deletes one.

@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried,
-    Saved, SharedStore, ShopState, Store, StoreError, SubscriptionRow,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded,
+    RejectionCount, Retried, Saved, SharedStore, ShopState, Store, StoreError, SubscriptionRow,
 };
 
 /// What an operation does instead of its work.

@@ -291,7 +291,11 @@ fn restored(line: &PlanLine, rows: &[SubscriptionRow], deliveries: &[DeliverySum
     };
     // While it stood right, what is older than the retries last had arrived.
     let stood = of_topic()
-        .map(|row| row.seen_at.max(row.removed_at.unwrap_or(row.seen_at)).minus(RETRIES_LAST))
+        .map(|row| {
+            row.seen_at
+                .max(row.removed_at.unwrap_or(row.seen_at))
+                .minus(RETRIES_LAST)
+        })
         .max();
     let arrived = deliveries
         .iter()

@@ -119,7 +119,9 @@ pub fn wants_events(toggles: &Settings) -> bool {
 pub fn desired(shop: &Wish) -> Vec<Desired> {
     let mut wanted: BTreeMap<&'static str, Desired> = BTreeMap::new();
     let mut add = |name: &str, optional: bool, why: String| {
-        let Some(topic) = Topic::of_header(name) else { return };
+        let Some(topic) = Topic::of_header(name) else {
+            return;
+        };
         // Those of privacy requests are declared in the app's configuration and nowhere else.
         let Some(graphql) = topic.graphql else { return };
         if let Some(known) = wanted.get_mut(graphql) {
@@ -225,28 +227,40 @@ mod tests {
         all.join(" ")
     }
 
-    const ORDERS: &str = "orders/cancelled orders/create orders/delete orders/edited orders/paid orders/updated";
+    const ORDERS: &str =
+        "orders/cancelled orders/create orders/delete orders/edited orders/paid orders/updated";
     const PRODUCTS: &str = "products/create products/delete products/update";
 
     #[test]
     fn toggles_decide_the_topics() {
         for (toggles, expected) in [
             ("", "app/uninstalled".to_owned()),
-            ("orders = { in = 'off', topics = ['orders/fulfilled'] }", "app/uninstalled".to_owned()),
+            (
+                "orders = { in = 'off', topics = ['orders/fulfilled'] }",
+                "app/uninstalled".to_owned(),
+            ),
             ("customers = { out = 'on' }", "app/uninstalled".to_owned()),
-            ("orders = { in = 'on' }", format!("app/uninstalled {ORDERS} refunds/create")),
-            ("orders = { in = 'paused' }", format!("app/uninstalled {ORDERS} refunds/create")),
+            (
+                "orders = { in = 'on' }",
+                format!("app/uninstalled {ORDERS} refunds/create"),
+            ),
+            (
+                "orders = { in = 'paused' }",
+                format!("app/uninstalled {ORDERS} refunds/create"),
+            ),
             (
                 "orders = { in = 'on', topics = ['fulfillments/update', 'orders/paid'] }",
                 format!("app/uninstalled fulfillments/update {ORDERS} refunds/create"),
             ),
             (
                 "customers = { in = 'on' }",
-                "app/uninstalled customers/create customers/delete customers/merge? customers/update".to_owned(),
+                "app/uninstalled customers/create customers/delete customers/merge? customers/update"
+                    .to_owned(),
             ),
             (
                 "customers = { in = 'on', topics = ['customers/merge'] }",
-                "app/uninstalled customers/create customers/delete customers/merge customers/update".to_owned(),
+                "app/uninstalled customers/create customers/delete customers/merge customers/update"
+                    .to_owned(),
             ),
             (
                 "products = { in = 'on' }",
@@ -282,11 +296,18 @@ mod tests {
     #[test]
     fn names_are_short_plain_and_different() {
         let mut seen = std::collections::BTreeSet::new();
-        let long = ["LONGEST_TOPIC_THAT_NOBODY_MADE_YET_ONE", "LONGEST_TOPIC_THAT_NOBODY_MADE_YET_TWO"];
+        let long = [
+            "LONGEST_TOPIC_THAT_NOBODY_MADE_YET_ONE",
+            "LONGEST_TOPIC_THAT_NOBODY_MADE_YET_TWO",
+        ];
         for topic in Topic::ALL.iter().filter_map(|topic| topic.graphql).chain(long) {
             let name = name_of("0a1b2c3d", topic);
             assert!(name.len() <= LONGEST_NAME, "{name}");
-            assert!(name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'), "{name}");
+            assert!(
+                name.bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'),
+                "{name}"
+            );
             assert_eq!(instance_of(&name), Some("0a1b2c3d"), "{name}");
             assert!(seen.insert(name));
         }

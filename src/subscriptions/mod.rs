@@ -13,7 +13,7 @@ mod registry;
 mod tests;
 mod toggles;
 
-pub use crate::shopify::{NewSubscription, Subscription as Observed};
+pub use crate::shopify::{NewSubscription, Subscription as Observed, scope_of_topic as scope_of};
 pub use apply::{Applied, Changed, Gaps, Lease, Outcome, Restored, Site, Why, apply, ours};
 pub use desired::{
     Desired, INSTANCE_DIGITS, Wish, address, desired, instance_of, object_to_heal, of_graphql, wants_events,

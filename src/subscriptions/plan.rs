@@ -224,9 +224,18 @@ impl Planner<'_> {
         let missing = scope.filter(|scope| !scope_is_granted(self.granted, scope));
         if let (true, Some(missing)) = (own.is_empty(), missing) {
             let (kind, reason) = if wanted.optional {
-                (Kind::Skipped, format!("{}; the app lacks the scope {missing}, and it is not needed", wanted.why))
+                (
+                    Kind::Skipped,
+                    format!(
+                        "{}; the app lacks the scope {missing}, and it is not needed",
+                        wanted.why
+                    ),
+                )
             } else {
-                (Kind::Blocked, format!("{}; the app lacks the scope {missing}", wanted.why))
+                (
+                    Kind::Blocked,
+                    format!("{}; the app lacks the scope {missing}", wanted.why),
+                )
             };
             self.line(kind, wanted, None, reason);
             if let Some(line) = self.lines.last_mut() {
@@ -427,7 +436,10 @@ fn differences(observed: &Observed, wanted: &Desired) -> Vec<String> {
         found.push(format!("it had the filter {filter}"));
     }
     if !observed.include_fields.is_empty() {
-        found.push(format!("it had only the fields {}", observed.include_fields.join(", ")));
+        found.push(format!(
+            "it had only the fields {}",
+            observed.include_fields.join(", ")
+        ));
     }
     if !has_right_name(observed, wanted) {
         found.push(match &observed.name {

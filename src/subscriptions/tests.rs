@@ -86,15 +86,57 @@ fn cases() -> Vec<Case> {
     vec![
         case("nothing is there", vec![], &[], "create", ""),
         case("the recorded one is gone", vec![], &[7], "create", ""),
-        case("ours by name", vec![paid(1, OURS, Some(RIGHT))], &[], "unchanged 1", "delete 1"),
-        case("the address spelled otherwise", vec![with(|one| {
-            one.uri = "HTTPS://SYNC.example.com:443/webhooks/shopify".into();
-        })], &[], "unchanged 1", "delete 1"),
-        case("ours by record, without a name", vec![paid(1, OURS, None)], &[1], "update 1", "delete 1"),
-        case("at the old address", vec![paid(1, OLD, Some(RIGHT))], &[1], "update 1", "delete 1"),
-        case("with a filter", vec![with(|one| one.filter = Some("id:1".into()))], &[], "update 1", "delete 1"),
-        case("as XML", vec![with(|one| one.format = "XML".into())], &[], "update 1", "delete 1"),
-        case("with chosen fields", vec![with(|one| one.include_fields = vec!["id".into()])], &[], "update 1", "delete 1"),
+        case(
+            "ours by name",
+            vec![paid(1, OURS, Some(RIGHT))],
+            &[],
+            "unchanged 1",
+            "delete 1",
+        ),
+        case(
+            "the address spelled otherwise",
+            vec![with(|one| {
+                one.uri = "HTTPS://SYNC.example.com:443/webhooks/shopify".into();
+            })],
+            &[],
+            "unchanged 1",
+            "delete 1",
+        ),
+        case(
+            "ours by record, without a name",
+            vec![paid(1, OURS, None)],
+            &[1],
+            "update 1",
+            "delete 1",
+        ),
+        case(
+            "at the old address",
+            vec![paid(1, OLD, Some(RIGHT))],
+            &[1],
+            "update 1",
+            "delete 1",
+        ),
+        case(
+            "with a filter",
+            vec![with(|one| one.filter = Some("id:1".into()))],
+            &[],
+            "update 1",
+            "delete 1",
+        ),
+        case(
+            "as XML",
+            vec![with(|one| one.format = "XML".into())],
+            &[],
+            "update 1",
+            "delete 1",
+        ),
+        case(
+            "with chosen fields",
+            vec![with(|one| one.include_fields = vec!["id".into()])],
+            &[],
+            "update 1",
+            "delete 1",
+        ),
         case(
             "two of ours: the right one stays",
             vec![paid(1, OLD, None), paid(2, OURS, Some(RIGHT))],
@@ -104,15 +146,42 @@ fn cases() -> Vec<Case> {
         ),
         case(
             "two of ours, neither right: what delivers stays",
-            vec![paid(1, OLD, Some(RIGHT)), paid(2, OURS, Some("lockstep-0a1b2c3d-x"))],
+            vec![
+                paid(1, OLD, Some(RIGHT)),
+                paid(2, OURS, Some("lockstep-0a1b2c3d-x")),
+            ],
             &[],
             "update 2, delete 1",
             "delete 1, delete 2",
         ),
-        case("somebody else's, elsewhere", vec![paid(1, OLD, Some("theirs"))], &[], "create, foreign 1", "foreign 1"),
-        case("nobody's, elsewhere", vec![paid(1, OLD, None)], &[], "create, foreign 1", "foreign 1"),
-        case("nobody's, at our address", vec![paid(1, OURS, None)], &[], "adopt 1", "foreign 1"),
-        case("somebody else's, at our address", vec![paid(1, OURS, Some("theirs"))], &[], "foreign 1, blocked", "foreign 1"),
+        case(
+            "somebody else's, elsewhere",
+            vec![paid(1, OLD, Some("theirs"))],
+            &[],
+            "create, foreign 1",
+            "foreign 1",
+        ),
+        case(
+            "nobody's, elsewhere",
+            vec![paid(1, OLD, None)],
+            &[],
+            "create, foreign 1",
+            "foreign 1",
+        ),
+        case(
+            "nobody's, at our address",
+            vec![paid(1, OURS, None)],
+            &[],
+            "adopt 1",
+            "foreign 1",
+        ),
+        case(
+            "somebody else's, at our address",
+            vec![paid(1, OURS, Some("theirs"))],
+            &[],
+            "foreign 1, blocked",
+            "foreign 1",
+        ),
         case(
             "another installation's, recorded here",
             vec![paid(1, OLD, Some("lockstep-ffffffff-orders_paid"))],
@@ -157,7 +226,13 @@ fn cases() -> Vec<Case> {
         },
         Case {
             granted: &[],
-            ..case("it stands, the scope is gone", vec![paid(1, OURS, Some(RIGHT))], &[], "unchanged 1", "delete 1")
+            ..case(
+                "it stands, the scope is gone",
+                vec![paid(1, OURS, Some(RIGHT))],
+                &[],
+                "unchanged 1",
+                "delete 1",
+            )
         },
     ]
 }
@@ -202,14 +277,23 @@ fn reasons_say_what_is_wrong_and_what_helps() {
     };
     let reason = |plan: &Plan| {
         let lines = plan.lines.iter().filter(|line| line.topic == "ORDERS_PAID");
-        lines.map(|line| line.reason.clone()).collect::<Vec<_>>().join(" | ")
+        lines
+            .map(|line| line.reason.clone())
+            .collect::<Vec<_>>()
+            .join(" | ")
     };
     for (plan, part) in [
         (plan_of(&[], READ, &[]), "orders.in is on"),
         (plan_of(&[], READ, &[7]), "subscription 7 is gone"),
         (plan_of(&[], &[], &[]), "lacks the scope read_orders"),
-        (plan_of(&[paid(1, OLD, Some(RIGHT))], READ, &[]), "the address was https://old.example.com"),
-        (plan_of(&[paid(1, OURS, Some("theirs"))], READ, &[]), "lockstep webhooks adopt 1"),
+        (
+            plan_of(&[paid(1, OLD, Some(RIGHT))], READ, &[]),
+            "the address was https://old.example.com",
+        ),
+        (
+            plan_of(&[paid(1, OURS, Some("theirs"))], READ, &[]),
+            "lockstep webhooks adopt 1",
+        ),
         (
             plan_of(&[paid(1, OLD, Some("lockstep-ffffffff-orders_paid"))], READ, &[1]),
             "another installation of lockstep (ffffffff)",
@@ -218,9 +302,18 @@ fn reasons_say_what_is_wrong_and_what_helps() {
         assert!(reason(&plan).contains(part), "{part}: {}", reason(&plan));
     }
     let blocked = plan_of(&[], &[], &[]);
-    let line = blocked.lines.iter().find(|line| line.topic == "ORDERS_PAID").unwrap();
+    let line = blocked
+        .lines
+        .iter()
+        .find(|line| line.topic == "ORDERS_PAID")
+        .unwrap();
     assert_eq!((line.scope, line.lacks_scope), (Some("read_orders"), true));
-    assert!(blocked.lines.iter().any(|line| line.topic == "APP_UNINSTALLED" && line.kind == Kind::Create));
+    assert!(
+        blocked
+            .lines
+            .iter()
+            .any(|line| line.topic == "APP_UNINSTALLED" && line.kind == Kind::Create)
+    );
 }
 
 #[test]
@@ -243,7 +336,12 @@ fn names_that_stand_on_each_others_subscription_are_freed_first() {
         .collect();
     assert_eq!(
         order,
-        ["delete ORDERS_CREATE", "delete ORDERS_PAID", "create ORDERS_CREATE", "create ORDERS_PAID"]
+        [
+            "delete ORDERS_CREATE",
+            "delete ORDERS_PAID",
+            "create ORDERS_CREATE",
+            "create ORDERS_PAID"
+        ]
     );
 }
 
@@ -255,7 +353,11 @@ fn without_names_records_decide_and_nobodys_is_only_recorded() {
         ..Ours::default()
     };
     let plan = plan(&shop(), &desired, &[paid(1, OURS, None)], &ours, &scopes(READ));
-    let line = plan.lines.iter().find(|line| line.topic == "ORDERS_PAID").unwrap();
+    let line = plan
+        .lines
+        .iter()
+        .find(|line| line.topic == "ORDERS_PAID")
+        .unwrap();
     assert_eq!((line.kind, &line.new), (Kind::Adopt, &None));
 }
 
@@ -267,6 +369,10 @@ fn the_hash_follows_the_changes_only() {
         ..Ours::default()
     };
     let of = |observed: &[Observed]| plan(&shop(), &desired, observed, &ours, &scopes(READ)).hash();
-    assert_eq!(of(&[]), of(&[paid(9, OLD, Some("theirs"))]), "foreign ones change nothing");
+    assert_eq!(
+        of(&[]),
+        of(&[paid(9, OLD, Some("theirs"))]),
+        "foreign ones change nothing"
+    );
     assert_ne!(of(&[]), of(&[paid(1, OURS, Some(RIGHT))]));
 }

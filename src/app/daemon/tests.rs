@@ -1,6 +1,7 @@
 //! Daemons in this process: started, asked, changed, stopped. Neither system is reached: what is shown here happens before.
 
 mod between;
+mod follows;
 mod notices;
 mod seen;
 

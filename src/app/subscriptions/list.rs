@@ -114,7 +114,10 @@ fn header(topic: &str) -> String {
 
 /// What arrived through a subscription.
 fn through<'s>(observed: &Observed, sums: &'s [DeliverySum]) -> Option<&'s DeliverySum> {
-    let (topic, name) = (header(&observed.topic), observed.name.as_deref().unwrap_or_default());
+    let (topic, name) = (
+        header(&observed.topic),
+        observed.name.as_deref().unwrap_or_default(),
+    );
     sums.iter().find(|sum| sum.topic == topic && sum.name == name)
 }
 
@@ -138,7 +141,12 @@ fn row(line: &PlanLine, planned: &Planned, sums: &[DeliverySum], target: &Target
     }
 }
 
-fn status(line: &PlanLine, observed: Option<&Observed>, sum: Option<&DeliverySum>, target: &Target) -> Status {
+fn status(
+    line: &PlanLine,
+    observed: Option<&Observed>,
+    sum: Option<&DeliverySum>,
+    target: &Target,
+) -> Status {
     match line.kind {
         Kind::Create => Status::Missing,
         Kind::Update | Kind::Adopt => Status::Wrong,
@@ -179,7 +187,12 @@ pub(super) fn notes(planned: &Planned, sums: &[DeliverySum]) -> Vec<String> {
         // Without names deliveries cannot be told apart.
         .filter(|wanted| wanted.name.is_some())
         .filter_map(|wanted| {
-            let of_topic = || planned.observed.iter().filter(|one| one.topic == wanted.topic_name());
+            let of_topic = || {
+                planned
+                    .observed
+                    .iter()
+                    .filter(|one| one.topic == wanted.topic_name())
+            };
             let own = of_topic().find(|one| planned.ours.has(one) && one.name.is_some())?;
             let is_unlisted = |sum: &&DeliverySum| {
                 sum.topic == wanted.topic.name

@@ -16,9 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{connect, reach};
 use crate::config::{Config, Shop, is_local};
-use crate::domain::{
-    Direction, Object, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp,
-};
+use crate::domain::{Direction, Object, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp};
 use crate::shopify::ShopifyError;
 use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
 use crate::subscriptions::{
@@ -314,6 +312,88 @@ pub async fn plan_all(
     .await
 }
 
+/// As [`plan`], with subscriptions that a person takes over.
+///
+/// # Errors
+/// Why there is no plan.
+pub async fn plan_adopting(
+    at: &Installation,
+    target: &Target,
+    ids: &BTreeSet<ShopifyId>,
+) -> Result<Planned, SubscriptionsError> {
+    let planned = plan_with(at, target, desired(at, target)?, ids.clone()).await?;
+    for id in ids {
+        may_adopt(&planned, *id)?;
+    }
+    Ok(planned)
+}
+
+/// A plan in which everything of ours goes.
+///
+/// # Errors
+/// Why there is no plan.
+pub async fn plan_removal(at: &Installation, target: &Target) -> Result<Planned, SubscriptionsError> {
+    plan_with(at, target, Vec::new(), BTreeSet::new()).await
+}
+
+/// What should be looked at although nothing is to be done.
+///
+/// # Errors
+/// When the store fails.
+pub async fn notes(at: &Installation, planned: &Planned) -> Result<Vec<String>, StoreError> {
+    Ok(list::notes(planned, &arrived(at, &planned.plan.shop).await?))
+}
+
+/// Lists all of them at once, in the order in which they are given.
+pub async fn list_all(
+    at: &Installation,
+    targets: &[Target],
+) -> Vec<(ShopName, Result<Listed, SubscriptionsError>)> {
+    let places = tokio::sync::Semaphore::new(SHOPS_AT_ONCE);
+    join_all(targets.iter().map(|target| async {
+        let _place = places.acquire().await;
+        (target.name.clone(), list(at, target).await)
+    }))
+    .await
+}
+
+/// What came of carrying out a shop's order.
+pub type Applying = (ShopName, Result<Vec<Applied>, SubscriptionsError>);
+
+/// Carries out an order for each shop, side by side, and remembers whose subscriptions are to stay away. A shop without an order
+/// keeps its error.
+pub async fn apply_all(
+    at: &Installation,
+    config: &Config,
+    works: Vec<(&Target, Result<Order, SubscriptionsError>)>,
+) -> Vec<Applying> {
+    let places = tokio::sync::Semaphore::new(SHOPS_AT_ONCE);
+    let places = &places;
+    join_all(works.into_iter().map(|(target, order)| async move {
+        let _place = places.acquire().await;
+        let result = match order {
+            Ok(order) => ordered(at, config, target, &order).await,
+            Err(error) => Err(error),
+        };
+        (target.name.clone(), result)
+    }))
+    .await
+}
+
+async fn ordered(
+    at: &Installation,
+    config: &Config,
+    target: &Target,
+    order: &Order,
+) -> Result<Vec<Applied>, SubscriptionsError> {
+    let is_marked = is_removed(&at.store, &target.name, config).await?;
+    if order.remove != is_marked {
+        // Before anything is deleted: a daemon that looks in between would bring it back.
+        set_removed(&at.store, &target.name, config, order.remove, at.clock.now()).await?;
+    }
+    apply(at, target, order).await
+}
+
 /// What is to be carried out.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
@@ -376,7 +456,11 @@ async fn apply_under(
     for id in &order.adopted {
         may_adopt(&planned, *id)?;
     }
-    if order.agreed.as_ref().is_some_and(|agreed| *agreed != planned.plan.hash()) {
+    if order
+        .agreed
+        .as_ref()
+        .is_some_and(|agreed| *agreed != planned.plan.hash())
+    {
         return Err(SubscriptionsError::Changed);
     }
     site.remember(&planned.observed, &planned.plan).await?;
@@ -397,7 +481,13 @@ async fn apply_under(
         }
         let applied = subscriptions::apply(&site, lease, next, &planned.desired, &planned.granted).await?;
         told(&target.name, &applied);
-        let stuck = applied.results.iter().any(|changed| !changed.outcome.is_done());
+        // What was not tried waited for one that failed: when reading back shows that one, the rest follows at once.
+        let stuck = applied.results.iter().any(|changed| {
+            !matches!(
+                changed.outcome,
+                subscriptions::Outcome::Done | subscriptions::Outcome::NotTried
+            )
+        });
         let left = applied.left.clone();
         rounds.push(applied);
         let done = rounds.len() >= ROUNDS as usize || stuck;
@@ -503,7 +593,5 @@ fn is_paused(toggles: &subscriptions::Settings, object: Object) -> bool {
 
 /// What arrived in the last day, and when the last of all.
 async fn arrived(at: &Installation, shop: &ShopName) -> Result<Vec<DeliverySum>, StoreError> {
-    at.store
-        .deliveries_since(shop, at.clock.now().minus(A_DAY))
-        .await
+    at.store.deliveries_since(shop, at.clock.now().minus(A_DAY)).await
 }

@@ -22,11 +22,7 @@ pub const SHOP_REMOVED: &str = "shop_removed";
 type Wrong = BTreeMap<(&'static str, String), NewProblem>;
 
 /// Notes what came of the rounds; whatever was wrong before and is not now is over.
-pub(super) async fn note(
-    at: &Installation,
-    target: &Target,
-    rounds: &[Applied],
-) -> Result<(), StoreError> {
+pub(super) async fn note(at: &Installation, target: &Target, rounds: &[Applied]) -> Result<(), StoreError> {
     let mut wrong = Wrong::new();
     let Some(last) = rounds.last() else { return Ok(()) };
     let shown = last.left.as_ref().unwrap_or(&last.plan);
@@ -35,7 +31,10 @@ pub(super) async fn note(
         if line.kind == Kind::Blocked
             && let Some(scope) = line.scope.filter(|_| line.lacks_scope)
         {
-            lacking.entry(scope.to_owned()).or_default().insert(line.topic.clone());
+            lacking
+                .entry(scope.to_owned())
+                .or_default()
+                .insert(line.topic.clone());
         }
     }
     for changed in &last.results {
@@ -89,7 +88,13 @@ pub(super) async fn note(
             ),
         );
     }
-    settle(at, &target.name, wrong, &[PUBLIC_URL_MISSING, SCOPE_MISSING, SUBSCRIPTION_REFUSED]).await
+    settle(
+        at,
+        &target.name,
+        wrong,
+        &[PUBLIC_URL_MISSING, SCOPE_MISSING, SUBSCRIPTION_REFUSED],
+    )
+    .await
 }
 
 /// Notes why nothing could be done, where a person is needed for it.

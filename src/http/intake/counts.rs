@@ -73,7 +73,11 @@ impl Counts {
             last_at: now.millis(),
             last_accepted_at: is_accepted.then(|| now.millis()),
         };
-        add(&mut self.lock(), (shop.clone(), text(topic), text(name), hour), tally);
+        add(
+            &mut self.lock(),
+            (shop.clone(), text(topic), text(name), hour),
+            tally,
+        );
         self.some.notify_one();
     }
 
@@ -98,16 +102,18 @@ impl Counts {
         if waiting.is_empty() {
             return;
         }
-        let rows = waiting.iter().map(|((shop, topic, name, hour), tally)| DeliveryCount {
-            shop: shop.clone(),
-            topic: topic.clone(),
-            name: name.clone(),
-            hour: Timestamp::from_millis(*hour),
-            accepted: tally.accepted,
-            failed: tally.failed,
-            last_at: Timestamp::from_millis(tally.last_at),
-            last_accepted_at: tally.last_accepted_at.map(Timestamp::from_millis),
-        });
+        let rows = waiting
+            .iter()
+            .map(|((shop, topic, name, hour), tally)| DeliveryCount {
+                shop: shop.clone(),
+                topic: topic.clone(),
+                name: name.clone(),
+                hour: Timestamp::from_millis(*hour),
+                accepted: tally.accepted,
+                failed: tally.failed,
+                last_at: Timestamp::from_millis(tally.last_at),
+                last_accepted_at: tally.last_accepted_at.map(Timestamp::from_millis),
+            });
         if let Err(failure) = store.count_deliveries(rows.collect()).await {
             warn!(error = %failure, "cannot store the counts of deliveries; trying on");
             let mut counts = self.lock();

@@ -9,14 +9,16 @@ use async_trait::async_trait;
 
 use super::{Backend, events, housekeeping, intake, links, people, problems, queue, shops, subscriptions};
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow, ReadyLane, Recorded,
-    RejectionCount, Retried, Saved, ShopState, Store, StoreError, SubscriptionRow, Verdict,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow,
+    ReadyLane, Recorded, RejectionCount, Retried, Saved, ShopState, Store, StoreError, SubscriptionRow,
+    Verdict,
 };
 
 /// Runs a question on a connection of its own.

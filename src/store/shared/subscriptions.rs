@@ -91,12 +91,14 @@ pub(super) async fn remove(
     id: ShopifyId,
     at: Timestamp,
 ) -> Result<(), Fault> {
-    sqlx::query("UPDATE subscriptions SET removed_at = $3 WHERE shop = $1 AND id = $2 AND removed_at IS NULL")
-        .bind(shop.as_str())
-        .bind(number(id))
-        .bind(at.millis())
-        .execute(&mut *conn)
-        .await?;
+    sqlx::query(
+        "UPDATE subscriptions SET removed_at = $3 WHERE shop = $1 AND id = $2 AND removed_at IS NULL",
+    )
+    .bind(shop.as_str())
+    .bind(number(id))
+    .bind(at.millis())
+    .execute(&mut *conn)
+    .await?;
     forget_others(conn, shop, id).await?;
     // Where another one of the topic stands, this one's end is of no interest.
     sqlx::query(
@@ -131,12 +133,14 @@ pub(super) async fn saw(
     now: Timestamp,
 ) -> Result<(), Fault> {
     for id in ids {
-        sqlx::query("UPDATE subscriptions SET seen_at = $3 WHERE shop = $1 AND id = $2 AND removed_at IS NULL")
-            .bind(shop.as_str())
-            .bind(number(*id))
-            .bind(now.millis())
-            .execute(&mut *conn)
-            .await?;
+        sqlx::query(
+            "UPDATE subscriptions SET seen_at = $3 WHERE shop = $1 AND id = $2 AND removed_at IS NULL",
+        )
+        .bind(shop.as_str())
+        .bind(number(*id))
+        .bind(now.millis())
+        .execute(&mut *conn)
+        .await?;
     }
     Ok(())
 }
@@ -221,13 +225,15 @@ pub(super) async fn deliveries(
     .await?;
     Ok(rows
         .into_iter()
-        .map(|(topic, name, accepted, failed, last_at, last_accepted_at)| DeliverySum {
-            topic,
-            name,
-            accepted: u64::try_from(accepted).unwrap_or(0),
-            failed: u64::try_from(failed).unwrap_or(0),
-            last_at: Timestamp::from_millis(last_at),
-            last_accepted_at: last_accepted_at.map(Timestamp::from_millis),
-        })
+        .map(
+            |(topic, name, accepted, failed, last_at, last_accepted_at)| DeliverySum {
+                topic,
+                name,
+                accepted: u64::try_from(accepted).unwrap_or(0),
+                failed: u64::try_from(failed).unwrap_or(0),
+                last_at: Timestamp::from_millis(last_at),
+                last_accepted_at: last_accepted_at.map(Timestamp::from_millis),
+            },
+        )
         .collect())
 }

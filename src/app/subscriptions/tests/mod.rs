@@ -65,7 +65,12 @@ pub(super) fn client(sandbox: &ShopSandbox, version: &str) -> Arc<Shopify> {
 
 impl Here {
     /// `seed` decides the installation's id.
-    pub(super) async fn with(registry: Arc<dyn Registry>, toggles: &str, public_url: &str, seed: u64) -> Self {
+    pub(super) async fn with(
+        registry: Arc<dyn Registry>,
+        toggles: &str,
+        public_url: &str,
+        seed: u64,
+    ) -> Self {
         let clock = ManualClock::new(Timestamp::parse_rfc3339(NOW).unwrap());
         let shared: SharedClock = Arc::new(clock.clone());
         let (folder, store) = testing::open_temp(Arc::clone(&shared)).await;

@@ -66,7 +66,10 @@ fn clash(all: &[Observed], one: &Observed) -> Option<&'static str> {
 }
 
 impl Rules {
-    fn write<T>(&self, act: impl FnOnce(&mut Vec<Observed>) -> Result<T, ShopifyError>) -> Result<T, ShopifyError> {
+    fn write<T>(
+        &self,
+        act: impl FnOnce(&mut Vec<Observed>) -> Result<T, ShopifyError>,
+    ) -> Result<T, ShopifyError> {
         *self.writes.lock().unwrap() += 1;
         let fate = self.fates.lock().unwrap().pop().unwrap_or(Fate::Good);
         match fate {
@@ -158,14 +161,27 @@ impl Registry for Rules {
     }
 }
 
-const TOPICS: &[&str] = &["ORDERS_CREATE", "ORDERS_PAID", "PRODUCTS_UPDATE", "CUSTOMERS_CREATE", "CARTS_CREATE"];
+const TOPICS: &[&str] = &[
+    "ORDERS_CREATE",
+    "ORDERS_PAID",
+    "PRODUCTS_UPDATE",
+    "CUSTOMERS_CREATE",
+    "CARTS_CREATE",
+];
 
 /// One that stands already: topic, address, name, format, filter, fields, whether it is recorded.
 type Found = (usize, usize, usize, bool, bool, bool, bool);
 
 fn found() -> impl Strategy<Value = Found> {
-    (0..TOPICS.len(), 0..3_usize, 0..9_usize, prop::bool::weighted(0.9), prop::bool::weighted(0.8),
-     prop::bool::weighted(0.8), any::<bool>())
+    (
+        0..TOPICS.len(),
+        0..3_usize,
+        0..9_usize,
+        prop::bool::weighted(0.9),
+        prop::bool::weighted(0.8),
+        prop::bool::weighted(0.8),
+        any::<bool>(),
+    )
 }
 
 fn observed(n: usize, instance: &str, of: &Found) -> Observed {
@@ -180,7 +196,12 @@ fn observed(n: usize, instance: &str, of: &Found) -> Observed {
     Observed {
         id: ShopifyId(n as u64 + 1),
         topic: TOPICS[topic].to_owned(),
-        uri: [OURS, "https://old.example.com/webhooks/shopify", "https://x.example.com"][uri].to_owned(),
+        uri: [
+            OURS,
+            "https://old.example.com/webhooks/shopify",
+            "https://x.example.com",
+        ][uri]
+            .to_owned(),
         name,
         format: if json { "JSON" } else { "XML" }.to_owned(),
         filter: (!whole).then(|| "id:1".to_owned()),
@@ -191,7 +212,13 @@ fn observed(n: usize, instance: &str, of: &Found) -> Observed {
 
 async fn ends_right(state: Vec<Found>, fates: Vec<Fate>, toggles: &str) {
     let rules = Arc::new(Rules::default());
-    let here = Here::with(Arc::clone(&rules) as Arc<dyn Registry>, toggles, "https://sync.example.com", 1).await;
+    let here = Here::with(
+        Arc::clone(&rules) as Arc<dyn Registry>,
+        toggles,
+        "https://sync.example.com",
+        1,
+    )
+    .await;
     for (n, of) in state.iter().enumerate() {
         let one = observed(n, &here.at.instance, of);
         let mut all = rules.all.lock().unwrap();
@@ -217,7 +244,13 @@ async fn ends_right(state: Vec<Found>, fates: Vec<Fate>, toggles: &str) {
     let foreign: Vec<Observed> = planned
         .observed
         .iter()
-        .filter(|one| planned.plan.lines.iter().any(|line| line.kind == Kind::Foreign && line.id == Some(one.id)))
+        .filter(|one| {
+            planned
+                .plan
+                .lines
+                .iter()
+                .any(|line| line.kind == Kind::Foreign && line.id == Some(one.id))
+        })
         .cloned()
         .collect();
     let failures = fates.iter().filter(|fate| **fate != Fate::Good).count();
@@ -230,7 +263,11 @@ async fn ends_right(state: Vec<Found>, fates: Vec<Fate>, toggles: &str) {
     assert!(last[0].plan.is_empty(), "{:?}", last[0].plan);
     let writes = *rules.writes.lock().unwrap();
     here.apply().await;
-    assert_eq!(*rules.writes.lock().unwrap(), writes, "nothing differs: nothing is written");
+    assert_eq!(
+        *rules.writes.lock().unwrap(),
+        writes,
+        "nothing differs: nothing is written"
+    );
 
     let all = rules.all.lock().unwrap().clone();
     for one in &foreign {
@@ -239,7 +276,12 @@ async fn ends_right(state: Vec<Found>, fates: Vec<Fate>, toggles: &str) {
     for wanted in &planned.desired {
         let through: Vec<&Observed> = all
             .iter()
-            .filter(|one| one.topic == wanted.topic_name() && is_same_address(&one.uri, OURS) && one.filter.is_none() && one.format == "JSON")
+            .filter(|one| {
+                one.topic == wanted.topic_name()
+                    && is_same_address(&one.uri, OURS)
+                    && one.filter.is_none()
+                    && one.format == "JSON"
+            })
             .collect();
         let needs = crate::shopify::scope_of_topic(wanted.topic);
         if needs.is_none_or(|scope| ["read_orders", "read_products"].contains(&scope)) {
@@ -250,8 +292,14 @@ async fn ends_right(state: Vec<Found>, fates: Vec<Fate>, toggles: &str) {
     }
     // And nothing of ours is left beside them.
     let prefix = format!("lockstep-{}-", here.at.instance);
-    for one in all.iter().filter(|one| one.name.as_deref().is_some_and(|name| name.starts_with(&prefix))) {
-        let wanted = planned.desired.iter().find(|wanted| wanted.topic_name() == one.topic);
+    for one in all
+        .iter()
+        .filter(|one| one.name.as_deref().is_some_and(|name| name.starts_with(&prefix)))
+    {
+        let wanted = planned
+            .desired
+            .iter()
+            .find(|wanted| wanted.topic_name() == one.topic);
         assert!(wanted.is_some(), "{one:?}");
     }
 }
