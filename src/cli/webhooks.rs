@@ -495,6 +495,7 @@ fn plan_text(title: &str, plan: &Plan) -> String {
         let id = line.id.map(|id| format!(" [{id}]")).unwrap_or_default();
         let scope = line
             .scope
+            .filter(|_| !line.lacks_scope)
             .map(|scope| format!(", needs {scope}"))
             .unwrap_or_default();
         let _never = writeln!(
@@ -575,7 +576,7 @@ mod tests {
             uri: "https://sync.example.com/webhooks/shopify".to_owned(),
             reason: reason.to_owned(),
             scope: of_graphql(topic).and_then(crate::subscriptions::scope_of),
-            lacks_scope: kind == Kind::Blocked,
+            lacks_scope: matches!(kind, Kind::Blocked | Kind::Skipped),
             new: None,
             loses: false,
         }

@@ -277,6 +277,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 
     /// Takes a right that one holder has at a time, until it ends, or keeps it for longer. Says whether it is the holder's now.
+    /// Holders that serve begin with [`SERVING`].
     async fn take_lease(
         &self,
         name: &str,

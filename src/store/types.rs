@@ -602,6 +602,10 @@ pub struct ComplianceRecord {
     pub summary: String,
 }
 
+/// What the holder's name begins with where a process that serves holds a lease. On SQLite there is one such process at a time,
+/// so that the next one knows at its start that nobody holds these any more.
+pub const SERVING: &str = "serve-";
+
 /// A webhook subscription of ours.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SubscriptionRow {

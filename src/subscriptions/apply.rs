@@ -112,8 +112,9 @@ pub struct Restored {
 /// Who remembers which events were missed, until they are made up for.
 #[async_trait]
 pub trait Gaps: Send + Sync {
-    /// Events of this topic may be missing. Called before they arrive again.
-    async fn open(&self, shop: &ShopName, restored: &Restored) -> Result<(), StoreError>;
+    /// Events of this topic may be missing. Called before they arrive again, and once more (`stands`) when they do: what is
+    /// made up for before that may leave something out.
+    async fn open(&self, shop: &ShopName, restored: &Restored, stands: bool) -> Result<(), StoreError>;
 }
 
 /// What became of one change.
@@ -326,7 +327,7 @@ pub async fn apply(
     let mut gaps = BTreeMap::new();
     for line in plan_.changes() {
         if let Some(restored) = restored(line, &rows, &deliveries) {
-            site.gaps.open(site.shop, &restored).await?;
+            site.gaps.open(site.shop, &restored, false).await?;
             gaps.insert(line.topic.clone(), restored);
         }
     }
@@ -347,12 +348,18 @@ pub async fn apply(
         results.extend(done);
     }
     let left = run.read_back(desired, granted, &mut results).await;
-    let restored = results
+    let restored: Vec<Restored> = results
         .iter()
-        .filter(|changed| changed.outcome.is_done())
+        .filter(|changed| changed.outcome.is_done() && changed.line.kind != Kind::Delete)
         .filter_map(|changed| gaps.get(&changed.line.topic))
         .cloned()
         .collect();
+    for one in &restored {
+        if let Err(error) = site.gaps.open(site.shop, one, true).await {
+            // It is open since before, and is closed a little too early at worst.
+            tracing::warn!(shop = %site.shop, topic = one.topic, error = %error, "cannot note since when events arrive again");
+        }
+    }
     Ok(Applied {
         plan: plan_,
         results,

@@ -262,11 +262,14 @@ impl Planner<'_> {
             (true, false) => 1,
             (false, _) => 2,
         };
-        let keeper = own
+        let best = own
             .iter()
             .copied()
-            .chain(twin)
-            .min_by_key(|one| (rank(one), !self.ours.has(one), one.created_at, one.id));
+            .min_by_key(|one| (rank(one), one.created_at, one.id));
+        // While it stands, none of ours can be made right.
+        let keeper = twin
+            .filter(|_| !own.iter().any(|one| takes_the_place(one, wanted)))
+            .or(best);
         let Some(keeper) = keeper else {
             let gone = self.recorded_as(wanted.topic_name());
             let reason = match gone {

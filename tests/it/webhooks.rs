@@ -94,7 +94,21 @@ async fn killed(database: Database, action: &str) {
         Err(log) => assert!(action == "abort" && log.contains("fail point struck"), "{log}"),
     }
     assert!(made < ALL, "it was killed in the middle");
-    let mut daemon = world.start(&Start::default());
+    // Another node of a shared database waits until the dead one's right has ended.
+    let clock = world.folder.path().join("clock");
+    std::fs::write(
+        &clock,
+        if database == Database::Postgres {
+            "180000"
+        } else {
+            "0"
+        },
+    )
+    .expect("it can be written");
+    let mut daemon = world.start(&Start {
+        clock: Some(clock),
+        ..Start::default()
+    });
     settled(&world, &daemon).await;
     until(
         "nothing is left to do",
@@ -183,6 +197,12 @@ async fn the_commands_plan_apply_list_adopt_and_remove() {
     assert!(registered(&world).is_empty());
     // A daemon with the same configuration leaves it at that.
     let mut daemon = world.start(&Start::default());
+    until(
+        "it has looked",
+        || daemon.log().contains("they stay away").then_some(()),
+        || daemon.log(),
+    )
+    .await;
     assert!(daemon.terminate().success());
     assert!(registered(&world).is_empty());
     told(&["apply", "--yes"], 0);

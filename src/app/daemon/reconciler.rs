@@ -53,7 +53,7 @@ impl Reconciler {
         Ok(Self {
             current: current.clone(),
             disabled: disabled.clone(),
-            installation: Installation::new(store, clock, entropy, None).await?,
+            installation: subscriptions::serving(Installation::new(store, clock, entropy, None).await?),
             wake: Arc::default(),
             told: BTreeMap::new(),
         })
@@ -127,10 +127,17 @@ impl Reconciler {
     }
 
     /// What the log says of a look. Says whether to look again soon.
-    fn tell(&mut self, shop: &ShopName, result: Option<Result<(), SubscriptionsError>>) -> bool {
+    fn tell(&mut self, shop: &ShopName, result: Option<Result<Looked, SubscriptionsError>>) -> bool {
         let (text, again) = match result {
-            Some(Ok(())) => {
+            Some(Ok(Looked::Followed)) => {
                 self.told.remove(shop);
+                return false;
+            }
+            Some(Ok(Looked::Removed)) => {
+                let text = "its webhook subscriptions were removed by a command; they stay away until the configuration changes";
+                if self.told.insert(shop.clone(), text.to_owned()).as_deref() != Some(text) {
+                    tracing::info!(%shop, "{text}");
+                }
                 return false;
             }
             Some(Err(SubscriptionsError::Busy)) => return true,
@@ -149,12 +156,20 @@ impl Reconciler {
     }
 }
 
+/// What became of a look.
+enum Looked {
+    /// The subscriptions are as the toggles want them, or a problem says why not.
+    Followed,
+    /// A command removed them.
+    Removed,
+}
+
 /// One shop's turn, with what came of it in time.
 fn look_at<'a>(
     installation: &'a Installation,
     config: &'a Config,
     target: Target,
-) -> BoxFuture<'a, (ShopName, Option<Result<(), SubscriptionsError>>)> {
+) -> BoxFuture<'a, (ShopName, Option<Result<Looked, SubscriptionsError>>)> {
     Box::pin(async move {
         let result = tokio::time::timeout(PATIENCE, reconcile(installation, config, &target)).await;
         (target.name, result.ok())
@@ -165,14 +180,13 @@ async fn reconcile(
     installation: &Installation,
     config: &Config,
     target: &Target,
-) -> Result<(), SubscriptionsError> {
+) -> Result<Looked, SubscriptionsError> {
     let store = &installation.store;
     if subscriptions::is_removed(store, &target.name, config).await? {
-        tracing::debug!(shop = %target.name, "its subscriptions were removed by a command and stay away");
-        return Ok(());
+        return Ok(Looked::Removed);
     }
     subscriptions::apply(installation, target, &Order::default()).await?;
-    Ok(())
+    Ok(Looked::Followed)
 }
 
 /// Subscriptions of shops that are not declared any more, told once for each process and kept as a problem.

@@ -269,7 +269,11 @@ async fn an_api_key_that_ends_soon_becomes_a_problem_until_it_is_replaced() {
     place.write("on", "api_key_expires = 2026-12-20");
     let clock = ManualClock::new(Timestamp::parse_rfc3339("2026-12-01T00:00:00Z").unwrap());
     let daemon = place.start(Arc::new(clock.clone())).await.unwrap();
-    let problems = async || daemon.store.open_problems(10).await.unwrap();
+    let problems = async || {
+        let mut open = daemon.store.open_problems(10).await.unwrap();
+        open.retain(|row| row.problem.code.0 == "api_key_expires");
+        open
+    };
     assert_eq!(problems().await.len(), 0, "19 days are long");
     clock.advance(Duration::from_secs(6 * 24 * 3600));
     until("13 days are not", async || {
@@ -279,7 +283,6 @@ async fn an_api_key_that_ends_soon_becomes_a_problem_until_it_is_replaced() {
     })
     .await;
     let open = problems().await;
-    assert_eq!(open[0].problem.code.to_string(), "api_key_expires");
     assert!(
         open[0].problem.reason.contains("2026-12-20"),
         "{:?}",

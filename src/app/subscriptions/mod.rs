@@ -24,7 +24,6 @@ use crate::subscriptions::{
 };
 use crate::transport::BuildError;
 
-pub use gaps::NotedGaps;
 pub use list::{ListRow, Listed, Status, list};
 pub use problems::{PUBLIC_URL_MISSING, SCOPE_MISSING, SHOP_REMOVED, SUBSCRIPTION_REFUSED, note_left_behind};
 
@@ -133,6 +132,8 @@ pub struct Target {
     pub toggles: subscriptions::Settings,
     /// Who owns its problems.
     pub owner: String,
+    /// Older orders are left alone; none means the shop's first connection.
+    pub start_at: Option<Timestamp>,
     /// Whether it is a real shop, and not a stand-in on this machine.
     pub is_real: bool,
 }
@@ -145,6 +146,7 @@ impl Target {
             registry,
             toggles: shop.sync.clone(),
             owner: shop.owner.clone(),
+            start_at: shop.start_at,
             is_real: shop
                 .shopify
                 .base_url
@@ -448,7 +450,7 @@ async fn apply_under(
         shop: &target.name,
         registry: target.registry.as_ref(),
         store: &at.store,
-        gaps: &NotedGaps,
+        gaps: &gaps::NotedGaps { at, target },
         clock: &at.clock,
         instance: &at.instance,
     };
@@ -531,6 +533,14 @@ fn may_adopt(planned: &Planned, id: ShopifyId) -> Result<(), SubscriptionsError>
             id,
             topic: found.topic.clone(),
         })
+    }
+}
+
+/// The same as a process that serves: of one that was killed, no lease is left to wait for.
+pub(super) fn serving(at: Installation) -> Installation {
+    Installation {
+        holder: format!("{}{}", crate::store::SERVING, at.holder),
+        ..at
     }
 }
 

@@ -104,6 +104,7 @@ suite! {
     subscriptions:
         subscriptions_are_remembered_by_shop_and_topic,
         a_lease_has_one_holder_until_it_ends,
+        a_crash_frees_the_leases_of_who_served_where_one_serves,
         of_many_that_want_a_lease_one_gets_it,
         deliveries_add_up_by_topic_name_and_hour,
         a_shops_problem_is_closed_by_its_cluster;

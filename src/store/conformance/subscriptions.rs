@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::fixture::Fixture;
 use super::given::{START, other_shop, problem, shop};
 use crate::domain::{ShopifyId, Timestamp};
-use crate::store::{DeliveryCount, SharedStore, SubscriptionRow};
+use crate::store::{DeliveryCount, SERVING, SharedStore, SubscriptionRow};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -128,6 +128,31 @@ pub(super) async fn a_lease_has_one_holder_until_it_ends(fixture: Fixture) {
     );
     store.release_lease("x", "b").await.unwrap();
     assert!(take("a", START.plus(HOUR * 3 / 2)).await);
+}
+
+pub(super) async fn a_crash_frees_the_leases_of_who_served_where_one_serves(fixture: Fixture) {
+    let is_shared = fixture.is_shared();
+    let until = START.plus(HOUR);
+    for (name, holder) in [("x", format!("{SERVING}1")), ("y", "a command".to_owned())] {
+        assert!(
+            fixture
+                .store
+                .take_lease(name, &holder, START, until)
+                .await
+                .unwrap()
+        );
+    }
+    let fixture = fixture.crash().await;
+    let again = async |name: &str| {
+        let holder = format!("{SERVING}2");
+        fixture
+            .store
+            .take_lease(name, &holder, START, until)
+            .await
+            .unwrap()
+    };
+    assert_eq!(again("x").await, !is_shared, "several may serve a shared store");
+    assert!(!again("y").await);
 }
 
 pub(super) async fn of_many_that_want_a_lease_one_gets_it(fixture: Fixture) {

@@ -174,6 +174,10 @@ impl SqliteStore {
         );
         if mode == OpenMode::Serve {
             store.reclaim_leases_until(i64::MAX, clock.now()).await?;
+            let trying = "free what a dead process held";
+            store
+                .write(trying, |conn| Box::pin(sql::free_leases(conn)))
+                .await?;
         }
         Ok(store)
     }

@@ -153,7 +153,8 @@ async fn saving_the_file_is_all_that_is_to_be_done() {
     write(&place, &sandbox, port, paused);
     until("until it is there again", async || {
         let open = daemon.store.open_problems(10).await.unwrap();
-        open.iter().all(|row| row.problem.code.0 != "shop_removed")
+        open.iter()
+            .all(|row| row.shop != shop || row.problem.code.0 != "shop_removed")
     })
     .await;
     daemon.stop().await;

@@ -68,7 +68,7 @@ async fn every_fault_in_the_middle_leaves_what_was_done_and_the_rest_follows() {
         ApiFault::Garbage,
         ApiFault::Locked,
         ApiFault::PartialData,
-        ApiFault::TooManyRequests(60.0),
+        ApiFault::TooManyRequests(0.05),
     ] {
         for operation in [CREATE, "LockstepSubscriptions", "LockstepScopes"] {
             let sandbox = sandbox().await;
@@ -120,7 +120,10 @@ async fn an_address_that_somebody_takes_meanwhile_is_looked_at() {
         shop: &here.target.name,
         registry: here.target.registry.as_ref(),
         store: &here.at.store,
-        gaps: &NotedGaps,
+        gaps: &gaps::NotedGaps {
+            at: &here.at,
+            target: &here.target,
+        },
         clock: &here.at.clock,
         instance: &here.at.instance,
     };

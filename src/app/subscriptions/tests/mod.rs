@@ -85,6 +85,7 @@ impl Here {
                 registry,
                 toggles: toml::from_str(toggles).unwrap(),
                 owner: "shop administrator".to_owned(),
+                start_at: None,
                 is_real: false,
             },
             clock,
