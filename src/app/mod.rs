@@ -15,6 +15,7 @@ pub mod reach;
 pub mod ring;
 pub mod setup;
 pub mod status;
+pub mod subscriptions;
 pub mod suggest;
 
 pub use open::{folder, open};

@@ -54,6 +54,8 @@ pub struct Config {
     pub log: telemetry::Settings,
     /// `[mappings]`.
     pub mappings: MappingFiles,
+    /// `[webhooks]`.
+    pub webhooks: crate::subscriptions::WebhookSettings,
     /// The shops; at least one.
     pub shops: BTreeMap<ShopName, Shop>,
     /// What should be looked at although it can be used.
@@ -169,6 +171,7 @@ impl Config {
             queue: checked.queue,
             log: checked.log,
             mappings: checked.mappings,
+            webhooks: checked.webhooks,
             shops: checked.shops,
             warnings: Findings::new(path, shown, found),
             hash: hash(&document.root),

@@ -8,6 +8,7 @@
 //! the process instead is safe, too: the next start takes over what was running.
 
 mod keys;
+mod reconciler;
 mod reload;
 mod shops;
 mod signals;
@@ -19,7 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +35,7 @@ use crate::store::{OpenMode, SharedStore, StoreError};
 use crate::telemetry;
 use crate::transport::BuildError;
 
+use reconciler::Reconciler;
 use reload::{ReloadRequest, Reloader};
 use shops::{Disabled, Flows, Wired};
 
@@ -95,6 +97,7 @@ pub struct Daemon {
     broken: CancellationToken,
     controls: Controls,
     live: watch::Receiver<Live>,
+    reconcile: Arc<Notify>,
     pending: watch::Sender<Vec<String>>,
     tasks: TaskTracker,
     store: SharedStore,
@@ -159,8 +162,9 @@ async fn run(
     let pending = watch::Sender::new(Vec::new());
     let (reload, reload_requests) = mpsc::channel(4);
     let settings = Arc::new(config.http.clone());
-    let (engine, live, intake_shops) = (
+    let (engine, clients, live, intake_shops) = (
         watch::Sender::new(Arc::new(wired.engine)),
+        watch::Sender::new(Arc::new(wired.clients)),
         watch::Sender::new(wired.live),
         watch::Sender::new(Arc::new(wired.intake)),
     );
@@ -253,9 +257,10 @@ async fn run(
         config: current_config,
         store: store.clone(),
         clock: clock.clone(),
-        entropy,
+        entropy: entropy.clone(),
         mappings,
         engine,
+        clients,
         live,
         intake_shops,
         store_settings,
@@ -271,6 +276,9 @@ async fn run(
         "key expiry",
         keys::watch(current.clone(), store.clone(), clock.clone(), stop.clone()),
     );
+    let reconciler = Reconciler::new(&current, &disabled, store, &clock, &entropy).await?;
+    let reconcile = reconciler.wake();
+    part.run("subscriptions", reconciler.follow(stop.clone()));
     part.run(
         "disabled shops",
         shops::watch_disabled(current, disabled, store.clone(), clock, stop.clone()),
@@ -284,6 +292,7 @@ async fn run(
         broken,
         controls,
         live: followed,
+        reconcile,
         pending,
         tasks,
         store: store.clone(),
@@ -303,6 +312,11 @@ impl Daemon {
     /// As [`Daemon::reload`], without waiting for it. Does nothing while several wait already.
     pub fn request_reload(&self) {
         self.controls.reload.try_send(oneshot::channel().0).ok();
+    }
+
+    /// Has the shops' webhook subscriptions looked at now, without waiting for it.
+    pub fn reconcile_subscriptions(&self) {
+        self.reconcile.notify_one();
     }
 
     /// The number of the configuration and mappings in force.

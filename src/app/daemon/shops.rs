@@ -17,10 +17,11 @@ use crate::domain::{Direction, Object, Report, SharedClock, SharedEntropy, ShopN
 use crate::http::{IntakeShop, IntakeShops, Signature, Verify};
 use crate::mapping::{Mappings, ShopFacts};
 use crate::queue::{Handler, LaneGate, Live};
+use crate::shopify::Shopify;
 use crate::shopify::webhook::{self, SignatureError};
 use crate::store::{ClaimedJob, Lane, SharedStore, StoreError};
 use crate::subscriptions::{self, Toggle};
-use crate::sync::{Engine, ShopContext};
+use crate::sync::{Engine, ShopContext, Source};
 use crate::transport;
 
 /// How often it is looked whether a shop was disabled or enabled. Machine time: tests cannot move it.
@@ -29,9 +30,13 @@ const LOOK: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 }
 /// How often a disabled shop is asked whether our access works again.
 const PROBE: Duration = Duration::from_secs(600);
 
+/// Each shop's client of Shopify, which all users of the shop share.
+pub(super) type Clients = BTreeMap<ShopName, Arc<Shopify>>;
+
 /// Everything that one configuration makes, ready to be put in force at once.
 pub(super) struct Wired {
     pub(super) engine: Engine,
+    pub(super) clients: Clients,
     pub(super) live: Live,
     pub(super) intake: IntakeShops,
 }
@@ -40,14 +45,18 @@ pub(super) struct Wired {
 pub(super) struct Before<'a> {
     pub(super) config: &'a Config,
     pub(super) engine: &'a Engine,
+    pub(super) clients: &'a Clients,
 }
 
 impl Before<'_> {
     /// Puts the clients back that the shop has already, where nothing that they are made of changed: they hold the throttle,
     /// the token and the ERP's session, which a change of a toggle must not throw away.
-    fn keep_clients(&self, shop: &Shop, context: &mut ShopContext) {
-        let (Some(old), Some(known)) = (self.config.shops.get(&shop.name), self.engine.shop(&shop.name))
-        else {
+    fn keep_clients(&self, shop: &Shop, context: &mut ShopContext, shopify: &mut Arc<Shopify>) {
+        let (Some(old), Some(known), Some(client)) = (
+            self.config.shops.get(&shop.name),
+            self.engine.shop(&shop.name),
+            self.clients.get(&shop.name),
+        ) else {
             return;
         };
         if old.shopify == shop.shopify
@@ -55,6 +64,7 @@ impl Before<'_> {
             && is_reached_alike(&old.connection, &shop.connection)
         {
             context.source = Arc::clone(&known.source);
+            *shopify = Arc::clone(client);
         }
         if old.odoo.server == shop.odoo.server
             && old.odoo.api_key.is_same(&shop.odoo.api_key)
@@ -89,16 +99,19 @@ impl Wired {
         before: Option<&Before<'_>>,
     ) -> Result<Self, StartError> {
         let mut contexts = Vec::new();
+        let mut clients = Clients::new();
         for shop in config.shops.values() {
-            let mut context = context(shop, mappings, store, clock, entropy)?;
+            let (mut context, mut shopify) = connected(shop, mappings, store, clock, entropy)?;
             if let Some(before) = before {
-                before.keep_clients(shop, &mut context);
+                before.keep_clients(shop, &mut context, &mut shopify);
             }
             contexts.push(context);
+            clients.insert(shop.name.clone(), shopify);
         }
         let revision = note_revision(config, with, store, clock).await?;
         Ok(Self {
             engine: Engine::new(contexts),
+            clients,
             live: Live {
                 settings: config.queue.clone(),
                 gate: gate(config, disabled),
@@ -117,11 +130,22 @@ pub(crate) fn context(
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<ShopContext, StartError> {
+    Ok(connected(shop, mappings, store, clock, entropy)?.0)
+}
+
+fn connected(
+    shop: &Shop,
+    mappings: &watch::Sender<Arc<Mappings>>,
+    store: &SharedStore,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> Result<(ShopContext, Arc<Shopify>), StartError> {
     let failed = |source| StartError::Connect {
         shop: shop.name.clone(),
         source,
     };
-    Ok(ShopContext {
+    let shopify = connect::shopify(shop, clock, entropy).map_err(failed)?;
+    let context = ShopContext {
         name: shop.name.clone(),
         domain: shop.shopify.domain.clone(),
         settings: shop.flow.clone(),
@@ -131,12 +155,13 @@ pub(crate) fn context(
         },
         start_at: shop.start_at,
         owner: shop.owner.clone(),
-        source: connect::shopify(shop, clock, entropy).map_err(failed)?,
+        source: Arc::clone(&shopify) as Arc<dyn Source>,
         erp: connect::erp(shop, clock).map_err(failed)?,
         mappings: mappings.subscribe(),
         store: store.clone(),
         clock: clock.clone(),
-    })
+    };
+    Ok((context, shopify))
 }
 
 /// The number of what is in force: configuration and mappings together.
@@ -269,7 +294,7 @@ impl Disabled {
         Ok(changed)
     }
 
-    fn contains(&self, shop: &ShopName) -> bool {
+    pub(super) fn contains(&self, shop: &ShopName) -> bool {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -287,6 +312,7 @@ impl Disabled {
 pub(super) struct Current {
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) engine: watch::Receiver<Arc<Engine>>,
+    pub(super) clients: watch::Receiver<Arc<Clients>>,
     pub(super) live: watch::Sender<Live>,
 }
 

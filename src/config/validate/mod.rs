@@ -15,7 +15,7 @@ use super::sections::{File, MappingFiles, ShopSection};
 use crate::domain::ShopName;
 use crate::queue::{self, Schedule};
 use crate::secret::Secret;
-use crate::{http, store, telemetry};
+use crate::{http, store, subscriptions, telemetry};
 
 /// The sections of a file without errors.
 pub(super) struct Checked {
@@ -26,6 +26,7 @@ pub(super) struct Checked {
     pub(super) queue: queue::Settings,
     pub(super) log: telemetry::Settings,
     pub(super) mappings: MappingFiles,
+    pub(super) webhooks: subscriptions::WebhookSettings,
     pub(super) shops: BTreeMap<ShopName, Shop>,
 }
 
@@ -36,6 +37,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
     checker.listeners(&file.http, &file.admin);
     let api_tokens = checker.api_tokens(&file.admin);
     checker.mappings(&file.mappings);
+    checker.schedule(&["webhooks", "schedule"], &file.webhooks.schedule, "*/5 * * * *");
     if !file.log.level_is_usable() {
         checker.error(
             &["log", "level"],
@@ -69,6 +71,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
         queue: file.queue,
         log: file.log,
         mappings: file.mappings,
+        webhooks: file.webhooks,
         shops,
     })
 }
@@ -148,13 +151,7 @@ impl Checker<'_> {
                 "write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
             );
         }
-        if let Err(error) = Schedule::parse(&store.prune_schedule) {
-            self.error(
-                &["store", "prune_schedule"],
-                error.to_string(),
-                "write minute, hour, day, month and weekday, e.g. 17 3 * * *",
-            );
-        }
+        self.schedule(&["store", "prune_schedule"], &store.prune_schedule, "17 3 * * *");
         if store.keep_days < store::LEAST_KEEP_DAYS {
             self.error(
                 &["store", "keep_days"],
@@ -248,6 +245,16 @@ impl Checker<'_> {
                 &path,
                 "Shopify sends webhooks over https only",
                 "put a reverse proxy with a certificate in front, and write https:// here",
+            );
+        }
+    }
+
+    fn schedule(&mut self, path: &[&str], text: &str, example: &str) {
+        if let Err(error) = Schedule::parse(text) {
+            self.error(
+                path,
+                error.to_string(),
+                &format!("write minute, hour, day, month and weekday, e.g. {example}"),
             );
         }
     }
