@@ -164,7 +164,7 @@ async fn serve(kind: Kind) {
         name: "bench".parse().expect("a name"),
         domain: DOMAIN.into(),
         secrets: vec![Secret::text(SECRET)],
-        wanted: vec![Object::Order],
+        wanted: [(Object::Order, Priority::LIVE)].into(),
     }]
     .into_iter()
     .collect();

@@ -15,5 +15,6 @@ pub mod ring;
 pub mod setup;
 pub mod status;
 pub mod suggest;
+pub mod toggle;
 
 pub use open::{folder, open};

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use chrono::NaiveDate;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::reach;
 use crate::config::{Config, Shop};
+use crate::mapping::Mappings;
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
 use crate::store::{BreakerRow, Lane, ProblemRow, RejectionCount, SharedStore, StoreError};
 use crate::subscriptions::Toggle;
@@ -179,6 +181,12 @@ fn empty_lane(lane: &Lane) -> LaneStatus {
         jobs: BTreeMap::new(),
         oldest_open: None,
     }
+}
+
+/// A hash over what decides what is carried over how: configuration and mappings together, without secrets.
+pub fn revision_hash(config: &Config, mappings: &Mappings) -> String {
+    let both = format!("{} {}", config.hash, mappings.revision());
+    hex::encode(Sha256::digest(both))
 }
 
 /// Every toggle of a shop.

@@ -7,6 +7,7 @@
 //! A stop takes no new work, lets what runs come to a safe end within the configured times, and closes the store. Killing
 //! the process instead is safe, too: the next start takes over what was running.
 
+mod catch_up;
 mod keys;
 mod reload;
 mod shops;
@@ -16,7 +17,7 @@ mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::Router;
@@ -149,8 +150,9 @@ async fn run(
     let in_force = Arc::new(mappings);
     let mappings = watch::Sender::new(Arc::clone(&in_force));
     let disabled = Disabled::read(&config, store, &clock).await?;
+    let node = node_name(&entropy);
     let wired = Wired::new(
-        &config, &in_force, &mappings, store, &clock, &entropy, &disabled, None,
+        &config, &in_force, &mappings, store, &clock, &entropy, &disabled, &node, None,
     )
     .await?;
     let instance_key = reach::instance_key(store, &clock, &entropy).await?;
@@ -175,7 +177,7 @@ async fn run(
         live.subscribe(),
         clock.clone(),
         entropy.clone(),
-        node_name(),
+        node.clone(),
     );
     let part = Part {
         tasks: &tasks,
@@ -250,12 +252,18 @@ async fn run(
         intake_shops,
         store_settings,
         disabled: disabled.clone(),
+        file: Mutex::new(wired.file),
+        standing: watch::Sender::new(wired.standing),
     };
     let current = reloader.current();
     let followed = reloader.live.subscribe();
     part.run(
         "reload",
         reloader.follow(follow_files, reload_requests, stop.clone()),
+    );
+    part.run(
+        "catching up",
+        catch_up::fill(current.clone(), store.clone(), clock.clone(), node, stop.clone()),
     );
     part.run(
         "key expiry",
@@ -355,12 +363,16 @@ fn ring_router(live: &watch::Sender<Live>) -> Router {
     Router::new().route(ring::PATH, post(ring))
 }
 
-/// This process, as attempts name it.
-fn node_name() -> String {
+/// This process, as attempts and other nodes name it. (Containers of one image may share host name and process number.)
+fn node_name(entropy: &SharedEntropy) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "lockstep" } else { host };
-    format!("{host}:{}", std::process::id())
+    format!(
+        "{host}:{}-{}",
+        std::process::id(),
+        hex::encode(&entropy.bytes()[..2])
+    )
 }
 
 /// Waits in machine time. What follows files and other processes must go on while a test's clock stands still.

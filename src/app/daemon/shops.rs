@@ -5,7 +5,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
 use tokio::select;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -13,13 +12,13 @@ use tokio_util::sync::CancellationToken;
 use super::{StartError, pause};
 use crate::app::{connect, status};
 use crate::config::{Config, Shop};
-use crate::domain::{Direction, Object, Report, SharedClock, SharedEntropy, ShopName, Timestamp};
+use crate::domain::{Direction, Object, Priority, Report, SharedClock, SharedEntropy, ShopName, Timestamp};
 use crate::http::{IntakeShop, IntakeShops, Signature, Verify};
 use crate::mapping::{Mappings, ShopFacts};
 use crate::queue::{Handler, LaneGate, Live};
 use crate::shopify::webhook::{self, SignatureError};
-use crate::store::{ClaimedJob, Lane, SharedStore, StoreError};
-use crate::subscriptions::{self, Toggle};
+use crate::store::{ClaimedJob, Lane, NodeFile, SharedStore, Standing, StoreError, TakenUp};
+use crate::subscriptions::{self, Toggle, WhenOff};
 use crate::sync::{Engine, ShopContext};
 use crate::transport;
 
@@ -34,12 +33,19 @@ pub(super) struct Wired {
     pub(super) engine: Engine,
     pub(super) live: Live,
     pub(super) intake: IntakeShops,
+    pub(super) file: NodeFile,
+    pub(super) standing: Standing,
 }
+
+/// The toggles of each shop.
+pub(super) type Toggles = BTreeMap<ShopName, subscriptions::Settings>;
 
 /// What is in force when a reload begins.
 pub(super) struct Before<'a> {
     pub(super) config: &'a Config,
     pub(super) engine: &'a Engine,
+    /// The hash of configuration and mappings.
+    pub(super) hash: &'a str,
 }
 
 impl Before<'_> {
@@ -86,6 +92,7 @@ impl Wired {
         clock: &SharedClock,
         entropy: &SharedEntropy,
         disabled: &Disabled,
+        node: &str,
         before: Option<&Before<'_>>,
     ) -> Result<Self, StartError> {
         let mut contexts = Vec::new();
@@ -96,15 +103,24 @@ impl Wired {
             }
             contexts.push(context);
         }
-        let revision = note_revision(config, with, store, clock).await?;
+        let file = node_file(config, with, node);
+        let how = match before {
+            // Somebody saved it, unless nothing of it is new (a signal without a change, a comment).
+            Some(before) if before.hash != file.hash => TakenUp::Saved,
+            _ => TakenUp::Found,
+        };
+        let standing = store.config_revision(file.clone(), how, clock.now()).await?;
+        let toggles = in_force(config, &standing);
         Ok(Self {
             engine: Engine::new(contexts),
             live: Live {
                 settings: config.queue.clone(),
-                gate: gate(config, disabled),
-                revision: Some(revision),
+                gate: gate(toggles.clone(), disabled),
+                revision: Some(standing.own),
             },
-            intake: intake(config),
+            intake: intake(config, &toggles),
+            file,
+            standing,
         })
     }
 }
@@ -139,18 +155,38 @@ pub(crate) fn context(
     })
 }
 
-/// The number of what is in force: configuration and mappings together.
-pub(super) async fn note_revision(
-    config: &Config,
-    mappings: &Mappings,
-    store: &SharedStore,
-    clock: &SharedClock,
-) -> Result<i64, StoreError> {
-    let both = format!("{} {}", config.hash, mappings.revision());
-    let hash = hex::encode(Sha256::digest(both));
+/// What a node runs, as the store knows it: configuration and mappings together.
+pub(super) fn node_file(config: &Config, mappings: &Mappings, node: &str) -> NodeFile {
     let shops: Vec<&str> = config.shops.keys().map(ShopName::as_str).collect();
-    let summary = format!("shops {}; mappings {}", shops.join(", "), mappings.revision());
-    store.config_revision(&hash, &summary, clock.now()).await
+    NodeFile {
+        node: node.to_owned(),
+        hash: status::revision_hash(config, mappings),
+        summary: format!("shops {}; mappings {}", shops.join(", "), mappings.revision()),
+        toggles: serde_json::to_value(declared(config)).unwrap_or_default(),
+    }
+}
+
+/// The toggles as this node's configuration declares them.
+pub(super) fn declared(config: &Config) -> Toggles {
+    config
+        .shops
+        .values()
+        .map(|shop| (shop.name.clone(), shop.sync.clone()))
+        .collect()
+}
+
+/// The toggles that this node acts on: those of the newest revision. A shop that it does not know has its own.
+pub(super) fn in_force(config: &Config, standing: &Standing) -> Toggles {
+    let mut toggles = declared(config);
+    if !standing.is_newest {
+        for (shop, own) in &mut toggles {
+            let newest = standing.newest.toggles.get(shop.as_str());
+            if let Some(newest) = newest.and_then(|newest| serde_json::from_value(newest.clone()).ok()) {
+                *own = newest;
+            }
+        }
+    }
+    toggles
 }
 
 /// The queue's handler: hands each job to the flows of the engine in force.
@@ -172,12 +208,7 @@ impl Handler for Flows {
 }
 
 /// Which lanes may be claimed.
-fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
-    let toggles: BTreeMap<ShopName, subscriptions::Settings> = config
-        .shops
-        .values()
-        .map(|shop| (shop.name.clone(), shop.sync.clone()))
-        .collect();
+pub(super) fn gate(toggles: Toggles, disabled: &Disabled) -> LaneGate {
     let disabled = disabled.clone();
     LaneGate::new(move |lane| {
         let Some(sync) = toggles.get(&lane.shop) else {
@@ -188,25 +219,31 @@ fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
     })
 }
 
-/// Whether the toggles let jobs of the lane run. An order needs its customer and its products whatever their toggles say;
-/// while orders are on, "off" means for those that events make no jobs, and what an order asks for is still done.
+/// Whether the toggles let jobs of the lane run. What is off makes no new jobs, and those that wait are done unless they are
+/// to be held. An order needs its customer and its products whatever their toggles say: while orders are on, those that are
+/// off are done in any case.
 fn is_open(sync: &subscriptions::Settings, lane: &Lane) -> bool {
     if lane.direction == Direction::Out {
         return false;
     }
-    let needed_by_orders =
-        |toggle: Toggle| toggle == Toggle::On || (toggle == Toggle::Off && sync.orders.inward == Toggle::On);
-    match lane.object {
-        Object::Order => sync.orders.inward == Toggle::On,
-        Object::Customer => needed_by_orders(sync.customers.inward),
-        Object::Product => needed_by_orders(sync.products.inward),
-        Object::Inventory => false,
-        Object::Shop => true,
+    let is_needed = match lane.object {
+        Object::Shop => return true,
+        Object::Inventory => return false,
+        Object::Customer | Object::Product => sync.orders.inward == Toggle::On,
+        Object::Order => false,
+    };
+    let Some(category) = sync.category(lane.object) else {
+        return false;
+    };
+    match category.inward {
+        Toggle::On => true,
+        Toggle::Paused => false,
+        Toggle::Off => is_needed || category.when_off != WhenOff::Hold,
     }
 }
 
 /// The shops as the intake sees them.
-fn intake(config: &Config) -> IntakeShops {
+pub(super) fn intake(config: &Config, toggles: &Toggles) -> IntakeShops {
     config
         .shops
         .values()
@@ -214,12 +251,18 @@ fn intake(config: &Config) -> IntakeShops {
             name: shop.name.clone(),
             domain: shop.shopify.domain.clone(),
             secrets: shop.webhook_secrets.clone(),
-            wanted: status::toggles(shop)
-                .into_iter()
-                .filter(|(_, direction, toggle)| *direction == Direction::In && *toggle != Toggle::Off)
-                .map(|(object, _, _)| object)
-                .collect(),
+            wanted: toggles.get(&shop.name).map(wanted).unwrap_or_default(),
         })
+        .collect()
+}
+
+/// The objects whose events make jobs, and how soon those are done.
+fn wanted(sync: &subscriptions::Settings) -> BTreeMap<Object, Priority> {
+    Object::ALL
+        .iter()
+        .filter_map(|object| Some((*object, sync.category(*object)?)))
+        .filter(|(_, category)| category.inward != Toggle::Off)
+        .map(|(object, category)| (object, category.priority.priority()))
         .collect()
 }
 
@@ -269,7 +312,7 @@ impl Disabled {
         Ok(changed)
     }
 
-    fn contains(&self, shop: &ShopName) -> bool {
+    pub(super) fn contains(&self, shop: &ShopName) -> bool {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -288,6 +331,9 @@ pub(super) struct Current {
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) engine: watch::Receiver<Arc<Engine>>,
     pub(super) live: watch::Sender<Live>,
+    /// Whether this node's configuration is the one that all are to act on: only then it writes to the shops by itself.
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) disabled: Disabled,
 }
 
 /// Follows which shops are disabled, and enables those to which our access works again (the app was installed anew).
@@ -356,11 +402,12 @@ mod tests {
         for (orders, products, object, direction, open) in [
             (Toggle::On, Toggle::On, Object::Order, Direction::In, true),
             (Toggle::Paused, Toggle::On, Object::Order, Direction::In, false),
-            (Toggle::Off, Toggle::On, Object::Order, Direction::In, false),
+            // What waits is still done.
+            (Toggle::Off, Toggle::On, Object::Order, Direction::In, true),
             (Toggle::Off, Toggle::On, Object::Product, Direction::In, true),
             // An order may be waiting for its product.
             (Toggle::On, Toggle::Off, Object::Product, Direction::In, true),
-            (Toggle::Off, Toggle::Off, Object::Product, Direction::In, false),
+            (Toggle::Off, Toggle::Off, Object::Product, Direction::In, true),
             (Toggle::On, Toggle::Paused, Object::Product, Direction::In, false),
             // Not carried out by this version, whatever the toggle says.
             (Toggle::On, Toggle::On, Object::Product, Direction::Out, false),
@@ -376,5 +423,49 @@ mod tests {
                 "orders {orders}, products {products}, {object}.{direction}"
             );
         }
+    }
+
+    #[test]
+    fn what_waits_is_held_only_where_that_is_declared_and_no_order_needs_it() {
+        let lane = |object| Lane {
+            shop: "main".parse().unwrap(),
+            object,
+            direction: Direction::In,
+        };
+        for (orders, when_off, order_open, product_open) in [
+            (Toggle::On, WhenOff::Hold, true, true),
+            (Toggle::Paused, WhenOff::Hold, false, false),
+            (Toggle::Off, WhenOff::Hold, false, false),
+            (Toggle::Off, WhenOff::Drain, true, true),
+            // What is left after the others were discarded is waited for, or asked for by hand.
+            (Toggle::Off, WhenOff::Discard, true, true),
+        ] {
+            let category = |inward| Category {
+                inward,
+                when_off,
+                ..Category::default()
+            };
+            let sync = subscriptions::Settings {
+                orders: category(orders),
+                products: category(Toggle::Off),
+                ..subscriptions::Settings::default()
+            };
+            let seen = [Object::Order, Object::Product].map(|object| is_open(&sync, &lane(object)));
+            assert_eq!(seen, [order_open, product_open], "orders {orders}, {when_off:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wanted_comes_with_its_priority() {
+        let sync: subscriptions::Settings = toml::from_str(
+            "orders = { in = 'on', priority = 'urgent' }\ncustomers = { in = 'paused', priority = 'background' }\n\
+             products = { out = 'on' }",
+        )
+        .unwrap();
+        let expected = [
+            (Object::Order, Priority::URGENT),
+            (Object::Customer, Priority::BACKGROUND),
+        ];
+        assert_eq!(wanted(&sync), BTreeMap::from(expected));
     }
 }

@@ -330,7 +330,7 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
         let config = Config::load(&place.path()).unwrap_or_else(|error| panic!("{error}"));
         let disabled = Disabled::read(&config, &store, &clock).await.unwrap();
         let wired = Wired::new(
-            &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, before,
+            &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, "node", before,
         );
         (wired.await.unwrap().engine, config)
     };
@@ -347,6 +347,7 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
         let before = shops::Before {
             config: &config,
             engine: &engine,
+            hash: "",
         };
         let (new, new_config) = wire(Some(&before)).await;
         let (old, now) = (engine.shop(&shop).unwrap(), new.shop(&shop).unwrap());

@@ -53,7 +53,7 @@ pub(super) fn shop(name: &str, domain: &str, secrets: Vec<Secret>) -> IntakeShop
         name: name.parse().unwrap(),
         domain: domain.into(),
         secrets,
-        wanted: vec![Object::Order, Object::Customer],
+        wanted: [Object::Order, Object::Customer].map(|object| (object, Priority::LIVE)).into(),
     }
 }
 

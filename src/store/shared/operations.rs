@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::{Backend, events, housekeeping, intake, links, people, problems, queue, shops};
+use super::{Backend, events, housekeeping, intake, links, nodes, people, problems, queue, runs, shops};
 use crate::domain::{
     ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
 };
@@ -15,8 +15,9 @@ use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
     BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow, ReadyLane, Recorded,
-    RejectionCount, Retried, Saved, ShopState, Store, StoreError, Verdict,
+    GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob, NewRun, NodeFile, NodeRow,
+    OpenMode, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts, RunOutcome,
+    RunRow, Saved, ShopState, Standing, Store, StoreError, TakenUp, Verdict,
 };
 
 /// Runs a question on a connection of its own.
@@ -224,6 +225,24 @@ impl Store for Backend {
         Ok(discarded)
     }
 
+    async fn discard_waiting(&self, lane: &Lane, reason: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.refresh_lanes().await?;
+        let Some(lane_id) = self.lanes.id(lane) else {
+            return Ok(0);
+        };
+        let mut discarded = 0;
+        loop {
+            let reason = reason.to_owned();
+            let step = change!(self, "discard waiting jobs", |conn| people::discard_waiting(
+                conn, lane_id, &reason, now
+            ))?;
+            discarded += step;
+            if step < u64::from(people::STEP) {
+                return Ok(discarded);
+            }
+        }
+    }
+
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
         self.refresh_lanes().await?;
         let lanes = Arc::clone(&self.lanes);
@@ -420,11 +439,72 @@ impl Store for Backend {
         ask!(self, "read breakers", |conn| shops::breakers(conn))
     }
 
-    async fn config_revision(&self, hash: &str, summary: &str, now: Timestamp) -> Result<i64, StoreError> {
-        let (hash, summary) = (hash.to_owned(), summary.to_owned());
-        change!(self, "number a configuration", |conn| shops::revision(
-            conn, &hash, &summary, now
+    async fn config_revision(
+        &self,
+        file: NodeFile,
+        how: TakenUp,
+        now: Timestamp,
+    ) -> Result<Standing, StoreError> {
+        let node_id = self.node_id();
+        change!(self, "number a configuration", |conn| nodes::take_up(
+            conn, &file, how, node_id, now
         ))
+    }
+
+    async fn newest_revision(&self) -> Result<Option<Revision>, StoreError> {
+        ask!(self, "read the newest configuration", |conn| nodes::newest(conn))
+    }
+
+    async fn nodes(&self, now: Timestamp) -> Result<Vec<NodeRow>, StoreError> {
+        ask!(self, "list nodes", |conn| nodes::live(conn, now))
+    }
+
+    async fn node_gone(&self, node: &str) -> Result<(), StoreError> {
+        let node = node.to_owned();
+        change!(self, "forget a node", |conn| nodes::gone(conn, &node))
+    }
+
+    async fn start_run(&self, run: NewRun) -> Result<Option<i64>, StoreError> {
+        change!(self, "begin a run", |conn| runs::start(conn, &run))
+    }
+
+    async fn run_goes_on(&self, run: i64, counts: RunCounts, now: Timestamp) -> Result<bool, StoreError> {
+        change!(self, "note how far a run is", |conn| runs::goes_on(
+            conn, run, counts, now
+        ))
+    }
+
+    async fn finish_run(
+        &self,
+        run: i64,
+        outcome: RunOutcome,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let error = error.map(str::to_owned);
+        change!(self, "end a run", |conn| runs::finish(
+            conn,
+            run,
+            outcome,
+            error.as_deref(),
+            now
+        ))
+    }
+
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        ask!(self, "list runs", |conn| runs::last(conn, limit))
+    }
+
+    async fn open_gap(&self, gap: NewGap, now: Timestamp) -> Result<i64, StoreError> {
+        change!(self, "open a gap", |conn| runs::open_gap(conn, &gap, now))
+    }
+
+    async fn close_gap(&self, ended: GapRun) -> Result<bool, StoreError> {
+        change!(self, "close a gap", |conn| runs::ran(conn, &ended))
+    }
+
+    async fn gaps(&self) -> Result<Vec<GapRow>, StoreError> {
+        ask!(self, "list gaps", |conn| runs::gaps(conn))
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
