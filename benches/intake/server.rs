@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-use lockstep::domain::{Object, SharedClock, SystemClock, SystemEntropy};
+use lockstep::domain::{Object, Priority, SharedClock, SystemClock, SystemEntropy};
 use lockstep::http::{
     Admin, AdminSettings, Health, InstanceKey, Intake, IntakeShop, IntakeShops, Listeners, Public, Settings,
     Signature, Verify, admin_router, public_router,

@@ -87,7 +87,13 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
         State::Off => Toggle::Off,
         State::Paused => Toggle::Paused,
     };
-    let edited = set(&context.config, shop, arguments.category.into(), direction, toggle)?;
+    let edited = set(
+        &context.config,
+        shop,
+        arguments.category.into(),
+        direction,
+        toggle,
+    )?;
     if context.output.json {
         return context.output.document(&Printed {
             edited: &edited,
@@ -99,7 +105,10 @@ pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failur
 }
 
 fn show(context: &Context, edited: &Edited) {
-    let what = format!("{}.{} of [shops.{}]", edited.category, edited.direction, edited.shop);
+    let what = format!(
+        "{}.{} of [shops.{}]",
+        edited.category, edited.direction, edited.shop
+    );
     if edited.before == edited.after {
         context
             .output
@@ -135,7 +144,9 @@ fn waiting(edited: &Edited) -> Option<&'static str> {
         (Toggle::On, _) => return None,
         (Toggle::Paused, _) => "jobs are made and wait until it is \"on\" again",
         (Toggle::Off, WhenOff::Drain) => "jobs that wait are still done (when_off = \"drain\")",
-        (Toggle::Off, WhenOff::Hold) => "jobs that wait are kept until it is \"on\" again (when_off = \"hold\")",
+        (Toggle::Off, WhenOff::Hold) => {
+            "jobs that wait are kept until it is \"on\" again (when_off = \"hold\")"
+        }
         (Toggle::Off, WhenOff::Discard) => "jobs that wait are discarded (when_off = \"discard\")",
     })
 }

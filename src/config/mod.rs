@@ -58,6 +58,8 @@ pub struct Config {
     pub warnings: Findings,
     /// SHA-256 over everything that decides what is carried over how (shops, toggles, `public_url`; no secrets), hexadecimal.
     pub hash: String,
+    /// SHA-256 over the text of the file.
+    pub text_sha256: [u8; 32],
 }
 
 /// One shop, ready for use.
@@ -169,6 +171,7 @@ impl Config {
             shops: checked.shops,
             warnings: Findings::new(path, shown, found),
             hash: hash(&document.root),
+            text_sha256: Sha256::digest(text).into(),
         })
     }
 }

@@ -201,7 +201,10 @@ impl Run<'_> {
             self.counts.pages += 1;
             self.enqueue(&page.records).await?;
             self.live().await?;
-            let is_beyond = page.records.first().is_some_and(|(_, changed)| *changed > horizon);
+            let is_beyond = page
+                .records
+                .first()
+                .is_some_and(|(_, changed)| *changed > horizon);
             after = match page.next {
                 Some(next) if !is_beyond => Some(next),
                 _ => return Ok(()),

@@ -27,7 +27,9 @@ pub mod webhook;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Customer, Object, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp};
+use crate::domain::{
+    Customer, Object, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp,
+};
 use crate::transport;
 
 pub use changed::Page;

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::pause;
 use super::shops::Current;
 use crate::app::status;
-use crate::domain::{Direction, Object, SharedClock, Timestamp};
+use crate::domain::{Direction, SharedClock};
 use crate::reconcile::{DeltaShop, RunError, delta_run};
 use crate::store::{Covered, GapRow, GapRun, SharedStore, StoreError};
 use crate::subscriptions::Toggle;

@@ -33,11 +33,11 @@ use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
 use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
 use crate::mapping::{MappingErrors, Mappings};
 use crate::queue::{self, Live, Queue};
-use crate::store::{OpenMode, SharedStore, StoreError};
+use crate::store::{OpenMode, SharedStore, Standing, StoreError};
 use crate::telemetry;
 use crate::transport::BuildError;
 
-use reload::{ReloadRequest, Reloader};
+use reload::{Fingerprint, ReloadRequest, Reloader};
 use shops::{Disabled, Flows, Wired};
 
 pub(crate) use shops::context;
@@ -98,6 +98,7 @@ pub struct Daemon {
     broken: CancellationToken,
     reload: mpsc::Sender<ReloadRequest>,
     live: watch::Receiver<Live>,
+    standing: watch::Receiver<Standing>,
     pending: watch::Sender<Vec<String>>,
     tasks: TaskTracker,
     store: SharedStore,
@@ -119,10 +120,11 @@ impl fmt::Debug for Daemon {
 pub async fn start(config: Config, options: DaemonOptions) -> Result<Daemon, StartError> {
     // Ports first: they fail fast, and deliveries that come meanwhile wait in the kernel.
     let listeners = Listeners::open(&config.http, &config.admin).await?;
+    let files = Fingerprint::read_with(&config);
     let mappings =
         crate::app::mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
     let store = crate::app::open(&config, &options.clock, OpenMode::Serve).await?;
-    match run(config, options, listeners, mappings, &store).await {
+    match run(config, files, options, listeners, mappings, &store).await {
         Ok(daemon) => Ok(daemon),
         Err(error) => {
             store.close().await;
@@ -133,6 +135,7 @@ pub async fn start(config: Config, options: DaemonOptions) -> Result<Daemon, Sta
 
 async fn run(
     config: Config,
+    files: Fingerprint,
     options: DaemonOptions,
     listeners: Listeners,
     mappings: Mappings,
@@ -257,9 +260,10 @@ async fn run(
     };
     let current = reloader.current();
     let followed = reloader.live.subscribe();
+    let standing = reloader.standing.subscribe();
     part.run(
         "reload",
-        reloader.follow(follow_files, reload_requests, stop.clone()),
+        reloader.follow(files, follow_files, reload_requests, stop.clone()),
     );
     part.run(
         "catching up",
@@ -282,6 +286,7 @@ async fn run(
         broken,
         reload,
         live: followed,
+        standing,
         pending,
         tasks,
         store: store.clone(),
@@ -309,6 +314,12 @@ impl Daemon {
     /// The number of the configuration and mappings in force.
     pub fn revision(&self) -> Option<i64> {
         self.live.borrow().revision
+    }
+
+    /// Whether its files are the ones that all nodes of the store are to act on. Where they are not, it works with the
+    /// toggles of those, and changes nothing on the shops by itself.
+    pub fn is_newest(&self) -> bool {
+        self.standing.borrow().is_newest
     }
 
     /// Completes when a part of the daemon ended that must not end: it is to be stopped and started again.

@@ -110,14 +110,14 @@ impl Reloader {
         }
     }
 
-    /// Follows the files (if it is to) and requests until `stop`.
+    /// Follows the files (if it is to) and requests until `stop`. `taken` are the files in force.
     pub(super) async fn follow(
         self,
+        mut taken: Fingerprint,
         follow_files: bool,
         mut requests: mpsc::Receiver<ReloadRequest>,
         stop: CancellationToken,
     ) {
-        let mut taken = self.fingerprint().await;
         let mut again = Again::default();
         let mut acted = None;
         let mut looked_around = Instant::now();
@@ -186,11 +186,7 @@ impl Reloader {
     /// Says that this node lives, and follows the newest revision.
     async fn look_around(&self) {
         let now = self.clock.now();
-        match self
-            .store
-            .config_revision(self.file(), TakenUp::Found, now)
-            .await
-        {
+        match self.store.config_revision(self.file(), TakenUp::Found, now).await {
             Ok(standing) if *self.standing.borrow() != standing => self.stand(standing),
             Ok(_) => {}
             Err(error) => tracing::warn!(error = %error, "cannot look which configuration is the newest"),
@@ -409,17 +405,9 @@ fn to_discard(before: &Toggles, now: &Toggles) -> Vec<Lane> {
 /// The configuration as it stands in the file, and what exactly was read. The mapping folder is hashed before it is read:
 /// what changes in between is seen at the next look.
 fn read(path: &Path) -> Result<(Config, Fingerprint), ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let config = Config::parse(&text, path, &|name| std::env::var(name).ok())?;
-    let mappings = config.mappings.dir.as_deref();
-    let fingerprint = Fingerprint {
-        config: Some(Sha256::digest(text.as_bytes()).into()),
-        mappings: mappings.and_then(|folder| folder_hash(folder).ok()),
-    };
-    Ok((config, fingerprint))
+    let config = Config::load(path)?;
+    let read = Fingerprint::read_with(&config);
+    Ok((config, read))
 }
 
 /// Files that were not taken, and when they are tried again.
@@ -487,12 +475,21 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
 
 /// What the files hold, as hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Fingerprint {
+pub(super) struct Fingerprint {
     config: Option<[u8; 32]>,
     mappings: Option<[u8; 32]>,
 }
 
 impl Fingerprint {
+    /// Of a configuration that was read, and of its mapping folder, which is about to be read.
+    pub(super) fn read_with(config: &Config) -> Self {
+        let folder = config.mappings.dir.as_deref();
+        Self {
+            config: Some(config.text_sha256),
+            mappings: folder.and_then(|folder| folder_hash(folder).ok()),
+        }
+    }
+
     fn of(config: &Path, folder: Option<&Path>) -> Self {
         Self {
             config: std::fs::read(config).ok().map(|text| Sha256::digest(text).into()),

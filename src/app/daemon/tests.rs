@@ -1,7 +1,10 @@
 //! Daemons in this process: started, asked, changed, stopped. Neither system is reached: what is shown here happens before.
 
 mod between;
+mod gaps;
+mod nodes;
 mod notices;
+mod saving;
 mod seen;
 
 use std::path::{Path, PathBuf};
@@ -39,7 +42,12 @@ impl Place {
 
     /// Writes the configuration with this toggle for orders and these further lines for Odoo. Nobody listens at either address.
     fn write(&self, orders: &str, odoo: &str) {
-        let text = format!(
+        std::fs::write(self.path(), Self::text(&format!("{{ in = \"{orders}\" }}"), odoo)).unwrap();
+    }
+
+    /// The configuration with these orders and these further lines for Odoo.
+    fn text(orders: &str, odoo: &str) -> String {
+        format!(
             r#"[http]
 listen = "127.0.0.1:0"
 [admin]
@@ -56,10 +64,9 @@ login = "connector@example.com"
 api_key = "key"
 {odoo}
 [shops.main.sync]
-orders = {{ in = "{orders}" }}
+orders = {orders}
 "#
-        );
-        std::fs::write(self.path(), text).unwrap();
+        )
     }
 
     async fn start(&self, clock: SharedClock) -> Result<Daemon, StartError> {

@@ -21,10 +21,7 @@ pub(super) fn unified(name: &str, old: (&str, &str), new: (&str, &str)) -> Strin
 
     let may_show = |at: &usize| before_shown.get(*at) == before.get(*at);
     let above = (0..same_start).rev().take(CONTEXT).take_while(may_show).count();
-    let below = (old_end..before.len())
-        .take(CONTEXT)
-        .take_while(may_show)
-        .count();
+    let below = (old_end..before.len()).take(CONTEXT).take_while(may_show).count();
     let from = same_start - above;
 
     let mut text = format!("--- {name}\n+++ {name}\n");
@@ -91,7 +88,12 @@ mod tests {
                 "@@ -1,2 +1,2 @@\n 1\n-a\n\\ No newline at end of file\n+b\n\\ No newline at end of file\n",
             ),
             ("into nothing", "", "1\n", "@@ -0,0 +1,1 @@\n+1\n"),
-            ("repeated lines", "a\na\n", "a\na\na\n", "@@ -1,2 +1,3 @@\n a\n a\n+a\n"),
+            (
+                "repeated lines",
+                "a\na\n",
+                "a\na\na\n",
+                "@@ -1,2 +1,3 @@\n a\n a\n+a\n",
+            ),
         ] {
             let diff = unified("f", (old, old), (new, new));
             assert_eq!(diff, format!("--- f\n+++ f\n{expected}"), "{name}");

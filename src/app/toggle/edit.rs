@@ -39,12 +39,12 @@ pub(super) fn edited(text: &str, wish: &Wish<'_>) -> Result<String, String> {
 fn replaced(body: &str, wish: &Wish<'_>) -> Option<String> {
     let root = DeTable::parse(body).ok()?;
     let path = ["shops", wish.shop, "sync", wish.category];
-    let category = path.iter().try_fold(root.get_ref(), |table, key| {
-        match table.get(*key)?.get_ref() {
+    let category = path
+        .iter()
+        .try_fold(root.get_ref(), |table, key| match table.get(*key)?.get_ref() {
             DeValue::Table(inner) => Some(inner),
             _ => None,
-        }
-    })?;
+        })?;
     let place = category.get(wish.direction.as_str())?.span();
     let there = body.get(place.clone())?;
     let quote = there.chars().next().filter(|c| matches!(c, '"' | '\''))?;

@@ -38,10 +38,7 @@ impl Held {
             }
             let mut text = String::new();
             file.read_to_string(&mut text)?;
-            let held = Self {
-                target,
-                _file: file,
-            };
+            let held = Self { target, _file: file };
             return Ok((held, text));
         }
     }

@@ -133,7 +133,11 @@ fn only_the_toggle_changes() {
         let edited = place.set(name, object, direction, toggle).unwrap();
         assert!(edited.written, "{edited:?}");
         assert!(FILE.contains(from), "{from}");
-        assert_eq!(place.text(), FILE.replace(from, to), "{object} {direction} {toggle}");
+        assert_eq!(
+            place.text(),
+            FILE.replace(from, to),
+            "{object} {direction} {toggle}"
+        );
         assert_eq!(place.files(), 1, "no draft is left behind");
         let again = place.set(name, object, direction, toggle).unwrap();
         assert!(!again.written && again.diff.is_empty() && again.read_only.is_none());
@@ -246,8 +250,16 @@ fn the_difference_can_be_applied_and_shows_no_secret() {
     let edited = place
         .set("main", Object::Order, Direction::In, Toggle::Off)
         .unwrap();
-    assert!(edited.written && !edited.diff.contains("hunter2"), "{}", edited.diff);
-    assert!(edited.diff.contains("orders = { in = \"off\" }"), "{}", edited.diff);
+    assert!(
+        edited.written && !edited.diff.contains("hunter2"),
+        "{}",
+        edited.diff
+    );
+    assert!(
+        edited.diff.contains("orders = { in = \"off\" }"),
+        "{}",
+        edited.diff
+    );
     assert_eq!(
         place.text(),
         inline.replace("orders = { in = \"on\" }", "orders = { in = \"off\" }")

@@ -321,7 +321,9 @@ mod tests {
 
     /// The action as a short text.
     fn check(topic: Option<&str>, body: &[u8]) -> String {
-        let wanted = [Object::Order, Object::Customer].map(|object| (object, Priority::LIVE)).into();
+        let wanted = [Object::Order, Object::Customer]
+            .map(|object| (object, Priority::LIVE))
+            .into();
         let sha = hex::encode(Sha256::digest(body));
         match action(&shop(), &wanted, topic, body, &sha) {
             DeliveryAction::Job { key, .. } => format!("job {}/{}", key.object, key.source_id),
