@@ -450,6 +450,11 @@ fn the_hash_follows_what_is_carried_over_and_not_secrets_or_layout() {
     ] {
         assert_eq!(hash(&[changes]) == base, same, "{changes:?}");
     }
+    // Nodes may keep their files in different places.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "k").unwrap();
+    let file = format!("api_key_file = \"{}\"", folder.path().join("key").display());
+    assert_eq!(hash(&[("api_key = \"${ODOO_KEY}\"", &file)]), base);
 }
 
 #[test]

@@ -38,7 +38,7 @@ use crate::telemetry;
 use crate::transport::BuildError;
 
 use reload::{Fingerprint, ReloadRequest, Reloader};
-use shops::{Disabled, Flows, Wired};
+use shops::{ActedOn, Disabled, Flows, Wired};
 
 pub(crate) use shops::context;
 pub use signals::serve_until_signal;
@@ -154,8 +154,9 @@ async fn run(
     let mappings = watch::Sender::new(Arc::clone(&in_force));
     let disabled = Disabled::read(&config, store, &clock).await?;
     let node = node_name(&entropy);
+    let acted_on = ActedOn::default();
     let wired = Wired::new(
-        &config, &in_force, &mappings, store, &clock, &entropy, &disabled, &node, None,
+        &config, &in_force, &mappings, store, &clock, &entropy, &disabled, &acted_on, &node, None,
     )
     .await?;
     let instance_key = reach::instance_key(store, &clock, &entropy).await?;
@@ -255,6 +256,7 @@ async fn run(
         intake_shops,
         store_settings,
         disabled: disabled.clone(),
+        acted_on,
         file: Mutex::new(wired.file),
         standing: watch::Sender::new(wired.standing),
     };

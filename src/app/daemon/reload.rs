@@ -20,7 +20,9 @@ use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::shops::{Before, Current, Disabled, Toggles, Wired, declared, gate, in_force, intake, node_file};
+use super::shops::{
+    ActedOn, Before, Current, Disabled, Toggles, Wired, declared, gate, in_force, intake, node_file,
+};
 use super::{StartError, pause};
 use crate::app::reach::{self, NOT_TAKEN};
 use crate::config::{Config, ConfigError};
@@ -93,6 +95,7 @@ pub(super) struct Reloader {
     pub(super) intake_shops: watch::Sender<Arc<IntakeShops>>,
     pub(super) store_settings: watch::Sender<store::Settings>,
     pub(super) disabled: Disabled,
+    pub(super) acted_on: ActedOn,
     /// What this node runs.
     pub(super) file: Mutex<NodeFile>,
     pub(super) standing: watch::Sender<Standing>,
@@ -119,13 +122,12 @@ impl Reloader {
         stop: CancellationToken,
     ) {
         let mut again = Again::default();
-        let mut acted = None;
         let mut looked_around = Instant::now();
         // What an earlier process could not take is of no interest any more.
         self.note(None).await;
         self.tell_standing();
         loop {
-            self.act_on_toggles(&mut acted).await;
+            self.act_on_toggles().await;
             let request = select! {
                 () = stop.cancelled() => break,
                 Some(request) = requests.recv() => Some(request),
@@ -200,7 +202,7 @@ impl Reloader {
         self.intake_shops
             .send_replace(Arc::new(intake(&config, &toggles)));
         self.live.send_modify(|live| {
-            live.gate = gate(toggles, &self.disabled);
+            live.gate = gate(toggles, &self.disabled, &self.acted_on);
             live.revision = Some(standing.own);
         });
         self.standing.send_replace(standing);
@@ -225,15 +227,19 @@ impl Reloader {
     }
 
     /// Does what a toggle asks for at the moment when it is switched, once, whenever that was: the daemon may have been
-    /// stopped meanwhile. `acted` is what this process knows to be done.
-    async fn act_on_toggles(&self, acted: &mut Option<Toggles>) {
+    /// stopped meanwhile.
+    async fn act_on_toggles(&self) {
         let config = Arc::clone(&self.config.borrow());
         let toggles = declared(&config);
-        if !self.standing.borrow().is_newest || acted.as_ref() == Some(&toggles) {
+        if !self.standing.borrow().is_newest || self.acted_on.is(&toggles) {
             return;
         }
         match self.switched(&toggles).await {
-            Ok(()) => *acted = Some(toggles),
+            Ok(()) => {
+                self.acted_on.set(toggles);
+                // Lanes may be open now: let the queue look.
+                self.live.send_modify(|_| {});
+            }
             Err(error) => {
                 tracing::warn!(error = %error, "cannot do what switched toggles ask for; trying again");
             }
@@ -342,6 +348,7 @@ impl Reloader {
             &self.clock,
             &self.entropy,
             &self.disabled,
+            &self.acted_on,
             &before.node,
             Some(&known),
         )

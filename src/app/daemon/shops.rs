@@ -40,6 +40,21 @@ pub(super) struct Wired {
 /// The toggles of each shop.
 pub(super) type Toggles = BTreeMap<ShopName, subscriptions::Settings>;
 
+/// The toggles whose switching was acted on last, as far as this process knows.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ActedOn(Arc<RwLock<Option<Toggles>>>);
+
+impl ActedOn {
+    pub(super) fn is(&self, toggles: &Toggles) -> bool {
+        let known = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        known.as_ref() == Some(toggles)
+    }
+
+    pub(super) fn set(&self, toggles: Toggles) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(toggles);
+    }
+}
+
 /// What is in force when a reload begins.
 pub(super) struct Before<'a> {
     pub(super) config: &'a Config,
@@ -92,6 +107,7 @@ impl Wired {
         clock: &SharedClock,
         entropy: &SharedEntropy,
         disabled: &Disabled,
+        acted_on: &ActedOn,
         node: &str,
         before: Option<&Before<'_>>,
     ) -> Result<Self, StartError> {
@@ -115,7 +131,7 @@ impl Wired {
             engine: Engine::new(contexts),
             live: Live {
                 settings: config.queue.clone(),
-                gate: gate(toggles.clone(), disabled),
+                gate: gate(toggles.clone(), disabled, acted_on),
                 revision: Some(standing.own),
             },
             intake: intake(config, &toggles),
@@ -208,15 +224,25 @@ impl Handler for Flows {
 }
 
 /// Which lanes may be claimed.
-pub(super) fn gate(toggles: Toggles, disabled: &Disabled) -> LaneGate {
-    let disabled = disabled.clone();
+pub(super) fn gate(toggles: Toggles, disabled: &Disabled, acted_on: &ActedOn) -> LaneGate {
+    let (disabled, acted_on) = (disabled.clone(), acted_on.clone());
     LaneGate::new(move |lane| {
         let Some(sync) = toggles.get(&lane.shop) else {
             return false;
         };
         // Notices about the shop (uninstalled, privacy requests) concern our own data and are carried out in any case.
-        lane.object == Object::Shop || (!disabled.contains(&lane.shop) && is_open(sync, lane))
+        lane.object == Object::Shop
+            || (!disabled.contains(&lane.shop)
+                && is_open(sync, lane)
+                // What is to be discarded must not be done before it is.
+                && (!discards(sync, lane.object) || acted_on.is(&toggles)))
     })
+}
+
+/// Whether what waits is discarded when the object is off, and it is.
+fn discards(sync: &subscriptions::Settings, object: Object) -> bool {
+    sync.category(object)
+        .is_some_and(|category| category.inward == Toggle::Off && category.when_off == WhenOff::Discard)
 }
 
 /// Whether the toggles let jobs of the lane run. What is off makes no new jobs, and those that wait are done unless they are
@@ -453,6 +479,30 @@ mod tests {
             let seen = [Object::Order, Object::Product].map(|object| is_open(&sync, &lane(object)));
             assert_eq!(seen, [order_open, product_open], "orders {orders}, {when_off:?}");
         }
+    }
+
+    #[test]
+    fn what_is_to_be_discarded_is_not_done_before() {
+        let sync: subscriptions::Settings =
+            toml::from_str("orders = { when_off = 'discard' }\ncustomers = { in = 'on' }").unwrap();
+        let toggles = Toggles::from([("main".parse().unwrap(), sync)]);
+        let acted_on = ActedOn::default();
+        let gate = gate(toggles.clone(), &Disabled::default(), &acted_on);
+        let lets = |object| {
+            gate.lets(&Lane {
+                shop: "main".parse().unwrap(),
+                object,
+                direction: Direction::In,
+            })
+        };
+        assert_eq!([lets(Object::Order), lets(Object::Customer)], [false, true]);
+        acted_on.set(Toggles::new());
+        assert!(!lets(Object::Order), "others were");
+        acted_on.set(toggles);
+        assert!(
+            lets(Object::Order),
+            "what is left is waited for, or asked for by hand"
+        );
     }
 
     #[test]

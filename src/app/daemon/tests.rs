@@ -333,11 +333,12 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
     let mappings = watch::Sender::new(Arc::new(crate::app::mappings::load(None).unwrap()));
     let (_folder, store) = crate::store::testing::open_temp(Arc::clone(&clock)).await;
     let shop: ShopName = "main".parse().unwrap();
+    let acted_on = ActedOn::default();
     let wire = async |before: Option<&shops::Before<'_>>| {
         let config = Config::load(&place.path()).unwrap_or_else(|error| panic!("{error}"));
         let disabled = Disabled::read(&config, &store, &clock).await.unwrap();
         let wired = Wired::new(
-            &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, "node", before,
+            &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, &acted_on, "node", before,
         );
         (wired.await.unwrap().engine, config)
     };
