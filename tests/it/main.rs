@@ -4,6 +4,7 @@ mod cli;
 mod crashes;
 mod demo;
 mod faults;
+mod gaps;
 mod orders;
 mod people;
 mod privacy;

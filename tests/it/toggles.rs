@@ -191,7 +191,7 @@ fn toggle_says_what_it_did_and_what_it_could_not() {
         out.starts_with("--- ") && out.contains("\n+orders = { in = \"on\" }\n"),
         "{out}"
     );
-    assert!(err.contains("was left as it was"), "{err}");
+    assert!(err.contains("was left as it is"), "{err}");
     assert_eq!(read(), text.replace("\"on\"", "\"off\""));
     let (code, out, _) = run(&path, &["toggle", "orders", "in", "on", "--json"]);
     let printed: serde_json::Value = serde_json::from_str(&out).expect("it is JSON");
