@@ -337,6 +337,26 @@ mod tests {
     }
 
     #[test]
+    fn a_job_has_the_priority_of_its_category() {
+        let wanted = [
+            (Object::Order, Priority::URGENT),
+            (Object::Product, Priority::BACKGROUND),
+        ]
+        .into();
+        for (topic, expected) in [
+            ("orders/create", Some(Priority::URGENT)),
+            ("products/update", Some(Priority::BACKGROUND)),
+            ("customers/update", None),
+        ] {
+            let priority = match action(&shop(), &wanted, Some(topic), br#"{"id":7}"#, &"0".repeat(64)) {
+                DeliveryAction::Job { priority, .. } => Some(priority),
+                DeliveryAction::Record { .. } | DeliveryAction::Problem { .. } => None,
+            };
+            assert_eq!(priority, expected, "{topic}");
+        }
+    }
+
+    #[test]
     fn deliveries_are_understood() {
         for (topic, body, expected) in [
             (

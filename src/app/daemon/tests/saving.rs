@@ -22,12 +22,12 @@ fn text(orders: &str) -> String {
 
 #[tokio::test]
 async fn a_save_is_noticed_whatever_way_it_was_made() {
+    type Save<'a> = &'a dyn Fn(&str);
     let place = Place::new();
     let daemon = place.start(system_clock()).await.unwrap();
     let path = place.path();
     let folder = place.folder.path();
     let mut revision = daemon.revision();
-    type Save<'a> = &'a dyn Fn(&str);
     let over: Save<'_> = &|text| std::fs::write(&path, text).unwrap();
     let renamed: Save<'_> = &|text| {
         let draft = folder.join(".lockstep.toml.swp");
