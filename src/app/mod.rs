@@ -6,6 +6,7 @@ pub mod clock;
 pub mod connect;
 pub mod daemon;
 pub mod enqueue;
+pub mod gaps;
 pub mod jobs;
 pub mod mappings;
 mod open;

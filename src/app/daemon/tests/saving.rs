@@ -193,6 +193,24 @@ async fn waiting_jobs_are_done_held_or_discarded_when_it_is_switched_off() {
                 "{jobs:?}"
             );
         }
+        if when_off == "hold" {
+            // The queue has looked since: a job of an open lane was tried.
+            let shop: ShopName = "main".parse().unwrap();
+            let id = crate::domain::ShopifyId(7);
+            crate::app::enqueue::sync_now(&daemon.store, &system_clock(), &shop, Object::Customer, id)
+                .await
+                .unwrap();
+            until("another lane is worked on", async || {
+                let filter = JobFilter {
+                    object: Some(Object::Customer),
+                    ..JobFilter::default()
+                };
+                let jobs = daemon.store.jobs(filter).await.unwrap();
+                jobs.iter().all(|job| job.state != Available)
+            })
+            .await;
+            assert_eq!(states(&daemon).await, [Available, Available]);
+        }
         // What comes late is recorded and answered.
         assert_eq!(deliver(&daemon, 3).await, 200);
         assert_eq!(order_jobs(&daemon).await.len(), 2, "{when_off}");
