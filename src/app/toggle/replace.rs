@@ -116,3 +116,34 @@ fn is_refusal(error: &io::Error) -> bool {
             | ErrorKind::CrossesDevices
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_over_ends_where_the_new_text_does() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lockstep.toml");
+        let mut old = "a = 1\nb = 2\n".to_owned();
+        fs::write(&path, &old).unwrap();
+        for new in ["a = 1\n", "a = 1\nb = 2\nc = 3\n"] {
+            let (held, text) = Held::open(&path).unwrap();
+            assert_eq!(text, old);
+            held.overwrite(new).unwrap();
+            assert_eq!(fs::read_to_string(&path).unwrap(), new);
+            new.clone_into(&mut old);
+        }
+    }
+
+    #[test]
+    fn what_somebody_else_saved_meanwhile_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lockstep.toml");
+        fs::write(&path, "a = 1\n").unwrap();
+        let (held, text) = Held::open(&path).unwrap();
+        fs::write(&path, "theirs\n").unwrap();
+        assert_eq!(held.replace(&text, "ours\n").unwrap(), Outcome::Changed);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "theirs\n");
+    }
+}

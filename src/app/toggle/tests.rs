@@ -339,6 +339,8 @@ fn links_and_permissions_stay() {
     let mut permissions = std::fs::metadata(place.path()).unwrap().permissions();
     permissions.set_mode(0o640);
     std::fs::set_permissions(place.path(), permissions).unwrap();
+    // Only the system's administrator may give a file away; for everybody else it stays theirs.
+    let _refused = std::os::unix::fs::chown(place.path(), Some(12_345), Some(54_321));
     let before = std::fs::metadata(place.path()).unwrap();
     let edited = place
         .set("main", Object::Order, Direction::In, Toggle::Off)
@@ -355,6 +357,19 @@ fn links_and_permissions_stay() {
     );
     assert_ne!(after.ino(), before.ino(), "it was replaced, not written over");
     assert!(place.text().contains("orders    = { in = \"off\" }"));
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_file_as_it_was() {
+    let place = Place::new(FILE);
+    // In the place of the draft.
+    let obstacle = format!(".lockstep.toml.{}", std::process::id());
+    std::fs::create_dir(place.folder.path().join(obstacle)).unwrap();
+    let error = place
+        .set("main", Object::Order, Direction::In, Toggle::Off)
+        .unwrap_err();
+    assert!(matches!(error, ToggleError::Write { .. }), "{error:?}");
+    assert_eq!(place.text(), FILE);
 }
 
 #[test]

@@ -106,7 +106,8 @@ suite! {
         a_run_that_is_not_heard_of_is_cut,
         a_gap_closes_when_a_run_covers_all_of_it,
         a_gap_that_was_widened_during_a_run_stays_open,
-        a_run_that_fails_puts_the_next_one_off;
+        a_run_that_fails_puts_the_next_one_off,
+        what_is_over_is_forgotten_in_time;
     links:
         links_are_unique_both_ways,
         links_are_saved_only_under_the_fence,

@@ -234,3 +234,39 @@ pub(super) async fn a_run_that_fails_puts_the_next_one_off(fixture: Fixture) {
     store.open_gap(theirs, START).await.unwrap();
     assert_eq!(store.gaps().await.unwrap().len(), 3);
 }
+
+pub(super) async fn what_is_over_is_forgotten_in_time(fixture: Fixture) {
+    let store = &fixture.store;
+    for object in [Object::Order, Object::Product] {
+        let run = store.start_run(new_run(object, START)).await.unwrap().unwrap();
+        if object == Object::Order {
+            store
+                .finish_run(run, RunOutcome::Done, None, START)
+                .await
+                .unwrap();
+        }
+        let gap = NewGap {
+            object,
+            ..new_gap(START, START)
+        };
+        store.open_gap(gap, START).await.unwrap();
+    }
+    let orders = store.gaps().await.unwrap().remove(0);
+    let covered = Covered {
+        since: START,
+        stood_until: START,
+    };
+    assert!(
+        store
+            .close_gap(ended(&orders, Some(covered), START))
+            .await
+            .unwrap()
+    );
+    assert_eq!(store.prune(START, 100).await.unwrap(), 0, "not yet");
+    assert_eq!(store.prune(START.plus(MINUTE), 100).await.unwrap(), 2);
+    assert_eq!(store.prune(START.plus(MINUTE), 100).await.unwrap(), 0);
+    // What is under way, or open, stays.
+    let runs = store.runs(10).await.unwrap();
+    assert_eq!((runs.len(), runs[0].object), (1, Object::Product));
+    assert_eq!(the_gap(store).await.object, Object::Product);
+}

@@ -1,6 +1,7 @@
 //! Several nodes on one PostgreSQL whose files differ.
 
 use super::*;
+use crate::store::NewGap;
 use crate::store::testing::TempPostgres;
 
 /// A node's folder, with a store that it shares.
@@ -100,6 +101,24 @@ async fn a_node_with_another_file_takes_over_when_the_first_stops_and_not_before
     let two = second.start().await;
     looks(&two).await;
     assert!(!two.is_newest());
+    // What is missing is looked for by the node that all follow. (Nobody answers it.)
+    let now = system_clock().now();
+    let gap = NewGap {
+        shop: "main".parse().unwrap(),
+        object: Object::Order,
+        since: now,
+        stood_at: now,
+        reason: "a test".to_owned(),
+    };
+    two.store.open_gap(gap, now).await.unwrap();
+    until("a run was made", async || {
+        !two.store.runs(9).await.unwrap().is_empty()
+    })
+    .await;
+    looks(&two).await;
+    let newest = two.store.newest_revision().await.unwrap().unwrap();
+    let runs = two.store.runs(9).await.unwrap();
+    assert!(runs.iter().all(|run| run.node == newest.node), "{runs:?}");
     one.stop().await;
     until("it takes over", async || two.is_newest()).await;
     // Its own toggles count from now on.
