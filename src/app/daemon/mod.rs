@@ -8,7 +8,9 @@
 //! the process instead is safe, too: the next start takes over what was running.
 
 mod catch_up;
+mod files;
 mod keys;
+mod lanes;
 mod reload;
 mod shops;
 mod signals;
@@ -37,8 +39,10 @@ use crate::store::{OpenMode, SharedStore, Standing, StoreError};
 use crate::telemetry;
 use crate::transport::BuildError;
 
-use reload::{Fingerprint, ReloadRequest, Reloader};
-use shops::{ActedOn, Disabled, Flows, Wired};
+use files::Fingerprint;
+use lanes::ActedOn;
+use reload::{ReloadRequest, Reloader};
+use shops::{Disabled, Flows, Wired};
 
 pub(crate) use shops::context;
 pub use signals::serve_until_signal;

@@ -15,23 +15,21 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::shops::{
-    ActedOn, Before, Current, Disabled, Toggles, Wired, declared, gate, in_force, intake, node_file,
-};
+use super::files::Fingerprint;
+use super::lanes::{ActedOn, Toggles, declared, gate, in_force, intake, to_discard};
+use super::shops::{Before, Current, Disabled, Wired, node_file};
 use super::{StartError, pause};
 use crate::app::reach::{self, NOT_TAKEN};
 use crate::config::{Config, ConfigError};
-use crate::domain::{Direction, Object, SharedClock, SharedEntropy};
+use crate::domain::{SharedClock, SharedEntropy};
 use crate::http::{self, IntakeShops};
 use crate::mapping::{MappingErrors, Mappings};
 use crate::queue::Live;
-use crate::store::{self, Lane, NodeFile, SharedStore, Standing, StoreError, TakenUp};
-use crate::subscriptions::{Toggle, WhenOff};
+use crate::store::{self, NodeFile, SharedStore, Standing, StoreError, TakenUp};
 use crate::sync::Engine;
 
 /// How often the files are looked at.
@@ -385,30 +383,6 @@ const TOGGLES_ACTED_ON: &str = "toggles_acted_on";
 /// Why jobs are discarded.
 const SWITCHED_OFF: &str = "switched off";
 
-/// The lanes that were switched off and whose waiting jobs are to be discarded then.
-fn to_discard(before: &Toggles, now: &Toggles) -> Vec<Lane> {
-    let mut lanes = Vec::new();
-    for (shop, sync) in now {
-        let Some(known) = before.get(shop) else { continue };
-        for object in Object::ALL {
-            let discards = sync
-                .category(*object)
-                .is_some_and(|category| category.when_off == WhenOff::Discard);
-            for direction in Direction::ALL {
-                let toggle = |sync: &crate::subscriptions::Settings| sync.toggle(*object, *direction);
-                if discards && toggle(known) != Toggle::Off && toggle(sync) == Toggle::Off {
-                    lanes.push(Lane {
-                        shop: shop.clone(),
-                        object: *object,
-                        direction: *direction,
-                    });
-                }
-            }
-        }
-    }
-    lanes
-}
-
 /// The configuration as it stands in the file, and what exactly was read. The mapping folder is hashed before it is read:
 /// what changes in between is seen at the next look.
 fn read(path: &Path) -> Result<(Config, Fingerprint), ConfigError> {
@@ -480,74 +454,9 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
     sections
 }
 
-/// What the files hold, as hashes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fingerprint {
-    config: Option<[u8; 32]>,
-    mappings: Option<[u8; 32]>,
-}
-
-impl Fingerprint {
-    /// Of a configuration that was read, and of its mapping folder, which is about to be read.
-    pub(super) fn read_with(config: &Config) -> Self {
-        let folder = config.mappings.dir.as_deref();
-        Self {
-            config: Some(config.text_sha256),
-            mappings: folder.and_then(|folder| folder_hash(folder).ok()),
-        }
-    }
-
-    fn of(config: &Path, folder: Option<&Path>) -> Self {
-        Self {
-            config: std::fs::read(config).ok().map(|text| Sha256::digest(text).into()),
-            mappings: folder.and_then(|folder| folder_hash(folder).ok()),
-        }
-    }
-}
-
-/// A hash over the names and contents of the mapping files in a folder.
-fn folder_hash(folder: &Path) -> std::io::Result<[u8; 32]> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
-    let mut hash = Sha256::new();
-    for path in files {
-        let text = std::fs::read(&path)?;
-        let name = path.as_os_str().as_encoded_bytes();
-        for part in [name, &text] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-    }
-    Ok(hash.finalize().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_changed_content_changes_the_fingerprint() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("lockstep.toml");
-        let mappings = folder.path().join("mappings");
-        std::fs::create_dir(&mappings).unwrap();
-        let look = || Fingerprint::of(&config, Some(&mappings));
-        std::fs::write(&config, "a").unwrap();
-        std::fs::write(mappings.join("order.in.toml"), "x").unwrap();
-        let first = look();
-        std::fs::write(&config, "a").unwrap();
-        std::fs::write(mappings.join("notes.txt"), "not a mapping").unwrap();
-        assert_eq!(look(), first, "touched, not changed");
-        std::fs::write(mappings.join("order.in.toml"), "y").unwrap();
-        let second = look();
-        assert_eq!(second.config, first.config);
-        assert_ne!(second.mappings, first.mappings);
-        std::fs::write(&config, "b").unwrap();
-        assert_ne!(look().config, first.config);
-    }
 
     #[test]
     fn a_mistake_waits_for_another_text_and_everything_else_for_its_time() {
