@@ -122,7 +122,7 @@ fn wanted(sync: &subscriptions::Settings) -> BTreeMap<Object, Priority> {
 }
 
 /// The lanes that were switched off and whose waiting jobs are to be discarded then.
-fn to_discard(before: &Toggles, now: &Toggles) -> Vec<Lane> {
+pub(super) fn to_discard(before: &Toggles, now: &Toggles) -> Vec<Lane> {
     let mut lanes = Vec::new();
     for (shop, sync) in now {
         let Some(known) = before.get(shop) else { continue };
