@@ -9,8 +9,9 @@ use lockstep::domain::{
 };
 use lockstep::store::{
     BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded,
-    RejectionCount, Retried, Saved, ShopState, Store, StoreError, SubscriptionRow,
+    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
+    NewRun, NodeFile, NodeRow, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
+    RunOutcome, RunRow, Saved, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
 };
 
 #[derive(Default)]
@@ -57,6 +58,7 @@ without! {
     job(JobId) -> Option<JobStory>;
     retry(JobId, Timestamp) -> Retried;
     discard(JobId, &str, Timestamp) -> bool;
+    discard_waiting(&Lane, &str, Timestamp) -> u64;
     counts(Timestamp) -> Counts;
     open_shop_problem(&ShopName, NewProblem, Timestamp) -> ();
     close_shop_problems(&ShopName, &str, Timestamp) -> u64;
@@ -78,7 +80,6 @@ without! {
     first_value(&ShopName, &str, &str, Timestamp) -> String;
     save_breaker(BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
-    config_revision(&str, &str, Timestamp) -> i64;
     subscriptions(&ShopName) -> Vec<SubscriptionRow>;
     subscribed_shops() -> Vec<ShopName>;
     save_subscription(SubscriptionRow) -> ();
@@ -88,6 +89,17 @@ without! {
     release_lease(&str, &str) -> ();
     count_deliveries(Vec<DeliveryCount>) -> ();
     deliveries_since(&ShopName, Timestamp) -> Vec<DeliverySum>;
+    config_revision(NodeFile, TakenUp, Timestamp) -> Standing;
+    newest_revision() -> Option<Revision>;
+    nodes(Timestamp) -> Vec<NodeRow>;
+    node_gone(&str) -> ();
+    start_run(NewRun) -> Option<i64>;
+    run_goes_on(i64, RunCounts, Timestamp) -> bool;
+    finish_run(i64, RunOutcome, Option<&str>, Timestamp) -> bool;
+    runs(u32) -> Vec<RunRow>;
+    open_gap(NewGap, Timestamp) -> i64;
+    close_gap(GapRun) -> bool;
+    gaps() -> Vec<GapRow>;
     prune(Timestamp, u32) -> u64;
     ping() -> ();
 }

@@ -149,6 +149,8 @@ fn wanted(shop: &Shop) -> BTreeSet<Object> {
     status::toggles(shop)
         .into_iter()
         .filter(|(_, direction, toggle)| *direction == Direction::In && *toggle != Toggle::Off)
+        // Stock that only follows the products is not asked for.
+        .filter(|(object, ..)| *object != Object::Inventory || shop.sync.inventory.is_some())
         .map(|(object, _, _)| object)
         // Stock that only follows the products is welcome, and asks for nothing.
         .filter(|object| *object != Object::Inventory || shop.sync.inventory.is_some())

@@ -19,6 +19,7 @@ mod status;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod toggle;
 mod webhooks;
 
 use std::path::PathBuf;
@@ -77,6 +78,7 @@ enum Command {
     Status(status::Arguments),
     Jobs(jobs::Arguments),
     Sync(sync::Arguments),
+    Toggle(toggle::Arguments),
     Preview(preview::Arguments),
     Mappings(mappings::Arguments),
     Setup(setup::Arguments),
@@ -123,6 +125,7 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Status(arguments) => block_on(status::run(&context, &arguments)),
         Command::Jobs(arguments) => block_on(jobs::run(&context, arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
+        Command::Toggle(arguments) => toggle::run(&context, &arguments),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
         Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),

@@ -137,6 +137,18 @@ pub(super) const RECENT_ORDERS: Document = Document {
     searches: true,
     ..document!("LockstepRecentOrders", 66.0, "recent_orders")
 };
+pub(super) const CHANGED_ORDERS: Document = Document {
+    searches: true,
+    ..document!("LockstepChangedOrders", 14.0, "changed_orders")
+};
+pub(super) const CHANGED_CUSTOMERS: Document = Document {
+    searches: true,
+    ..document!("LockstepChangedCustomers", 14.0, "changed_customers")
+};
+pub(super) const CHANGED_PRODUCTS: Document = Document {
+    searches: true,
+    ..document!("LockstepChangedProducts", 14.0, "changed_products")
+};
 pub(super) const LOCATIONS: Document = document!("LockstepLocations", 14.0, "locations");
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
 pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
@@ -174,6 +186,9 @@ pub(super) const ALL: &[&Document] = &[
     &PRODUCT_VARIANTS,
     &ORDERS_BY_NAME,
     &RECENT_ORDERS,
+    &CHANGED_ORDERS,
+    &CHANGED_CUSTOMERS,
+    &CHANGED_PRODUCTS,
     &LOCATIONS,
     &PROBE,
     &CHECK,

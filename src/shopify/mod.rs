@@ -11,6 +11,7 @@
 
 mod answer;
 mod auth;
+mod changed;
 mod check;
 mod client;
 mod documents;
@@ -30,9 +31,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::domain::{Customer, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp};
+use crate::domain::{
+    Customer, Object, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp,
+};
 use crate::transport;
 
+pub use changed::Page;
 pub use check::{CheckNeeds, Checked};
 pub use error::{RequestId, ShopifyError};
 pub use normalise::NormaliseError;
@@ -139,6 +143,20 @@ impl Shopify {
     /// A [`ShopifyError`], whose disposition says what it means.
     pub async fn recent(&self, since: Timestamp) -> Result<Recent, ShopifyError> {
         recent::recent(&self.client, self.settings.currency, since).await
+    }
+
+    /// The orders, customers or products that changed since then, oldest change first; `after` is where an earlier page said
+    /// that the next one begins. The search index lags by seconds, sometimes minutes.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn changed_since(
+        &self,
+        object: Object,
+        since: Timestamp,
+        after: Option<String>,
+    ) -> Result<Page, ShopifyError> {
+        changed::changed_since(&self.client, object, since, after).await
     }
 
     /// A cheap question that needs our credentials.

@@ -91,6 +91,8 @@ impl Reconciler {
             select! {
                 () = stop.cancelled() => return,
                 Ok(()) = self.current.config.changed() => {}
+                // This node's configuration became the one that all act on, or another one did.
+                Ok(()) = self.current.standing.changed() => {}
                 () = self.wake.notified() => {}
                 () = due => {}
             }
@@ -99,6 +101,10 @@ impl Reconciler {
 
     /// Looks at every shop once. Says whether to look again soon.
     async fn look(&mut self, config: &Config) -> bool {
+        // Two nodes with different toggles must not undo each other's work.
+        if !self.current.standing.borrow_and_update().is_newest {
+            return false;
+        }
         let mut installation = self.installation.clone();
         installation.public_url.clone_from(&config.http.public_url);
         let clients = Arc::clone(&self.current.clients.borrow());

@@ -2,7 +2,10 @@
 
 mod between;
 mod follows;
+mod gaps;
+mod nodes;
 mod notices;
+mod saving;
 mod seen;
 
 use std::path::{Path, PathBuf};
@@ -40,7 +43,12 @@ impl Place {
 
     /// Writes the configuration with this toggle for orders and these further lines for Odoo. Nobody listens at either address.
     fn write(&self, orders: &str, odoo: &str) {
-        let text = format!(
+        std::fs::write(self.path(), Self::text(&format!("{{ in = \"{orders}\" }}"), odoo)).unwrap();
+    }
+
+    /// The configuration with these orders and these further lines for Odoo.
+    fn text(orders: &str, odoo: &str) -> String {
+        format!(
             r#"[http]
 listen = "127.0.0.1:0"
 [admin]
@@ -57,10 +65,9 @@ login = "connector@example.com"
 api_key = "key"
 {odoo}
 [shops.main.sync]
-orders = {{ in = "{orders}" }}
+orders = {orders}
 "#
-        );
-        std::fs::write(self.path(), text).unwrap();
+        )
     }
 
     async fn start(&self, clock: SharedClock) -> Result<Daemon, StartError> {
@@ -323,11 +330,12 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
     let mappings = watch::Sender::new(Arc::new(crate::app::mappings::load(None).unwrap()));
     let (_folder, store) = crate::store::testing::open_temp(Arc::clone(&clock)).await;
     let shop: ShopName = "main".parse().unwrap();
+    let acted_on = ActedOn::default();
     let wire = async |before: Option<&shops::Before<'_>>| {
         let config = Config::load(&place.path()).unwrap_or_else(|error| panic!("{error}"));
         let disabled = Disabled::read(&config, &store, &clock).await.unwrap();
         let wired = Wired::new(
-            &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, before,
+            &config, &in_force, &mappings, &store, &clock, &entropy, &disabled, &acted_on, "node", before,
         );
         let wired = wired.await.unwrap();
         (wired.engine, wired.clients, config)
@@ -346,6 +354,7 @@ async fn a_reload_keeps_the_clients_whose_settings_did_not_change() {
             config: &config,
             engine: &engine,
             clients: &clients,
+            hash: "",
         };
         let (new, new_clients, new_config) = wire(Some(&before)).await;
         let (old, now) = (engine.shop(&shop).unwrap(), new.shop(&shop).unwrap());

@@ -1,6 +1,8 @@
 //! What a well-formed file must say so that it can be used, and what it says that should be looked at.
 
+mod public_url;
 mod shop;
+mod toggles;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -63,6 +65,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
         }
     }
     checker.duplicates(&file.shops);
+    checker.public_url(&file.http, &shops);
     complete.then_some(Checked {
         store,
         http: file.http,
@@ -180,7 +183,6 @@ impl Checker<'_> {
                 "give one of them another port",
             );
         }
-        self.public_url(http);
     }
 
     /// The tokens of the API: long enough not to be guessed, where they stand in the file.
@@ -210,43 +212,6 @@ impl Checker<'_> {
             );
         }
         tokens
-    }
-
-    fn public_url(&mut self, http: &http::Settings) {
-        let path = ["http", "public_url"];
-        let Some(text) = &http.public_url else {
-            if !self.says(&path) {
-                self.warning(
-                    &["http"],
-                    "`public_url` is not set",
-                    "say where Shopify reaches this listener, e.g. public_url = \"https://sync.example.com\"",
-                );
-            }
-            return;
-        };
-        let Some(url) = self.url(&path, text) else {
-            return;
-        };
-        if url.query().is_some() || url.fragment().is_some() {
-            self.error(
-                &path,
-                "this address has a query or a fragment",
-                "write only scheme, host and, where needed, a path",
-            );
-        }
-        if is_local(&url) {
-            self.warning(
-                &path,
-                "Shopify cannot reach this address: it belongs to this machine or a private network",
-                "use the name under which the internet reaches your reverse proxy",
-            );
-        } else if url.scheme() != "https" {
-            self.warning(
-                &path,
-                "Shopify sends webhooks over https only",
-                "put a reverse proxy with a certificate in front, and write https:// here",
-            );
-        }
     }
 
     fn schedule(&mut self, path: &[&str], text: &str, example: &str) {

@@ -12,7 +12,7 @@ mod counts;
 mod delivery;
 mod refusals;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use crate::domain::{Object, SharedClock, ShopName, Timestamp};
+use crate::domain::{Object, Priority, SharedClock, ShopName, Timestamp};
 use crate::failpoint::{self, FailPoint};
 use crate::secret::Secret;
 use crate::store::{Delivery, DeliveryAction, Recorded, SharedStore};
@@ -64,8 +64,9 @@ pub struct IntakeShop {
     pub domain: String,
     /// Every secret that is live.
     pub secrets: Vec<Secret>,
-    /// Objects whose toggle `in` is on or paused: their events make jobs. Events of the others are recorded only.
-    pub wanted: Vec<Object>,
+    /// Objects whose toggle `in` is on or paused: their events make jobs of this priority. Events of the others are recorded
+    /// only.
+    pub wanted: BTreeMap<Object, Priority>,
 }
 
 /// The configured shops by their domain.
@@ -211,7 +212,7 @@ impl Intake {
     async fn keep(
         &self,
         shop: &ShopName,
-        wanted: &[Object],
+        wanted: &BTreeMap<Object, Priority>,
         headers: Headers,
         body: Bytes,
         request: Option<RequestId>,

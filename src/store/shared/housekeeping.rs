@@ -40,6 +40,10 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
              WHERE hour < $1 ORDER BY hour LIMIT $2)",
         "DELETE FROM deliveries WHERE (shop, topic, name, hour) IN (SELECT shop, topic, name, hour FROM deliveries
              WHERE hour < $1 ORDER BY hour LIMIT $2)",
+        "DELETE FROM runs WHERE id IN (SELECT id FROM runs
+             WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
+        "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps
+             WHERE closed_at IS NOT NULL AND closed_at < $1 ORDER BY closed_at LIMIT $2)",
     ] {
         let left = limit.saturating_sub(deleted);
         if left == 0 {

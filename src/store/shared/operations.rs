@@ -7,7 +7,9 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::{Backend, events, housekeeping, intake, links, people, problems, queue, shops, subscriptions};
+use super::{
+    Backend, events, housekeeping, intake, links, nodes, people, problems, queue, runs, shops, subscriptions,
+};
 use crate::domain::{
     ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
     Timestamp,
@@ -16,8 +18,9 @@ use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
     BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow,
-    ReadyLane, Recorded, RejectionCount, Retried, Saved, ShopState, Store, StoreError, SubscriptionRow,
+    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
+    NewRun, NodeFile, NodeRow, OpenMode, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision,
+    RunCounts, RunOutcome, RunRow, Saved, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
     Verdict,
 };
 
@@ -224,6 +227,24 @@ impl Store for Backend {
         ))?;
         self.ring().await;
         Ok(discarded)
+    }
+
+    async fn discard_waiting(&self, lane: &Lane, reason: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.refresh_lanes().await?;
+        let Some(lane_id) = self.lanes.id(lane) else {
+            return Ok(0);
+        };
+        let mut discarded = 0;
+        loop {
+            let reason = reason.to_owned();
+            let step = change!(self, "discard waiting jobs", |conn| people::discard_waiting(
+                conn, lane_id, &reason, now
+            ))?;
+            discarded += step;
+            if step < u64::from(people::STEP) {
+                return Ok(discarded);
+            }
+        }
     }
 
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
@@ -435,10 +456,15 @@ impl Store for Backend {
         ask!(self, "read breakers", |conn| shops::breakers(conn))
     }
 
-    async fn config_revision(&self, hash: &str, summary: &str, now: Timestamp) -> Result<i64, StoreError> {
-        let (hash, summary) = (hash.to_owned(), summary.to_owned());
-        change!(self, "number a configuration", |conn| shops::revision(
-            conn, &hash, &summary, now
+    async fn config_revision(
+        &self,
+        file: NodeFile,
+        how: TakenUp,
+        now: Timestamp,
+    ) -> Result<Standing, StoreError> {
+        let node_id = self.node_id();
+        change!(self, "number a configuration", |conn| nodes::take_up(
+            conn, &file, how, node_id, now
         ))
     }
 
@@ -516,6 +542,62 @@ impl Store for Backend {
         ask!(self, "read counts of deliveries", |conn| {
             subscriptions::deliveries(conn, shop, since)
         })
+    }
+
+    async fn newest_revision(&self) -> Result<Option<Revision>, StoreError> {
+        ask!(self, "read the newest configuration", |conn| nodes::newest(conn))
+    }
+
+    async fn nodes(&self, now: Timestamp) -> Result<Vec<NodeRow>, StoreError> {
+        ask!(self, "list nodes", |conn| nodes::live(conn, now))
+    }
+
+    async fn node_gone(&self, node: &str) -> Result<(), StoreError> {
+        let node = node.to_owned();
+        change!(self, "forget a node", |conn| nodes::gone(conn, &node))
+    }
+
+    async fn start_run(&self, run: NewRun) -> Result<Option<i64>, StoreError> {
+        change!(self, "begin a run", |conn| runs::start(conn, &run))
+    }
+
+    async fn run_goes_on(&self, run: i64, counts: RunCounts, now: Timestamp) -> Result<bool, StoreError> {
+        change!(self, "note how far a run is", |conn| runs::goes_on(
+            conn, run, counts, now
+        ))
+    }
+
+    async fn finish_run(
+        &self,
+        run: i64,
+        outcome: RunOutcome,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let error = error.map(str::to_owned);
+        change!(self, "end a run", |conn| runs::finish(
+            conn,
+            run,
+            outcome,
+            error.as_deref(),
+            now
+        ))
+    }
+
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        ask!(self, "list runs", |conn| runs::last(conn, limit))
+    }
+
+    async fn open_gap(&self, gap: NewGap, now: Timestamp) -> Result<i64, StoreError> {
+        change!(self, "open a gap", |conn| runs::open_gap(conn, &gap, now))
+    }
+
+    async fn close_gap(&self, ended: GapRun) -> Result<bool, StoreError> {
+        change!(self, "close a gap", |conn| runs::ran(conn, &ended))
+    }
+
+    async fn gaps(&self) -> Result<Vec<GapRow>, StoreError> {
+        ask!(self, "list gaps", |conn| runs::gaps(conn))
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
