@@ -8,24 +8,21 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
-use serde::Serialize;
 
 use super::desired::{Desired, object_to_heal};
+use super::lease::Lease;
+use super::outcome::{Applied, Changed, Gaps, Outcome, Restored, Why};
 use super::plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
 use super::{NewSubscription, Observed, Registry};
-use crate::domain::{Disposition, Object, SharedClock, ShopName, ShopifyId, Timestamp};
+use crate::domain::{Disposition, SharedClock, ShopName, ShopifyId};
 use crate::failpoint::{self, FailPoint};
 use crate::shopify::ShopifyError;
 use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
 
 /// Changes of one shop that are under way at once.
 const AT_ONCE: usize = 4;
-
-/// How long the right to change a shop's subscriptions is held without being renewed.
-const LEASE: Duration = Duration::from_mins(2);
 
 /// Shopify tries a failed delivery again for four hours and then deletes the subscription
 /// (<https://shopify.dev/changelog/updates-to-webhook-retry-mechanism>): while one stood, what happened longer ago than this
@@ -36,149 +33,6 @@ const RETRIES_LAST: Duration = Duration::from_hours(5);
 const TAKEN: &str = "has already been taken";
 const NAME_TAKEN: &str = "Name already exists";
 const GONE: &str = "does not exist";
-
-/// The right to change a shop's subscriptions: one process has it at a time.
-#[derive(Clone)]
-pub struct Lease {
-    store: SharedStore,
-    clock: SharedClock,
-    name: String,
-    holder: String,
-}
-
-impl Lease {
-    /// Takes it, unless another process has it.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn take(
-        store: &SharedStore,
-        clock: &SharedClock,
-        shop: &ShopName,
-        holder: &str,
-    ) -> Result<Option<Self>, StoreError> {
-        let lease = Self {
-            store: store.clone(),
-            clock: clock.clone(),
-            name: format!("subscriptions:{shop}"),
-            holder: holder.to_owned(),
-        };
-        Ok(lease.renew().await?.then_some(lease))
-    }
-
-    /// Keeps it for longer. Says whether it still was ours.
-    async fn renew(&self) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        self.store
-            .take_lease(&self.name, &self.holder, now, now.plus(LEASE))
-            .await
-    }
-
-    /// Gives it back. Where that fails it ends by itself.
-    pub async fn release(self) {
-        if let Err(error) = self.store.release_lease(&self.name, &self.holder).await {
-            tracing::debug!(lease = self.name, error = %error, "the lease ends by itself");
-        }
-    }
-}
-
-/// Why events of a topic were or may have been missed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Why {
-    /// The subscription was there, and then it was not.
-    Missing,
-    /// It was deleted when its toggle was switched off, and is wanted again.
-    SwitchedOn,
-    /// There was none before.
-    New,
-    /// It led elsewhere, or left something out.
-    Changed,
-}
-
-/// A topic whose events arrive again, or for the first time.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Restored {
-    /// The object whose records its events are about.
-    pub object: Object,
-    /// GraphQL's spelling of the topic.
-    pub topic: String,
-    /// Until when nothing can have been missed; none when nothing is known.
-    pub since: Option<Timestamp>,
-    /// What had happened.
-    pub why: Why,
-}
-
-/// Who remembers which events were missed, until they are made up for.
-#[async_trait]
-pub trait Gaps: Send + Sync {
-    /// Events of this topic may be missing. Called before they arrive again, and once more (`stands`) when they do: what is
-    /// made up for before that may leave something out.
-    async fn open(&self, shop: &ShopName, restored: &Restored, stands: bool) -> Result<(), StoreError>;
-}
-
-/// What became of one change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum Outcome {
-    /// It was carried out, and reading back shows it.
-    Done,
-    /// Shopify does not do it, for this reason.
-    Refused {
-        /// Shopify's words.
-        reason: String,
-        /// The scope or approval that it asks for, if that is why.
-        needs: Option<String>,
-    },
-    /// It did not come to an answer, and reading back does not show it: it is tried again.
-    Failed {
-        /// What happened.
-        reason: String,
-    },
-    /// It was carried out, and reading back does not show it yet.
-    Unconfirmed,
-    /// An earlier one failed: it is tried again with that one.
-    NotTried,
-}
-
-impl Outcome {
-    /// Whether the plan's wish is fulfilled.
-    pub const fn is_done(&self) -> bool {
-        matches!(self, Self::Done)
-    }
-}
-
-/// One change and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Changed {
-    /// The change.
-    #[serde(flatten)]
-    pub line: PlanLine,
-    /// What became of it.
-    #[serde(flatten)]
-    pub outcome: Outcome,
-}
-
-/// A plan that was carried out.
-#[derive(Clone, Debug, Serialize)]
-pub struct Applied {
-    /// The plan.
-    pub plan: Plan,
-    /// What became of each of its changes, in the order in which they were begun.
-    pub results: Vec<Changed>,
-    /// Topics whose events arrive again.
-    pub restored: Vec<Restored>,
-    /// What is still to be done, read back afterwards; none when that failed.
-    pub left: Option<Plan>,
-}
-
-impl Applied {
-    /// Whether every change was carried out and nothing is left.
-    pub fn is_complete(&self) -> bool {
-        self.results.iter().all(|changed| changed.outcome.is_done())
-            && self.left.as_ref().is_some_and(Plan::is_empty)
-    }
-}
 
 /// Where and with what a plan is carried out.
 pub struct Site<'a> {

@@ -7,6 +7,8 @@
 
 mod apply;
 mod desired;
+mod lease;
+mod outcome;
 mod plan;
 mod registry;
 #[cfg(test)]
@@ -14,10 +16,12 @@ mod tests;
 mod toggles;
 
 pub use crate::shopify::{NewSubscription, Subscription as Observed, scope_of_topic as scope_of};
-pub use apply::{Applied, Changed, Gaps, Lease, Outcome, Restored, Site, Why, apply, ours};
+pub use apply::{Site, apply, ours};
 pub use desired::{
     Desired, INSTANCE_DIGITS, Wish, address, desired, instance_of, object_to_heal, of_graphql, wants_events,
 };
+pub use lease::Lease;
+pub use outcome::{Applied, Changed, Gaps, Outcome, Restored, Why};
 pub use plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
 pub use registry::Registry;
 pub use toggles::{Category, Settings, Toggle, Urgency, WebhookSettings, WhenOff};

@@ -1,34 +1,30 @@
 //! The webhook subscriptions of the configured shops: planned, applied, listed, taken over. Used by the daemon's own task and by
 //! the commands; both go the same way, one of them at a time for each shop.
 
+mod error;
 mod gaps;
 mod list;
 mod problems;
+mod target;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sha2::{Digest as _, Sha256};
 
-use super::{connect, reach};
-use crate::config::{Config, Shop, is_local};
-use crate::domain::{Direction, Object, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp};
-use crate::shopify::ShopifyError;
+use crate::config::{Config, is_local};
+use crate::domain::{Direction, Object, ShopName, ShopifyId, Timestamp};
 use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
-use crate::subscriptions::{
-    self, Applied, Desired, INSTANCE_DIGITS, Lease, Observed, Ours, Plan, Registry, Site, Toggle, Wish,
-};
-use crate::transport::BuildError;
+use crate::subscriptions::{self, Applied, Desired, Lease, Observed, Ours, Plan, Site, Toggle, Wish};
 
+pub use error::SubscriptionsError;
 pub use list::{ListRow, Listed, Status, list};
 pub use problems::{PUBLIC_URL_MISSING, SCOPE_MISSING, SHOP_REMOVED, SUBSCRIPTION_REFUSED, note_left_behind};
-
-/// The named position in which the installation's id stands.
-const INSTANCE: &str = "instance";
+pub(super) use target::serving;
+pub use target::{Installation, Target, instance};
 
 /// The named position of shops whose subscriptions were removed by a command while they were declared still.
 const REMOVED: &str = "subscriptions_removed";
@@ -42,190 +38,6 @@ const ROUNDS: u32 = 3;
 
 /// Deliveries are counted over this time for people.
 pub(super) const A_DAY: Duration = Duration::from_hours(24);
-
-/// Why nothing could be planned or done for a shop.
-#[derive(Debug, thiserror::Error)]
-pub enum SubscriptionsError {
-    /// It is not said where Shopify reaches us.
-    #[error("`public_url` is not set: it is not known where Shopify is to send webhooks")]
-    NoPublicUrl,
-    /// Shopify cannot reach that.
-    #[error("Shopify cannot send webhooks to public_url {url}: {why}")]
-    BadPublicUrl {
-        /// The address.
-        url: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// Shopify failed us before anything was changed.
-    #[error(transparent)]
-    Shopify(#[from] ShopifyError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The shop's settings are not usable.
-    #[error(transparent)]
-    Connect(#[from] BuildError),
-    /// Another process is at it.
-    #[error("another process changes the subscriptions of this shop now: try again in a moment")]
-    Busy,
-    /// What was agreed to is not what is to be done any more.
-    #[error("the plan changed meanwhile: look at it again")]
-    Changed,
-    /// There is no such subscription.
-    #[error("the shop has no subscription {0} that was made through the API by this app")]
-    NoSuchSubscription(ShopifyId),
-    /// It would be deleted at once.
-    #[error("no toggle asks for {topic}: subscription {id} would be deleted at once")]
-    NotWanted {
-        /// The subscription.
-        id: ShopifyId,
-        /// Its topic.
-        topic: String,
-    },
-}
-
-impl SubscriptionsError {
-    /// A stable name of the kind of failure.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::NoPublicUrl | Self::BadPublicUrl { .. } => PUBLIC_URL_MISSING,
-            Self::Shopify(error) => error.code(),
-            Self::Store(_) => "store_failed",
-            Self::Connect(_) => "settings_unusable",
-            Self::Busy => "busy",
-            Self::Changed => "plan_changed",
-            Self::NoSuchSubscription(_) => "no_such_subscription",
-            Self::NotWanted { .. } => "not_wanted",
-        }
-    }
-
-    /// What a person can do about it.
-    pub fn fix(&self) -> String {
-        match self {
-            Self::NoPublicUrl | Self::BadPublicUrl { .. } => {
-                "Set public_url in [http] to the https address under which the internet reaches this listener, e.g. \
-                 https://sync.example.com"
-                    .to_owned()
-            }
-            Self::Shopify(error) => error.fix(),
-            Self::Store(_) => "See that the store can be reached and written.".to_owned(),
-            Self::Connect(_) => "Correct the shop's settings.".to_owned(),
-            Self::Busy | Self::Changed => "Run it again.".to_owned(),
-            Self::NoSuchSubscription(_) => "See what there is with `lockstep webhooks list`.".to_owned(),
-            Self::NotWanted { .. } => {
-                "Switch the topic's toggle on (or add it to `topics`) first, or leave the subscription to whom it belongs."
-                    .to_owned()
-            }
-        }
-    }
-}
-
-/// One shop, as far as its subscriptions go.
-#[derive(Clone)]
-pub struct Target {
-    /// Its name.
-    pub name: ShopName,
-    /// Where they are registered.
-    pub registry: Arc<dyn Registry>,
-    /// The toggles.
-    pub toggles: subscriptions::Settings,
-    /// Who owns its problems.
-    pub owner: String,
-    /// Older orders are left alone; none means the shop's first connection.
-    pub start_at: Option<Timestamp>,
-    /// Whether it is a real shop, and not a stand-in on this machine.
-    pub is_real: bool,
-}
-
-impl Target {
-    /// A shop of the configuration, reached through this client.
-    pub fn new(shop: &Shop, registry: Arc<dyn Registry>) -> Self {
-        Self {
-            name: shop.name.clone(),
-            registry,
-            toggles: shop.sync.clone(),
-            owner: shop.owner.clone(),
-            start_at: shop.start_at,
-            is_real: shop
-                .shopify
-                .base_url
-                .as_deref()
-                .and_then(|base| reqwest::Url::parse(base).ok())
-                .is_none_or(|base| !is_local(&base)),
-        }
-    }
-
-    /// The shops of the configuration (or one), each with a client of its own.
-    pub fn all(
-        config: &Config,
-        only: Option<&ShopName>,
-        clock: &SharedClock,
-        entropy: &SharedEntropy,
-    ) -> Result<Vec<Self>, (ShopName, BuildError)> {
-        config
-            .shops
-            .values()
-            .filter(|shop| only.is_none_or(|name| *name == shop.name))
-            .map(|shop| {
-                let client =
-                    connect::shopify(shop, clock, entropy).map_err(|error| (shop.name.clone(), error))?;
-                Ok(Self::new(shop, client))
-            })
-            .collect()
-    }
-}
-
-/// What all shops have in common.
-#[derive(Clone)]
-pub struct Installation {
-    /// What we remember.
-    pub store: SharedStore,
-    /// The time.
-    pub clock: SharedClock,
-    /// `public_url` of the configuration.
-    pub public_url: Option<String>,
-    /// The installation's id.
-    pub instance: String,
-    /// This process.
-    pub holder: String,
-}
-
-impl Installation {
-    /// This process on behalf of the installation.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn new(
-        store: &SharedStore,
-        clock: &SharedClock,
-        entropy: &SharedEntropy,
-        public_url: Option<String>,
-    ) -> Result<Self, StoreError> {
-        Ok(Self {
-            store: store.clone(),
-            clock: clock.clone(),
-            public_url,
-            instance: instance(store, clock, entropy).await?,
-            holder: hex::encode(entropy.bytes()),
-        })
-    }
-}
-
-/// The installation's id, which the names of its subscriptions carry: made once, then kept in the store.
-///
-/// # Errors
-/// When the store fails.
-pub async fn instance(
-    store: &SharedStore,
-    clock: &SharedClock,
-    entropy: &SharedEntropy,
-) -> Result<String, StoreError> {
-    let fresh = hex::encode(&entropy.bytes()[..INSTANCE_DIGITS / 2]);
-    store
-        .first_value(&reach::installation(), INSTANCE, &fresh, clock.now())
-        .await
-}
 
 /// A plan with what it was made of.
 #[derive(Clone, Debug)]
@@ -533,14 +345,6 @@ fn may_adopt(planned: &Planned, id: ShopifyId) -> Result<(), SubscriptionsError>
             id,
             topic: found.topic.clone(),
         })
-    }
-}
-
-/// The same as a process that serves: of one that was killed, no lease is left to wait for.
-pub(super) fn serving(at: Installation) -> Installation {
-    Installation {
-        holder: format!("{}{}", crate::store::SERVING, at.holder),
-        ..at
     }
 }
 

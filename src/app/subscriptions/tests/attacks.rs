@@ -325,3 +325,36 @@ async fn many_subscriptions_are_read_to_the_last_page() {
     assert_eq!(here.plan().await.count(Kind::Unchanged), 8);
     assert_eq!(writes(&sandbox), 8);
 }
+
+#[tokio::test]
+async fn what_eight_failed_deliveries_cost_is_back_at_the_next_look() {
+    let sandbox = sandbox().await;
+    // Nobody listens there.
+    let here = Here::with(
+        client(&sandbox, "2026-10"),
+        "customers = { in = 'on' }",
+        "http://127.0.0.1:9",
+        1,
+    )
+    .await;
+    here.apply().await;
+    let before = topics(&sandbox);
+    sandbox.change(|shop| {
+        let draft = crate::sandbox::shopify::draft::CustomerDraft {
+            email: Some("ada@example.com".to_owned()),
+            ..Default::default()
+        };
+        shop.create_customer(draft).unwrap()
+    });
+    sandbox.deliver_now().await;
+    assert!(sandbox.ledger().deleted_subscriptions > 0);
+    assert_ne!(topics(&sandbox), before);
+    let healed = here.apply().await;
+    assert_eq!(topics(&sandbox), before);
+    assert!(
+        healed[0]
+            .restored
+            .iter()
+            .any(|one| one.why == crate::subscriptions::Why::Missing)
+    );
+}

@@ -4,17 +4,19 @@ mod attacks;
 mod flows;
 mod random;
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{ManualClock, SeededEntropy};
+use crate::domain::{ManualClock, SeededEntropy, SharedClock, SharedEntropy};
 use crate::sandbox::shopify::options::Rate;
 use crate::sandbox::shopify::webhook::Subscription;
 use crate::sandbox::shopify::{Options, ShopSandbox};
 use crate::secret::Secret;
-use crate::shopify::{Credentials, Settings, Shopify};
+use crate::shopify::{Credentials, Settings, Shopify, ShopifyError};
 use crate::store::{ProblemRow, testing};
-use crate::subscriptions::Kind;
+use crate::subscriptions::{Kind, Registry};
 use crate::transport;
 
 pub(super) const NOW: &str = "2026-11-20T10:00:00Z";

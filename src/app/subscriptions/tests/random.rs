@@ -206,7 +206,7 @@ fn observed(n: usize, instance: &str, of: &Found) -> Observed {
         format: if json { "JSON" } else { "XML" }.to_owned(),
         filter: (!whole).then(|| "id:1".to_owned()),
         include_fields: if fields { Vec::new() } else { vec!["id".to_owned()] },
-        created_at: Timestamp::from_millis(n as i64),
+        created_at: Timestamp::from_millis(i64::try_from(n).unwrap()),
     }
 }
 
@@ -221,23 +221,24 @@ async fn ends_right(state: Vec<Found>, fates: Vec<Fate>, toggles: &str) {
     .await;
     for (n, of) in state.iter().enumerate() {
         let one = observed(n, &here.at.instance, of);
-        let mut all = rules.all.lock().unwrap();
-        if clash(&all, &one).is_none() {
-            all.push(one.clone());
-            drop(all);
-            if of.6 {
-                let row = SubscriptionRow {
-                    shop: here.target.name.clone(),
-                    id: one.id,
-                    topic: one.topic.clone(),
-                    uri: one.uri.clone(),
-                    name: one.name.clone(),
-                    created_at: one.created_at,
-                    seen_at: here.at.clock.now(),
-                    removed_at: None,
-                };
-                here.at.store.save_subscription(row).await.unwrap();
-            }
+        let is_possible = {
+            let mut all = rules.all.lock().unwrap();
+            let is_possible = clash(&all, &one).is_none();
+            all.extend(is_possible.then(|| one.clone()));
+            is_possible
+        };
+        if is_possible && of.6 {
+            let row = SubscriptionRow {
+                shop: here.target.name.clone(),
+                id: one.id,
+                topic: one.topic.clone(),
+                uri: one.uri.clone(),
+                name: one.name.clone(),
+                created_at: one.created_at,
+                seen_at: here.at.clock.now(),
+                removed_at: None,
+            };
+            here.at.store.save_subscription(row).await.unwrap();
         }
     }
     let planned = plan(&here.at, &here.target).await.unwrap();
