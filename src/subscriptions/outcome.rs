@@ -1,6 +1,7 @@
 //! What became of a plan, and what was missed before.
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::plan::{Plan, PlanLine};
@@ -43,7 +44,7 @@ pub trait Gaps: Send + Sync {
 }
 
 /// What became of one change.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
     /// It was carried out, and reading back shows it.
@@ -74,7 +75,7 @@ impl Outcome {
 }
 
 /// One change and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Changed {
     /// The change.
     #[serde(flatten)]

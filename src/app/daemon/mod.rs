@@ -29,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::api::{self, Api};
 use crate::app::reach;
+use crate::app::subscriptions::Installation;
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
 use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
@@ -239,6 +240,8 @@ async fn run(
         config: current_config.subscribe(),
         store: store.clone(),
         clock: clock.clone(),
+        clients: clients.subscribe(),
+        installation: Installation::new(store, &clock, &entropy, None).await?,
         controls: controls.clone(),
         instance_key,
     }));

@@ -1,5 +1,6 @@
 //! Desired and observed side by side, with what arrives.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Installation, Planned, SubscriptionsError, Target, arrived, is_paused, plan};
@@ -8,7 +9,7 @@ use crate::store::DeliverySum;
 use crate::subscriptions::{Kind, Observed, PlanLine, of_graphql};
 
 /// How a subscription fares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// It stands as it is wanted, and deliveries arrive.
@@ -52,7 +53,7 @@ impl Status {
 }
 
 /// One subscription.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct ListRow {
     /// As in the header, where we know the topic; else GraphQL's spelling.
     pub topic: String,

@@ -5,6 +5,7 @@ mod error;
 mod gaps;
 mod list;
 mod problems;
+mod reports;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,10 @@ use crate::subscriptions::{self, Applied, Desired, Lease, Observed, Ours, Plan, 
 pub use error::SubscriptionsError;
 pub use list::{ListRow, Listed, Status, list};
 pub use problems::{PUBLIC_URL_MISSING, SCOPE_MISSING, SHOP_REMOVED, SUBSCRIPTION_REFUSED, note_left_behind};
+pub use reports::{
+    ApplyReport, ErrorReport, ListReport, PlanReport, PlanReports, is_complete, report_applied, report_lists,
+    report_plans,
+};
 pub(super) use target::serving;
 pub use target::{Installation, Target, instance};
 

@@ -10,6 +10,7 @@ mod replace;
 
 use std::path::{Path, PathBuf};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::{Config, ConfigError, Environment, redacted};
@@ -67,7 +68,7 @@ pub enum ToggleError {
 }
 
 /// What became of the wish.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Edited {
     /// The file.
     pub path: PathBuf,

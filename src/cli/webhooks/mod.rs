@@ -2,12 +2,11 @@
 
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
 use super::failure::{FAILED, Failure, UNUSABLE, say};
 use super::output::{Output, relative};
@@ -18,7 +17,6 @@ use crate::app::subscriptions::{
 };
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, ShopifyId, SystemEntropy, Timestamp};
-use crate::subscriptions::{Applied, Changed, PlanLine};
 
 use text::{applied_text, error_text, left_behind_text, plan_text};
 
@@ -120,62 +118,6 @@ struct Desk<'a> {
     at: Installation,
 }
 
-/// A shop's plan, or why there is none, for programs.
-#[derive(Serialize)]
-struct PlanReport<'a> {
-    shop: &'a ShopName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    hash: Option<String>,
-    lines: &'a [PlanLine],
-    notes: Vec<String>,
-}
-
-#[derive(Serialize)]
-struct ErrorReport {
-    code: &'static str,
-    reason: String,
-    fix: String,
-}
-
-impl From<&SubscriptionsError> for ErrorReport {
-    fn from(error: &SubscriptionsError) -> Self {
-        Self {
-            code: error.code(),
-            reason: error.to_string(),
-            fix: error.fix(),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct PlanReports<'a> {
-    shops: Vec<PlanReport<'a>>,
-    /// Shops that are not declared any more, with how many subscriptions stand there.
-    left_behind: BTreeMap<ShopName, usize>,
-}
-
-#[derive(Serialize)]
-struct ListReport<'a> {
-    shop: &'a ShopName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[serde(flatten)]
-    listed: Option<&'a Listed>,
-}
-
-#[derive(Serialize)]
-struct ApplyReport<'a> {
-    shop: &'a ShopName,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<ErrorReport>,
-    /// Whether the shop is now as it is wanted.
-    is_complete: bool,
-    results: Vec<&'a Changed>,
-}
-
 type Planneds = Vec<(ShopName, Result<Planned, SubscriptionsError>)>;
 
 impl Desk<'_> {
@@ -191,51 +133,27 @@ impl Desk<'_> {
         let targets = self.targets(only)?;
         let planned = subscriptions::plan_all(&self.at, &targets).await;
         let left_behind = subscriptions::left_behind(&self.at.store, self.config).await?;
+        let has_failed = planned.iter().any(|(_, result)| result.is_err());
+        let is_to_do = planned
+            .iter()
+            .any(|(_, result)| result.as_ref().is_ok_and(|planned| !planned.plan.is_empty()));
         if self.output.json {
-            self.report_plans(&planned, left_behind).await?;
+            let reports = subscriptions::report_plans(&self.at, planned, left_behind).await?;
+            self.output.document(&reports)?;
         } else {
             self.show(&planned).await?;
             for (shop, standing) in &left_behind {
                 self.output.line(left_behind_text(shop, *standing));
             }
         }
-        if planned.iter().any(|(_, result)| result.is_err()) {
+        if has_failed {
             return Err(Failure::Told(FAILED));
         }
-        if planned
-            .iter()
-            .any(|(_, result)| result.as_ref().is_ok_and(|planned| !planned.plan.is_empty()))
-        {
+        if is_to_do {
             // The same number as for what cannot be used: as of tools that plan before they apply.
             return Err(Failure::Told(UNUSABLE));
         }
         Ok(())
-    }
-
-    async fn report_plans(
-        &self,
-        planned: &Planneds,
-        left_behind: BTreeMap<ShopName, usize>,
-    ) -> Result<(), Failure> {
-        let mut shops = Vec::new();
-        for (shop, result) in planned {
-            let (notes, lines, hash) = match result {
-                Ok(planned) => (
-                    subscriptions::notes(&self.at, planned).await?,
-                    &planned.plan.lines[..],
-                    Some(planned.plan.hash()),
-                ),
-                Err(_) => (Vec::new(), &[][..], None),
-            };
-            shops.push(PlanReport {
-                shop,
-                error: result.as_ref().err().map(ErrorReport::from),
-                hash,
-                lines,
-                notes,
-            });
-        }
-        self.output.document(&PlanReports { shops, left_behind })
     }
 
     async fn show(&self, planned: &Planneds) -> Result<(), Failure> {
@@ -355,22 +273,8 @@ impl Desk<'_> {
     }
 
     fn tell_applied(&self, done: &[Applying]) -> Result<(), Failure> {
-        let is_complete = |result: &Result<Vec<Applied>, SubscriptionsError>| {
-            result
-                .as_ref()
-                .is_ok_and(|rounds| rounds.last().is_some_and(Applied::is_complete))
-        };
         if self.output.json {
-            let reports: Vec<ApplyReport<'_>> = done
-                .iter()
-                .map(|(shop, result)| ApplyReport {
-                    shop,
-                    error: result.as_ref().err().map(ErrorReport::from),
-                    is_complete: is_complete(result),
-                    results: result.iter().flatten().flat_map(|round| &round.results).collect(),
-                })
-                .collect();
-            self.output.document(&reports)?;
+            self.output.document(&subscriptions::report_applied(done))?;
         } else {
             for (shop, result) in done {
                 match result {
@@ -379,7 +283,7 @@ impl Desk<'_> {
                 }
             }
         }
-        if done.iter().all(|(_, result)| is_complete(result)) {
+        if done.iter().all(|(_, result)| subscriptions::is_complete(result)) {
             Ok(())
         } else {
             Err(Failure::Told(FAILED))
@@ -389,16 +293,9 @@ impl Desk<'_> {
     async fn list(&self, only: Option<&ShopName>) -> Result<(), Failure> {
         let targets = self.targets(only)?;
         let listed = subscriptions::list_all(&self.at, &targets).await;
+        let has_failed = listed.iter().any(|(_, result)| result.is_err());
         if self.output.json {
-            let reports: Vec<ListReport<'_>> = listed
-                .iter()
-                .map(|(shop, result)| ListReport {
-                    shop,
-                    error: result.as_ref().err().map(ErrorReport::from),
-                    listed: result.as_ref().ok(),
-                })
-                .collect();
-            self.output.document(&reports)?;
+            self.output.document(&subscriptions::report_lists(listed))?;
         } else {
             for (shop, result) in &listed {
                 match result {
@@ -408,7 +305,7 @@ impl Desk<'_> {
                 self.output.line("");
             }
         }
-        if listed.iter().any(|(_, result)| result.is_err()) {
+        if has_failed {
             return Err(Failure::Told(FAILED));
         }
         Ok(())
