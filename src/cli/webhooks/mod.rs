@@ -14,7 +14,7 @@ use super::output::{Output, relative};
 use super::setup::agreed;
 use super::{Context, opened, the_shop};
 use crate::app::subscriptions::{
-    self, Applying, Installation, Listed, Order, Planned, Status, SubscriptionsError, Target,
+    self, Applying, Installation, ListRow, Listed, Order, Planned, Status, SubscriptionsError, Target,
 };
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, ShopifyId, SystemEntropy, Timestamp};
@@ -161,9 +161,8 @@ struct ListReport<'a> {
     shop: &'a ShopName,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<ErrorReport>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[serde(flatten)]
-    listed: Option<&'a Listed>,
+    rows: &'a [ListRow],
+    notes: &'a [String],
 }
 
 #[derive(Serialize)]
@@ -395,7 +394,8 @@ impl Desk<'_> {
                 .map(|(shop, result)| ListReport {
                     shop,
                     error: result.as_ref().err().map(ErrorReport::from),
-                    listed: result.as_ref().ok(),
+                    rows: result.as_ref().map_or(&[], |listed| &listed.rows),
+                    notes: result.as_ref().map_or(&[], |listed| &listed.notes),
                 })
                 .collect();
             self.output.document(&reports)?;
@@ -436,7 +436,7 @@ const HEADER: [&str; 8] = [
     "WHY",
 ];
 
-fn list_cells(row: &subscriptions::ListRow, now: Timestamp) -> [String; 8] {
+fn list_cells(row: &ListRow, now: Timestamp) -> [String; 8] {
     let is_ours = !matches!(row.status, Status::Foreign);
     [
         row.topic.clone(),
