@@ -81,6 +81,7 @@ pub struct Demo {
     daemon: Daemon,
     store: SharedStore,
     folder: Folder,
+    port: u16,
     started: Instant,
     sabotage: Option<Sabotage>,
 }
@@ -118,21 +119,19 @@ impl Demo {
         let erp = OdooSandbox::start(erp_options(options.odoo)).await?;
         let shop = ShopSandbox::start(shop_options()).await?;
         let path = folder.0.join("lockstep.toml");
-        let text = configuration(&shop, &erp);
-        std::fs::write(&path, &text)?;
+        let port = free_port()?;
+        std::fs::write(&path, configuration(&shop, &erp, port, "on"))?;
         let config = Config::load(&path).map_err(|error| DemoError::Config(error.to_string()))?;
         let clock: SharedClock = Arc::new(SystemClock);
         let daemon = daemon::start(config.clone(), DaemonOptions::new(Arc::clone(&clock))).await?;
         let store = crate::app::open(&config, &clock, OpenMode::Tool).await?;
-        for topic in scenario::TOPICS {
-            shop.register(topic, &format!("http://{}/webhooks/shopify", daemon.http_addr));
-        }
         Ok(Self {
             shop,
             erp,
             daemon,
             store,
             folder,
+            port,
             started,
             sabotage: options.sabotage,
         })
@@ -161,9 +160,13 @@ impl Demo {
         say: &mut (dyn FnMut(&str) + Send),
     ) -> Result<Report, DemoError> {
         let mut scenario = Scenario::new(&self.shop, &self.erp, options.orders);
+        let mut broken = Vec::new();
+        broken.extend(self.subscribed(say).await);
         scenario.open_the_shop(say)?;
         self.settle(say).await?;
         scenario.everyday_orders(say)?;
+        self.settle(say).await?;
+        broken.extend(self.toggled(&mut scenario, say).await?);
         self.settle(say).await?;
         scenario.awkward_deliveries(say).await?;
         scenario.changes(say)?;
@@ -181,7 +184,7 @@ impl Demo {
         scenario.a_problem(say)?;
         self.settle(say).await?;
         let expected = scenario.expected();
-        let mut broken = self.wait_for(&expected).await;
+        broken.extend(self.wait_for(&expected).await);
         let jobs = report::all_jobs(&self.store).await?;
         broken.extend(self.left_over(&expected, &jobs));
         Report::make(
@@ -235,6 +238,89 @@ impl Demo {
             }
         }
         left
+    }
+
+    /// Waits until lockstep has registered its webhooks on the shop; what does not hold.
+    async fn subscribed(&self, say: &mut (dyn FnMut(&str) + Send)) -> Option<String> {
+        say("The toggles are on, so lockstep registers its webhooks on the shop by itself.");
+        let objects = ["orders/", "customers/", "products/"];
+        let there = self
+            .until(|| objects.iter().all(|of| self.subscriptions(of) > 2))
+            .await;
+        let all = self.shop.read(|shop| shop.subscriptions().len());
+        say(&format!("  {all} webhooks are registered"));
+        (!there).then(|| "lockstep did not register its webhooks".to_owned())
+    }
+
+    /// Orders are switched off and on again in the configuration file; an order is placed in between. What does not hold.
+    async fn toggled(
+        &self,
+        scenario: &mut Scenario<'_>,
+        say: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Vec<String>, DemoError> {
+        let mut broken = Vec::new();
+        say("The merchant switches orders off in the configuration file and saves it.");
+        self.save("off")?;
+        let gone = self.until(|| self.subscriptions("orders/") == 0).await;
+        say("  their webhooks are gone from the shop; the others stay");
+        if !gone {
+            broken.push("orders were switched off, and their webhooks stayed".to_owned());
+        }
+        let name = scenario.an_order_unheard(say)?;
+        let booked = || {
+            let orders = self.erp.ledger().orders();
+            orders
+                .iter()
+                .any(|order| order.client_order_ref.as_ref() == Some(&name))
+        };
+        if booked() {
+            broken.push(format!("order {name} was booked although orders were off"));
+        }
+        say("Orders are switched on again.");
+        self.save("on")?;
+        if !self.until(|| self.subscriptions("orders/") > 0).await {
+            broken.push("orders were switched on again, and their webhooks did not come back".to_owned());
+        }
+        if self.until(booked).await {
+            say(&format!(
+                "  their webhooks are back, and order {name} was found and booked"
+            ));
+        } else {
+            broken.push(format!(
+                "order {name} was placed while orders were off and never found"
+            ));
+        }
+        Ok(broken)
+    }
+
+    /// Saves the configuration with this toggle for orders.
+    fn save(&self, orders: &str) -> Result<(), DemoError> {
+        let text = configuration(&self.shop, &self.erp, self.port, orders);
+        Ok(std::fs::write(self.config_path(), text)?)
+    }
+
+    /// How many of the shop's subscriptions are for topics that begin so.
+    fn subscriptions(&self, topic: &str) -> usize {
+        let name = topic.replace('/', "_").to_uppercase();
+        let of_topic = |shop: &crate::sandbox::shopify::Shop| {
+            let all = shop.subscriptions().iter();
+            all.filter(|subscription| subscription.topic.starts_with(&name))
+                .count()
+        };
+        self.shop.read(of_topic)
+    }
+
+    /// Waits until something holds; whether it came to that.
+    async fn until(&self, holds: impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        let mut tick = interval(Duration::from_millis(20));
+        while !holds() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            tick.tick().await;
+        }
+        true
     }
 
     /// Waits until the deliveries of the outage have come in and the daemon has noticed that the ERP is down.
@@ -376,14 +462,21 @@ fn shop_options() -> ShopOptions {
     }
 }
 
-fn configuration(shop: &ShopSandbox, erp: &OdooSandbox) -> String {
+/// A port of this machine that nobody listens on. The shop must be told of it before the daemon listens.
+fn free_port() -> std::io::Result<u16> {
+    let listener = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?.port())
+}
+
+fn configuration(shop: &ShopSandbox, erp: &OdooSandbox, port: u16, orders: &str) -> String {
     let access = ShopOptions::default().access;
     format!(
         r#"[store]
 url = "sqlite://lockstep.db"
 
 [http]
-listen = "127.0.0.1:0"
+listen = "127.0.0.1:{port}"
+public_url = "http://127.0.0.1:{port}"
 
 [admin]
 listen = "127.0.0.1:0"
@@ -411,7 +504,7 @@ calls_per_second = 500
 max_concurrent_calls = 8
 
 [shops.main.sync]
-orders = {{ in = "on" }}
+orders = {{ in = "{orders}" }}
 customers = {{ in = "on" }}
 products = {{ in = "on" }}
 "#,

@@ -14,18 +14,6 @@ use crate::sandbox::shopify::facts::{
 use crate::sandbox::shopify::faults::DeliveryFault;
 use crate::sandbox::shopify::{ActionError, Shop, ShopSandbox};
 
-/// The topics that the demonstration's app is subscribed to.
-pub(super) const TOPICS: &[&str] = &[
-    "orders/create",
-    "orders/updated",
-    "orders/paid",
-    "orders/cancelled",
-    "customers/create",
-    "customers/update",
-    "products/create",
-    "products/update",
-];
-
 /// Who shops: given name, family name, street, postal code, city, country.
 const PEOPLE: &[[&str; 6]] = &[
     ["Ada", "Lovelace", "Unter den Linden 1", "10117", "Berlin", "DE"],
@@ -114,6 +102,20 @@ impl<'a> Scenario<'a> {
         };
         self.place(draft)?;
         Ok(())
+    }
+
+    /// An order that no webhook tells of. Its name.
+    pub(super) fn an_order_unheard(&mut self, say: Say<'_>) -> Result<String, DemoError> {
+        let draft = self.everyday(5);
+        let id = self.place(draft)?;
+        let name = self
+            .shop
+            .read(|shop| shop.order(id).map(|order| order.name.clone()));
+        let name = name.unwrap_or_default();
+        say(&format!(
+            "Order {name} is placed meanwhile: nobody tells lockstep."
+        ));
+        Ok(name)
     }
 
     /// Deliveries that come several times or in the wrong order.

@@ -240,7 +240,11 @@ async fn a_toggle_is_changed_in_the_file_and_taken_up() {
         ),
     ] {
         let answer = put(path, state).await;
-        assert_eq!((answer.0, &answer.1["code"]), (status, &Value::from(code)), "{path}");
+        assert_eq!(
+            (answer.0, &answer.1["code"]),
+            (status, &Value::from(code)),
+            "{path}"
+        );
     }
     assert_eq!(std::fs::read_to_string(rig.path()).unwrap(), kept);
     rig.daemon.stop().await;
@@ -280,7 +284,12 @@ async fn subscriptions_are_planned_applied_and_listed_as_by_the_command() {
     assert_eq!(applied[0]["is_complete"], true, "{applied}");
     let (_, plan) = rig.get("/api/v1/webhooks/plan?shop=main").await;
     let lines = plan["shops"][0]["lines"].as_array().unwrap();
-    assert!(lines.iter().all(|line| line["kind"] == "unchanged" || line["kind"] == "skipped"), "{plan}");
+    assert!(
+        lines
+            .iter()
+            .all(|line| line["kind"] == "unchanged" || line["kind"] == "skipped"),
+        "{plan}"
+    );
     let (_, listed) = rig.get("/api/v1/webhooks").await;
     let rows = listed[0]["rows"].as_array().unwrap();
     assert!(
@@ -289,7 +298,10 @@ async fn subscriptions_are_planned_applied_and_listed_as_by_the_command() {
         "{listed}"
     );
     let stands = shop.read(|shop| shop.subscriptions().len());
-    assert_eq!(stands, lines.iter().filter(|line| line["kind"] == "unchanged").count());
+    assert_eq!(
+        stands,
+        lines.iter().filter(|line| line["kind"] == "unchanged").count()
+    );
     for (body, status, code) in [
         (
             serde_json::json!({ "remove": true }),
@@ -308,7 +320,11 @@ async fn subscriptions_are_planned_applied_and_listed_as_by_the_command() {
         ),
     ] {
         let answer = apply(body.clone()).await;
-        assert_eq!((answer.0, &answer.1["code"]), (status, &Value::from(code)), "{body}");
+        assert_eq!(
+            (answer.0, &answer.1["code"]),
+            (status, &Value::from(code)),
+            "{body}"
+        );
     }
     let (_, other) = apply(serde_json::json!({ "shop": "main", "hash": "0000" })).await;
     assert!(

@@ -5,6 +5,7 @@ use std::time::Instant;
 use super::*;
 use crate::sandbox::shopify::draft::CustomerDraft;
 use crate::sandbox::shopify::{Options, ShopSandbox};
+use crate::store::testing::TempPostgres;
 
 /// A free port: the public address names it before anybody listens.
 fn free_port() -> u16 {
@@ -56,6 +57,22 @@ fn registered(sandbox: &ShopSandbox) -> Vec<(u64, String)> {
 fn topics(sandbox: &ShopSandbox) -> String {
     let all: Vec<String> = registered(sandbox).into_iter().map(|(_, topic)| topic).collect();
     all.join(" ")
+}
+
+/// Changes of subscriptions that were asked of the shop.
+fn writes(sandbox: &ShopSandbox) -> u64 {
+    let calls = sandbox.ledger().calls.by_operation;
+    calls
+        .iter()
+        .filter(|(name, _)| name.starts_with("LockstepSubscription") && *name != "LockstepSubscriptions")
+        .map(|(_, n)| *n)
+        .sum()
+}
+
+/// How often the shop was asked for its subscriptions.
+fn looks(sandbox: &ShopSandbox) -> u64 {
+    let calls = sandbox.ledger().calls.by_operation;
+    calls.get("LockstepSubscriptions").copied().unwrap_or(0)
 }
 
 const CUSTOMERS: &str = "APP_UNINSTALLED CUSTOMERS_CREATE CUSTOMERS_DELETE CUSTOMERS_MERGE CUSTOMERS_UPDATE";
@@ -117,27 +134,10 @@ async fn saving_the_file_is_all_that_is_to_be_done() {
     until("and on again", async || topics(&sandbox) == CUSTOMERS).await;
 
     // Without the file being changed it is looked at and nothing is written.
-    let writes = || {
-        let calls = sandbox.ledger().calls.by_operation;
-        calls
-            .iter()
-            .filter(|(name, _)| name.starts_with("LockstepSubscription") && *name != "LockstepSubscriptions")
-            .map(|(_, n)| *n)
-            .sum::<u64>()
-    };
-    let looks = || {
-        sandbox
-            .ledger()
-            .calls
-            .by_operation
-            .get("LockstepSubscriptions")
-            .copied()
-            .unwrap_or(0)
-    };
-    let (written, looked) = (writes(), looks());
+    let (written, looked) = (writes(&sandbox), looks(&sandbox));
     daemon.reconcile_subscriptions();
-    until("it is looked at again", async || looks() > looked + 2).await;
-    assert_eq!(writes(), written);
+    until("it is looked at again", async || looks(&sandbox) > looked + 2).await;
+    assert_eq!(writes(&sandbox), written);
 
     // A shop that is taken out says what it leaves behind.
     let text = std::fs::read_to_string(place.path())
@@ -158,4 +158,51 @@ async fn saving_the_file_is_all_that_is_to_be_done() {
     })
     .await;
     daemon.stop().await;
+}
+
+#[tokio::test]
+async fn two_nodes_with_different_toggles_do_not_undo_each_others_work() {
+    let sandbox = ShopSandbox::start(Options::quick()).await.unwrap();
+    let postgres = TempPostgres::new().await;
+    let (first, second) = (Place::new(), Place::new());
+    let port = free_port();
+    // The same address for both, as behind one reverse proxy.
+    let write = |place: &Place, sync: &str, listen: u16| {
+        write(place, &sandbox, port, sync);
+        let text = std::fs::read_to_string(place.path()).unwrap();
+        let text = text.replace(
+            &format!("listen = \"127.0.0.1:{port}\""),
+            &format!("listen = \"127.0.0.1:{listen}\""),
+        );
+        let store = format!("[store]\nurl = \"{}\"\nmax_connections = 5\n", postgres.url());
+        std::fs::write(place.path(), store + &text).unwrap();
+    };
+    write(&first, "customers = { in = 'on' }", port);
+    let one = first.start(system_clock()).await.unwrap();
+    until("the first registers", async || topics(&sandbox) == CUSTOMERS).await;
+
+    write(&second, "products = { in = 'on' }", 0);
+    let two = second.start(system_clock()).await.unwrap();
+    let (written, looked) = (writes(&sandbox), looks(&sandbox));
+    two.reconcile_subscriptions();
+    until("the first looks on", async || looks(&sandbox) > looked + 3).await;
+    assert_eq!(writes(&sandbox), written, "the second keeps its hands off");
+    assert_eq!(topics(&sandbox), CUSTOMERS);
+
+    // The file that was saved last counts, on whichever node.
+    write(&second, "products = { in = 'on' } # saved", 0);
+    two.reload().await.unwrap();
+    write(&second, "products = { in = 'paused' }", 0);
+    two.reload().await.unwrap();
+    until("the second's toggles", async || {
+        topics(&sandbox).contains("PRODUCTS_CREATE") && !topics(&sandbox).contains("CUSTOMERS")
+    })
+    .await;
+    until("the first knows", async || !one.is_newest()).await;
+    let (written, looked) = (writes(&sandbox), looks(&sandbox));
+    one.reconcile_subscriptions();
+    until("the second looks on", async || looks(&sandbox) > looked + 3).await;
+    assert_eq!(writes(&sandbox), written, "now the first keeps its hands off");
+    one.stop().await;
+    two.stop().await;
 }
