@@ -13,6 +13,7 @@ pub mod failpoint;
 pub mod http;
 pub mod mapping;
 pub mod queue;
+pub mod reconcile;
 pub mod sandbox;
 pub mod secret;
 pub mod shopify;

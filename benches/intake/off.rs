@@ -4,12 +4,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use lockstep::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use lockstep::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried,
-    Saved, ShopState, Store, StoreError,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
+    NewRun, NodeFile, NodeRow, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
+    RunOutcome, RunRow, Saved, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
 };
 
 #[derive(Default)]
@@ -56,9 +58,11 @@ without! {
     job(JobId) -> Option<JobStory>;
     retry(JobId, Timestamp) -> Retried;
     discard(JobId, &str, Timestamp) -> bool;
+    discard_waiting(&Lane, &str, Timestamp) -> u64;
     counts(Timestamp) -> Counts;
     open_shop_problem(&ShopName, NewProblem, Timestamp) -> ();
     close_shop_problems(&ShopName, &str, Timestamp) -> u64;
+    close_shop_problem(&ShopName, &str, &str, Timestamp) -> u64;
     open_problems(u32) -> Vec<ProblemRow>;
     event(EventId) -> Option<EventRow>;
     events_of(JobId, bool) -> Vec<EventRow>;
@@ -76,7 +80,26 @@ without! {
     first_value(&ShopName, &str, &str, Timestamp) -> String;
     save_breaker(BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
-    config_revision(&str, &str, Timestamp) -> i64;
+    subscriptions(&ShopName) -> Vec<SubscriptionRow>;
+    subscribed_shops() -> Vec<ShopName>;
+    save_subscription(SubscriptionRow) -> ();
+    remove_subscription(&ShopName, ShopifyId, Timestamp) -> ();
+    saw_subscriptions(&ShopName, &[ShopifyId], Timestamp) -> ();
+    take_lease(&str, &str, Timestamp, Timestamp) -> bool;
+    release_lease(&str, &str) -> ();
+    count_deliveries(Vec<DeliveryCount>) -> ();
+    deliveries_since(&ShopName, Timestamp) -> Vec<DeliverySum>;
+    config_revision(NodeFile, TakenUp, Timestamp) -> Standing;
+    newest_revision() -> Option<Revision>;
+    nodes(Timestamp) -> Vec<NodeRow>;
+    node_gone(&str) -> ();
+    start_run(NewRun) -> Option<i64>;
+    run_goes_on(i64, RunCounts, Timestamp) -> bool;
+    finish_run(i64, RunOutcome, Option<&str>, Timestamp) -> bool;
+    runs(u32) -> Vec<RunRow>;
+    open_gap(NewGap, Timestamp) -> i64;
+    close_gap(GapRun) -> bool;
+    gaps() -> Vec<GapRow>;
     prune(Timestamp, u32) -> u64;
     ping() -> ();
 }

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
-use lockstep::domain::{Object, SharedClock, SystemClock, SystemEntropy};
+use lockstep::domain::{Object, Priority, SharedClock, SystemClock, SystemEntropy};
 use lockstep::http::{
     Admin, AdminSettings, Health, InstanceKey, Intake, IntakeShop, IntakeShops, Listeners, Public, Settings,
     Signature, Verify, admin_router, public_router,
@@ -164,7 +164,7 @@ async fn serve(kind: Kind) {
         name: "bench".parse().expect("a name"),
         domain: DOMAIN.into(),
         secrets: vec![Secret::text(SECRET)],
-        wanted: vec![Object::Order],
+        wanted: [(Object::Order, Priority::LIVE)].into(),
     }]
     .into_iter()
     .collect();
@@ -202,7 +202,7 @@ async fn serve(kind: Kind) {
         entropy: Arc::new(SystemEntropy),
     });
     let admin = Admin::new(store.clone(), clock.clone(), metrics.clone());
-    let admin = admin_router(Arc::new(admin), Arc::new(SystemEntropy));
+    let admin = admin_router(Arc::new(admin), axum::Router::new(), Arc::new(SystemEntropy));
     let listeners = Listeners::open(&settings, &admin_settings)
         .await
         .expect("free ports");

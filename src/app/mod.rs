@@ -7,6 +7,7 @@ pub mod clock;
 pub mod connect;
 pub mod daemon;
 pub mod enqueue;
+pub mod gaps;
 pub mod jobs;
 pub mod mappings;
 mod open;
@@ -15,6 +16,8 @@ pub mod reach;
 pub mod ring;
 pub mod setup;
 pub mod status;
+pub mod subscriptions;
 pub mod suggest;
+pub mod toggle;
 
 pub use open::{folder, open};

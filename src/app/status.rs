@@ -6,11 +6,15 @@ use std::time::Duration;
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::Serialize;
+use sha2::{Digest as _, Sha256};
 
 use super::reach;
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
-use crate::store::{BreakerRow, Lane, ProblemRow, RejectionCount, SharedStore, StoreError};
+use crate::mapping::Mappings;
+use crate::store::{
+    BreakerRow, GapRow, Lane, ProblemRow, RejectionCount, Revision, RunRow, SharedStore, StoreError,
+};
 use crate::subscriptions::Toggle;
 
 /// How long before an API key's end people are told.
@@ -37,8 +41,42 @@ pub struct Status {
     pub rejections: Vec<Rejections>,
     /// Events stored.
     pub events: u64,
+    /// The configuration that all nodes act on, once a daemon ran.
+    pub revision: Option<RevisionStatus>,
+    /// The nodes that live.
+    pub nodes: Vec<NodeStatus>,
+    /// Times of which changes may be missing, until runs have looked for them.
+    pub gaps: Vec<GapRow>,
+    /// The last runs that looked for missed changes, newest first, at most 10.
+    pub runs: Vec<RunRow>,
     /// What should be looked at although things work.
     pub warnings: Vec<String>,
+}
+
+/// A configuration that all nodes act on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RevisionStatus {
+    /// Its number.
+    pub id: i64,
+    /// The node that took it up first.
+    pub node: String,
+    /// When.
+    pub since: Timestamp,
+    /// What it is.
+    pub summary: String,
+    /// Whether it is the configuration that was asked about; unknown when the mappings cannot be read.
+    pub is_this_one: Option<bool>,
+}
+
+/// A node that lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NodeStatus {
+    /// Its name.
+    pub node: String,
+    /// When it was heard of last.
+    pub seen_at: Timestamp,
+    /// Whether its files are those of the newest revision.
+    pub is_newest: bool,
 }
 
 /// One shop.
@@ -126,6 +164,17 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         .cursor(&reach::installation(), reach::NOT_TAKEN)
         .await?
         .filter(|text| !text.is_empty());
+    let newest = store.newest_revision().await?;
+    let nodes = store.nodes(now).await?;
+    let nodes: Vec<NodeStatus> = nodes
+        .into_iter()
+        .map(|row| NodeStatus {
+            is_newest: newest.as_ref().is_some_and(|newest| newest.hash == row.hash),
+            node: row.node,
+            seen_at: row.seen_at,
+        })
+        .collect();
+    let revision = newest.map(|newest| revision(config, newest));
     let breakers = store.breakers().await?;
     let rejections = store
         .rejections(now.minus(Duration::from_secs(24 * 3600)))
@@ -142,7 +191,15 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         open_problems: counts.open_problems,
         rejections: summed(rejections),
         events: counts.events,
-        warnings: warnings(config, &shops, not_taken, now),
+        warnings: [
+            warnings(config, &shops, not_taken, now),
+            node_warnings(revision.as_ref(), &nodes),
+        ]
+        .concat(),
+        revision,
+        nodes,
+        gaps: store.gaps().await?,
+        runs: store.runs(10).await?,
         shops,
     })
 }
@@ -181,6 +238,12 @@ fn empty_lane(lane: &Lane) -> LaneStatus {
         jobs: BTreeMap::new(),
         oldest_open: None,
     }
+}
+
+/// A hash over what decides what is carried over how: configuration and mappings together, without secrets.
+pub fn revision_hash(config: &Config, mappings: &Mappings) -> String {
+    let both = format!("{} {}", config.hash, mappings.revision());
+    hex::encode(Sha256::digest(both))
 }
 
 /// Every toggle of a shop.
@@ -239,6 +302,43 @@ fn warnings(config: &Config, shops: &[ShopStatus], not_taken: Option<String>, no
     warnings
 }
 
+/// The newest revision beside the configuration that was asked about.
+fn revision(config: &Config, newest: Revision) -> RevisionStatus {
+    let mappings = super::mappings::load(config.mappings.dir.as_deref()).ok();
+    RevisionStatus {
+        id: newest.id,
+        node: newest.node,
+        since: newest.created_at,
+        summary: newest.summary,
+        is_this_one: mappings.map(|mappings| revision_hash(config, &mappings) == newest.hash),
+    }
+}
+
+/// Files that differ from what all nodes act on.
+fn node_warnings(revision: Option<&RevisionStatus>, nodes: &[NodeStatus]) -> Vec<String> {
+    let Some(revision) = revision else {
+        return Vec::new();
+    };
+    let mut warnings: Vec<String> = nodes
+        .iter()
+        .filter(|node| !node.is_newest)
+        .map(|node| {
+            format!(
+                "node {} has other files than revision {}: it works with that one's toggles and changes nothing on the shops \
+                 by itself",
+                node.node, revision.id
+            )
+        })
+        .collect();
+    if revision.is_this_one == Some(false) && !nodes.is_empty() {
+        warnings.push(format!(
+            "this configuration is not revision {}, which the running daemon acts on",
+            revision.id
+        ));
+    }
+    warnings
+}
+
 /// What to say about an API key that ends on `day`, from [`KEY_NOTICE_DAYS`] before.
 pub fn key_ends(day: NaiveDate, now: Timestamp) -> Option<String> {
     let left = (day - now.to_utc().date_naive()).num_days();
@@ -254,6 +354,40 @@ pub fn key_ends(day: NaiveDate, now: Timestamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn files_that_differ_are_told() {
+        let node = |name: &str, is_newest| NodeStatus {
+            node: name.to_owned(),
+            seen_at: Timestamp::default(),
+            is_newest,
+        };
+        let revision = |is_this_one| RevisionStatus {
+            id: 7,
+            node: "a".to_owned(),
+            since: Timestamp::default(),
+            summary: String::new(),
+            is_this_one,
+        };
+        for (this, nodes, expected) in [
+            (Some(true), vec![node("a", true)], vec![]),
+            (None, vec![node("a", true)], vec![]),
+            (Some(false), vec![], vec![]),
+            (Some(false), vec![node("a", true)], vec!["is not revision 7"]),
+            (
+                Some(true),
+                vec![node("a", true), node("b", false)],
+                vec!["node b has other files"],
+            ),
+        ] {
+            let told = node_warnings(Some(&revision(this)), &nodes);
+            assert_eq!(told.len(), expected.len(), "{told:?}");
+            for (told, expected) in told.iter().zip(expected) {
+                assert!(told.contains(expected), "{told}");
+            }
+        }
+        assert!(node_warnings(None, &[node("a", false)]).is_empty());
+    }
 
     #[test]
     fn the_end_of_a_key_is_announced_from_two_weeks_before() {

@@ -19,6 +19,8 @@ mod status;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod toggle;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,9 +78,11 @@ enum Command {
     Status(status::Arguments),
     Jobs(jobs::Arguments),
     Sync(sync::Arguments),
+    Toggle(toggle::Arguments),
     Preview(preview::Arguments),
     Mappings(mappings::Arguments),
     Setup(setup::Arguments),
+    Webhooks(webhooks::Arguments),
     Migrate(migrate::Arguments),
     Completions(pages::CompletionArguments),
     Man(pages::ManArguments),
@@ -121,9 +125,11 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Status(arguments) => block_on(status::run(&context, &arguments)),
         Command::Jobs(arguments) => block_on(jobs::run(&context, arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
+        Command::Toggle(arguments) => toggle::run(&context, &arguments),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
         Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),
+        Command::Webhooks(arguments) => block_on(webhooks::run(&context, &arguments)),
         Command::Migrate(arguments) => block_on(migrate::run(&context, &arguments)),
         Command::Completions(arguments) => pages::completions(&arguments),
         Command::Man(arguments) => pages::man(&arguments),

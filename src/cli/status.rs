@@ -34,6 +34,15 @@ fn show(output: Output, status: &Status) {
         absolute(now),
         counted(status.events, "event")
     ));
+    if let Some(revision) = &status.revision {
+        output.line(format!(
+            "configuration {} (taken up by {} {}): {}",
+            revision.id,
+            revision.node,
+            relative(now, revision.since),
+            revision.summary
+        ));
+    }
     output.line("");
     output.table(
         ["SHOP", "DOMAIN", "ORDERS SINCE", "STATE"],
@@ -77,6 +86,7 @@ fn show(output: Output, status: &Status) {
             }),
         );
     }
+    nodes_and_runs(output, status);
     problems(output, status);
     if !status.rejections.is_empty() {
         output.line("\nDeliveries refused in the last 24 hours:");
@@ -97,6 +107,62 @@ fn show(output: Output, status: &Status) {
         for warning in &status.warnings {
             output.line(format!("  {warning}"));
         }
+    }
+}
+
+fn nodes_and_runs(output: Output, status: &Status) {
+    let now = status.now;
+    if status.nodes.len() > 1 {
+        output.line("\nNodes:");
+        output.table(
+            ["NODE", "HEARD OF", "FILES"],
+            status.nodes.iter().map(|node| {
+                let files = if node.is_newest { "the newest" } else { "others" };
+                [node.node.clone(), relative(now, node.seen_at), files.to_owned()]
+            }),
+        );
+    }
+    if !status.gaps.is_empty() {
+        output.line("\nChanges may be missing until a run has looked for them:");
+        output.table(
+            ["SHOP", "OBJECT", "SINCE", "WHY", "NEXT RUN", "FAILED"],
+            status.gaps.iter().map(|gap| {
+                [
+                    gap.shop.to_string(),
+                    gap.object.to_string(),
+                    absolute(gap.since),
+                    gap.reason.clone(),
+                    relative(now, gap.next_at.max(now)),
+                    gap.failed.to_string(),
+                ]
+            }),
+        );
+    }
+    if !status.runs.is_empty() {
+        output.line("\nLast runs:");
+        output.table(
+            [
+                "RUN", "SHOP", "OBJECT", "CAUSE", "SINCE", "BEGAN", "END", "RECORDS", "JOBS",
+            ],
+            status.runs.iter().take(5).map(|run| {
+                let end = match (run.outcome, &run.error) {
+                    (None, _) => "under way".to_owned(),
+                    (Some(outcome), Some(error)) => format!("{outcome}: {error}"),
+                    (Some(outcome), None) => outcome.to_string(),
+                };
+                [
+                    run.id.to_string(),
+                    run.shop.to_string(),
+                    run.object.to_string(),
+                    run.cause.clone(),
+                    absolute(run.since),
+                    relative(now, run.started_at),
+                    end,
+                    run.counts.records.to_string(),
+                    run.counts.made.to_string(),
+                ]
+            }),
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use crate::app;
 use crate::app::enqueue::{FindError, Named};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobId, Object, ShopName, ShopifyId, SystemEntropy};
-use crate::subscriptions::Toggle;
+use crate::subscriptions::{Toggle, WhenOff};
 
 /// Carry one record over to the ERP now.
 ///
@@ -100,7 +100,15 @@ fn hints(context: &Context, config: &Config, shop: &Shop, object: Object, daemon
         .into_iter()
         .find(|(of, direction, _)| *of == object && *direction == Direction::In)
         .map(|(_, _, toggle)| toggle);
-    if let Some(toggle @ (Toggle::Off | Toggle::Paused)) = toggle {
+    let waits = match toggle {
+        Some(Toggle::Paused) => true,
+        Some(Toggle::Off) => shop
+            .sync
+            .category(object)
+            .is_some_and(|category| category.when_off == WhenOff::Hold),
+        _ => false,
+    };
+    if let Some(toggle) = toggle.filter(|_| waits) {
         context.output.line(format!(
             "note: {object}s are \"{toggle}\" for [shops.{}]: the job waits until they are \"on\"",
             shop.name

@@ -54,12 +54,16 @@ pub struct Config {
     pub log: telemetry::Settings,
     /// `[mappings]`.
     pub mappings: MappingFiles,
+    /// `[webhooks]`.
+    pub webhooks: crate::subscriptions::WebhookSettings,
     /// The shops; at least one.
     pub shops: BTreeMap<ShopName, Shop>,
     /// What should be looked at although it can be used.
     pub warnings: Findings,
-    /// SHA-256 over everything that decides what is carried over how (shops, toggles; no secrets), hexadecimal.
+    /// SHA-256 over everything that decides what is carried over how (shops, toggles, `public_url`; no secrets), hexadecimal.
     pub hash: String,
+    /// SHA-256 over the text of the file.
+    pub text_sha256: [u8; 32],
 }
 
 /// One shop, ready for use.
@@ -169,20 +173,36 @@ impl Config {
             queue: checked.queue,
             log: checked.log,
             mappings: checked.mappings,
+            webhooks: checked.webhooks,
             shops: checked.shops,
             warnings: Findings::new(path, shown, found),
             hash: hash(&document.root),
+            text_sha256: Sha256::digest(text).into(),
         })
     }
 }
 
-/// Shops, toggles and flows as they are after `${NAME}` was filled in, without secrets.
+/// Shops, toggles and flows as they are after `${NAME}` was filled in, and where webhooks are sent to; without secrets.
 fn hash(root: &toml::de::DeTable<'_>) -> String {
     let mut public = redact::public_json(root);
     if let Some(sections) = public.as_object_mut() {
-        sections.retain(|name, _| name == "shops");
+        sections.retain(|name, section| {
+            if name == "http" {
+                if let Some(keys) = section.as_object_mut() {
+                    keys.retain(|key, _| key == "public_url");
+                }
+                return section.as_object().is_some_and(|keys| !keys.is_empty());
+            }
+            name == "shops"
+        });
     }
     hex::encode(Sha256::digest(public.to_string()))
+}
+
+/// The text with every secret overwritten by `*`, byte for byte, as excerpts show it.
+pub fn redacted(text: &str) -> String {
+    let (root, errors) = toml::de::DeTable::parse_recoverable(text);
+    redact::redact(text, root.get_ref(), !errors.is_empty())
 }
 
 /// The file's schema (JSON Schema 2020-12), from which editors complete and check.

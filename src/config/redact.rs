@@ -159,7 +159,12 @@ fn find(place: &[u8], word: &[u8]) -> Option<usize> {
     place.windows(word.len()).position(|window| window == word)
 }
 
-/// The prepared tree as JSON with sorted keys and without secrets, for the configuration's hash.
+/// Whether the value names a file: where a node keeps it is its own affair.
+fn names_a_file(key: &str) -> bool {
+    key.ends_with("_file") || key.ends_with("_files")
+}
+
+/// The prepared tree as JSON with sorted keys, without secrets and the places of files, for the configuration's hash.
 pub(super) fn public_json(root: &DeTable<'_>) -> serde_json::Value {
     serde_json::Value::Object(
         root.iter()
@@ -181,7 +186,7 @@ pub(super) fn public_json(root: &DeTable<'_>) -> serde_json::Value {
 fn public_table(table: &DeTable<'_>) -> serde_json::Value {
     table
         .iter()
-        .filter(|(key, _)| !is_secret(key.get_ref()))
+        .filter(|(key, _)| !is_secret(key.get_ref()) && !names_a_file(key.get_ref()))
         .map(|(key, value)| (key.get_ref().to_string(), public_value(value.get_ref())))
         .collect()
 }

@@ -32,6 +32,8 @@ pub struct File {
     pub log: telemetry::Settings,
     /// Where your own mapping files are.
     pub mappings: MappingFiles,
+    /// How the webhook subscriptions on Shopify are watched.
+    pub webhooks: subscriptions::WebhookSettings,
     /// The shops, by name: 1 to 40 of `a-z`, `0-9`, `_`, `-`, starting with a letter. A name becomes part of the ERP's external
     /// ids: it must not change later.
     pub shops: BTreeMap<String, ShopSection>,

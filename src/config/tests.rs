@@ -314,6 +314,107 @@ fn an_unencrypted_way_to_shopify_is_a_warning_unless_it_is_local() {
 }
 
 #[test]
+fn where_webhooks_cannot_be_sent_to_is_refused_as_soon_as_a_real_shop_needs_it() {
+    let local = ("domain =", "base_url = \"http://127.0.0.1:4010\"\ndomain =");
+    let proxy = ("domain =", "base_url = \"https://proxy.example.com\"\ndomain =");
+    let off = ("{ in = \"on\" }", "{ in = \"off\" }");
+    let paused = ("{ in = \"on\" }", "{ in = \"paused\" }");
+    for (url, changes, level) in [
+        ("https://sync.example.com", &[][..], ""),
+        ("https://sync.example.com/hooks", &[], ""),
+        ("http://sync.example.com", &[], "error"),
+        ("http://sync.example.com", &[paused], "error"),
+        ("http://sync.example.com", &[off], "warning"),
+        ("http://sync.example.com", &[proxy], "error"),
+        ("https://127.0.0.1", &[], "error"),
+        ("https://10.1.2.3:8443", &[], "error"),
+        ("https://192.168.1.4", &[off], "warning"),
+        ("https://172.16.0.1", &[], "error"),
+        ("https://100.64.0.9", &[], "error"),
+        ("https://100.128.0.9", &[], ""),
+        ("https://169.254.169.254", &[], "error"),
+        ("https://[::1]", &[], "error"),
+        ("https://[fe80::1]", &[], "error"),
+        ("https://[::ffff:10.0.0.1]", &[], "error"),
+        ("https://localhost", &[], "error"),
+        ("https://lockstep", &[], "error"),
+        ("https://erp.local", &[], "error"),
+        ("https://sync.internal.", &[], "error"),
+        ("https://main-store.myshopify.com", &[], "error"),
+        ("https://notmyshopify.com", &[], ""),
+        // A stand-in shop sends anywhere.
+        ("http://127.0.0.1:8080", &[local], ""),
+        ("http://sync.example.com", &[local], ""),
+    ] {
+        let text = with(&[&[("https://sync.example.com", url)], changes].concat());
+        let findings = match parse(&text) {
+            Ok(config) => config.warnings,
+            Err(ConfigError::Invalid(findings)) => *findings,
+            Err(error) => panic!("{error}"),
+        };
+        let found = findings.rows().into_iter().find(|row| row.line == 3);
+        let seen = match found.as_ref().map(|row| row.level) {
+            None => "",
+            Some(Level::Error) => "error",
+            Some(Level::Warning) => "warning",
+        };
+        assert_eq!(seen, level, "{url} {changes:?}: {findings}");
+        if let Some(row) = found {
+            assert_eq!(
+                row.message.contains("and [shops.main] needs it"),
+                level == "error",
+                "{row:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_file_without_a_public_address_can_be_used() {
+    let config = parse(&with(&[("public_url = \"https://sync.example.com\"\n", "")])).unwrap();
+    assert_eq!(
+        config.warnings.rows()[0].message,
+        "`public_url` is not set",
+        "the first steps must not fail"
+    );
+}
+
+#[test]
+fn further_topics_are_checked_one_by_one_at_their_own_place() {
+    insta::assert_snapshot!(shown(&with(&[(
+        "orders = { in = \"on\" }",
+        "orders = { in = \"on\", topics = [\n  \"orders/fulfilled\",\n  \"order/paid\",\n  \"customers/merge\",\n  \
+         \"customers/redact\",\n  \"app/uninstalled\",\n  \"ORDERS_PAID\",\n  \"weather/changed\",\n] }\n\
+         customers = { topics = [\"customers/merge\"] }\nproducts = { in = \"on\", topics = \"products/update\" }\n\
+         inventory = { topics = [\"inventory_levels/update\", 7] }"
+    )])));
+}
+
+#[test]
+fn what_the_toggles_do_not_have_is_named_with_what_was_meant() {
+    for (sync, expected) in [
+        ("order = { in = \"on\" }", "17: unknown key `order`"),
+        ("orders = { inn = \"on\" }", "17: unknown key `inn`"),
+        ("orders = { both = \"on\" }", "17: unknown key `both`"),
+        (
+            "orders = { in = \"on\", when_off = \"discards\" }",
+            "17: `when_off` has a value that is not one of: drain, hold, discard",
+        ),
+        (
+            "orders = { in = \"on\", priority = 1 }",
+            "17: `priority` must be a text in quotes",
+        ),
+        (
+            "orders = { out = \"paused\" }",
+            "17: orders are not carried from the ERP to Shopify",
+        ),
+    ] {
+        let seen = found(&with(&[("orders = { in = \"on\" }", sync)]));
+        assert!(seen.iter().any(|row| row == expected), "{sync}: {seen:?}");
+    }
+}
+
+#[test]
 fn one_store_is_declared_once() {
     let second = "\n[shops.second]\ndomain = \"Main-Store.myshopify.com\"\naccess_token = \"a\"\nwebhook_secrets = [\"b\"]\n\
         [shops.second.odoo]\nurl = \"https://erp.example.com\"\ndatabase = \"prod\"\nlogin = \"x\"\napi_key = \"y\"\n";
@@ -343,11 +444,17 @@ fn the_hash_follows_what_is_carried_over_and_not_secrets_or_layout() {
         (("${ODOO_KEY}", "another"), true),
         (("orders = { in", "# a remark\norders   = { in"), true),
         (("0.0.0.0:8080", "0.0.0.0:8090"), true),
+        (("https://sync.example.com", "https://hooks.example.com"), false),
         (("{ in = \"on\" }", "{ in = \"paused\" }"), false),
         (("database = \"prod\"", "database = \"test\""), false),
     ] {
         assert_eq!(hash(&[changes]) == base, same, "{changes:?}");
     }
+    // Nodes may keep their files in different places.
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("key"), "k").unwrap();
+    let file = format!("api_key_file = \"{}\"", folder.path().join("key").display());
+    assert_eq!(hash(&[("api_key = \"${ODOO_KEY}\"", &file)]), base);
 }
 
 #[test]

@@ -154,7 +154,9 @@ text_enum! {
 }
 
 /// Shopify's numeric id of a record: GraphQL's `legacyResourceId`, REST's and webhooks' `id`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct ShopifyId(pub u64);
 

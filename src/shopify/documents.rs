@@ -137,10 +137,36 @@ pub(super) const RECENT_ORDERS: Document = Document {
     searches: true,
     ..document!("LockstepRecentOrders", 66.0, "recent_orders")
 };
+pub(super) const CHANGED_ORDERS: Document = Document {
+    searches: true,
+    ..document!("LockstepChangedOrders", 14.0, "changed_orders")
+};
+pub(super) const CHANGED_CUSTOMERS: Document = Document {
+    searches: true,
+    ..document!("LockstepChangedCustomers", 14.0, "changed_customers")
+};
+pub(super) const CHANGED_PRODUCTS: Document = Document {
+    searches: true,
+    ..document!("LockstepChangedProducts", 14.0, "changed_products")
+};
 pub(super) const LOCATIONS: Document = document!("LockstepLocations", 14.0, "locations");
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
 pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
 pub(super) const WEBHOOKS: Document = document!("LockstepWebhooks", 14.0, "webhooks");
+pub(super) const SUBSCRIPTIONS: Document = document!("LockstepSubscriptions", 12.0, "subscriptions");
+pub(super) const SUBSCRIPTION_CREATE: Document = Document {
+    writes: true,
+    ..document!("LockstepSubscriptionCreate", 10.0, "subscription_create")
+};
+pub(super) const SUBSCRIPTION_UPDATE: Document = Document {
+    writes: true,
+    ..document!("LockstepSubscriptionUpdate", 10.0, "subscription_update")
+};
+pub(super) const SUBSCRIPTION_DELETE: Document = Document {
+    writes: true,
+    ..document!("LockstepSubscriptionDelete", 10.0, "subscription_delete")
+};
+pub(super) const SCOPES: Document = document!("LockstepScopes", 2.0, "scopes");
 
 /// Every document.
 #[cfg(test)]
@@ -160,10 +186,18 @@ pub(super) const ALL: &[&Document] = &[
     &PRODUCT_VARIANTS,
     &ORDERS_BY_NAME,
     &RECENT_ORDERS,
+    &CHANGED_ORDERS,
+    &CHANGED_CUSTOMERS,
+    &CHANGED_PRODUCTS,
     &LOCATIONS,
     &PROBE,
     &CHECK,
     &WEBHOOKS,
+    &SUBSCRIPTIONS,
+    &SUBSCRIPTION_CREATE,
+    &SUBSCRIPTION_UPDATE,
+    &SUBSCRIPTION_DELETE,
+    &SCOPES,
 ];
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ async fn locations(client: &Client, recent: &mut Recent) -> Result<(), ShopifyEr
 }
 
 /// The nodes of a page, and where the next one begins.
-fn page_of<'d>(
+pub(super) fn page_of<'d>(
     document: &Document,
     data: &'d Value,
     at: &str,

@@ -6,12 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried,
-    Saved, SharedStore, ShopState, Store, StoreError,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
+    NewRun, NodeFile, NodeRow, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
+    RunOutcome, RunRow, Saved, SharedStore, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
 };
 
 /// What an operation does instead of its work.
@@ -125,9 +127,11 @@ pass_on! {
     job(id: JobId) -> Option<JobStory>;
     retry(id: JobId, now: Timestamp) -> Retried;
     discard(id: JobId, reason: &str, now: Timestamp) -> bool;
+    discard_waiting(lane: &Lane, reason: &str, now: Timestamp) -> u64;
     counts(now: Timestamp) -> Counts;
     open_shop_problem(shop: &ShopName, problem: NewProblem, now: Timestamp) -> ();
     close_shop_problems(shop: &ShopName, code: &str, now: Timestamp) -> u64;
+    close_shop_problem(shop: &ShopName, code: &str, cluster: &str, now: Timestamp) -> u64;
     open_problems(limit: u32) -> Vec<ProblemRow>;
     event(id: EventId) -> Option<EventRow>;
     events_of(job: JobId, with_bodies: bool) -> Vec<EventRow>;
@@ -145,7 +149,26 @@ pass_on! {
     first_value(shop: &ShopName, name: &str, value: &str, now: Timestamp) -> String;
     save_breaker(breaker: BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
-    config_revision(hash: &str, summary: &str, now: Timestamp) -> i64;
+    subscriptions(shop: &ShopName) -> Vec<SubscriptionRow>;
+    subscribed_shops() -> Vec<ShopName>;
+    save_subscription(row: SubscriptionRow) -> ();
+    remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp) -> ();
+    saw_subscriptions(shop: &ShopName, ids: &[ShopifyId], now: Timestamp) -> ();
+    take_lease(name: &str, holder: &str, now: Timestamp, until: Timestamp) -> bool;
+    release_lease(name: &str, holder: &str) -> ();
+    count_deliveries(counts: Vec<DeliveryCount>) -> ();
+    deliveries_since(shop: &ShopName, since: Timestamp) -> Vec<DeliverySum>;
+    config_revision(file: NodeFile, how: TakenUp, now: Timestamp) -> Standing;
+    newest_revision() -> Option<Revision>;
+    nodes(now: Timestamp) -> Vec<NodeRow>;
+    node_gone(node: &str) -> ();
+    start_run(run: NewRun) -> Option<i64>;
+    run_goes_on(run: i64, counts: RunCounts, now: Timestamp) -> bool;
+    finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, now: Timestamp) -> bool;
+    runs(limit: u32) -> Vec<RunRow>;
+    open_gap(gap: NewGap, now: Timestamp) -> i64;
+    close_gap(ended: GapRun) -> bool;
+    gaps() -> Vec<GapRow>;
     prune(before: Timestamp, limit: u32) -> u64;
     ping() -> ();
 }

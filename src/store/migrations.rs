@@ -20,12 +20,26 @@ struct File {
 }
 
 /// Every migration, first to last. A released one is never edited.
-const FILES: &[File] = &[File {
-    version: 1,
-    name: "first",
-    sqlite: include_str!("../../migrations/sqlite/0001_first.sql"),
-    postgres: include_str!("../../migrations/postgres/0001_first.sql"),
-}];
+const FILES: &[File] = &[
+    File {
+        version: 1,
+        name: "first",
+        sqlite: include_str!("../../migrations/sqlite/0001_first.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_first.sql"),
+    },
+    File {
+        version: 2,
+        name: "subscriptions",
+        sqlite: include_str!("../../migrations/sqlite/0002_subscriptions.sql"),
+        postgres: include_str!("../../migrations/postgres/0002_subscriptions.sql"),
+    },
+    File {
+        version: 3,
+        name: "nodes and runs",
+        sqlite: include_str!("../../migrations/sqlite/0003_nodes_and_runs.sql"),
+        postgres: include_str!("../../migrations/postgres/0003_nodes_and_runs.sql"),
+    },
+];
 
 /// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +141,8 @@ pub(super) async fn apply<C: Migrate>(conn: &mut C, dialect: Dialect) -> Result<
 
 #[cfg(test)]
 mod tests {
+    use sqlx::Connection as _;
+
     use super::*;
 
     #[test]
@@ -134,6 +150,53 @@ mod tests {
         for (index, file) in FILES.iter().enumerate() {
             assert_eq!(usize::try_from(file.version).unwrap(), index + 1);
         }
+    }
+
+    /// Revisions of a database of the first version, before and after.
+    async fn kept<DB>(conn: &mut DB::Connection, files: &[&'static str]) -> (Vec<(i64, String)>, i64)
+    where
+        DB: sqlx::Database,
+        for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+        (i64, String): for<'r> sqlx::FromRow<'r, DB::Row>,
+        (i64,): for<'r> sqlx::FromRow<'r, DB::Row>,
+        for<'q> <DB as sqlx::Database>::Arguments: sqlx::IntoArguments<DB>,
+    {
+        let mut files = files.iter();
+        let first = files.next().unwrap();
+        sqlx::raw_sql(*first).execute(&mut *conn).await.unwrap();
+        sqlx::raw_sql(
+            "INSERT INTO revisions (hash, summary, created_at) VALUES ('a', 'one', 1), ('b', 'two', 2)",
+        )
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+        for file in files {
+            sqlx::raw_sql(*file).execute(&mut *conn).await.unwrap();
+        }
+        let rows = sqlx::query_as("SELECT id, hash FROM revisions WHERE acted_on = 1 ORDER BY id")
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+        let (next,): (i64,) = sqlx::query_as(
+            "INSERT INTO revisions (hash, summary, toggles, node, acted_on, created_at)
+             VALUES ('a', 'one again', '{}', 'node', 1, 4) RETURNING id",
+        )
+        .fetch_one(conn)
+        .await
+        .unwrap();
+        (rows, next)
+    }
+
+    #[tokio::test]
+    async fn revisions_of_the_first_version_keep_their_numbers() {
+        let expected = (vec![(1, "a".to_owned()), (2, "b".to_owned())], 3);
+        let mut sqlite = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let files: Vec<_> = FILES.iter().map(|file| file.sqlite).collect();
+        assert_eq!(kept::<sqlx::Sqlite>(&mut sqlite, &files).await, expected);
+        let place = crate::store::testing::TempPostgres::new().await;
+        let mut postgres = sqlx::PgConnection::connect(&place.url()).await.unwrap();
+        let files: Vec<_> = FILES.iter().map(|file| file.postgres).collect();
+        assert_eq!(kept::<sqlx::Postgres>(&mut postgres, &files).await, expected);
     }
 
     #[test]

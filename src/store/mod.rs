@@ -11,10 +11,12 @@ mod fault;
 #[cfg(test)]
 pub mod faulty;
 mod migrations;
+mod nodes;
 mod open;
 mod postgres;
 mod prepared;
 mod rules;
+mod runs;
 mod sqlite;
 #[cfg(test)]
 pub mod testing;
@@ -27,7 +29,9 @@ use async_trait::async_trait;
 use crate::domain::{EventId, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
 
 pub use migrations::{MigrationName, MigrationReport};
+pub use nodes::{NODE_DEAD_AFTER, NodeFile, NodeRow, Revision, Standing, TakenUp};
 pub use open::{OpenMode, is_usable_address, migrate, migrations, open};
+pub use runs::{Covered, GapRow, GapRun, NewGap, NewRun, RUN_DEAD_AFTER, RunCounts, RunOutcome, RunRow};
 pub use types::*;
 
 /// A store that many parts share.
@@ -125,6 +129,10 @@ pub trait Store: Send + Sync + 'static {
     /// Gives an open job up, with a person's reason. Refused while it runs.
     async fn discard(&self, id: JobId, reason: &str, now: Timestamp) -> Result<bool, StoreError>;
 
+    /// Gives up all jobs of a lane that wait (for their turn, a time or a lock), but none that another job waits for.
+    /// Running, held and problem jobs stay. Returns how many.
+    async fn discard_waiting(&self, lane: &Lane, reason: &str, now: Timestamp) -> Result<u64, StoreError>;
+
     /// Counts for `status`, metrics and the demo.
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError>;
 
@@ -143,6 +151,15 @@ pub trait Store: Send + Sync + 'static {
         &self,
         shop: &ShopName,
         code: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Closes the shop's open problem of this code and cluster, if there is one.
+    async fn close_shop_problem(
+        &self,
+        shop: &ShopName,
+        code: &str,
+        cluster: &str,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
@@ -237,8 +254,108 @@ pub trait Store: Send + Sync + 'static {
     /// The breakers that were ever recorded.
     async fn breakers(&self) -> Result<Vec<BreakerRow>, StoreError>;
 
-    /// The number of this configuration (by its content hash), new or known.
-    async fn config_revision(&self, hash: &str, summary: &str, now: Timestamp) -> Result<i64, StoreError>;
+    // --- nodes and revisions ----------------------------------------------------------------------------------
+
+    /// Notes what a node runs and that it lives, and says how that stands to the newest revision, on which all nodes act.
+    /// What somebody saved while the node ran is the newest from now on, even if it stood before; what it found at its start
+    /// or runs still becomes the newest only if no other live node runs the newest. To be repeated every few seconds (see
+    /// [`NODE_DEAD_AFTER`]).
+    async fn config_revision(
+        &self,
+        file: NodeFile,
+        how: TakenUp,
+        now: Timestamp,
+    ) -> Result<Standing, StoreError>;
+
+    /// What all nodes act on.
+    async fn newest_revision(&self) -> Result<Option<Revision>, StoreError>;
+
+    /// The nodes that live, by name.
+    async fn nodes(&self, now: Timestamp) -> Result<Vec<NodeRow>, StoreError>;
+
+    /// A node ends in order.
+    async fn node_gone(&self, node: &str) -> Result<(), StoreError>;
+
+    // --- runs and gaps ----------------------------------------------------------------------------------------
+
+    /// Begins a run; `None` while another one of this shop's object is under way on any node.
+    async fn start_run(&self, run: NewRun) -> Result<Option<i64>, StoreError>;
+
+    /// Notes how far a run is and that it lives (see [`RUN_DEAD_AFTER`]). False when it was taken for dead.
+    async fn run_goes_on(&self, run: i64, counts: RunCounts, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Ends a run. False when it had ended.
+    async fn finish_run(
+        &self,
+        run: i64,
+        outcome: RunOutcome,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// The last runs, newest first.
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError>;
+
+    /// Opens a gap, or widens the open one of this shop's object; a run for it is due at once. Returns its number.
+    async fn open_gap(&self, gap: NewGap, now: Timestamp) -> Result<i64, StoreError>;
+
+    /// Closes a gap if the run covers all of it as it stands now (it may have been widened during the run), else notes when
+    /// the next run is due. Says whether it closed.
+    async fn close_gap(&self, ended: GapRun) -> Result<bool, StoreError>;
+
+    /// The open gaps, oldest first.
+    async fn gaps(&self) -> Result<Vec<GapRow>, StoreError>;
+
+    // --- subscriptions ----------------------------------------------------------------------------------------
+
+    /// The webhook subscriptions of the shop that are ours, and of each topic the last one that stands no more.
+    async fn subscriptions(&self, shop: &ShopName) -> Result<Vec<SubscriptionRow>, StoreError>;
+
+    /// The shops that have subscriptions of ours which stand, as far as we know.
+    async fn subscribed_shops(&self) -> Result<Vec<ShopName>, StoreError>;
+
+    /// Notes a subscription as ours, or what it is now.
+    async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError>;
+
+    /// Notes that a subscription of ours stands no more, since `at`.
+    async fn remove_subscription(
+        &self,
+        shop: &ShopName,
+        id: crate::domain::ShopifyId,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Notes that these subscriptions stand as they are wanted.
+    async fn saw_subscriptions(
+        &self,
+        shop: &ShopName,
+        ids: &[crate::domain::ShopifyId],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Takes a right that one holder has at a time, until it ends, or keeps it for longer. Says whether it is the holder's now.
+    /// Holders that serve begin with [`SERVING`].
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives a right back before it ends; nothing happens where it is another holder's.
+    async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+
+    /// Adds to the durable counts of verified deliveries, by shop, topic, subscription's name and hour.
+    async fn count_deliveries(&self, counts: Vec<DeliveryCount>) -> Result<(), StoreError>;
+
+    /// The shop's verified deliveries by topic and name: how many in the hours that began at `since` or later, and when the
+    /// last of all came.
+    async fn deliveries_since(
+        &self,
+        shop: &ShopName,
+        since: Timestamp,
+    ) -> Result<Vec<DeliverySum>, StoreError>;
 
     // --- housekeeping -----------------------------------------------------------------------------------------
 

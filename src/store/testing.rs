@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use crate::domain::SharedClock;
+use crate::store::conformance::fixture::Schema;
 use crate::store::sqlite::{SqliteStore, Sync};
 use crate::store::{OpenMode, SharedStore};
 
@@ -20,4 +21,22 @@ pub async fn open_temp(clock: SharedClock) -> (TempDir, SharedStore) {
         .await
         .expect("a fresh store opens");
     (folder, Arc::new(store))
+}
+
+/// A fresh place in the PostgreSQL that the test command started; it goes away with this.
+pub struct TempPostgres(Schema);
+
+impl TempPostgres {
+    /// Makes one.
+    ///
+    /// # Panics
+    /// When there is no such server.
+    pub async fn new() -> Self {
+        Self(Schema::make().await)
+    }
+
+    /// Its address, as `[store] url` wants it.
+    pub fn url(&self) -> String {
+        self.0.url()
+    }
 }

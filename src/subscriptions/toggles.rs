@@ -7,6 +7,23 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Direction, Object, Priority};
 
+/// `[webhooks]`: how the subscriptions on Shopify are watched.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhookSettings {
+    /// When they are looked at and put right, besides at the start and at every change of this file: a cron expression
+    /// (UTC), five or six fields. A subscription that Shopify deleted is back within that time.
+    pub schedule: String,
+}
+
+impl Default for WebhookSettings {
+    fn default() -> Self {
+        Self {
+            schedule: "*/5 * * * *".into(),
+        }
+    }
+}
+
 /// `[shops.NAME.sync]`: the toggles.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

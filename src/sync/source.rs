@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-use crate::domain::{Customer, Order, Product, ShopifyId};
-use crate::shopify::{Shopify, ShopifyError};
+use crate::domain::{Customer, Object, Order, Product, ShopifyId, Timestamp};
+use crate::shopify::{Page, Shopify, ShopifyError};
 
 /// Reads records as they are now, with the fields that a mapping selects besides what is always read. `None` means that
 /// Shopify does not have the record (any more).
@@ -17,6 +17,13 @@ pub trait Source: Send + Sync + 'static {
     async fn product(&self, id: ShopifyId, select: &str) -> Result<Option<Product>, ShopifyError>;
     /// A cheap question that needs our credentials.
     async fn probe(&self) -> Result<(), ShopifyError>;
+    /// The records of an object that changed since then, oldest change first, page by page.
+    async fn changed_since(
+        &self,
+        object: Object,
+        since: Timestamp,
+        after: Option<String>,
+    ) -> Result<Page, ShopifyError>;
 }
 
 #[async_trait]
@@ -35,5 +42,14 @@ impl Source for Shopify {
 
     async fn probe(&self) -> Result<(), ShopifyError> {
         Shopify::probe(self).await
+    }
+
+    async fn changed_since(
+        &self,
+        object: Object,
+        since: Timestamp,
+        after: Option<String>,
+    ) -> Result<Page, ShopifyError> {
+        Shopify::changed_since(self, object, since, after).await
     }
 }

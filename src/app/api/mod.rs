@@ -9,7 +9,9 @@ mod openapi;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -22,9 +24,11 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::daemon::Controls;
+use super::subscriptions::Installation;
 use crate::config::Config;
-use crate::domain::SharedClock;
+use crate::domain::{SharedClock, ShopName};
 use crate::http::{self, InstanceKey};
+use crate::shopify::Shopify;
 use crate::store::{SharedStore, StoreError};
 
 pub use openapi::description;
@@ -35,6 +39,10 @@ pub(crate) struct Api {
     pub(crate) config: watch::Receiver<Arc<Config>>,
     pub(crate) store: SharedStore,
     pub(crate) clock: SharedClock,
+    /// The shops' clients in use.
+    pub(crate) clients: watch::Receiver<Arc<BTreeMap<ShopName, Arc<Shopify>>>>,
+    /// This process, on behalf of the installation.
+    pub(crate) installation: Installation,
     /// What may be asked of the daemon.
     pub(crate) controls: Controls,
     /// Of this installation: the tokens of its own commands are made from it.
@@ -63,6 +71,8 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 enum Refused {
     /// What was asked for does not exist.
     Unknown(String),
+    /// The request itself is wrong.
+    Invalid(String),
     /// It is understood, and cannot be done as things stand.
     Conflict { code: &'static str, detail: String },
     /// The store failed.
@@ -79,6 +89,7 @@ impl Refused {
     fn answer(self, request: &Extensions) -> Response {
         let (status, code, detail) = match self {
             Self::Unknown(detail) => (StatusCode::NOT_FOUND, "unknown", detail),
+            Self::Invalid(detail) => (StatusCode::BAD_REQUEST, "invalid", detail),
             Self::Conflict { code, detail } => (StatusCode::CONFLICT, code, detail),
             Self::Store(error) => {
                 tracing::error!(error = %error, "the store failed a request of the API");

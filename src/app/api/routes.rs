@@ -5,11 +5,13 @@ use std::sync::Arc;
 use axum::extract::{Query, State};
 use axum::http::{Extensions, StatusCode};
 use axum::response::{IntoResponse as _, Json, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, get, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::webhooks::{self, AdoptRequest, ApplyRequest, ToggleRequest, Toggled};
 use super::{Api, Refused, answer, openapi};
+use crate::app::subscriptions::{ApplyReport, ListReport, PlanReports};
 use crate::app::{ring, status};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, ShopName};
@@ -45,13 +47,13 @@ const SHOP: Parameter = Parameter {
 
 /// The query of routes that take [`SHOP`].
 #[derive(Debug, Deserialize)]
-struct OfShop {
-    shop: Option<String>,
+pub(super) struct OfShop {
+    pub(super) shop: Option<String>,
 }
 
 impl OfShop {
     /// The shops that are meant.
-    fn choose<'c>(&self, config: &'c Config) -> Result<Vec<&'c Shop>, Refused> {
+    pub(super) fn choose<'c>(&self, config: &'c Config) -> Result<Vec<&'c Shop>, Refused> {
         let Some(name) = &self.shop else {
             return Ok(config.shops.values().collect());
         };
@@ -98,6 +100,56 @@ pub(super) fn table() -> Vec<Route> {
             request: None,
             response: Some(schema::<Vec<ToggleRow>>),
             handler: || get(list_toggles),
+        },
+        Route {
+            method: "put",
+            path: "/api/v1/shops/{shop}/toggles/{object}/{direction}",
+            id: "setToggle",
+            summary: "Changes a toggle in the configuration file and takes it up; a read-only file stays, and the answer has the difference.",
+            query: &[],
+            request: Some(schema::<ToggleRequest>),
+            response: Some(schema::<Toggled>),
+            handler: || put(webhooks::toggle),
+        },
+        Route {
+            method: "get",
+            path: "/api/v1/webhooks",
+            id: "listWebhooks",
+            summary: "Webhook subscriptions: what is wanted and what is there, and what arrives.",
+            query: &[SHOP],
+            request: None,
+            response: Some(schema::<Vec<ListReport>>),
+            handler: || get(webhooks::list),
+        },
+        Route {
+            method: "get",
+            path: "/api/v1/webhooks/plan",
+            id: "planWebhooks",
+            summary: "What would be created, updated and deleted on Shopify. Changes nothing.",
+            query: &[SHOP],
+            request: None,
+            response: Some(schema::<PlanReports>),
+            handler: || get(webhooks::plan),
+        },
+        Route {
+            method: "post",
+            path: "/api/v1/webhooks/apply",
+            id: "applyWebhooks",
+            summary: "Carries the plan out and reads everything back.",
+            query: &[],
+            request: Some(schema::<ApplyRequest>),
+            response: Some(schema::<Vec<ApplyReport>>),
+            handler: || post(webhooks::apply),
+        },
+        Route {
+            method: "post",
+            path: "/api/v1/webhooks/adopt",
+            id: "adoptWebhooks",
+            summary: "Takes over subscriptions that are not lockstep's.",
+            query: &[],
+            request: Some(schema::<AdoptRequest>),
+            response: Some(schema::<Vec<ApplyReport>>),
+            handler: || post(webhooks::adopt),
         },
         Route {
             method: "post",

@@ -14,6 +14,7 @@ use crate::app::{reach, ring};
 use crate::config::Config;
 use crate::domain::{SharedClock, SystemClock};
 use crate::http::local_token;
+use crate::sandbox::shopify::{Options, ShopSandbox};
 use crate::store::OpenMode;
 use crate::transport;
 
@@ -28,9 +29,13 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
+        Self::with(&text("on")).await
+    }
+
+    async fn with(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lockstep.toml");
-        std::fs::write(&path, text("on")).unwrap();
+        std::fs::write(&path, text).unwrap();
         let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
         let options = DaemonOptions {
             follow_files: false,
@@ -192,6 +197,123 @@ async fn toggles_are_listed_by_shop() {
     assert_eq!(
         (status, &body["code"]),
         (StatusCode::NOT_FOUND, &Value::from("unknown"))
+    );
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_toggle_is_changed_in_the_file_and_taken_up() {
+    let rig = Rig::new().await;
+    let before = rig.daemon.revision().unwrap();
+    let put = async |path: &str, state: &str| {
+        let body = Some(serde_json::json!({ "state": state }));
+        rig.call("put", path, Some(TOKEN), body).await
+    };
+    let path = "/api/v1/shops/main/toggles/order/in";
+    let (status, body) = put(path, "off").await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert_eq!((&body["before"], &body["after"]), (&"on".into(), &"off".into()));
+    assert!(body["revision"].as_i64().unwrap() > before, "{body}");
+    let kept = std::fs::read_to_string(rig.path()).unwrap();
+    assert!(kept.contains("off") && kept.contains("# the toggles"), "{kept}");
+    let (_, toggles) = rig.get("/api/v1/toggles").await;
+    assert_eq!(toggles[0]["state"], "off", "{toggles}");
+    for (path, state, status, code) in [
+        (path, "sometimes", StatusCode::BAD_REQUEST, "invalid"),
+        (
+            "/api/v1/shops/other/toggles/order/in",
+            "on",
+            StatusCode::NOT_FOUND,
+            "unknown",
+        ),
+        (
+            "/api/v1/shops/main/toggles/refund/in",
+            "on",
+            StatusCode::NOT_FOUND,
+            "unknown",
+        ),
+        (
+            "/api/v1/shops/main/toggles/order/out",
+            "on",
+            StatusCode::CONFLICT,
+            "toggle_refused",
+        ),
+    ] {
+        let answer = put(path, state).await;
+        assert_eq!((answer.0, &answer.1["code"]), (status, &Value::from(code)), "{path}");
+    }
+    assert_eq!(std::fs::read_to_string(rig.path()).unwrap(), kept);
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn subscriptions_are_planned_applied_and_listed_as_by_the_command() {
+    let shop = ShopSandbox::start(Options::quick()).await.unwrap();
+    let token = Options::default().access.static_token.unwrap();
+    let rig = Rig::with(
+        &text("on")
+            .replace("http://127.0.0.1:9'\naccess", &format!("{}'\naccess", shop.url()))
+            .replace("main.myshopify.com", shop.domain())
+            .replace("shpat_1", &token),
+    )
+    .await;
+    // Nobody knows where Shopify reaches this daemon.
+    let (status, body) = rig.get("/api/v1/webhooks/plan").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["shops"][0]["error"]["code"], "public_url_missing", "{body}");
+    let public = format!("public_url = '{}'\n[admin]", "http://127.0.0.1:9");
+    let now = std::fs::read_to_string(rig.path()).unwrap();
+    // What the daemon's own task does is the subject of other tests: it looks at shops with a toggle that is on.
+    std::fs::write(rig.path(), now.replace("[admin]", &public)).unwrap();
+    rig.daemon.reload().await.unwrap();
+    let apply = |body: Value| rig.call("post", "/api/v1/webhooks/apply", Some(TOKEN), Some(body));
+    let mut applied = Value::Null;
+    for _ in 0..600 {
+        let (status, body) = apply(serde_json::json!({ "shop": "main" })).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        applied = body;
+        if applied[0]["error"]["code"] != "busy" {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    assert_eq!(applied[0]["is_complete"], true, "{applied}");
+    let (_, plan) = rig.get("/api/v1/webhooks/plan?shop=main").await;
+    let lines = plan["shops"][0]["lines"].as_array().unwrap();
+    assert!(lines.iter().all(|line| line["kind"] == "unchanged" || line["kind"] == "skipped"), "{plan}");
+    let (_, listed) = rig.get("/api/v1/webhooks").await;
+    let rows = listed[0]["rows"].as_array().unwrap();
+    assert!(
+        rows.iter()
+            .any(|row| row["topic"] == "orders/create" && row["status"] == "unproven"),
+        "{listed}"
+    );
+    let stands = shop.read(|shop| shop.subscriptions().len());
+    assert_eq!(stands, lines.iter().filter(|line| line["kind"] == "unchanged").count());
+    for (body, status, code) in [
+        (
+            serde_json::json!({ "remove": true }),
+            StatusCode::BAD_REQUEST,
+            "invalid",
+        ),
+        (
+            serde_json::json!({ "shop": "other" }),
+            StatusCode::NOT_FOUND,
+            "unknown",
+        ),
+        (
+            serde_json::json!({ "shops": "main" }),
+            StatusCode::BAD_REQUEST,
+            "invalid",
+        ),
+    ] {
+        let answer = apply(body.clone()).await;
+        assert_eq!((answer.0, &answer.1["code"]), (status, &Value::from(code)), "{body}");
+    }
+    let (_, other) = apply(serde_json::json!({ "shop": "main", "hash": "0000" })).await;
+    assert!(
+        ["plan_changed", "busy"].contains(&other[0]["error"]["code"].as_str().unwrap()),
+        "{other}"
     );
     rig.daemon.stop().await;
 }

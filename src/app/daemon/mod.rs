@@ -7,7 +7,11 @@
 //! A stop takes no new work, lets what runs come to a safe end within the configured times, and closes the store. Killing
 //! the process instead is safe, too: the next start takes over what was running.
 
+mod catch_up;
+mod files;
 mod keys;
+mod lanes;
+mod reconciler;
 mod reload;
 mod shops;
 mod signals;
@@ -16,24 +20,28 @@ mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::api::{self, Api};
 use crate::app::reach;
+use crate::app::subscriptions::Installation;
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
 use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
 use crate::mapping::{MappingErrors, Mappings};
 use crate::queue::{self, Live, Queue};
-use crate::store::{OpenMode, SharedStore, StoreError};
+use crate::store::{OpenMode, SharedStore, Standing, StoreError};
 use crate::telemetry;
 use crate::transport::BuildError;
 
+use files::Fingerprint;
+use lanes::ActedOn;
+use reconciler::Reconciler;
 use reload::{ReloadRequest, Reloader};
 use shops::{Disabled, Flows, Wired};
 
@@ -95,6 +103,8 @@ pub struct Daemon {
     broken: CancellationToken,
     controls: Controls,
     live: watch::Receiver<Live>,
+    reconcile: Arc<Notify>,
+    standing: watch::Receiver<Standing>,
     pending: watch::Sender<Vec<String>>,
     tasks: TaskTracker,
     store: SharedStore,
@@ -116,10 +126,11 @@ impl fmt::Debug for Daemon {
 pub async fn start(config: Config, options: DaemonOptions) -> Result<Daemon, StartError> {
     // Ports first: they fail fast, and deliveries that come meanwhile wait in the kernel.
     let listeners = Listeners::open(&config.http, &config.admin).await?;
+    let files = Fingerprint::read_with(&config);
     let mappings =
         crate::app::mappings::load(config.mappings.dir.as_deref()).map_err(StartError::Mappings)?;
     let store = crate::app::open(&config, &options.clock, OpenMode::Serve).await?;
-    match run(config, options, listeners, mappings, &store).await {
+    match run(config, files, options, listeners, mappings, &store).await {
         Ok(daemon) => Ok(daemon),
         Err(error) => {
             store.close().await;
@@ -130,6 +141,7 @@ pub async fn start(config: Config, options: DaemonOptions) -> Result<Daemon, Sta
 
 async fn run(
     config: Config,
+    files: Fingerprint,
     options: DaemonOptions,
     listeners: Listeners,
     mappings: Mappings,
@@ -147,8 +159,10 @@ async fn run(
     let in_force = Arc::new(mappings);
     let mappings = watch::Sender::new(Arc::clone(&in_force));
     let disabled = Disabled::read(&config, store, &clock).await?;
+    let node = node_name(&entropy);
+    let acted_on = ActedOn::default();
     let wired = Wired::new(
-        &config, &in_force, &mappings, store, &clock, &entropy, &disabled, None,
+        &config, &in_force, &mappings, store, &clock, &entropy, &disabled, &acted_on, &node, None,
     )
     .await?;
     let instance_key = reach::instance_key(store, &clock, &entropy).await?;
@@ -159,8 +173,9 @@ async fn run(
     let pending = watch::Sender::new(Vec::new());
     let (reload, reload_requests) = mpsc::channel(4);
     let settings = Arc::new(config.http.clone());
-    let (engine, live, intake_shops) = (
+    let (engine, clients, live, intake_shops) = (
         watch::Sender::new(Arc::new(wired.engine)),
+        watch::Sender::new(Arc::new(wired.clients)),
         watch::Sender::new(wired.live),
         watch::Sender::new(Arc::new(wired.intake)),
     );
@@ -173,7 +188,7 @@ async fn run(
         live.subscribe(),
         clock.clone(),
         entropy.clone(),
-        node_name(),
+        node.clone(),
     );
     let part = Part {
         tasks: &tasks,
@@ -225,6 +240,8 @@ async fn run(
         config: current_config.subscribe(),
         store: store.clone(),
         clock: clock.clone(),
+        clients: clients.subscribe(),
+        installation: Installation::new(store, &clock, &entropy, None).await?,
         controls: controls.clone(),
         instance_key,
     }));
@@ -253,24 +270,36 @@ async fn run(
         config: current_config,
         store: store.clone(),
         clock: clock.clone(),
-        entropy,
+        entropy: entropy.clone(),
         mappings,
         engine,
+        clients,
         live,
         intake_shops,
         store_settings,
         disabled: disabled.clone(),
+        acted_on,
+        file: Mutex::new(wired.file),
+        standing: watch::Sender::new(wired.standing),
     };
     let current = reloader.current();
     let followed = reloader.live.subscribe();
+    let standing = reloader.standing.subscribe();
     part.run(
         "reload",
-        reloader.follow(follow_files, reload_requests, stop.clone()),
+        reloader.follow(files, follow_files, reload_requests, stop.clone()),
+    );
+    part.run(
+        "catching up",
+        catch_up::fill(current.clone(), store.clone(), clock.clone(), node, stop.clone()),
     );
     part.run(
         "key expiry",
         keys::watch(current.clone(), store.clone(), clock.clone(), stop.clone()),
     );
+    let reconciler = Reconciler::new(&current, &disabled, store, &clock, &entropy).await?;
+    let reconcile = reconciler.wake();
+    part.run("subscriptions", reconciler.follow(stop.clone()));
     part.run(
         "disabled shops",
         shops::watch_disabled(current, disabled, store.clone(), clock, stop.clone()),
@@ -284,6 +313,8 @@ async fn run(
         broken,
         controls,
         live: followed,
+        reconcile,
+        standing,
         pending,
         tasks,
         store: store.clone(),
@@ -305,9 +336,20 @@ impl Daemon {
         self.controls.reload.try_send(oneshot::channel().0).ok();
     }
 
+    /// Has the shops' webhook subscriptions looked at now, without waiting for it.
+    pub fn reconcile_subscriptions(&self) {
+        self.reconcile.notify_one();
+    }
+
     /// The number of the configuration and mappings in force.
     pub fn revision(&self) -> Option<i64> {
         self.live.borrow().revision
+    }
+
+    /// Whether its files are the ones that all nodes of the store are to act on. Where they are not, it works with the
+    /// toggles of those, and changes nothing on the shops by itself.
+    pub fn is_newest(&self) -> bool {
+        self.standing.borrow().is_newest
     }
 
     /// Completes when a part of the daemon ended that must not end: it is to be stopped and started again.
@@ -373,12 +415,16 @@ impl Controls {
     }
 }
 
-/// This process, as attempts name it.
-fn node_name() -> String {
+/// This process, as attempts and other nodes name it. (Containers of one image may share host name and process number.)
+fn node_name(entropy: &SharedEntropy) -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();
     let host = if host.is_empty() { "lockstep" } else { host };
-    format!("{host}:{}", std::process::id())
+    format!(
+        "{host}:{}-{}",
+        std::process::id(),
+        hex::encode(&entropy.bytes()[..2])
+    )
 }
 
 /// Waits in machine time. What follows files and other processes must go on while a test's clock stands still.

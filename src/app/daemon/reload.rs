@@ -1,34 +1,45 @@
 //! Changed files take effect without a restart, all or nothing.
 //!
-//! The content of the configuration and of the mapping folder is looked at every two seconds (and at once on SIGHUP). What
-//! changed is read, checked and wired completely; only then it replaces what is in force. A mistake keeps everything as it
+//! The content of the configuration and of the mapping folder is looked at every second (and at once on SIGHUP), whatever way
+//! it came there: written over, renamed, a link that leads elsewhere. What is still being written is left alone until it holds
+//! still. What changed is read, checked and wired completely; only then it replaces what is in force. A mistake keeps everything as it
 //! was and is logged with its place; it is looked at again when the text changes. What failed for another reason (the store
 //! was away, a file that the text names could not be read) is tried again, ever less often. What is not taken stands in
 //! `lockstep status`, too. Listeners, store and logs belong to the process: changes there are told to need a
 //! restart.
+//!
+//! What is taken becomes the newest revision, on which all nodes of the store act. A node whose files differ from it says so,
+//! works with the newest revision's toggles, and changes nothing on the shops by itself.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use sha2::{Digest as _, Sha256};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::shops::{Before, Current, Disabled, Wired, note_revision};
+use super::files::Fingerprint;
+use super::lanes::{ActedOn, Toggles, declared, gate, in_force, intake, to_discard};
+use super::shops::{Before, Clients, Current, Disabled, Wired, node_file};
 use super::{StartError, pause};
 use crate::app::reach::{self, NOT_TAKEN};
 use crate::config::{Config, ConfigError};
 use crate::domain::{SharedClock, SharedEntropy};
-use crate::http::IntakeShops;
+use crate::http::{self, IntakeShops};
 use crate::mapping::{MappingErrors, Mappings};
 use crate::queue::Live;
-use crate::store::{self, SharedStore};
+use crate::store::{self, NodeFile, SharedStore, Standing, StoreError, TakenUp};
 use crate::sync::Engine;
 
 /// How often the files are looked at.
-const LOOK: Duration = Duration::from_secs(2);
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How long a changed file must hold still: half of one that is written over may be a configuration, too.
+const HOLDS_STILL: Duration = Duration::from_millis(150);
+
+/// How often this node says that it lives and looks at the newest revision. Machine time: tests cannot move it.
+const LOOK_AROUND: Duration = Duration::from_millis(if cfg!(test) { 100 } else { 10_000 });
 
 /// The first wait after a failure that has nothing to do with the text; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(4);
@@ -78,10 +89,15 @@ pub(super) struct Reloader {
     pub(super) entropy: SharedEntropy,
     pub(super) mappings: watch::Sender<Arc<Mappings>>,
     pub(super) engine: watch::Sender<Arc<Engine>>,
+    pub(super) clients: watch::Sender<Arc<Clients>>,
     pub(super) live: watch::Sender<Live>,
     pub(super) intake_shops: watch::Sender<Arc<IntakeShops>>,
     pub(super) store_settings: watch::Sender<store::Settings>,
     pub(super) disabled: Disabled,
+    pub(super) acted_on: ActedOn,
+    /// What this node runs.
+    pub(super) file: Mutex<NodeFile>,
+    pub(super) standing: watch::Sender<Standing>,
 }
 
 impl Reloader {
@@ -90,54 +106,167 @@ impl Reloader {
         Current {
             config: self.config.subscribe(),
             engine: self.engine.subscribe(),
+            clients: self.clients.subscribe(),
             live: self.live.clone(),
+            standing: self.standing.subscribe(),
+            disabled: self.disabled.clone(),
         }
     }
 
-    /// Follows the files (if it is to) and requests until `stop`.
+    /// Follows the files (if it is to) and requests until `stop`. `taken` are the files in force.
     pub(super) async fn follow(
         self,
+        mut taken: Fingerprint,
         follow_files: bool,
         mut requests: mpsc::Receiver<ReloadRequest>,
         stop: CancellationToken,
     ) {
-        let mut taken = self.fingerprint().await;
         let mut again = Again::default();
+        let mut looked_around = Instant::now();
         // What an earlier process could not take is of no interest any more.
         self.note(None).await;
+        self.tell_standing();
         loop {
+            self.act_on_toggles().await;
             let request = select! {
-                () = stop.cancelled() => return,
+                () = stop.cancelled() => break,
                 Some(request) = requests.recv() => Some(request),
                 () = pause(LOOK), if follow_files => None,
+                () = pause(LOOK_AROUND) => None,
             };
-            let fresh = self.fingerprint().await;
-            let now = Instant::now();
-            if request.is_none() && (fresh == taken || !again.is_due(&fresh, now)) {
+            if looked_around.elapsed() >= LOOK_AROUND {
+                self.look_around().await;
+                looked_around = Instant::now();
+            }
+            if request.is_none() && !follow_files {
                 continue;
             }
+            let fresh = self.fingerprint().await;
+            let now = Instant::now();
+            if request.is_none() {
+                if fresh == taken || !again.is_due(&fresh, now) {
+                    continue;
+                }
+                pause(HOLDS_STILL).await;
+                if self.fingerprint().await != fresh {
+                    continue;
+                }
+            }
             let config_changed = fresh.config != taken.config || request.is_some();
-            let result = self.reload(config_changed).await;
+            let result = self.reload(config_changed, &fresh).await;
             match &result {
-                // The mapping folder may be another one now.
-                Ok(_) => {
-                    taken = self.fingerprint().await;
+                Ok((_, read)) => {
+                    taken = read.clone();
                     if again.forget() {
                         self.note(None).await;
                     }
                 }
                 Err(error) => {
-                    // The same mistake is told once, not every two seconds.
+                    // The same mistake is told once, not every second.
                     again.failed(fresh, error.is_in_the_text(), now);
                     tracing::error!(error = %error, "the changed files are not taken; everything stays as it was");
                     self.note(Some(&error.to_string())).await;
                 }
             }
             if let Some(request) = request {
+                let revision = result.map(|(revision, _)| revision);
                 // Whoever asked may not have waited.
-                request.send(result.map_err(|error| error.to_string())).ok();
+                request.send(revision.map_err(|error| error.to_string())).ok();
             }
         }
+        let node = self.file().node;
+        if let Err(error) = self.store.node_gone(&node).await {
+            tracing::debug!(error = %error, "the other nodes were not told of the end of this one");
+        }
+    }
+
+    /// What this node runs.
+    fn file(&self) -> NodeFile {
+        self.file.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Says that this node lives, and follows the newest revision.
+    async fn look_around(&self) {
+        let now = self.clock.now();
+        match self.store.config_revision(self.file(), TakenUp::Found, now).await {
+            Ok(standing) if *self.standing.borrow() != standing => self.stand(standing),
+            Ok(_) => {}
+            Err(error) => tracing::warn!(error = %error, "cannot look which configuration is the newest"),
+        }
+    }
+
+    /// Acts on another standing: its toggles are in force from now on.
+    fn stand(&self, standing: Standing) {
+        let config = Arc::clone(&self.config.borrow());
+        let toggles = in_force(&config, &standing);
+        self.intake_shops
+            .send_replace(Arc::new(intake(&config, &toggles)));
+        self.live.send_modify(|live| {
+            live.gate = gate(toggles, &self.disabled, &self.acted_on);
+            live.revision = Some(standing.own);
+        });
+        self.standing.send_replace(standing);
+        self.tell_standing();
+    }
+
+    /// Tells the log when this node is not the one to follow.
+    fn tell_standing(&self) {
+        let standing = self.standing.borrow();
+        let (own, newest) = (standing.own, standing.newest.id);
+        if standing.is_newest {
+            tracing::info!(revision = own, "acting on the newest configuration");
+        } else {
+            tracing::warn!(
+                revision = own,
+                newest,
+                by = standing.newest.node,
+                "the files of this node differ from the newest configuration: it works with that one's toggles and changes \
+                 nothing on the shops by itself until its own files are the same, or are saved anew"
+            );
+        }
+    }
+
+    /// Does what a toggle asks for at the moment when it is switched, once, whenever that was: the daemon may have been
+    /// stopped meanwhile.
+    async fn act_on_toggles(&self) {
+        let config = Arc::clone(&self.config.borrow());
+        let toggles = declared(&config);
+        if !self.standing.borrow().is_newest || self.acted_on.is(&toggles) {
+            return;
+        }
+        match self.switched(&toggles).await {
+            Ok(()) => {
+                self.acted_on.set(toggles);
+                // Lanes may be open now: let the queue look.
+                self.live.send_modify(|_| {});
+            }
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot do what switched toggles ask for; trying again");
+            }
+        }
+    }
+
+    async fn switched(&self, toggles: &Toggles) -> Result<(), StoreError> {
+        let place = reach::installation();
+        let text = serde_json::to_string(toggles).unwrap_or_default();
+        let known = self.store.cursor(&place, TOGGLES_ACTED_ON).await?;
+        if known.as_deref() == Some(text.as_str()) {
+            return Ok(());
+        }
+        let before: Toggles = known
+            .and_then(|known| serde_json::from_str(&known).ok())
+            .unwrap_or_default();
+        for lane in to_discard(&before, toggles) {
+            let now = self.clock.now();
+            let jobs = self.store.discard_waiting(&lane, SWITCHED_OFF, now).await?;
+            tracing::info!(
+                shop = %lane.shop, object = %lane.object, direction = %lane.direction, jobs,
+                "switched off: the jobs that waited are discarded"
+            );
+        }
+        self.store
+            .set_cursor(&place, TOGGLES_ACTED_ON, &text, self.clock.now())
+            .await
     }
 
     /// Leaves word for `lockstep status`, which runs in another process.
@@ -164,20 +293,37 @@ impl Reloader {
             .unwrap_or_default()
     }
 
-    async fn reload(&self, config_changed: bool) -> Result<Option<i64>, ReloadError> {
+    /// Takes the files up. Returns the number of what is in force then, and what was read: the files may have changed
+    /// again meanwhile.
+    async fn reload(
+        &self,
+        config_changed: bool,
+        fresh: &Fingerprint,
+    ) -> Result<(Option<i64>, Fingerprint), ReloadError> {
         let old = Arc::clone(&self.config.borrow());
+        let before = self.file();
         if !config_changed {
             let mappings = load_mappings(old.mappings.dir.clone()).await?;
-            let revision = note_revision(&old, &mappings, &self.store, &self.clock)
+            let file = node_file(&old, &mappings, &before.node);
+            let how = if file.hash == before.hash {
+                TakenUp::Found
+            } else {
+                TakenUp::Saved
+            };
+            let standing = self
+                .store
+                .config_revision(file.clone(), how, self.clock.now())
                 .await
                 .map_err(StartError::from)?;
+            let revision = standing.own;
             self.mappings.send_replace(Arc::new(mappings));
-            self.live.send_modify(|live| live.revision = Some(revision));
+            self.runs(file);
+            self.stand(standing);
             tracing::info!(revision, "took changed mappings");
-            return Ok(Some(revision));
+            return Ok((Some(revision), fresh.clone()));
         }
         let path = old.path.clone();
-        let config = tokio::task::spawn_blocking(move || Config::load(&path))
+        let (config, read) = tokio::task::spawn_blocking(move || read(&path))
             .await
             .map_err(|error| {
                 ReloadError::Config(ConfigError::Read {
@@ -189,9 +335,12 @@ impl Reloader {
         let mappings = load_mappings(config.mappings.dir.clone()).await?;
         // Shops become known, and disabled ones are left out, before anything runs for them.
         let engine = Arc::clone(&self.engine.borrow());
-        let before = Before {
+        let clients = Arc::clone(&self.clients.borrow());
+        let known = Before {
             config: &old,
             engine: &engine,
+            clients: &clients,
+            hash: &before.hash,
         };
         let wired = Wired::new(
             &config,
@@ -201,7 +350,9 @@ impl Reloader {
             &self.clock,
             &self.entropy,
             &self.disabled,
-            Some(&before),
+            &self.acted_on,
+            &before.node,
+            Some(&known),
         )
         .await?;
         for section in needs_restart(&old, &config) {
@@ -213,13 +364,36 @@ impl Reloader {
         let revision = wired.live.revision;
         self.mappings.send_replace(Arc::new(mappings));
         self.engine.send_replace(Arc::new(wired.engine));
+        self.clients.send_replace(Arc::new(wired.clients));
         self.intake_shops.send_replace(Arc::new(wired.intake));
         self.store_settings.send_replace(config.store.clone());
         self.config.send_replace(Arc::new(config));
         self.live.send_replace(wired.live);
+        self.runs(wired.file);
+        self.standing.send_replace(wired.standing);
         tracing::info!(revision, "took the changed configuration");
-        Ok(revision)
+        self.tell_standing();
+        Ok((revision, read))
     }
+
+    /// Notes what this node runs from now on.
+    fn runs(&self, file: NodeFile) {
+        *self.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+    }
+}
+
+/// The named position of the toggles whose switching was acted on.
+const TOGGLES_ACTED_ON: &str = "toggles_acted_on";
+
+/// Why jobs are discarded.
+const SWITCHED_OFF: &str = "switched off";
+
+/// The configuration as it stands in the file, and what exactly was read. The mapping folder is hashed before it is read:
+/// what changes in between is seen at the next look.
+fn read(path: &Path) -> Result<(Config, Fingerprint), ConfigError> {
+    let config = Config::load(path)?;
+    let read = Fingerprint::read_with(&config);
+    Ok((config, read))
 }
 
 /// Files that were not taken, and when they are tried again.
@@ -274,71 +448,20 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         old.store.url != new.store.url || old.store.max_connections != new.store.max_connections,
         "store",
     );
-    note(old.http != new.http, "http");
+    // Where Shopify reaches us concerns the webhooks, which follow it.
+    let http = http::Settings {
+        public_url: old.http.public_url.clone(),
+        ..new.http.clone()
+    };
+    note(old.http != http, "http");
     note(!old.admin.is_same_listener(&new.admin), "admin");
     note(old.log != new.log, "log");
     sections
 }
 
-/// What the files hold, as hashes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Fingerprint {
-    config: Option<[u8; 32]>,
-    mappings: Option<[u8; 32]>,
-}
-
-impl Fingerprint {
-    fn of(config: &Path, folder: Option<&Path>) -> Self {
-        Self {
-            config: std::fs::read(config).ok().map(|text| Sha256::digest(text).into()),
-            mappings: folder.and_then(|folder| folder_hash(folder).ok()),
-        }
-    }
-}
-
-/// A hash over the names and contents of the mapping files in a folder.
-fn folder_hash(folder: &Path) -> std::io::Result<[u8; 32]> {
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    files.sort();
-    let mut hash = Sha256::new();
-    for path in files {
-        let text = std::fs::read(&path)?;
-        let name = path.as_os_str().as_encoded_bytes();
-        for part in [name, &text] {
-            hash.update(part.len().to_le_bytes());
-            hash.update(part);
-        }
-    }
-    Ok(hash.finalize().into())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_changed_content_changes_the_fingerprint() {
-        let folder = tempfile::tempdir().unwrap();
-        let config = folder.path().join("lockstep.toml");
-        let mappings = folder.path().join("mappings");
-        std::fs::create_dir(&mappings).unwrap();
-        let look = || Fingerprint::of(&config, Some(&mappings));
-        std::fs::write(&config, "a").unwrap();
-        std::fs::write(mappings.join("order.in.toml"), "x").unwrap();
-        let first = look();
-        std::fs::write(&config, "a").unwrap();
-        std::fs::write(mappings.join("notes.txt"), "not a mapping").unwrap();
-        assert_eq!(look(), first, "touched, not changed");
-        std::fs::write(mappings.join("order.in.toml"), "y").unwrap();
-        let second = look();
-        assert_eq!(second.config, first.config);
-        assert_ne!(second.mappings, first.mappings);
-        std::fs::write(&config, "b").unwrap();
-        assert_ne!(look().config, first.config);
-    }
 
     #[test]
     fn a_mistake_waits_for_another_text_and_everything_else_for_its_time() {

@@ -5,22 +5,22 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sha2::{Digest as _, Sha256};
 use tokio::select;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use super::lanes::{ActedOn, declared, gate, in_force, intake};
 use super::{StartError, pause};
 use crate::app::{connect, status};
 use crate::config::{Config, Shop};
-use crate::domain::{Direction, Object, Report, SharedClock, SharedEntropy, ShopName, Timestamp};
-use crate::http::{IntakeShop, IntakeShops, Signature, Verify};
+use crate::domain::{Report, SharedClock, SharedEntropy, ShopName, Timestamp};
+use crate::http::{IntakeShops, Signature, Verify};
 use crate::mapping::{Mappings, ShopFacts};
-use crate::queue::{Handler, LaneGate, Live};
+use crate::queue::{Handler, Live};
+use crate::shopify::Shopify;
 use crate::shopify::webhook::{self, SignatureError};
-use crate::store::{ClaimedJob, Lane, SharedStore, StoreError};
-use crate::subscriptions::{self, Toggle};
-use crate::sync::{Engine, ShopContext};
+use crate::store::{ClaimedJob, NodeFile, SharedStore, Standing, StoreError, TakenUp};
+use crate::sync::{Engine, ShopContext, Source};
 use crate::transport;
 
 /// How often it is looked whether a shop was disabled or enabled. Machine time: tests cannot move it.
@@ -29,25 +29,37 @@ const LOOK: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 }
 /// How often a disabled shop is asked whether our access works again.
 const PROBE: Duration = Duration::from_secs(600);
 
+/// Each shop's client of Shopify, which all users of the shop share.
+pub(super) type Clients = BTreeMap<ShopName, Arc<Shopify>>;
+
 /// Everything that one configuration makes, ready to be put in force at once.
 pub(super) struct Wired {
     pub(super) engine: Engine,
+    pub(super) clients: Clients,
     pub(super) live: Live,
     pub(super) intake: IntakeShops,
+    pub(super) file: NodeFile,
+    pub(super) standing: Standing,
 }
 
 /// What is in force when a reload begins.
 pub(super) struct Before<'a> {
     pub(super) config: &'a Config,
     pub(super) engine: &'a Engine,
+    pub(super) clients: &'a Clients,
+    /// The hash of configuration and mappings.
+    pub(super) hash: &'a str,
 }
 
 impl Before<'_> {
     /// Puts the clients back that the shop has already, where nothing that they are made of changed: they hold the throttle,
     /// the token and the ERP's session, which a change of a toggle must not throw away.
-    fn keep_clients(&self, shop: &Shop, context: &mut ShopContext) {
-        let (Some(old), Some(known)) = (self.config.shops.get(&shop.name), self.engine.shop(&shop.name))
-        else {
+    fn keep_clients(&self, shop: &Shop, context: &mut ShopContext, shopify: &mut Arc<Shopify>) {
+        let (Some(old), Some(known), Some(client)) = (
+            self.config.shops.get(&shop.name),
+            self.engine.shop(&shop.name),
+            self.clients.get(&shop.name),
+        ) else {
             return;
         };
         if old.shopify == shop.shopify
@@ -55,6 +67,7 @@ impl Before<'_> {
             && is_reached_alike(&old.connection, &shop.connection)
         {
             context.source = Arc::clone(&known.source);
+            *shopify = Arc::clone(client);
         }
         if old.odoo.server == shop.odoo.server
             && old.odoo.api_key.is_same(&shop.odoo.api_key)
@@ -86,25 +99,39 @@ impl Wired {
         clock: &SharedClock,
         entropy: &SharedEntropy,
         disabled: &Disabled,
+        acted_on: &ActedOn,
+        node: &str,
         before: Option<&Before<'_>>,
     ) -> Result<Self, StartError> {
         let mut contexts = Vec::new();
+        let mut clients = Clients::new();
         for shop in config.shops.values() {
-            let mut context = context(shop, mappings, store, clock, entropy)?;
+            let (mut context, mut shopify) = connected(shop, mappings, store, clock, entropy)?;
             if let Some(before) = before {
-                before.keep_clients(shop, &mut context);
+                before.keep_clients(shop, &mut context, &mut shopify);
             }
             contexts.push(context);
+            clients.insert(shop.name.clone(), shopify);
         }
-        let revision = note_revision(config, with, store, clock).await?;
+        let file = node_file(config, with, node);
+        let how = match before {
+            // Somebody saved it, unless nothing of it is new (a signal without a change, a comment).
+            Some(before) if before.hash != file.hash => TakenUp::Saved,
+            _ => TakenUp::Found,
+        };
+        let standing = store.config_revision(file.clone(), how, clock.now()).await?;
+        let toggles = in_force(config, &standing);
         Ok(Self {
             engine: Engine::new(contexts),
+            clients,
             live: Live {
                 settings: config.queue.clone(),
-                gate: gate(config, disabled),
-                revision: Some(revision),
+                gate: gate(toggles.clone(), disabled, acted_on),
+                revision: Some(standing.own),
             },
-            intake: intake(config),
+            intake: intake(config, &toggles),
+            file,
+            standing,
         })
     }
 }
@@ -117,11 +144,22 @@ pub(crate) fn context(
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<ShopContext, StartError> {
+    Ok(connected(shop, mappings, store, clock, entropy)?.0)
+}
+
+fn connected(
+    shop: &Shop,
+    mappings: &watch::Sender<Arc<Mappings>>,
+    store: &SharedStore,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> Result<(ShopContext, Arc<Shopify>), StartError> {
     let failed = |source| StartError::Connect {
         shop: shop.name.clone(),
         source,
     };
-    Ok(ShopContext {
+    let shopify = connect::shopify(shop, clock, entropy).map_err(failed)?;
+    let context = ShopContext {
         name: shop.name.clone(),
         domain: shop.shopify.domain.clone(),
         settings: shop.flow.clone(),
@@ -131,26 +169,24 @@ pub(crate) fn context(
         },
         start_at: shop.start_at,
         owner: shop.owner.clone(),
-        source: connect::shopify(shop, clock, entropy).map_err(failed)?,
+        source: Arc::clone(&shopify) as Arc<dyn Source>,
         erp: connect::erp(shop, clock).map_err(failed)?,
         mappings: mappings.subscribe(),
         store: store.clone(),
         clock: clock.clone(),
-    })
+    };
+    Ok((context, shopify))
 }
 
-/// The number of what is in force: configuration and mappings together.
-pub(super) async fn note_revision(
-    config: &Config,
-    mappings: &Mappings,
-    store: &SharedStore,
-    clock: &SharedClock,
-) -> Result<i64, StoreError> {
-    let both = format!("{} {}", config.hash, mappings.revision());
-    let hash = hex::encode(Sha256::digest(both));
+/// What a node runs, as the store knows it: configuration and mappings together.
+pub(super) fn node_file(config: &Config, mappings: &Mappings, node: &str) -> NodeFile {
     let shops: Vec<&str> = config.shops.keys().map(ShopName::as_str).collect();
-    let summary = format!("shops {}; mappings {}", shops.join(", "), mappings.revision());
-    store.config_revision(&hash, &summary, clock.now()).await
+    NodeFile {
+        node: node.to_owned(),
+        hash: status::revision_hash(config, mappings),
+        summary: format!("shops {}; mappings {}", shops.join(", "), mappings.revision()),
+        toggles: serde_json::to_value(declared(config)).unwrap_or_default(),
+    }
 }
 
 /// The queue's handler: hands each job to the flows of the engine in force.
@@ -169,58 +205,6 @@ impl Handler for Flows {
         let engine = Arc::clone(&self.0.borrow());
         engine.attempt(job, stop).await
     }
-}
-
-/// Which lanes may be claimed.
-fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
-    let toggles: BTreeMap<ShopName, subscriptions::Settings> = config
-        .shops
-        .values()
-        .map(|shop| (shop.name.clone(), shop.sync.clone()))
-        .collect();
-    let disabled = disabled.clone();
-    LaneGate::new(move |lane| {
-        let Some(sync) = toggles.get(&lane.shop) else {
-            return false;
-        };
-        // Notices about the shop (uninstalled, privacy requests) concern our own data and are carried out in any case.
-        lane.object == Object::Shop || (!disabled.contains(&lane.shop) && is_open(sync, lane))
-    })
-}
-
-/// Whether the toggles let jobs of the lane run. An order needs its customer and its products whatever their toggles say;
-/// while orders are on, "off" means for those that events make no jobs, and what an order asks for is still done.
-fn is_open(sync: &subscriptions::Settings, lane: &Lane) -> bool {
-    if lane.direction == Direction::Out {
-        return false;
-    }
-    let needed_by_orders =
-        |toggle: Toggle| toggle == Toggle::On || (toggle == Toggle::Off && sync.orders.inward == Toggle::On);
-    match lane.object {
-        Object::Order => sync.orders.inward == Toggle::On,
-        Object::Customer => needed_by_orders(sync.customers.inward),
-        Object::Product => needed_by_orders(sync.products.inward),
-        Object::Inventory => false,
-        Object::Shop => true,
-    }
-}
-
-/// The shops as the intake sees them.
-fn intake(config: &Config) -> IntakeShops {
-    config
-        .shops
-        .values()
-        .map(|shop| IntakeShop {
-            name: shop.name.clone(),
-            domain: shop.shopify.domain.clone(),
-            secrets: shop.webhook_secrets.clone(),
-            wanted: status::toggles(shop)
-                .into_iter()
-                .filter(|(_, direction, toggle)| *direction == Direction::In && *toggle != Toggle::Off)
-                .map(|(object, _, _)| object)
-                .collect(),
-        })
-        .collect()
 }
 
 /// The judge of signatures that the intake asks.
@@ -269,7 +253,7 @@ impl Disabled {
         Ok(changed)
     }
 
-    fn contains(&self, shop: &ShopName) -> bool {
+    pub(super) fn contains(&self, shop: &ShopName) -> bool {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -287,7 +271,11 @@ impl Disabled {
 pub(super) struct Current {
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) engine: watch::Receiver<Arc<Engine>>,
+    pub(super) clients: watch::Receiver<Arc<Clients>>,
     pub(super) live: watch::Sender<Live>,
+    /// Whether this node's configuration is the one that all are to act on: only then it writes to the shops by itself.
+    pub(super) standing: watch::Receiver<Standing>,
+    pub(super) disabled: Disabled,
 }
 
 /// Follows which shops are disabled, and enables those to which our access works again (the app was installed anew).
@@ -333,48 +321,5 @@ async fn enable_if_reachable(current: &Current, name: &ShopName, store: &SharedS
             Err(error) => tracing::warn!(shop = %name, error = %error, "cannot enable the shop"),
         },
         Err(error) => tracing::debug!(shop = %name, error = %error, "the shop stays disabled"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::subscriptions::Category;
-
-    #[test]
-    fn toggles_open_and_close_lanes() {
-        let inward = |toggle| Category {
-            inward: toggle,
-            outward: Toggle::On,
-            ..Category::default()
-        };
-        let lane = |object, direction| Lane {
-            shop: "main".parse().unwrap(),
-            object,
-            direction,
-        };
-        for (orders, products, object, direction, open) in [
-            (Toggle::On, Toggle::On, Object::Order, Direction::In, true),
-            (Toggle::Paused, Toggle::On, Object::Order, Direction::In, false),
-            (Toggle::Off, Toggle::On, Object::Order, Direction::In, false),
-            (Toggle::Off, Toggle::On, Object::Product, Direction::In, true),
-            // An order may be waiting for its product.
-            (Toggle::On, Toggle::Off, Object::Product, Direction::In, true),
-            (Toggle::Off, Toggle::Off, Object::Product, Direction::In, false),
-            (Toggle::On, Toggle::Paused, Object::Product, Direction::In, false),
-            // Not carried out by this version, whatever the toggle says.
-            (Toggle::On, Toggle::On, Object::Product, Direction::Out, false),
-        ] {
-            let sync = subscriptions::Settings {
-                orders: inward(orders),
-                products: inward(products),
-                ..subscriptions::Settings::default()
-            };
-            assert_eq!(
-                is_open(&sync, &lane(object, direction)),
-                open,
-                "orders {orders}, products {products}, {object}.{direction}"
-            );
-        }
     }
 }

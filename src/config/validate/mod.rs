@@ -1,6 +1,8 @@
 //! What a well-formed file must say so that it can be used, and what it says that should be looked at.
 
+mod public_url;
 mod shop;
+mod toggles;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -15,7 +17,7 @@ use super::sections::{File, MappingFiles, ShopSection};
 use crate::domain::ShopName;
 use crate::queue::{self, Schedule};
 use crate::secret::Secret;
-use crate::{http, store, telemetry};
+use crate::{http, store, subscriptions, telemetry};
 
 /// The sections of a file without errors.
 pub(super) struct Checked {
@@ -26,6 +28,7 @@ pub(super) struct Checked {
     pub(super) queue: queue::Settings,
     pub(super) log: telemetry::Settings,
     pub(super) mappings: MappingFiles,
+    pub(super) webhooks: subscriptions::WebhookSettings,
     pub(super) shops: BTreeMap<ShopName, Shop>,
 }
 
@@ -36,6 +39,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
     checker.listeners(&file.http, &file.admin);
     let api_tokens = checker.api_tokens(&file.admin);
     checker.mappings(&file.mappings);
+    checker.schedule(&["webhooks", "schedule"], &file.webhooks.schedule, "*/5 * * * *");
     if !file.log.level_is_usable() {
         checker.error(
             &["log", "level"],
@@ -61,6 +65,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
         }
     }
     checker.duplicates(&file.shops);
+    checker.public_url(&file.http, &shops);
     complete.then_some(Checked {
         store,
         http: file.http,
@@ -69,6 +74,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
         queue: file.queue,
         log: file.log,
         mappings: file.mappings,
+        webhooks: file.webhooks,
         shops,
     })
 }
@@ -148,13 +154,7 @@ impl Checker<'_> {
                 "write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
             );
         }
-        if let Err(error) = Schedule::parse(&store.prune_schedule) {
-            self.error(
-                &["store", "prune_schedule"],
-                error.to_string(),
-                "write minute, hour, day, month and weekday, e.g. 17 3 * * *",
-            );
-        }
+        self.schedule(&["store", "prune_schedule"], &store.prune_schedule, "17 3 * * *");
         if store.keep_days < store::LEAST_KEEP_DAYS {
             self.error(
                 &["store", "keep_days"],
@@ -183,7 +183,6 @@ impl Checker<'_> {
                 "give one of them another port",
             );
         }
-        self.public_url(http);
     }
 
     /// The tokens of the API: long enough not to be guessed, where they stand in the file.
@@ -215,39 +214,12 @@ impl Checker<'_> {
         tokens
     }
 
-    fn public_url(&mut self, http: &http::Settings) {
-        let path = ["http", "public_url"];
-        let Some(text) = &http.public_url else {
-            if !self.says(&path) {
-                self.warning(
-                    &["http"],
-                    "`public_url` is not set",
-                    "say where Shopify reaches this listener, e.g. public_url = \"https://sync.example.com\"",
-                );
-            }
-            return;
-        };
-        let Some(url) = self.url(&path, text) else {
-            return;
-        };
-        if url.query().is_some() || url.fragment().is_some() {
+    fn schedule(&mut self, path: &[&str], text: &str, example: &str) {
+        if let Err(error) = Schedule::parse(text) {
             self.error(
-                &path,
-                "this address has a query or a fragment",
-                "write only scheme, host and, where needed, a path",
-            );
-        }
-        if is_local(&url) {
-            self.warning(
-                &path,
-                "Shopify cannot reach this address: it belongs to this machine or a private network",
-                "use the name under which the internet reaches your reverse proxy",
-            );
-        } else if url.scheme() != "https" {
-            self.warning(
-                &path,
-                "Shopify sends webhooks over https only",
-                "put a reverse proxy with a certificate in front, and write https:// here",
+                path,
+                error.to_string(),
+                &format!("write minute, hour, day, month and weekday, e.g. {example}"),
             );
         }
     }

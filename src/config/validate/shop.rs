@@ -12,7 +12,6 @@ use crate::config::{Odoo, Shop};
 use crate::domain::{ShopName, Timestamp};
 use crate::secret::Secret;
 use crate::shopify::{self, Credentials, PINNED_VERSION};
-use crate::subscriptions::Toggle;
 use crate::sync::{self, Guests};
 use crate::transport;
 
@@ -389,45 +388,6 @@ impl Checker<'_> {
                     "write \"0\" to allow no difference",
                 );
             }
-        }
-    }
-
-    fn toggles(&mut self, shop: &str, section: &ShopSection) {
-        let sync = &section.sync;
-        if sync.orders.outward != Toggle::Off {
-            self.error(
-                &["shops", shop, "sync", "orders", "out"],
-                "orders are not carried from the ERP to Shopify",
-                "an order is made in the shop and booked in the ERP; take `out` away",
-            );
-        }
-        let not_yet = |checker: &mut Self, object: &'static str, direction: &'static str, toggle: Toggle| {
-            if toggle != Toggle::Off {
-                checker.warning(
-                    &["shops", shop, "sync", object, direction],
-                    format!("{object}.{direction} is accepted, but this version does not carry it out yet"),
-                    "nothing happens for it until a version that does is installed",
-                );
-            }
-        };
-        not_yet(self, "customers", "out", sync.customers.outward);
-        not_yet(self, "products", "out", sync.products.outward);
-        if let Some(inventory) = &sync.inventory {
-            not_yet(self, "inventory", "out", inventory.outward);
-            not_yet(self, "inventory", "in", inventory.inward);
-        }
-        let says_in = ["orders", "customers", "products"]
-            .iter()
-            .any(|object| self.says(&["shops", shop, "sync", object, "in"]));
-        let all = [&sync.orders, &sync.customers, &sync.products];
-        let all_off = all.iter().all(|category| category.inward == Toggle::Off);
-        // What is written and refused is reported already; what is written as "off" is meant so.
-        if all_off && !says_in {
-            self.warning(
-                &["shops", shop, "sync"],
-                format!("nothing is switched on for [shops.{shop}]"),
-                "add a section [shops.NAME.sync] with orders = { in = \"on\" }",
-            );
         }
     }
 }

@@ -4,6 +4,7 @@
 //! the signature, so nothing is decided by them that a forged one could turn against anybody: a wrong topic leads to
 //! one more look at a record, a notice about the shop is proven by its handler before it acts.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use axum::http::HeaderMap;
@@ -29,6 +30,8 @@ pub(super) struct Headers {
     pub(super) event_id: Option<String>,
     pub(super) triggered_at: Option<String>,
     pub(super) api_version: Option<String>,
+    /// The subscription's name.
+    pub(super) name: Option<String>,
 }
 
 impl Headers {
@@ -45,14 +48,15 @@ impl Headers {
             event_id: text("x-shopify-event-id"),
             triggered_at: text("x-shopify-triggered-at"),
             api_version: text("x-shopify-api-version"),
+            name: text("x-shopify-name"),
         }
     }
 }
 
-/// A verified delivery as the store takes it. `wanted` are the objects whose events are to be worked on.
+/// A verified delivery as the store takes it. `wanted` are the objects whose events are to be worked on, and how soon.
 pub(super) fn delivery(
     shop: &ShopName,
-    wanted: &[Object],
+    wanted: &BTreeMap<Object, Priority>,
     headers: Headers,
     body: Bytes,
     received_at: Timestamp,
@@ -98,7 +102,7 @@ fn dedup_key(headers: &Headers, body_sha256: &str) -> String {
 
 fn action(
     shop: &ShopName,
-    wanted: &[Object],
+    wanted: &BTreeMap<Object, Priority>,
     topic: Option<&str>,
     body: &[u8],
     body_sha256: &str,
@@ -137,10 +141,12 @@ fn action(
             reason: "unused_topic",
         },
         TopicAction::Look(object, path) | TopicAction::Gone(object, path) => match record_id(body, path) {
-            Ok(_) if !wanted.contains(&object) => DeliveryAction::Record { reason: "toggle_off" },
-            Ok(id) => DeliveryAction::Job {
-                key: key(object, id.to_string()),
-                priority: Priority::LIVE,
+            Ok(id) => match wanted.get(&object) {
+                Some(priority) => DeliveryAction::Job {
+                    key: key(object, id.to_string()),
+                    priority: *priority,
+                },
+                None => DeliveryAction::Record { reason: "toggle_off" },
             },
             Err(what) => unreadable(object, name, &what),
         },
@@ -318,7 +324,9 @@ mod tests {
 
     /// The action as a short text.
     fn check(topic: Option<&str>, body: &[u8]) -> String {
-        let wanted = [Object::Order, Object::Customer];
+        let wanted = [Object::Order, Object::Customer]
+            .map(|object| (object, Priority::LIVE))
+            .into();
         let sha = hex::encode(Sha256::digest(body));
         match action(&shop(), &wanted, topic, body, &sha) {
             DeliveryAction::Job { key, .. } => format!("job {}/{}", key.object, key.source_id),
@@ -328,6 +336,26 @@ mod tests {
                 let what = problem.reason.split(": ").nth(1).unwrap_or_default().to_owned();
                 format!("problem {}: {what}", key.object)
             }
+        }
+    }
+
+    #[test]
+    fn a_job_has_the_priority_of_its_category() {
+        let wanted = [
+            (Object::Order, Priority::URGENT),
+            (Object::Product, Priority::BACKGROUND),
+        ]
+        .into();
+        for (topic, expected) in [
+            ("orders/create", Some(Priority::URGENT)),
+            ("products/update", Some(Priority::BACKGROUND)),
+            ("customers/update", None),
+        ] {
+            let priority = match action(&shop(), &wanted, Some(topic), br#"{"id":7}"#, &"0".repeat(64)) {
+                DeliveryAction::Job { priority, .. } => Some(priority),
+                DeliveryAction::Record { .. } | DeliveryAction::Problem { .. } => None,
+            };
+            assert_eq!(priority, expected, "{topic}");
         }
     }
 

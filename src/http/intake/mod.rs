@@ -8,10 +8,11 @@
 //!
 //! A refused body is never logged: its length and hash are.
 
+mod counts;
 mod delivery;
 mod refusals;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -30,7 +31,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
-use crate::domain::{Object, SharedClock, ShopName, Timestamp};
+use crate::domain::{Object, Priority, SharedClock, ShopName, Timestamp};
 use crate::failpoint::{self, FailPoint};
 use crate::secret::Secret;
 use crate::store::{Delivery, DeliveryAction, Recorded, SharedStore};
@@ -39,6 +40,7 @@ use crate::telemetry;
 use super::address::Access;
 use super::answer::{Refusal, RequestId};
 use super::settings::Settings;
+use counts::Counts;
 use delivery::Headers;
 use refusals::Refusals;
 
@@ -62,8 +64,9 @@ pub struct IntakeShop {
     pub domain: String,
     /// Every secret that is live.
     pub secrets: Vec<Secret>,
-    /// Objects whose toggle `in` is on or paused: their events make jobs. Events of the others are recorded only.
-    pub wanted: Vec<Object>,
+    /// Objects whose toggle `in` is on or paused: their events make jobs of this priority. Events of the others are recorded
+    /// only.
+    pub wanted: BTreeMap<Object, Priority>,
 }
 
 /// The configured shops by their domain.
@@ -110,6 +113,7 @@ pub struct Intake {
     verify: Verify,
     settings: Arc<Settings>,
     refusals: Refusals,
+    counts: Counts,
     /// One permit for each byte of a body that may be held.
     bodies: Semaphore,
     /// When a shop's secret files were last read because of a bad signature.
@@ -142,13 +146,17 @@ impl Intake {
             verify,
             settings,
             refusals,
+            counts: Counts::default(),
         }
     }
 
-    /// Writes the counts of refused deliveries, and opens and closes the problem about wrong secrets, until `stop` and
+    /// Writes the counts of deliveries and of refused ones, and opens and closes the problem about wrong secrets, until `stop` and
     /// once more then. To be run beside the listener.
     pub async fn keep_count(&self, stop: CancellationToken) {
-        self.refusals.keep(&self.store, &self.clock, &stop).await;
+        tokio::join!(
+            self.refusals.keep(&self.store, &self.clock, &stop),
+            self.counts.keep(&self.store, &self.clock, &stop),
+        );
     }
 
     /// The shop that the delivery says it comes from.
@@ -184,24 +192,40 @@ impl Intake {
         self.judge(shop, headers, &body).map_err(refuse_body)?;
         self.refusals.signed_well(&shop.name, self.clock.now());
 
-        failpoint::reach(FailPoint::IntakeVerified)
-            .await
-            .map_err(|_| refuse(Refusal::NotStored))?;
-        let delivery = delivery::delivery(
+        let headers = Headers::read(headers);
+        let (topic, name) = (headers.topic.clone(), headers.name.clone());
+        let stored = self.keep(&shop.name, &shop.wanted, headers, body, request).await;
+        self.counts.count(
             &shop.name,
-            &shop.wanted,
-            Headers::read(headers),
-            body,
+            topic.as_deref(),
+            name.as_deref(),
+            stored.is_ok(),
             self.clock.now(),
         );
-        let outcome = self.store(delivery, request).await.map_err(refuse)?;
-        failpoint::reach(FailPoint::IntakeCommitted)
-            .await
-            .map_err(|_| refuse(Refusal::NotStored))?;
         Ok(Outcome {
             shop: shop.name.clone(),
-            what: outcome,
+            what: stored.map_err(refuse)?,
         })
+    }
+
+    /// Makes a verified delivery durable.
+    async fn keep(
+        &self,
+        shop: &ShopName,
+        wanted: &BTreeMap<Object, Priority>,
+        headers: Headers,
+        body: Bytes,
+        request: Option<RequestId>,
+    ) -> Result<&'static str, Refusal> {
+        failpoint::reach(FailPoint::IntakeVerified)
+            .await
+            .map_err(|_| Refusal::NotStored)?;
+        let delivery = delivery::delivery(shop, wanted, headers, body, self.clock.now());
+        let what = self.store(delivery, request).await?;
+        failpoint::reach(FailPoint::IntakeCommitted)
+            .await
+            .map_err(|_| Refusal::NotStored)?;
+        Ok(what)
     }
 
     /// The whole body, within its limits.

@@ -17,7 +17,7 @@ use tower::ServiceExt as _;
 use super::super::{
     Health, InstanceKey, Intake, IntakeShop, IntakeShops, Public, Settings, Signature, Verify, public_router,
 };
-use crate::domain::{Clock as _, ManualClock, Object, SharedClock, SystemEntropy, Timestamp};
+use crate::domain::{Clock as _, ManualClock, Object, Priority, SharedClock, SystemEntropy, Timestamp};
 use crate::secret::Secret;
 use crate::shopify::webhook;
 use crate::store::faulty::FaultyStore;
@@ -53,7 +53,9 @@ pub(super) fn shop(name: &str, domain: &str, secrets: Vec<Secret>) -> IntakeShop
         name: name.parse().unwrap(),
         domain: domain.into(),
         secrets,
-        wanted: vec![Object::Order, Object::Customer],
+        wanted: [Object::Order, Object::Customer]
+            .map(|object| (object, Priority::LIVE))
+            .into(),
     }
 }
 

@@ -174,13 +174,13 @@ impl Place {
 }
 
 /// A schema of one test's own; it goes with the test.
-struct Schema {
+pub(in crate::store) struct Schema {
     server: String,
     name: String,
 }
 
 impl Schema {
-    async fn make() -> Self {
+    pub(in crate::store) async fn make() -> Self {
         let server = std::env::var(URL).unwrap_or_else(|_| {
             panic!("{URL} names no PostgreSQL to test with: run scripts/test, which starts one")
         });
@@ -192,7 +192,7 @@ impl Schema {
         schema
     }
 
-    fn url(&self) -> String {
+    pub(in crate::store) fn url(&self) -> String {
         let separator = if self.server.contains('?') { '&' } else { '?' };
         let name = &self.name;
         // Named after the schema, so that a test finds its own connections.

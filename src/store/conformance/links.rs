@@ -207,7 +207,7 @@ pub(super) async fn agreed_values_come_back(fixture: Fixture) {
     assert_eq!(stored().await, linked);
 }
 
-pub(super) async fn shops_cursors_breakers_and_revisions(fixture: Fixture) {
+pub(super) async fn shops_cursors_and_breakers(fixture: Fixture) {
     let store = &fixture.store;
     let later = START.plus(SECOND);
     let first = store.shop_state(&shop(), START).await.unwrap();
@@ -275,16 +275,5 @@ pub(super) async fn shops_cursors_breakers_and_revisions(fixture: Fixture) {
     store.save_breaker(breaker.clone()).await.unwrap();
     assert_eq!(store.breakers().await.unwrap(), [breaker]);
 
-    let one = store.config_revision("hash a", "two shops", START).await.unwrap();
-    let two = store
-        .config_revision("hash b", "three shops", later)
-        .await
-        .unwrap();
-    assert_eq!((one, two), (1, 2));
-    assert_eq!(
-        store.config_revision("hash a", "two shops", later).await.unwrap(),
-        one
-    );
-    assert_eq!(store.config_revision("hash c", "none", later).await.unwrap(), 3);
     store.ping().await.unwrap();
 }

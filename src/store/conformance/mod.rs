@@ -2,17 +2,20 @@
 //!
 //! SQLite's tests have a file each, PostgreSQL's a schema each, in the database that `LOCKSTEP_TEST_POSTGRES_URL` names.
 
-mod fixture;
+pub(in crate::store) mod fixture;
 mod given;
 mod housekeeping;
 mod intake;
 mod links;
 mod locks;
 mod model;
+mod nodes;
 mod people;
 mod postgres;
 mod queue;
 mod rests;
+mod runs;
+mod subscriptions;
 
 /// Makes a test of each case for each store.
 macro_rules! suite {
@@ -92,14 +95,34 @@ suite! {
         jobs_are_filtered_and_paged,
         a_story_has_everything,
         counts_follow_the_jobs,
+        waiting_jobs_of_a_lane_are_discarded,
         shop_problems_form_clusters;
+    nodes:
+        what_was_saved_last_is_the_newest,
+        what_is_found_is_the_newest_only_when_nobody_runs_the_newest,
+        of_nodes_that_begin_at_once_one_is_the_newest,
+        a_node_that_is_gone_holds_nothing_up;
+    runs:
+        one_run_of_an_object_at_a_time,
+        a_run_that_is_not_heard_of_is_cut,
+        a_gap_closes_when_a_run_covers_all_of_it,
+        a_gap_that_was_widened_during_a_run_stays_open,
+        a_run_that_fails_puts_the_next_one_off,
+        what_is_over_is_forgotten_in_time;
     links:
         links_are_unique_both_ways,
         links_are_saved_only_under_the_fence,
         a_conflict_at_the_end_is_a_problem_not_a_loss,
         retired_links_set_their_record_free,
         agreed_values_come_back,
-        shops_cursors_breakers_and_revisions;
+        shops_cursors_and_breakers;
+    subscriptions:
+        subscriptions_are_remembered_by_shop_and_topic,
+        a_lease_has_one_holder_until_it_ends,
+        a_crash_frees_the_leases_of_who_served_where_one_serves,
+        of_many_that_want_a_lease_one_gets_it,
+        deliveries_add_up_by_topic_name_and_hour,
+        a_shops_problem_is_closed_by_its_cluster;
     housekeeping:
         pruning_goes_in_steps_and_leaves_what_is_open,
         redaction_removes_contents_and_keeps_ids,

@@ -326,3 +326,72 @@ pub(super) async fn shop_problems_form_clusters(fixture: Fixture) {
     let open = store.open_problems(10).await.unwrap();
     assert_eq!((open[0].count, open[0].opened_at), (1, later));
 }
+
+pub(super) async fn waiting_jobs_of_a_lane_are_discarded(fixture: Fixture) {
+    let store = &fixture.store;
+    let product = |id: &str| key(Object::Product, id);
+    // An order that waits for product 1, and one that is running.
+    for id in ["waits", "runs"] {
+        store.enqueue(new_job(&order(id), START)).await.unwrap();
+    }
+    for id in ["1", "2", "3", "4", "5"] {
+        store.enqueue(new_job(&product(id), START)).await.unwrap();
+    }
+    let orders = claim(store, Object::Order, 2, START).await;
+    // Of the products: 1 is waited for, one rests, one is a problem, one runs, one waits for its turn.
+    let claimed = claim(store, Object::Product, 5, START).await;
+    let job = |id: &str| claimed.iter().find(|job| job.key.source_id == id).unwrap();
+    let again = retry_at(START, true, None);
+    finish(store, job("1"), START, again.clone()).await;
+    finish(
+        store,
+        job("2"),
+        START,
+        retry_at(START.plus(Duration::from_secs(60)), true, None),
+    )
+    .await;
+    finish(store, job("3"), START, Verdict::Problem(problem("x"))).await;
+    finish(store, job("5"), START, again).await;
+    let wait = Verdict::Wait {
+        on: product("1").record(),
+        until: START.plus(Duration::from_secs(100)),
+    };
+    let waiting = orders.iter().find(|job| job.key.source_id == "waits").unwrap();
+    finish(store, waiting, START, wait).await;
+    let later = START.plus(Duration::from_secs(5));
+    let off = store
+        .discard_waiting(&lane(Object::Product), "switched off", later)
+        .await;
+    assert_eq!(off.unwrap(), 2);
+    for (id, expected) in [
+        ("1", JobState::Retryable),
+        ("2", JobState::Discarded),
+        ("3", JobState::Problem),
+        ("4", JobState::Running),
+        ("5", JobState::Discarded),
+    ] {
+        let row = story(store, job(id).id).await.job;
+        assert_eq!(row.state, expected, "{id}");
+        let reason = (expected == JobState::Discarded).then_some("switched off");
+        assert_eq!(row.reason.as_deref(), reason, "{id}");
+    }
+    assert_eq!(state(store, waiting.id).await, JobState::Scheduled);
+    let nothing = store
+        .discard_waiting(&lane(Object::Customer), "switched off", later)
+        .await;
+    assert_eq!(nothing.unwrap(), 0, "a lane that nobody has made");
+    // More than one step holds.
+    for id in 0..1_100 {
+        store
+            .enqueue(new_job(&key(Object::Customer, &id.to_string()), START))
+            .await
+            .unwrap();
+    }
+    let many = store
+        .discard_waiting(&lane(Object::Customer), "switched off", later)
+        .await;
+    assert_eq!(many.unwrap(), 1_100);
+    // What comes later is new work.
+    store.enqueue(new_job(&product("2"), later)).await.unwrap();
+    assert_eq!(claim(store, Object::Product, 1, later).await.len(), 1);
+}

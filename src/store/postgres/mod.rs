@@ -19,6 +19,8 @@ mod housekeeping;
 mod intake;
 #[path = "../shared/links.rs"]
 mod links;
+#[path = "../shared/nodes.rs"]
+mod nodes;
 #[path = "../shared/operations.rs"]
 mod operations;
 #[path = "../shared/people.rs"]
@@ -27,8 +29,12 @@ mod people;
 mod problems;
 #[path = "../shared/queue.rs"]
 mod queue;
+#[path = "../shared/runs.rs"]
+mod runs;
 #[path = "../shared/shops.rs"]
 mod shops;
+#[path = "../shared/subscriptions.rs"]
+mod subscriptions;
 
 use std::str::FromStr as _;
 use std::sync::Arc;

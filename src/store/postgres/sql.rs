@@ -56,6 +56,34 @@ macro_rules! now {
     };
 }
 
+/// The time by which nodes and runs are seen to live: the database's, because clocks of machines differ.
+macro_rules! seen_now {
+    ($parameter:literal) => {
+        concat!(
+            "((extract(epoch FROM clock_timestamp()) * 1000)::bigint + 0 * ",
+            $parameter,
+            "::bigint)"
+        )
+    };
+}
+pub(super) use seen_now;
+
+/// Has nobody else change revisions until the transaction ends. (Advisory locks belong to the whole database.)
+pub(super) async fn alone(conn: &mut Conn) -> Result<(), Fault> {
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('revisions of ' || current_schema(), 0))")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// What a claim or an end holds at this moment is passed over: it is running, or waited for.
+pub(super) const WAITING_ALONE: &str = "
+    SELECT j.id FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id
+    WHERE j.lane_id = $1 AND j.state IN ('available', 'scheduled', 'retryable') AND NOT EXISTS (
+        SELECT 1 FROM jobs AS w WHERE w.waits_on = l.record_prefix || j.source_id AND w.waits_on IS NOT NULL
+            AND w.state = 'scheduled' AND w.id <> j.id)
+    ORDER BY j.priority, j.run_at, j.id LIMIT $2 FOR UPDATE OF j SKIP LOCKED";
+
 const DEDUP_KNOWN: &str = "
     SELECT coalesce(json_agg(v), '[]')::text FROM json_array_elements_text($1::json) AS x (v)
     WHERE EXISTS (SELECT 1 FROM events WHERE dedup = decode(v, 'hex'))";

@@ -7,16 +7,21 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::{Backend, events, housekeeping, intake, links, people, problems, queue, shops};
+use super::{
+    Backend, events, housekeeping, intake, links, nodes, people, problems, queue, runs, shops, subscriptions,
+};
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow, ReadyLane, Recorded,
-    RejectionCount, Retried, Saved, ShopState, Store, StoreError, Verdict,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
+    NewRun, NodeFile, NodeRow, OpenMode, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision,
+    RunCounts, RunOutcome, RunRow, Saved, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
+    Verdict,
 };
 
 /// Runs a question on a connection of its own.
@@ -224,6 +229,24 @@ impl Store for Backend {
         Ok(discarded)
     }
 
+    async fn discard_waiting(&self, lane: &Lane, reason: &str, now: Timestamp) -> Result<u64, StoreError> {
+        self.refresh_lanes().await?;
+        let Some(lane_id) = self.lanes.id(lane) else {
+            return Ok(0);
+        };
+        let mut discarded = 0;
+        loop {
+            let reason = reason.to_owned();
+            let step = change!(self, "discard waiting jobs", |conn| people::discard_waiting(
+                conn, lane_id, &reason, now
+            ))?;
+            discarded += step;
+            if step < u64::from(people::STEP) {
+                return Ok(discarded);
+            }
+        }
+    }
+
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
         self.refresh_lanes().await?;
         let lanes = Arc::clone(&self.lanes);
@@ -251,6 +274,19 @@ impl Store for Backend {
         let (shop, code) = (shop.clone(), code.to_owned());
         change!(self, "close problems", |conn| problems::close_for_shop(
             conn, &shop, &code, now
+        ))
+    }
+
+    async fn close_shop_problem(
+        &self,
+        shop: &ShopName,
+        code: &str,
+        cluster: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (shop, code, cluster) = (shop.clone(), code.to_owned(), cluster.to_owned());
+        change!(self, "close a problem", |conn| problems::close_cluster(
+            conn, &shop, &code, &cluster, now
         ))
     }
 
@@ -420,11 +456,148 @@ impl Store for Backend {
         ask!(self, "read breakers", |conn| shops::breakers(conn))
     }
 
-    async fn config_revision(&self, hash: &str, summary: &str, now: Timestamp) -> Result<i64, StoreError> {
-        let (hash, summary) = (hash.to_owned(), summary.to_owned());
-        change!(self, "number a configuration", |conn| shops::revision(
-            conn, &hash, &summary, now
+    async fn config_revision(
+        &self,
+        file: NodeFile,
+        how: TakenUp,
+        now: Timestamp,
+    ) -> Result<Standing, StoreError> {
+        let node_id = self.node_id();
+        change!(self, "number a configuration", |conn| nodes::take_up(
+            conn, &file, how, node_id, now
         ))
+    }
+
+    async fn subscriptions(&self, shop: &ShopName) -> Result<Vec<SubscriptionRow>, StoreError> {
+        ask!(self, "read subscriptions", |conn| subscriptions::of_shop(
+            conn, shop
+        ))
+    }
+
+    async fn subscribed_shops(&self) -> Result<Vec<ShopName>, StoreError> {
+        ask!(self, "read subscriptions", |conn| subscriptions::shops(conn))
+    }
+
+    async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError> {
+        change!(self, "note a subscription", |conn| subscriptions::save(
+            conn, &row
+        ))
+    }
+
+    async fn remove_subscription(
+        &self,
+        shop: &ShopName,
+        id: ShopifyId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let shop = shop.clone();
+        change!(self, "note a subscription's end", |conn| {
+            subscriptions::remove(conn, &shop, id, at)
+        })
+    }
+
+    async fn saw_subscriptions(
+        &self,
+        shop: &ShopName,
+        ids: &[ShopifyId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (shop, ids) = (shop.clone(), ids.to_vec());
+        change!(self, "note subscriptions", |conn| subscriptions::saw(
+            conn, &shop, &ids, now
+        ))
+    }
+
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        change!(self, "take a lease", |conn| subscriptions::take_lease(
+            conn, &name, &holder, now, until
+        ))
+    }
+
+    async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        change!(self, "give a lease back", |conn| {
+            subscriptions::release_lease(conn, &name, &holder)
+        })
+    }
+
+    async fn count_deliveries(&self, counts: Vec<DeliveryCount>) -> Result<(), StoreError> {
+        change!(self, "count deliveries", |conn| subscriptions::count(
+            conn, &counts
+        ))
+    }
+
+    async fn deliveries_since(
+        &self,
+        shop: &ShopName,
+        since: Timestamp,
+    ) -> Result<Vec<DeliverySum>, StoreError> {
+        ask!(self, "read counts of deliveries", |conn| {
+            subscriptions::deliveries(conn, shop, since)
+        })
+    }
+
+    async fn newest_revision(&self) -> Result<Option<Revision>, StoreError> {
+        ask!(self, "read the newest configuration", |conn| nodes::newest(conn))
+    }
+
+    async fn nodes(&self, now: Timestamp) -> Result<Vec<NodeRow>, StoreError> {
+        ask!(self, "list nodes", |conn| nodes::live(conn, now))
+    }
+
+    async fn node_gone(&self, node: &str) -> Result<(), StoreError> {
+        let node = node.to_owned();
+        change!(self, "forget a node", |conn| nodes::gone(conn, &node))
+    }
+
+    async fn start_run(&self, run: NewRun) -> Result<Option<i64>, StoreError> {
+        change!(self, "begin a run", |conn| runs::start(conn, &run))
+    }
+
+    async fn run_goes_on(&self, run: i64, counts: RunCounts, now: Timestamp) -> Result<bool, StoreError> {
+        change!(self, "note how far a run is", |conn| runs::goes_on(
+            conn, run, counts, now
+        ))
+    }
+
+    async fn finish_run(
+        &self,
+        run: i64,
+        outcome: RunOutcome,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let error = error.map(str::to_owned);
+        change!(self, "end a run", |conn| runs::finish(
+            conn,
+            run,
+            outcome,
+            error.as_deref(),
+            now
+        ))
+    }
+
+    async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError> {
+        ask!(self, "list runs", |conn| runs::last(conn, limit))
+    }
+
+    async fn open_gap(&self, gap: NewGap, now: Timestamp) -> Result<i64, StoreError> {
+        change!(self, "open a gap", |conn| runs::open_gap(conn, &gap, now))
+    }
+
+    async fn close_gap(&self, ended: GapRun) -> Result<bool, StoreError> {
+        change!(self, "close a gap", |conn| runs::ran(conn, &ended))
+    }
+
+    async fn gaps(&self) -> Result<Vec<GapRow>, StoreError> {
+        ask!(self, "list gaps", |conn| runs::gaps(conn))
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -300,6 +300,38 @@ pub(super) async fn discard(
     Ok(true)
 }
 
+/// How many jobs one step gives up.
+pub(super) const STEP: u32 = 500;
+
+/// Gives up jobs of the lane that wait and that no other job waits for, at most [`STEP`].
+pub(super) async fn discard_waiting(
+    conn: &mut Conn,
+    lane_id: i64,
+    reason: &str,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let ids: Vec<i64> = sqlx::query_scalar(sql::WAITING_ALONE)
+        .bind(lane_id)
+        .bind(i64::from(STEP))
+        .fetch_all(&mut *conn)
+        .await?;
+    if ids.is_empty() {
+        return Ok(0);
+    }
+    sqlx::query(concat!(
+        "UPDATE jobs SET state = 'discarded', reason = $2, ended_at = $3, updated_at = $3, waits_on = NULL,
+             system_down = NULL WHERE id ",
+        sql::in_array!("$1")
+    ))
+    .bind(serde_json::to_string(&ids)?)
+    .bind(clean(reason))
+    .bind(now.millis())
+    .execute(&mut *conn)
+    .await?;
+    problems::close_for_jobs(conn, &ids, now).await?;
+    Ok(ids.len() as u64)
+}
+
 /// Counts of events, problems, and jobs by lane and state.
 pub(super) async fn counts(conn: &mut Conn, now: Timestamp, lanes: &Lanes) -> Result<Counts, Fault> {
     let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(sql::COUNTS)

@@ -1,4 +1,4 @@
-//! What is known of each shop: its state, named positions, breakers, privacy requests; and configuration revisions.
+//! What is known of each shop: its state, named positions, breakers, privacy requests.
 
 use super::Conn;
 use crate::domain::{EventId, ShopName, System, Timestamp};
@@ -157,29 +157,6 @@ pub(super) async fn breakers(conn: &mut Conn) -> Result<Vec<BreakerRow>, Fault> 
             })
         })
         .collect()
-}
-
-/// The number of a configuration.
-pub(super) async fn revision(
-    conn: &mut Conn,
-    hash: &str,
-    summary: &str,
-    now: Timestamp,
-) -> Result<i64, Fault> {
-    sqlx::query(
-        "INSERT INTO revisions (hash, summary, created_at)
-         SELECT CAST($1 AS TEXT), CAST($2 AS TEXT), CAST($3 AS BIGINT)
-         WHERE NOT EXISTS (SELECT 1 FROM revisions WHERE hash = $1) ON CONFLICT (hash) DO NOTHING",
-    )
-    .bind(clean(hash))
-    .bind(clean(summary))
-    .bind(now.millis())
-    .execute(&mut *conn)
-    .await?;
-    Ok(sqlx::query_scalar("SELECT id FROM revisions WHERE hash = $1")
-        .bind(clean(hash))
-        .fetch_one(conn)
-        .await?)
 }
 
 /// Records that a privacy request was carried out; a second time replaces the first record.

@@ -21,6 +21,8 @@ mod housekeeping;
 mod intake;
 #[path = "../shared/links.rs"]
 mod links;
+#[path = "../shared/nodes.rs"]
+mod nodes;
 #[path = "../shared/operations.rs"]
 mod operations;
 #[path = "../shared/people.rs"]
@@ -29,8 +31,12 @@ mod people;
 mod problems;
 #[path = "../shared/queue.rs"]
 mod queue;
+#[path = "../shared/runs.rs"]
+mod runs;
 #[path = "../shared/shops.rs"]
 mod shops;
+#[path = "../shared/subscriptions.rs"]
+mod subscriptions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,6 +178,11 @@ impl SqliteStore {
         );
         if mode == OpenMode::Serve {
             store.reclaim_leases_until(i64::MAX, clock.now()).await?;
+            let trying = "free what a dead process held";
+            store
+                .write(trying, |conn| Box::pin(sql::free_leases(conn)))
+                .await?;
+            store.forget_the_dead(clock.now()).await?;
         }
         Ok(store)
     }
@@ -179,6 +190,21 @@ impl SqliteStore {
     /// Gives back the jobs whose lease ended: whoever runs them has not been heard of.
     async fn take_back(&self, now: Timestamp) -> Result<u64, StoreError> {
         self.reclaim_leases_until(now.millis(), now).await
+    }
+
+    /// Nobody else serves: whatever nodes and runs are known are of the past.
+    async fn forget_the_dead(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write("forget dead nodes", move |conn| {
+            Box::pin(async move {
+                sqlx::query("DELETE FROM node_files").execute(&mut *conn).await?;
+                sqlx::query("UPDATE runs SET ended_at = $1, outcome = 'cut' WHERE ended_at IS NULL")
+                    .bind(now.millis())
+                    .execute(conn)
+                    .await?;
+                Ok(())
+            })
+        })
+        .await
     }
 
     async fn reclaim_leases_until(&self, lease: i64, now: Timestamp) -> Result<u64, StoreError> {

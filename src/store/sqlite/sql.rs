@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use crate::store::SERVING;
 use crate::store::fault::Fault;
 use crate::store::rules::{clean, millis};
 use crate::store::sqlite::Conn;
@@ -35,6 +36,37 @@ macro_rules! no_body {
     };
 }
 pub(super) use no_body;
+
+/// Ends the leases of processes that served: whoever held them is gone.
+pub(super) async fn free_leases(conn: &mut Conn) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM leases WHERE substr(holder, 1, length($1)) = $1")
+        .bind(SERVING)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// The time by which nodes and runs are seen to live: this machine's, because only one serves.
+macro_rules! seen_now {
+    ($parameter:literal) => {
+        $parameter
+    };
+}
+pub(super) use seen_now;
+
+/// Has nobody else change revisions until the transaction ends: the one writer sees to that.
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
+pub(super) async fn alone(_conn: &mut Conn) -> Result<(), Fault> {
+    Ok(())
+}
+
+/// `$1`: lane, `$2`: at most so many. Jobs that wait and that no other job waits for.
+pub(super) const WAITING_ALONE: &str = "
+    SELECT j.id FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id
+    WHERE j.lane_id = $1 AND j.state IN ('available', 'scheduled', 'retryable') AND NOT EXISTS (
+        SELECT 1 FROM jobs AS w WHERE w.waits_on = l.record_prefix || j.source_id AND w.waits_on IS NOT NULL
+            AND w.state = 'scheduled' AND w.id <> j.id)
+    ORDER BY j.priority, j.run_at, j.id LIMIT $2";
 
 /// `$1`: array of deduplication keys. Those that are stored, and the highest event number ever given.
 pub(super) const DEDUP_KNOWN: &str = "

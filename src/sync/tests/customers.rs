@@ -341,6 +341,14 @@ impl Source for Withholding {
     async fn probe(&self) -> Result<(), ShopifyError> {
         self.0.probe().await
     }
+    async fn changed_since(
+        &self,
+        object: crate::domain::Object,
+        since: crate::domain::Timestamp,
+        after: Option<String>,
+    ) -> Result<crate::shopify::Page, ShopifyError> {
+        self.0.changed_since(object, since, after).await
+    }
 }
 
 /// The bench after Shopify withdrew its approval for these fields.

@@ -1,5 +1,6 @@
 //! The client against the stand-in shop, which reckons for itself.
 
+mod changed;
 mod recent;
 mod stories;
 mod whole;

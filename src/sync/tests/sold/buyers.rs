@@ -118,6 +118,14 @@ async fn an_order_of_a_customer_who_is_gone_is_made_of_what_it_says() {
         async fn probe(&self) -> Result<(), ShopifyError> {
             self.0.probe().await
         }
+        async fn changed_since(
+            &self,
+            object: crate::domain::Object,
+            since: crate::domain::Timestamp,
+            after: Option<String>,
+        ) -> Result<crate::shopify::Page, ShopifyError> {
+            self.0.changed_since(object, since, after).await
+        }
     }
     let bench = Bench::adjusted(options(Version::V18), |context| {
         context.source = Arc::new(Forgotten(Arc::clone(&context.source)));

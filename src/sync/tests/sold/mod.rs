@@ -45,6 +45,14 @@ impl Source for Otherwise {
     async fn probe(&self) -> Result<(), ShopifyError> {
         self.shop.probe().await
     }
+    async fn changed_since(
+        &self,
+        object: crate::domain::Object,
+        since: crate::domain::Timestamp,
+        after: Option<String>,
+    ) -> Result<crate::shopify::Page, ShopifyError> {
+        self.shop.changed_since(object, since, after).await
+    }
 }
 
 fn all_services() -> Vec<ServiceSeed> {

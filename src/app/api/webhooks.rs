@@ -1,0 +1,234 @@
+//! Webhook subscriptions and toggles: what `lockstep webhooks` and `lockstep toggle` do, through the daemon's own clients.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::Extensions;
+use axum::response::{Json, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::routes::OfShop;
+use super::{Api, Refused, answer};
+use crate::app::subscriptions::{
+    self, ApplyReport, Installation, ListReport, Order, PlanReports, SubscriptionsError, Target,
+};
+use crate::app::toggle::{self, Edited, ToggleError};
+use crate::config::Config;
+use crate::domain::{Direction, Object, ShopName, ShopifyId};
+use crate::subscriptions::{Registry, Toggle};
+
+/// What is to be applied.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ApplyRequest {
+    /// Only this shop.
+    pub(super) shop: Option<String>,
+    /// The hash of the plan that was looked at: another one is not carried out. Only together with `shop`.
+    pub(super) hash: Option<String>,
+    /// Delete every subscription that lockstep made for the shop, before it is taken out of the configuration. Only together
+    /// with `shop`.
+    pub(super) remove: bool,
+}
+
+/// What is to be taken over.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AdoptRequest {
+    /// The shop.
+    pub(super) shop: String,
+    /// The subscriptions' numbers, as the list shows them.
+    pub(super) ids: Vec<ShopifyId>,
+}
+
+/// What a toggle is to be.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ToggleRequest {
+    /// `on`, `off` or `paused`.
+    pub(super) state: Toggle,
+}
+
+/// What became of a toggle.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Toggled {
+    /// The file.
+    #[serde(flatten)]
+    pub(super) edited: Edited,
+    /// The number of the configuration in force afterwards, if the file was written.
+    pub(super) revision: Option<i64>,
+}
+
+impl Api {
+    fn installation(&self, config: &Config) -> Installation {
+        Installation {
+            public_url: config.http.public_url.clone(),
+            ..self.installation.clone()
+        }
+    }
+
+    /// The shops that are meant, each with the client in use.
+    fn targets(&self, config: &Config, of_shop: &OfShop) -> Result<Vec<Target>, Refused> {
+        let clients = Arc::clone(&self.clients.borrow());
+        let shops = of_shop.choose(config)?;
+        Ok(shops
+            .into_iter()
+            .filter_map(|shop| {
+                let client = clients.get(&shop.name)?;
+                Some(Target::new(shop, Arc::clone(client) as Arc<dyn Registry>))
+            })
+            .collect())
+    }
+
+    async fn plans(&self, of_shop: &OfShop) -> Result<PlanReports, Refused> {
+        let config = Arc::clone(&self.config.borrow());
+        let at = self.installation(&config);
+        let targets = self.targets(&config, of_shop)?;
+        let planned = subscriptions::plan_all(&at, &targets).await;
+        let left_behind = subscriptions::left_behind(&at.store, &config).await?;
+        Ok(subscriptions::report_plans(&at, planned, left_behind).await?)
+    }
+
+    async fn lists(&self, of_shop: &OfShop) -> Result<Vec<ListReport>, Refused> {
+        let config = Arc::clone(&self.config.borrow());
+        let at = self.installation(&config);
+        let targets = self.targets(&config, of_shop)?;
+        Ok(subscriptions::report_lists(
+            subscriptions::list_all(&at, &targets).await,
+        ))
+    }
+
+    async fn carry_out(&self, of_shop: &OfShop, order: Order) -> Result<Vec<ApplyReport>, Refused> {
+        let config = Arc::clone(&self.config.borrow());
+        let at = self.installation(&config);
+        let targets = self.targets(&config, of_shop)?;
+        let works: Vec<(&Target, Result<Order, SubscriptionsError>)> =
+            targets.iter().map(|target| (target, Ok(order.clone()))).collect();
+        let done = subscriptions::apply_all(&at, &config, works).await;
+        Ok(subscriptions::report_applied(&done))
+    }
+
+    async fn toggle(
+        &self,
+        (shop, object, direction): (String, String, String),
+        state: Toggle,
+    ) -> Result<Toggled, Refused> {
+        let unknown = |text: &str| Refused::Unknown(format!("There is no toggle `{text}`."));
+        let shop: ShopName = shop.parse().map_err(|_| unknown(&shop))?;
+        let object: Object = object.parse().map_err(|_| unknown(&object))?;
+        let direction: Direction = direction.parse().map_err(|_| unknown(&direction))?;
+        let path = self.config.borrow().path.clone();
+        let edit = tokio::task::spawn_blocking(move || toggle::set(&path, &shop, object, direction, state));
+        let edited = match edit.await {
+            Ok(result) => result.map_err(refused)?,
+            Err(error) => {
+                return Err(Refused::Conflict {
+                    code: "toggle_failed",
+                    detail: error.to_string(),
+                });
+            }
+        };
+        let revision = if edited.written {
+            let reloaded = self.controls.reload().await;
+            reloaded.map_err(|detail| Refused::Conflict {
+                code: "files_not_taken",
+                detail,
+            })?
+        } else {
+            None
+        };
+        Ok(Toggled { edited, revision })
+    }
+}
+
+/// Why a toggle was not changed, with what is below it.
+fn refused(error: ToggleError) -> Refused {
+    let detail = error.to_string();
+    match error {
+        ToggleError::NoSuchShop { .. } | ToggleError::NoToggle(_) => Refused::Unknown(detail),
+        error => {
+            let below = std::error::Error::source(&error).map(|source| format!(": {source}"));
+            Refused::Conflict {
+                code: "toggle_refused",
+                detail: detail + &below.unwrap_or_default(),
+            }
+        }
+    }
+}
+
+/// The body, or what is wrong with it.
+fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
+    body.map(|Json(body)| body)
+        .map_err(|rejection| Refused::Invalid(rejection.body_text()))
+}
+
+pub(super) async fn plan(
+    State(api): State<Arc<Api>>,
+    Query(of_shop): Query<OfShop>,
+    request: Extensions,
+) -> Response {
+    answer(api.plans(&of_shop).await, &request)
+}
+
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    Query(of_shop): Query<OfShop>,
+    request: Extensions,
+) -> Response {
+    answer(api.lists(&of_shop).await, &request)
+}
+
+pub(super) async fn apply(
+    State(api): State<Arc<Api>>,
+    request: Extensions,
+    body: Result<Json<ApplyRequest>, JsonRejection>,
+) -> Response {
+    let result = async {
+        let body = read(body)?;
+        if body.shop.is_none() && (body.hash.is_some() || body.remove) {
+            let detail = "`hash` and `remove` are about one shop: name it.".to_owned();
+            return Err(Refused::Invalid(detail));
+        }
+        let order = Order {
+            agreed: body.hash,
+            adopted: BTreeSet::new(),
+            remove: body.remove,
+        };
+        api.carry_out(&OfShop { shop: body.shop }, order).await
+    };
+    answer(result.await, &request)
+}
+
+pub(super) async fn adopt(
+    State(api): State<Arc<Api>>,
+    request: Extensions,
+    body: Result<Json<AdoptRequest>, JsonRejection>,
+) -> Response {
+    let result = async {
+        let body = read(body)?;
+        let order = Order {
+            adopted: body.ids.into_iter().collect(),
+            ..Order::default()
+        };
+        api.carry_out(
+            &OfShop {
+                shop: Some(body.shop),
+            },
+            order,
+        )
+        .await
+    };
+    answer(result.await, &request)
+}
+
+pub(super) async fn toggle(
+    State(api): State<Arc<Api>>,
+    Path(of): Path<(String, String, String)>,
+    request: Extensions,
+    body: Result<Json<ToggleRequest>, JsonRejection>,
+) -> Response {
+    let result = async { api.toggle(of, read(body)?.state).await };
+    answer(result.await, &request)
+}

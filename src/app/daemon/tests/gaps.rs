@@ -1,0 +1,154 @@
+//! Gaps between what webhooks told and what changed: found and filled.
+
+use std::time::Duration;
+
+use super::super::catch_up::INDEX_LAG;
+use super::between::Between;
+use super::*;
+use crate::domain::Clock as _;
+use crate::sandbox::shopify::draft::CustomerDraft;
+use crate::sandbox::shopify::faults::ApiFault;
+use crate::store::{GapRow, NewGap, RunOutcome, RunRow};
+
+impl Between {
+    fn new_customer(&self, email: &str) -> u64 {
+        self.shop.change(|shop| {
+            shop.create_customer(CustomerDraft {
+                first_name: Some("Ada".into()),
+                last_name: Some("Lovelace".into()),
+                email: Some(email.into()),
+                ..CustomerDraft::default()
+            })
+            .unwrap()
+        })
+    }
+
+    /// Opens a gap since so long ago.
+    async fn open_gap(&self, object: Object, ago: Duration) {
+        let now = self.clock.now();
+        let gap = NewGap {
+            shop: self.name.clone(),
+            object,
+            since: now.minus(ago),
+            stood_at: now,
+            reason: "a test took its subscription away".to_owned(),
+        };
+        self.daemon.store.open_gap(gap, now).await.unwrap();
+    }
+
+    async fn gaps(&self) -> Vec<GapRow> {
+        self.daemon.store.gaps().await.unwrap()
+    }
+
+    /// The finished runs, newest first.
+    async fn runs(&self) -> Vec<RunRow> {
+        let mut runs = self.daemon.store.runs(100).await.unwrap();
+        runs.retain(|run| run.outcome.is_some());
+        runs
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[tokio::test]
+async fn what_no_webhook_told_of_arrives_and_the_gap_closes_after_the_index_caught_up() {
+    let world = Between::new("main").await;
+    let early = world.new_customer("early@example.com");
+    world.open_gap(Object::Customer, HOUR).await;
+    // At once: nobody moves the clock.
+    let id = early.to_string();
+    let job = world.job_is(Object::Customer, &id, JobState::Completed).await;
+    assert_eq!(job.events, 0, "no webhook told of it");
+    let gap = world.gaps().await.remove(0);
+    assert_eq!(gap.next_at, gap.stood_at.plus(INDEX_LAG));
+    // What the index did not have yet, and no webhook told of either.
+    let late = world.new_customer("late@example.com");
+    world.clock.advance(INDEX_LAG);
+    world
+        .job_is(Object::Customer, &late.to_string(), JobState::Completed)
+        .await;
+    until("the gap closes", async || world.gaps().await.is_empty()).await;
+    let runs = world.runs().await;
+    assert_eq!(runs.len(), 2, "{runs:?}");
+    assert!(runs.iter().all(|run| run.outcome == Some(RunOutcome::Done)));
+    assert_eq!((runs[1].counts.records, runs[0].counts.records), (1, 2));
+    assert_eq!(runs[0].cause, "catch_up");
+    assert_eq!(
+        world.jobs(Object::Customer).await.len(),
+        3,
+        "the first was looked at twice"
+    );
+    world.daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_shop_that_does_not_answer_is_asked_again_and_nothing_is_closed_meanwhile() {
+    let world = Between::new("main").await;
+    let id = world.new_customer("ada@example.com").to_string();
+    // As many as the client itself tries, and more.
+    world.shop.inject(ApiFault::HtmlError(502), None, 40);
+    world.open_gap(Object::Customer, HOUR).await;
+    until("a run failed", async || {
+        world
+            .runs()
+            .await
+            .iter()
+            .any(|run| run.outcome == Some(RunOutcome::Failed))
+    })
+    .await;
+    let failed = world.runs().await.remove(0);
+    assert!(failed.error.is_some(), "{failed:?}");
+    until("it is noted", async || {
+        world.gaps().await.iter().any(|gap| gap.failed > 0)
+    })
+    .await;
+    world.shop.clear_faults();
+    until("the gap closes", async || {
+        world.clock.advance(Duration::from_secs(30));
+        world.gaps().await.is_empty()
+    })
+    .await;
+    world.job_is(Object::Customer, &id, JobState::Completed).await;
+    world.daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_switched_off_is_not_asked_for_until_it_is_on_again() {
+    let place = Place::new();
+    place.write("off", "");
+    let daemon = place.start(system_clock()).await.unwrap();
+    let now = system_clock().now();
+    let gap = NewGap {
+        shop: "main".parse().unwrap(),
+        object: Object::Order,
+        since: now.minus(HOUR),
+        stood_at: now,
+        reason: "a test".to_owned(),
+    };
+    daemon.store.open_gap(gap, now).await.unwrap();
+    let stock = NewGap {
+        shop: "main".parse().unwrap(),
+        object: Object::Product,
+        since: now.minus(HOUR),
+        stood_at: now,
+        reason: "a test".to_owned(),
+    };
+    daemon.store.open_gap(stock, now).await.unwrap();
+    // Long enough for many looks.
+    place.write("onn", "");
+    for _ in 0..5 {
+        daemon.reload().await.unwrap_err();
+    }
+    assert_eq!(daemon.store.gaps().await.unwrap().len(), 2);
+    assert!(daemon.store.runs(9).await.unwrap().is_empty());
+    place.write("paused", "");
+    daemon.reload().await.unwrap();
+    until(
+        "a run begins: what comes while it is paused is kept",
+        async || !daemon.store.runs(9).await.unwrap().is_empty(),
+    )
+    .await;
+    let runs = daemon.store.runs(9).await.unwrap();
+    assert!(runs.iter().all(|run| run.object == Object::Order), "{runs:?}");
+    daemon.stop().await;
+}

@@ -1,0 +1,416 @@
+//! The webhook subscriptions of the configured shops: planned, applied, listed, taken over. Used by the daemon's own task and by
+//! the commands; both go the same way, one of them at a time for each shop.
+
+mod error;
+mod gaps;
+mod list;
+mod problems;
+mod reports;
+mod target;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sha2::{Digest as _, Sha256};
+
+use crate::config::{Config, is_local};
+use crate::domain::{Direction, Object, ShopName, ShopifyId, Timestamp};
+use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
+use crate::subscriptions::{self, Applied, Desired, Lease, Observed, Ours, Plan, Site, Toggle, Wish};
+
+pub use error::SubscriptionsError;
+pub use list::{ListRow, Listed, Status, list};
+pub use problems::{PUBLIC_URL_MISSING, SCOPE_MISSING, SHOP_REMOVED, SUBSCRIPTION_REFUSED, note_left_behind};
+pub use reports::{
+    ApplyReport, ErrorReport, ListReport, PlanReport, PlanReports, is_complete, report_applied, report_lists,
+    report_plans,
+};
+pub(super) use target::serving;
+pub use target::{Installation, Target, instance};
+
+/// The named position of shops whose subscriptions were removed by a command while they were declared still.
+const REMOVED: &str = "subscriptions_removed";
+
+/// Shops that are asked at the same time.
+const SHOPS_AT_ONCE: usize = 16;
+
+/// How often a plan is made anew and carried out in one go: what one round shows (a name that was free after all) the next
+/// one puts right.
+const ROUNDS: u32 = 3;
+
+/// Deliveries are counted over this time for people.
+pub(super) const A_DAY: Duration = Duration::from_hours(24);
+
+/// A plan with what it was made of.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// What is to be done.
+    pub plan: Plan,
+    /// What is wanted.
+    pub desired: Vec<Desired>,
+    /// What was found.
+    pub observed: Vec<Observed>,
+    /// The scopes that the app has.
+    pub granted: BTreeSet<String>,
+    /// How our own were told from others.
+    pub ours: Ours,
+}
+
+/// What is wanted of a shop.
+fn desired(at: &Installation, target: &Target) -> Result<Vec<Desired>, SubscriptionsError> {
+    let Some(public_url) = &at.public_url else {
+        if subscriptions::wants_events(&target.toggles) {
+            return Err(SubscriptionsError::NoPublicUrl);
+        }
+        // Nothing is to arrive: what still stands goes.
+        return Ok(Vec::new());
+    };
+    if target.is_real {
+        let bad = |why| SubscriptionsError::BadPublicUrl {
+            url: public_url.clone(),
+            why,
+        };
+        let url = reqwest::Url::parse(public_url).map_err(|_| bad("it is no web address"))?;
+        if is_local(&url) {
+            return Err(bad("it belongs to this machine or to a private network"));
+        }
+        if url.scheme() != "https" {
+            return Err(bad("it must begin with https://"));
+        }
+    }
+    Ok(subscriptions::desired(&Wish {
+        toggles: target.toggles.clone(),
+        public_url: public_url.clone(),
+        instance: at.instance.clone(),
+        names: target.registry.has_names(),
+    }))
+}
+
+/// Looks at a shop and plans. Nothing is changed.
+///
+/// # Errors
+/// Why there is no plan.
+pub async fn plan(at: &Installation, target: &Target) -> Result<Planned, SubscriptionsError> {
+    plan_with(at, target, desired(at, target)?, BTreeSet::new()).await
+}
+
+async fn plan_with(
+    at: &Installation,
+    target: &Target,
+    desired: Vec<Desired>,
+    adopted: BTreeSet<ShopifyId>,
+) -> Result<Planned, SubscriptionsError> {
+    let rows = at.store.subscriptions(&target.name).await?;
+    let (observed, granted) = tokio::try_join!(target.registry.list(), target.registry.granted_scopes())?;
+    let ours = Ours {
+        adopted,
+        ..subscriptions::ours(&at.instance, &rows)
+    };
+    Ok(Planned {
+        plan: subscriptions::plan(&target.name, &desired, &observed, &ours, &granted),
+        desired,
+        observed,
+        granted,
+        ours,
+    })
+}
+
+/// Plans for all of them at once, in the order in which they are given.
+pub async fn plan_all(
+    at: &Installation,
+    targets: &[Target],
+) -> Vec<(ShopName, Result<Planned, SubscriptionsError>)> {
+    let places = tokio::sync::Semaphore::new(SHOPS_AT_ONCE);
+    join_all(targets.iter().map(|target| async {
+        let _place = places.acquire().await;
+        (target.name.clone(), plan(at, target).await)
+    }))
+    .await
+}
+
+/// As [`plan`], with subscriptions that a person takes over.
+///
+/// # Errors
+/// Why there is no plan.
+pub async fn plan_adopting(
+    at: &Installation,
+    target: &Target,
+    ids: &BTreeSet<ShopifyId>,
+) -> Result<Planned, SubscriptionsError> {
+    let planned = plan_with(at, target, desired(at, target)?, ids.clone()).await?;
+    for id in ids {
+        may_adopt(&planned, *id)?;
+    }
+    Ok(planned)
+}
+
+/// A plan in which everything of ours goes.
+///
+/// # Errors
+/// Why there is no plan.
+pub async fn plan_removal(at: &Installation, target: &Target) -> Result<Planned, SubscriptionsError> {
+    plan_with(at, target, Vec::new(), BTreeSet::new()).await
+}
+
+/// What should be looked at although nothing is to be done.
+///
+/// # Errors
+/// When the store fails.
+pub async fn notes(at: &Installation, planned: &Planned) -> Result<Vec<String>, StoreError> {
+    Ok(list::notes(planned, &arrived(at, &planned.plan.shop).await?))
+}
+
+/// Lists all of them at once, in the order in which they are given.
+pub async fn list_all(
+    at: &Installation,
+    targets: &[Target],
+) -> Vec<(ShopName, Result<Listed, SubscriptionsError>)> {
+    let places = tokio::sync::Semaphore::new(SHOPS_AT_ONCE);
+    join_all(targets.iter().map(|target| async {
+        let _place = places.acquire().await;
+        (target.name.clone(), list(at, target).await)
+    }))
+    .await
+}
+
+/// What came of carrying out a shop's order.
+pub type Applying = (ShopName, Result<Vec<Applied>, SubscriptionsError>);
+
+/// Carries out an order for each shop, side by side, and remembers whose subscriptions are to stay away. A shop without an order
+/// keeps its error.
+pub async fn apply_all(
+    at: &Installation,
+    config: &Config,
+    works: Vec<(&Target, Result<Order, SubscriptionsError>)>,
+) -> Vec<Applying> {
+    let places = tokio::sync::Semaphore::new(SHOPS_AT_ONCE);
+    let places = &places;
+    join_all(works.into_iter().map(|(target, order)| async move {
+        let _place = places.acquire().await;
+        let result = match order {
+            Ok(order) => ordered(at, config, target, &order).await,
+            Err(error) => Err(error),
+        };
+        (target.name.clone(), result)
+    }))
+    .await
+}
+
+async fn ordered(
+    at: &Installation,
+    config: &Config,
+    target: &Target,
+    order: &Order,
+) -> Result<Vec<Applied>, SubscriptionsError> {
+    let is_marked = is_removed(&at.store, &target.name, config).await?;
+    if order.remove != is_marked {
+        // Before anything is deleted: a daemon that looks in between would bring it back.
+        set_removed(&at.store, &target.name, config, order.remove, at.clock.now()).await?;
+    }
+    apply(at, target, order).await
+}
+
+/// What is to be carried out.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Only the plan with this hash, which somebody agreed to.
+    pub agreed: Option<String>,
+    /// Subscriptions that become ours.
+    pub adopted: BTreeSet<ShopifyId>,
+    /// Everything of ours goes, whatever the toggles say.
+    pub remove: bool,
+}
+
+/// Plans and carries the plan out, round by round, and notes what is wrong as the shop's problems. Returns each round that
+/// changed something, or the last one.
+///
+/// # Errors
+/// Why nothing was done.
+pub async fn apply(
+    at: &Installation,
+    target: &Target,
+    order: &Order,
+) -> Result<Vec<Applied>, SubscriptionsError> {
+    let lease = Lease::take(&at.store, &at.clock, &target.name, &at.holder).await?;
+    let Some(lease) = lease else {
+        return Err(SubscriptionsError::Busy);
+    };
+    let result = apply_under(at, target, order, &lease).await;
+    lease.release().await;
+    if !order.remove {
+        let noted = match &result {
+            Ok(rounds) => problems::note(at, target, rounds).await,
+            Err(error) => problems::note_failure(at, target, error).await,
+        };
+        if let Err(error) = noted {
+            tracing::warn!(shop = %target.name, error = %error, "cannot note what is wrong with the subscriptions");
+        }
+    }
+    result
+}
+
+async fn apply_under(
+    at: &Installation,
+    target: &Target,
+    order: &Order,
+    lease: &Lease,
+) -> Result<Vec<Applied>, SubscriptionsError> {
+    let desired = if order.remove {
+        Vec::new()
+    } else {
+        desired(at, target)?
+    };
+    let site = Site {
+        shop: &target.name,
+        registry: target.registry.as_ref(),
+        store: &at.store,
+        gaps: &gaps::NotedGaps { at, target },
+        clock: &at.clock,
+        instance: &at.instance,
+    };
+    let planned = plan_with(at, target, desired, order.adopted.clone()).await?;
+    for id in &order.adopted {
+        may_adopt(&planned, *id)?;
+    }
+    if order
+        .agreed
+        .as_ref()
+        .is_some_and(|agreed| *agreed != planned.plan.hash())
+    {
+        return Err(SubscriptionsError::Changed);
+    }
+    site.remember(&planned.observed, &planned.plan).await?;
+    let mut rounds = Vec::new();
+    let mut next = planned.plan;
+    loop {
+        let before = next.hash();
+        if next.is_empty() {
+            if rounds.is_empty() {
+                rounds.push(Applied {
+                    left: Some(next.clone()),
+                    plan: next,
+                    results: Vec::new(),
+                    restored: Vec::new(),
+                });
+            }
+            return Ok(rounds);
+        }
+        let applied = subscriptions::apply(&site, lease, next, &planned.desired, &planned.granted).await?;
+        told(&target.name, &applied);
+        // What was not tried waited for one that failed: when reading back shows that one, the rest follows at once.
+        let stuck = applied.results.iter().any(|changed| {
+            !matches!(
+                changed.outcome,
+                subscriptions::Outcome::Done | subscriptions::Outcome::NotTried
+            )
+        });
+        let left = applied.left.clone();
+        rounds.push(applied);
+        let done = rounds.len() >= ROUNDS as usize || stuck;
+        match left {
+            Some(left) if !done && left.hash() != before => next = left,
+            _ => return Ok(rounds),
+        }
+    }
+}
+
+/// What the log says of a round.
+fn told(shop: &ShopName, applied: &Applied) {
+    for changed in &applied.results {
+        let line = &changed.line;
+        let (topic, id) = (&line.topic, line.id.map(|id| id.0));
+        match &changed.outcome {
+            subscriptions::Outcome::Done => {
+                tracing::info!(%shop, topic, id, reason = line.reason, "subscription: {} done", line.kind);
+            }
+            outcome => {
+                tracing::warn!(%shop, topic, id, outcome = ?outcome, "subscription: {} not done", line.kind);
+            }
+        }
+    }
+}
+
+fn may_adopt(planned: &Planned, id: ShopifyId) -> Result<(), SubscriptionsError> {
+    let found = planned
+        .observed
+        .iter()
+        .find(|one| one.id == id)
+        .ok_or(SubscriptionsError::NoSuchSubscription(id))?;
+    if planned
+        .desired
+        .iter()
+        .any(|wanted| wanted.topic_name() == found.topic)
+    {
+        Ok(())
+    } else {
+        Err(SubscriptionsError::NotWanted {
+            id,
+            topic: found.topic.clone(),
+        })
+    }
+}
+
+/// Whether a command removed the shop's subscriptions while this configuration was in force: then they stay away until it
+/// changes or a command brings them back.
+///
+/// # Errors
+/// When the store fails.
+pub async fn is_removed(store: &SharedStore, shop: &ShopName, config: &Config) -> Result<bool, StoreError> {
+    Ok(store.cursor(shop, REMOVED).await?.as_deref() == Some(&mark(config)))
+}
+
+/// Notes (or forgets) that a command removed them.
+///
+/// # Errors
+/// When the store fails.
+pub async fn set_removed(
+    store: &SharedStore,
+    shop: &ShopName,
+    config: &Config,
+    removed: bool,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let value = if removed { mark(config) } else { String::new() };
+    store.set_cursor(shop, REMOVED, &value, now).await
+}
+
+/// What tells this configuration from another one.
+fn mark(config: &Config) -> String {
+    let url = config.http.public_url.as_deref().unwrap_or_default();
+    hex::encode(Sha256::digest(format!("{} {url}", config.hash)))
+}
+
+/// The shops that are not declared any more and still have subscriptions, with how many.
+///
+/// # Errors
+/// When the store fails.
+pub async fn left_behind(
+    store: &SharedStore,
+    config: &Config,
+) -> Result<BTreeMap<ShopName, usize>, StoreError> {
+    let mut left = BTreeMap::new();
+    for shop in store.subscribed_shops().await? {
+        if !config.shops.contains_key(&shop) {
+            let standing = standing(&store.subscriptions(&shop).await?).count();
+            left.insert(shop, standing);
+        }
+    }
+    Ok(left)
+}
+
+fn standing(rows: &[SubscriptionRow]) -> impl Iterator<Item = &SubscriptionRow> {
+    rows.iter().filter(|row| row.removed_at.is_none())
+}
+
+/// Objects whose toggle `in` is paused.
+fn is_paused(toggles: &subscriptions::Settings, object: Object) -> bool {
+    toggles.toggle(object, Direction::In) == Toggle::Paused
+}
+
+/// What arrived in the last day, and when the last of all.
+async fn arrived(at: &Installation, shop: &ShopName) -> Result<Vec<DeliverySum>, StoreError> {
+    at.store.deliveries_since(shop, at.clock.now().minus(A_DAY)).await
+}

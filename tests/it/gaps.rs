@@ -1,0 +1,108 @@
+//! Changes that no webhook told of, and a daemon that dies while it looks for them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lockstep::sandbox::shopify::faults::{ApiFault, DeliveryFault};
+use serde_json::Value;
+use sqlx::Connection as _;
+
+use crate::support::daemon::Start;
+use crate::support::world::{Database, World, rows, until};
+
+/// More than a page holds.
+const CUSTOMERS: usize = 260;
+
+/// Opens a gap, as the look at the shop's webhooks does when one is missing.
+async fn open_gap(world: &World) {
+    let path = world.folder.path().join("lockstep.db");
+    let mut store = sqlx::SqliteConnection::connect(&format!("sqlite://{}", path.display()))
+        .await
+        .expect("the store can be opened");
+    sqlx::query(
+        "INSERT INTO gaps (shop, object, since, stood_at, reason, opened_at, next_at)
+         SELECT 'main', 'customer', now - 3600000, now, 'a test', now, now
+         FROM (SELECT unixepoch() * 1000 AS now)",
+    )
+    .execute(&mut store)
+    .await
+    .expect("the row can be written");
+    store.close().await.expect("it can be closed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_daemon_that_is_killed_while_it_looks_for_missed_changes_finds_them_all_later() {
+    let world = World::new(Database::Sqlite).await;
+    let clock = world.folder.path().join("clock");
+    std::fs::write(&clock, "0").expect("the clock can be set");
+    let start = Start {
+        clock: Some(clock.clone()),
+        ..Start::default()
+    };
+    let mut daemon = world.start(&start);
+    world.shop.inject_delivery(DeliveryFault::Drop, None, u32::MAX);
+    let ids: BTreeSet<String> = (0..CUSTOMERS)
+        .map(|n| world.customer(&format!("customer{n}@example.com")).to_string())
+        .collect();
+    // Each page takes its time: the daemon dies between the first and the second.
+    let slow = ApiFault::Slow(Duration::from_secs(4));
+    world.shop.inject(slow, Some("LockstepChangedCustomers"), 4);
+    open_gap(&world).await;
+    let runs = || rows(&world.json(&["status"])["runs"]);
+    until(
+        "the first page was read",
+        || runs().iter().any(|run| run["records"] == 250).then_some(()),
+        || daemon.log(),
+    )
+    .await;
+    daemon.kill();
+    let cut = runs();
+    assert_eq!(
+        (cut.len(), &cut[0]["outcome"]),
+        (1, &Value::Null),
+        "in the middle: {cut:?}"
+    );
+    world.shop.clear_faults();
+    world.shop.inject_delivery(DeliveryFault::Drop, None, u32::MAX);
+
+    let daemon = world.start(&start);
+    let done = || -> BTreeSet<String> {
+        let arguments = [
+            "jobs",
+            "list",
+            "--object",
+            "customer",
+            "--state",
+            "completed",
+            "--limit",
+            "1000",
+        ];
+        let jobs = rows(&world.json(&arguments));
+        jobs.iter()
+            .map(|job| job["key"]["source_id"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    };
+    until(
+        "all customers are done",
+        || (done() == ids).then_some(()),
+        || daemon.log(),
+    )
+    .await;
+    let seen = runs();
+    let outcomes: Vec<_> = seen.iter().map(|run| run["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["done", "cut"], "{seen:?}");
+    assert_eq!(
+        rows(&world.json(&["status"])["gaps"]).len(),
+        1,
+        "the index may lag behind"
+    );
+
+    std::fs::write(&clock, "180000").expect("the clock can be set");
+    until(
+        "the gap closes",
+        || rows(&world.json(&["status"])["gaps"]).is_empty().then_some(()),
+        || daemon.log(),
+    )
+    .await;
+    assert!(world.problems().is_empty());
+}
