@@ -29,15 +29,29 @@ impl Pass<'_> {
     }
 }
 
-/// The entry that would answer a look-up: as special as need be, wherever the goods go. All that the channel pays to the
-/// authorities at one rate may be one record.
+/// The entry that would answer a look-up, and no other that may need another record: with the destination, unless the title
+/// names that country itself. All that the channel pays to the authorities at one rate may be one record.
 fn row_name(query: &Query, look_up: &LookUp) -> String {
     let mut look_up = look_up.clone();
-    look_up.keys.remove("ship_to");
     if look_up.keys.get("channel") == Some(&Scalar::Bool(true)) {
         look_up.keys.remove("title");
+        look_up.keys.remove("ship_to");
+    }
+    if let (Some(Scalar::Text(title)), Some(Scalar::Text(country))) =
+        (look_up.keys.get("title"), look_up.keys.get("ship_to"))
+        && names_country(title, country)
+    {
+        look_up.keys.remove("ship_to");
     }
     table_keys(query, &look_up).swap_remove(0)
+}
+
+/// Whether the title of a tax names the country with this code, as `DE MwSt` does: by the code as a word of its own. In the
+/// United States no title does, because taxes there are named after states.
+fn names_country(title: &str, code: &str) -> bool {
+    title
+        .split(|letter: char| !letter.is_alphanumeric())
+        .any(|word| word == code)
 }
 
 /// How a look-up is called in a table: its keys in the order of the mapping, a yes by its name, a no by `not` and its name;

@@ -118,7 +118,8 @@ pub(super) fn by_rate(order: &Order, rows: &[MappedRow], held: &SalesOrder) -> O
     )
 }
 
-fn sorted(taxes: &[ErpId]) -> Vec<ErpId> {
+/// A set of taxes, in whatever order it was given.
+pub(super) fn sorted(taxes: &[ErpId]) -> Vec<ErpId> {
     let mut taxes = taxes.to_vec();
     taxes.sort_unstable();
     taxes

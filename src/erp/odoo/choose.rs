@@ -2,6 +2,7 @@
 
 use rust_decimal::Decimal;
 
+use super::places::{self, Fit, States};
 use crate::domain::{ErpId, Needed};
 
 /// A sale tax.
@@ -13,6 +14,17 @@ pub(super) struct Tax {
     pub(super) included: bool,
     /// Whose tax it is.
     pub(super) country: Option<ErpId>,
+    /// The states or provinces there, where taxes are named after them.
+    pub(super) states: Option<States>,
+}
+
+impl Tax {
+    /// Whether it is of the place that a title speaks of, which it does not bear as its name.
+    fn fit(&self, title: &str) -> Fit {
+        self.states.map_or(Fit::Anywhere, |states| {
+            places::fit(&self.names.join(" "), title, states)
+        })
+    }
 }
 
 /// An installed language.
@@ -54,8 +66,13 @@ pub(super) struct TaxKeys<'a> {
 ///
 /// A country that is asked for, or that the title names, must be the tax's own, unless the tax bears the title as its name. A
 /// title that names none leaves the taxes of the destination and, for a seller who owes no tax there, those of the company's own
-/// country: where both fit, the destination's is meant, and that of home where there is no destination (at the till). What the channel pays to the authorities is no tax of the merchant's,
-/// however alike the rates are: there, only the tax that bears the title is meant.
+/// country: where both fit, the destination's is meant, and that of home where there is no destination (at the till).
+///
+/// Where taxes are named after states, provinces and counties, one that names such a place is meant only where the title names
+/// the same, and then before those that name none.
+///
+/// What the channel pays to the authorities is no tax of the merchant's, however alike the rates are: there, only the tax that
+/// bears the title is meant.
 pub(super) fn choose_tax(taxes: &[Tax], keys: TaxKeys<'_>) -> Needed {
     let fits = |tax: &&Tax| {
         tax.rate_percent == keys.rate_percent
@@ -72,7 +89,9 @@ pub(super) fn choose_tax(taxes: &[Tax], keys: TaxKeys<'_>) -> Needed {
     let bears = |tax: &&Tax| tax.names.iter().any(titled);
     if found.iter().any(bears) {
         found.retain(bears);
-    } else if keys.country.is_none() {
+        return one_of_place(found, keys);
+    }
+    if keys.country.is_none() {
         let here = |country: ErpId| keys.ship_to == Some(country) || keys.home == Some(country);
         found.retain(|tax| match tax.country {
             None => true,
@@ -81,7 +100,20 @@ pub(super) fn choose_tax(taxes: &[Tax], keys: TaxKeys<'_>) -> Needed {
             Some(country) => keys.ship_to.is_none() || keys.home.is_none() || here(country),
         });
     }
-    // What goes nowhere is sold at home.
+    if let Some(title) = keys.title {
+        let fits = |fit: Fit| found.iter().any(|tax| tax.fit(title) == fit);
+        let best = if fits(Fit::There) {
+            Fit::There
+        } else {
+            Fit::Anywhere
+        };
+        found.retain(|tax| tax.fit(title) == best);
+    }
+    one_of_place(found, keys)
+}
+
+/// The only one, or the only one of the destination. What goes nowhere is sold at home.
+fn one_of_place(mut found: Vec<&Tax>, keys: TaxKeys<'_>) -> Needed {
     let place = keys.ship_to.or(keys.home);
     let there = |tax: &&Tax| place.is_some() && tax.country == place;
     if found.len() > 1 && found.iter().any(there) {
@@ -131,6 +163,7 @@ mod tests {
             rate_percent: rate.parse().unwrap(),
             included,
             country: Some(ErpId(country)),
+            states: None,
         }
     }
 
@@ -325,6 +358,87 @@ mod tests {
                 ..TaxKeys::default()
             };
             assert_eq!(choose_tax(taxes, keys), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_tax_is_never_another_states() {
+        let us = 50;
+        let local = |id, name| Tax {
+            states: places::states_of("US"),
+            ..tax(id, name, "6", false, us)
+        };
+        let florida = local(1, "FL 6%");
+        let michigan = local(2, "Michigan 6%");
+        let plain = local(3, "6% sales tax");
+        let printed = Tax {
+            names: vec!["6%".to_owned(), "FL".to_owned()],
+            ..local(4, "")
+        };
+        let home = tax(5, "6%", "6", false, 10);
+        let found = |id| Needed::Found(ErpId(id));
+        for (name, taxes, title, home_in, expected) in [
+            (
+                "another's",
+                vec![&florida],
+                Some("Michigan State Tax"),
+                us,
+                Needed::Missing,
+            ),
+            (
+                "another's, by what is printed",
+                vec![&printed],
+                Some("Michigan State Tax"),
+                us,
+                Needed::Missing,
+            ),
+            (
+                "its own",
+                vec![&florida, &michigan],
+                Some("MI State Tax"),
+                us,
+                found(2),
+            ),
+            (
+                "its own before one for all",
+                vec![&plain, &michigan],
+                Some("MI State Tax"),
+                us,
+                found(2),
+            ),
+            (
+                "one for all",
+                vec![&florida, &plain],
+                Some("MI State Tax"),
+                us,
+                found(3),
+            ),
+            (
+                "a title without a place",
+                vec![&florida],
+                Some("Tax"),
+                us,
+                Needed::Missing,
+            ),
+            ("its name", vec![&florida, &plain], Some("fl 6%"), us, found(1)),
+            ("nothing is asked", vec![&florida], None, us, found(1)),
+            (
+                "no local tax, but that of home",
+                vec![&florida, &home],
+                Some("Tax"),
+                10,
+                found(5),
+            ),
+        ] {
+            let taxes: Vec<Tax> = taxes.into_iter().cloned().collect();
+            let keys = TaxKeys {
+                rate_percent: "6".parse().unwrap(),
+                title,
+                ship_to: Some(ErpId(us)),
+                home: Some(ErpId(home_in)),
+                ..TaxKeys::default()
+            };
+            assert_eq!(choose_tax(&taxes, keys), expected, "{name}");
         }
     }
 

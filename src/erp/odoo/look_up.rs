@@ -316,6 +316,7 @@ impl Odoo {
                 .await?;
             let tax = |row: &Value| {
                 let name = text(&row["name"]).unwrap_or_default();
+                let country = countries.whose(&name, record(&row["country_id"]));
                 Some(Tax {
                     id: ErpId(row["id"].as_i64()?),
                     names: [&row["name"], &row["invoice_label"]]
@@ -324,7 +325,8 @@ impl Odoo {
                         .collect(),
                     rate_percent: decimal(&row["amount"])?,
                     included: row["price_include"].as_bool()?,
-                    country: countries.whose(&name, record(&row["country_id"])),
+                    country,
+                    states: countries.states(country),
                 })
             };
             Ok(Arc::new(rows.iter().filter_map(tax).collect()))

@@ -20,6 +20,7 @@ mod login;
 mod look_up;
 mod names;
 mod orders;
+mod places;
 mod products;
 mod records;
 mod session;

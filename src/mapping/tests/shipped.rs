@@ -255,6 +255,34 @@ fn a_missing_tax_names_itself_and_its_owner() {
 }
 
 #[test]
+fn the_row_for_a_missing_tax_answers_for_no_other_destination() {
+    let mapping = shipped(Object::Order);
+    for (title, country, channel, row) in [
+        ("VAT", "FR", false, "19 included VAT FR"),
+        ("DE MwSt", "CY", false, "19 included DE MwSt CY"),
+        ("MwSt (DE)", "DE", false, "19 included MwSt (DE)"),
+        ("DEX", "DE", false, "19 included DEX DE"),
+        ("CA State Tax", "US", false, "19 included CA State Tax US"),
+        ("NY Sales Tax", "US", true, "19 included channel"),
+    ] {
+        let mut record = order();
+        for tax in record.lines.iter_mut().flat_map(|line| &mut line.taxes) {
+            tax.title = title.into();
+            tax.channel_liable = channel;
+        }
+        record.shipping_address.as_mut().unwrap().country_code = Some(country.into());
+        let (record, settings) = (record.fact(), settings(Some("7")));
+        let answers = answers(&mapping, &record, &settings, &[("tax", Needed::Missing)]);
+        let problems = mapping.evaluate(&record, &settings, &answers).unwrap_err();
+        let fix = problems[0].problem(None).fix;
+        assert!(
+            fix.contains(&format!("`\"{row}\" = NUMBER`")),
+            "{title} to {country}: {fix}"
+        );
+    }
+}
+
+#[test]
 fn two_taxes_that_are_one_in_the_erp_are_a_problem() {
     let mapping = shipped(Object::Order);
     let mut record = order();

@@ -299,7 +299,7 @@ async fn note(
         document = existing(flow, id).await?;
     }
     if round_half_up(expected - document.total, order.currency.decimals()).is_zero() {
-        tax::prove(flow, order, refund, &document, draft.taxes()).await?;
+        tax::prove(flow, order, refund, &document, &draft.taxes()).await?;
         return Ok(document);
     }
     let mut problem = flow.subject.problem(

@@ -16,6 +16,16 @@ use crate::domain::{
 use crate::erp::{DocumentKind, DocumentState, SalesOrder, SalesOrderLine, Save};
 use crate::mapping::in_small_units;
 
+/// Shopify's tax of something that is given back.
+pub(super) struct GivenBack {
+    /// The taxes in the ERP of the line that gives it back.
+    pub(super) taxes: Vec<ErpId>,
+    /// What its line was taxed with on Shopify, in all.
+    pub(super) percent: Decimal,
+    /// The amount.
+    pub(super) tax: Decimal,
+}
+
 /// A credit note while it is written down.
 pub(super) struct Draft<'a> {
     pub(super) flow: &'a Flow<'a>,
@@ -189,33 +199,38 @@ impl Draft<'_> {
         fitting.or(lines.first()).copied()
     }
 
-    /// Shopify's tax of everything that is given back, by the percentage that its line was taxed with in all.
-    pub(super) fn taxes(&self) -> BTreeMap<Decimal, Decimal> {
-        let mut rates: BTreeMap<Decimal, Decimal> = BTreeMap::new();
-        let mut add = |taxes: &[BookedTax], tax: Decimal| {
-            let percent: Decimal = taxes.iter().map(|tax| tax.rate_percent).sum();
-            *rates.entry(percent.normalize()).or_default() += tax;
+    /// Shopify's tax of everything that is given back.
+    pub(super) fn taxes(&self) -> Vec<GivenBack> {
+        let mut all = Vec::new();
+        let mut add = |line: Option<&SalesOrderLine>, booked: &[BookedTax], tax: Decimal| {
+            all.push(GivenBack {
+                taxes: line.map(|line| line.taxes.clone()).unwrap_or_default(),
+                percent: booked.iter().map(|tax| tax.rate_percent).sum(),
+                tax,
+            });
         };
         for (entry, units) in credited(self.refund, self.credit) {
             let tax = share(entry.tax, units, entry.quantity, self.order.currency);
-            add(&entry.taxes, tax);
+            add(self.line(&entry.key), &entry.taxes, tax);
         }
         if self.credit.charges {
             for taken in &self.refund.shipping {
                 let line = shipping_line(self.order, &taken.key);
-                add(line.map_or(&[], |line| &line.taxes), taken.tax);
+                let key = line.map_or(&*taken.key, |line| &*line.key);
+                add(self.line(key), line.map_or(&[], |line| &line.taxes), taken.tax);
             }
         }
         if self.credit.adjustments {
             for entry in &self.refund.adjustments {
-                let line = self.taxed_like(entry).and_then(|like| {
+                let like = self.taxed_like(entry);
+                let line = like.and_then(|like| {
                     let (key, _) = self.lines.iter().find(|(_, id)| **id == like.id)?;
                     self.order.lines.iter().find(|line| line.key == *key)
                 });
-                add(line.map_or(&[], |line| &line.taxes), entry.tax);
+                add(like, line.map_or(&[], |line| &line.taxes), entry.tax);
             }
         }
-        rates
+        all
     }
 
     /// A line with product, text and taxes of the order's; `counts` takes its units off what is invoiced of the order.

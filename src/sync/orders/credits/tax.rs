@@ -1,4 +1,8 @@
 //! Whether a credit note gives back the taxes that Shopify gave back: the total may be right with the wrong tax in it.
+//!
+//! Each line of the note has the taxes of its order's line, whatever the mapping took for Shopify's rate, so the amounts are
+//! compared for each set of them, as those of the order are. Finance may correct a draft with other taxes than the order's:
+//! then the amounts are right for each percentage.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +11,8 @@ use serde_json::json;
 
 use super::super::super::flow::Flow;
 use super::super::super::stop::Stop;
-use super::super::super::totals::{RateTax, differing};
+use super::super::super::totals::{RateTax, differing, sorted};
+use super::draft::GivenBack;
 use crate::domain::{ErpId, FieldValue, Order, Refund, round_half_up};
 use crate::erp::{Document, Find, Row};
 
@@ -21,27 +26,29 @@ struct TaxedLine {
     total: Decimal,
 }
 
-/// Compares the tax in sum and for each rate. `rates` is Shopify's tax by percentage.
+/// Compares the tax in sum and for each rate.
 pub(super) async fn prove(
     flow: &Flow<'_>,
     order: &Order,
     refund: &Refund,
     document: &Document,
-    rates: BTreeMap<Decimal, Decimal>,
+    given_back: &[GivenBack],
 ) -> Result<(), Stop> {
     let currency = order.currency;
     let tolerance = flow.shop.settings.tax_tolerance_in(currency);
-    let shop: Decimal = rates.values().sum();
+    let shop: Decimal = given_back.iter().map(|given| given.tax).sum();
     let lines = lines(flow, document.id).await?;
-    let percentages = percentages(flow, &lines).await?;
-    let rates = percentages.map(|known| compared(rates, &lines, &known, document, order));
+    let unsure = unsure(&lines, document, order);
+    let mut rates = by_taxes(given_back, &lines, unsure);
+    if differing(&rates, currency, tolerance).is_some()
+        && let Some(known) = percentages(flow, &lines).await?
+    {
+        rates = by_percentage(given_back, &lines, &known, unsure);
+    }
     let difference = round_half_up(shop - document.tax, currency.decimals());
     let what = if difference.abs() > tolerance {
         format!("its tax differs by {difference}")
-    } else if let Some(rate) = rates
-        .as_deref()
-        .and_then(|all| differing(all, currency, tolerance))
-    {
+    } else if let Some(rate) = differing(&rates, currency, tolerance) {
         format!(
             "the tax of {} is {} on Shopify and {} in the ERP",
             rate.name, rate.shop, rate.erp
@@ -67,38 +74,69 @@ pub(super) async fn prove(
     Err(problem.into())
 }
 
-/// Both sides of each rate.
-fn compared(
-    shop: BTreeMap<Decimal, Decimal>,
-    lines: &[TaxedLine],
-    percentages: &BTreeMap<ErpId, Decimal>,
-    document: &Document,
-    order: &Order,
-) -> Vec<RateTax> {
-    let named = |percent: &Decimal| RateTax {
-        name: format!("{} %", percent.normalize()),
-        ..RateTax::default()
-    };
-    let mut rates: BTreeMap<Decimal, RateTax> = BTreeMap::new();
-    for (percent, tax) in shop {
-        rates.entry(percent).or_insert_with(|| named(&percent)).shop += tax;
-    }
-    // A company that rounds per document rounds the lines only to show them, and then they need not add up.
-    let half = Decimal::new(5, order.currency.decimals() + 1);
+/// By how much each line's tax may be off: a company that rounds per document rounds the lines only to show them, and then
+/// they need not add up.
+fn unsure(lines: &[TaxedLine], document: &Document, order: &Order) -> Decimal {
     let sum = |of: fn(&TaxedLine) -> Decimal| lines.iter().map(of).sum::<Decimal>();
-    let exact = sum(|line| line.total) == document.total && sum(|line| line.tax) == document.tax;
+    if sum(|line| line.total) == document.total && sum(|line| line.tax) == document.tax {
+        Decimal::ZERO
+    } else {
+        Decimal::new(5, order.currency.decimals() + 1)
+    }
+}
+
+/// Both sides of each set of the ERP's taxes.
+fn by_taxes(given_back: &[GivenBack], lines: &[TaxedLine], unsure: Decimal) -> Vec<RateTax> {
+    let mut rates: BTreeMap<Vec<ErpId>, RateTax> = BTreeMap::new();
+    for given in given_back {
+        let rate = rates.entry(sorted(&given.taxes)).or_default();
+        rate.shop += given.tax;
+        if rate.name.is_empty() {
+            rate.name = in_percent(given.percent);
+        }
+    }
     for line in lines {
-        let percent = line.taxes.iter().filter_map(|tax| percentages.get(tax)).sum();
-        let rate = rates.entry(percent).or_insert_with(|| named(&percent));
+        let rate = rates.entry(sorted(&line.taxes)).or_default();
         rate.erp += line.tax;
-        if !exact {
-            rate.unsure += half;
+        rate.unsure += unsure;
+        if rate.name.is_empty() {
+            let ids: Vec<String> = line.taxes.iter().map(|tax| format!("#{tax}")).collect();
+            rate.name = format!("the ERP's tax {}", ids.join(" + "));
         }
     }
     rates.into_values().collect()
 }
 
-/// The percentages of the taxes; none where one of them is no plain percentage, so that only the sum can be compared.
+/// Both sides of each percentage.
+fn by_percentage(
+    given_back: &[GivenBack],
+    lines: &[TaxedLine],
+    percentages: &BTreeMap<ErpId, Decimal>,
+    unsure: Decimal,
+) -> Vec<RateTax> {
+    let mut rates: BTreeMap<Decimal, RateTax> = BTreeMap::new();
+    let named = |percent: Decimal| RateTax {
+        name: in_percent(percent),
+        ..RateTax::default()
+    };
+    for given in given_back {
+        let rate = rates.entry(given.percent).or_insert_with(|| named(given.percent));
+        rate.shop += given.tax;
+    }
+    for line in lines {
+        let percent = line.taxes.iter().filter_map(|tax| percentages.get(tax)).sum();
+        let rate = rates.entry(percent).or_insert_with(|| named(percent));
+        rate.erp += line.tax;
+        rate.unsure += unsure;
+    }
+    rates.into_values().collect()
+}
+
+fn in_percent(rate: Decimal) -> String {
+    format!("{} %", rate.normalize())
+}
+
+/// The percentages of the taxes; none where one of them is no plain percentage.
 async fn percentages(flow: &Flow<'_>, lines: &[TaxedLine]) -> Result<Option<BTreeMap<ErpId, Decimal>>, Stop> {
     let ids: BTreeSet<ErpId> = lines.iter().flat_map(|line| line.taxes.iter().copied()).collect();
     if ids.is_empty() {
