@@ -9,7 +9,8 @@ use proptest::test_runner::{Config, RngAlgorithm, TestCaseError, TestRng, TestRu
 use serde_json::json;
 
 use super::super::super::*;
-use super::history::{Event, History, Stated, events};
+use super::event::{Event, events};
+use super::history::{History, Stated};
 use super::order::{lines, plans};
 use super::{Pair, pair_with};
 use crate::shopify::CurrencyChoice;
