@@ -47,6 +47,8 @@ text_enum! {
         PaymentSaved = "payment_saved",
         /// Quantities and tracking number of a parcel are on the delivery, it is not yet carried out.
         DeliveryPrepared = "delivery_prepared",
+        /// A webhook subscription was made on Shopify, its number is not stored.
+        SubscriptionCreated = "subscription_created",
         /// A privacy request was carried out on our data, its record is not stored.
         Redacted = "redacted",
         /// Everything is written to the ERP, nothing is recorded here.

@@ -17,6 +17,7 @@ pub mod sandbox;
 pub mod secret;
 pub mod shopify;
 pub mod store;
+pub mod subscriptions;
 pub mod sync;
 pub mod telemetry;
 pub mod transport;

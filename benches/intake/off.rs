@@ -4,12 +4,13 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use lockstep::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use lockstep::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried,
-    Saved, ShopState, Store, StoreError,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded,
+    RejectionCount, Retried, Saved, ShopState, Store, StoreError, SubscriptionRow,
 };
 
 #[derive(Default)]
@@ -59,6 +60,7 @@ without! {
     counts(Timestamp) -> Counts;
     open_shop_problem(&ShopName, NewProblem, Timestamp) -> ();
     close_shop_problems(&ShopName, &str, Timestamp) -> u64;
+    close_shop_problem(&ShopName, &str, &str, Timestamp) -> u64;
     open_problems(u32) -> Vec<ProblemRow>;
     event(EventId) -> Option<EventRow>;
     events_of(JobId, bool) -> Vec<EventRow>;
@@ -77,6 +79,15 @@ without! {
     save_breaker(BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
     config_revision(&str, &str, Timestamp) -> i64;
+    subscriptions(&ShopName) -> Vec<SubscriptionRow>;
+    subscribed_shops() -> Vec<ShopName>;
+    save_subscription(SubscriptionRow) -> ();
+    remove_subscription(&ShopName, ShopifyId, Timestamp) -> ();
+    saw_subscriptions(&ShopName, &[ShopifyId], Timestamp) -> ();
+    take_lease(&str, &str, Timestamp, Timestamp) -> bool;
+    release_lease(&str, &str) -> ();
+    count_deliveries(Vec<DeliveryCount>) -> ();
+    deliveries_since(&ShopName, Timestamp) -> Vec<DeliverySum>;
     prune(Timestamp, u32) -> u64;
     ping() -> ();
 }

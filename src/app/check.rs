@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::{connect, reach, status};
-use crate::config::{Config, Shop, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{
-    Canonical as _, CheckOutcome, CheckRow, Direction, LineKind, Object, SharedClock, SharedEntropy,
-    ShopName, Topic, TopicAction,
+    Canonical as _, CheckOutcome, CheckRow, Direction, LineKind, Object, SharedClock, SharedEntropy, ShopName,
 };
 use crate::erp::Needs;
 use crate::mapping::{Mappings, ShopFacts};
 use crate::shopify::CheckNeeds;
 use crate::store::{OpenMode, StoreError};
+use crate::subscriptions::{self, Toggle, Wish};
 
 /// What was found out about one shop, or about the installation (without a shop).
 #[derive(Clone, Debug, Serialize)]
@@ -150,6 +150,8 @@ fn wanted(shop: &Shop) -> BTreeSet<Object> {
         .into_iter()
         .filter(|(_, direction, toggle)| *direction == Direction::In && *toggle != Toggle::Off)
         .map(|(object, _, _)| object)
+        // Stock that only follows the products is welcome, and asks for nothing.
+        .filter(|object| *object != Object::Inventory || shop.sync.inventory.is_some())
         .collect()
 }
 
@@ -164,16 +166,16 @@ fn made(shop: &Shop) -> BTreeSet<Object> {
 
 /// What the toggles need of Shopify.
 fn shopify_needs(shop: &Shop, webhook_address: Option<String>) -> CheckNeeds {
-    let wanted = wanted(shop);
-    let topics = Topic::ALL
-        .iter()
-        .filter(|topic| topic.graphql.is_some())
-        .filter(|topic| match topic.action {
-            TopicAction::Look(object, _) | TopicAction::Gone(object, _) => wanted.contains(&object),
-            TopicAction::Uninstalled => true,
-            TopicAction::Record | TopicAction::Compliance => false,
-        })
-        .map(|topic| topic.name.to_owned())
+    let topics = subscriptions::desired(&Wish {
+        toggles: shop.sync.clone(),
+        public_url: String::new(),
+        instance: String::new(),
+        names: false,
+    });
+    let topics = topics
+        .into_iter()
+        .filter(|one| !one.optional)
+        .map(|one| one.topic.name.to_owned())
         .collect();
     CheckNeeds {
         reads: made(shop).into_iter().collect(),

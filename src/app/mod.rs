@@ -1,6 +1,7 @@
 //! Use cases: what the command line, and later the API and the console, ask for. They join the store, the configuration
 //! and the flows; they print nothing and know no protocol.
 
+pub mod api;
 pub mod check;
 pub mod clock;
 pub mod connect;
@@ -14,6 +15,7 @@ pub mod reach;
 pub mod ring;
 pub mod setup;
 pub mod status;
+pub mod subscriptions;
 pub mod suggest;
 
 pub use open::{folder, open};

@@ -52,10 +52,21 @@ pub async fn instance_key(
     let kept = store
         .first_value(&installation(), NAME, &fresh, clock.now())
         .await?;
+    Ok(key_of(kept))
+}
+
+/// The installation's key if it was made already.
+///
+/// # Errors
+/// When the store fails.
+pub async fn known_key(store: &SharedStore) -> Result<Option<InstanceKey>, StoreError> {
+    let kept = store.cursor(&installation(), NAME).await?;
+    Ok(kept.map(key_of))
+}
+
+fn key_of(kept: String) -> InstanceKey {
     // What is no key was put there by hand; whoever did it sees that nobody is recognised.
-    Ok(InstanceKey::new(
-        hex::decode(&kept).unwrap_or_else(|_| kept.into_bytes()),
-    ))
+    InstanceKey::new(hex::decode(&kept).unwrap_or_else(|_| kept.into_bytes()))
 }
 
 /// Who answers at an address.

@@ -4,18 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::NaiveDate;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::reach;
-use crate::config::{Config, Shop, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
 use crate::store::{BreakerRow, Lane, ProblemRow, RejectionCount, SharedStore, StoreError};
+use crate::subscriptions::Toggle;
 
 /// How long before an API key's end people are told.
 pub const KEY_NOTICE_DAYS: i64 = 14;
 
 /// How things stand.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Status {
     /// The time of this picture.
     pub now: Timestamp,
@@ -40,7 +42,7 @@ pub struct Status {
 }
 
 /// One shop.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ShopStatus {
     /// Its name.
     pub name: String,
@@ -51,11 +53,12 @@ pub struct ShopStatus {
     /// Orders before this are left alone.
     pub start_at: Timestamp,
     /// The day on which its ERP key ends.
+    #[schemars(with = "Option<String>")]
     pub api_key_expires: Option<NaiveDate>,
 }
 
 /// One lane.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct LaneStatus {
     /// Shop.
     pub shop: String,
@@ -72,7 +75,7 @@ pub struct LaneStatus {
 }
 
 /// Refusals of one shop for one reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Rejections {
     /// Shop, `-` where none could be told.
     pub shop: String,
@@ -181,18 +184,17 @@ fn empty_lane(lane: &Lane) -> LaneStatus {
 }
 
 /// Every toggle of a shop.
-pub fn toggles(shop: &Shop) -> [(Object, Direction, Toggle); 8] {
-    let sync = &shop.sync;
+pub fn toggles(shop: &Shop) -> Vec<(Object, Direction, Toggle)> {
     [
-        (Object::Order, Direction::In, sync.orders.inward),
-        (Object::Order, Direction::Out, sync.orders.outward),
-        (Object::Customer, Direction::In, sync.customers.inward),
-        (Object::Customer, Direction::Out, sync.customers.outward),
-        (Object::Product, Direction::In, sync.products.inward),
-        (Object::Product, Direction::Out, sync.products.outward),
-        (Object::Inventory, Direction::In, sync.inventory.inward),
-        (Object::Inventory, Direction::Out, sync.inventory.outward),
+        Object::Order,
+        Object::Customer,
+        Object::Product,
+        Object::Inventory,
     ]
+    .into_iter()
+    .flat_map(|object| [Direction::In, Direction::Out].map(|direction| (object, direction)))
+    .map(|(object, direction)| (object, direction, shop.sync.toggle(object, direction)))
+    .collect()
 }
 
 fn summed(counts: Vec<RejectionCount>) -> Vec<Rejections> {

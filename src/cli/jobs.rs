@@ -261,7 +261,7 @@ async fn retry(
             new_job,
         });
     }
-    app::ring::ring(config).await;
+    app::ring::ring(config, store).await;
     if output.json {
         output.document(&rows)?;
     } else if rows.is_empty() {

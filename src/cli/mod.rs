@@ -19,6 +19,7 @@ mod status;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -79,6 +80,7 @@ enum Command {
     Preview(preview::Arguments),
     Mappings(mappings::Arguments),
     Setup(setup::Arguments),
+    Webhooks(webhooks::Arguments),
     Migrate(migrate::Arguments),
     Completions(pages::CompletionArguments),
     Man(pages::ManArguments),
@@ -124,6 +126,7 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
         Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),
+        Command::Webhooks(arguments) => block_on(webhooks::run(&context, &arguments)),
         Command::Migrate(arguments) => block_on(migrate::run(&context, &arguments)),
         Command::Completions(arguments) => pages::completions(&arguments),
         Command::Man(arguments) => pages::man(&arguments),

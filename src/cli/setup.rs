@@ -117,7 +117,7 @@ async fn planned(context: &Context, arguments: &PlanArguments) -> Result<SetupPl
 }
 
 /// Asks on the terminal; anything but a yes is a no.
-fn agreed(question: &str) -> bool {
+pub(super) fn agreed(question: &str) -> bool {
     let mut stderr = std::io::stderr().lock();
     let asked = write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush());
     drop(stderr);

@@ -7,8 +7,9 @@ use super::failure::Failure;
 use super::{Context, opened, the_shop};
 use crate::app;
 use crate::app::enqueue::{FindError, Named};
-use crate::config::{Config, Shop, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobId, Object, ShopName, ShopifyId, SystemEntropy};
+use crate::subscriptions::Toggle;
 
 /// Carry one record over to the ERP now.
 ///
@@ -70,9 +71,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let id = found(shop, record).await?;
     let (store, clock) = opened(&config).await?;
     let enqueued = app::enqueue::sync_now(&store, &clock, &shop.name, object, id).await;
+    let daemon_answered = enqueued.is_ok() && app::ring::ring(&config, &store).await;
     store.close().await;
     let job = enqueued?.job;
-    let daemon_answered = app::ring::ring(&config).await;
     if context.output.json {
         return context.output.document(&Asked {
             shop: &shop.name,

@@ -17,7 +17,6 @@ mod tests;
 mod validate;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
@@ -30,7 +29,7 @@ use crate::{http, queue, shopify, store, sync, telemetry, transport};
 
 pub use document::Environment;
 pub use finding::{Finding, FindingReport, FindingRow, Findings, Level};
-pub use sections::{File, MappingFiles, SyncSection, Toggle, Toggles};
+pub use sections::{File, MappingFiles};
 pub use validate::is_local;
 
 /// A commented file to begin with; `lockstep init` writes it.
@@ -47,12 +46,16 @@ pub struct Config {
     pub http: http::Settings,
     /// `[admin]`.
     pub admin: http::AdminSettings,
+    /// The tokens that open the API.
+    pub api_tokens: Vec<Secret>,
     /// `[queue]`.
     pub queue: queue::Settings,
     /// `[log]`.
     pub log: telemetry::Settings,
     /// `[mappings]`.
     pub mappings: MappingFiles,
+    /// `[webhooks]`.
+    pub webhooks: crate::subscriptions::WebhookSettings,
     /// The shops; at least one.
     pub shops: BTreeMap<ShopName, Shop>,
     /// What should be looked at although it can be used.
@@ -81,7 +84,7 @@ pub struct Shop {
     /// The ERP.
     pub odoo: Odoo,
     /// The toggles.
-    pub sync: SyncSection,
+    pub sync: crate::subscriptions::Settings,
     /// How records are carried over.
     pub flow: sync::Settings,
 }
@@ -164,9 +167,11 @@ impl Config {
             store: checked.store,
             http: checked.http,
             admin: checked.admin,
+            api_tokens: checked.api_tokens,
             queue: checked.queue,
             log: checked.log,
             mappings: checked.mappings,
+            webhooks: checked.webhooks,
             shops: checked.shops,
             warnings: Findings::new(path, shown, found),
             hash: hash(&document.root),
@@ -190,14 +195,4 @@ pub fn schema() -> serde_json::Value {
         object.insert("title".into(), "lockstep.toml".into());
     }
     schema
-}
-
-impl fmt::Display for Toggle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::On => "on",
-            Self::Off => "off",
-            Self::Paused => "paused",
-        })
-    }
 }

@@ -7,13 +7,13 @@ use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use secrecy::SecretString;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::erp::odoo;
 use crate::shopify::CurrencyChoice;
-use crate::{http, queue, store, sync, telemetry, transport};
+use crate::{http, queue, store, subscriptions, sync, telemetry, transport};
 
 /// `lockstep.toml`. Every text may hold `${NAME}` for an environment variable (`$${` for the characters `${`). Paths are
 /// relative to this file.
@@ -32,6 +32,8 @@ pub struct File {
     pub log: telemetry::Settings,
     /// Where your own mapping files are.
     pub mappings: MappingFiles,
+    /// How the webhook subscriptions on Shopify are watched.
+    pub webhooks: subscriptions::WebhookSettings,
     /// The shops, by name: 1 to 40 of `a-z`, `0-9`, `_`, `-`, starting with a letter. A name becomes part of the ERP's external
     /// ids: it must not change later.
     pub shops: BTreeMap<String, ShopSection>,
@@ -83,7 +85,7 @@ pub struct ShopSection {
     /// The ERP of this shop.
     pub odoo: OdooSection,
     /// What is carried over.
-    pub sync: SyncSection,
+    pub sync: subscriptions::Settings,
     /// How it is carried over.
     pub flow: sync::Settings,
 }
@@ -166,43 +168,4 @@ pub(super) fn split_odoo<'t>(root: &DeTable<'t>) -> DeTable<'t> {
         }
     }
     root
-}
-
-/// `[shops.NAME.sync]`: the toggles.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct SyncSection {
-    /// Orders; only `in`.
-    pub orders: Toggles,
-    /// Customers.
-    pub customers: Toggles,
-    /// Products.
-    pub products: Toggles,
-    /// Stock levels.
-    pub inventory: Toggles,
-}
-
-/// The two directions of one object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Toggles {
-    /// From Shopify to the ERP.
-    #[serde(rename = "in")]
-    pub inward: Toggle,
-    /// From the ERP to Shopify.
-    #[serde(rename = "out")]
-    pub outward: Toggle,
-}
-
-/// Whether something is carried over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Toggle {
-    /// It is.
-    On,
-    /// It is not; events are recorded without effect.
-    #[default]
-    Off,
-    /// Not now: jobs are made and wait.
-    Paused,
 }

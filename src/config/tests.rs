@@ -6,6 +6,7 @@ use miette::{GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
 
 use super::*;
+use crate::subscriptions::Toggle;
 
 fn environment(name: &str) -> Option<String> {
     match name {

@@ -1,9 +1,10 @@
 //! Why a job needs a person.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// A stable, machine-readable name of a kind of problem, e.g. `tax_not_found`: lower case words joined by `_`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ProblemCode(pub String);
 
@@ -21,7 +22,7 @@ impl std::fmt::Display for ProblemCode {
 
 /// What a person is told when a job cannot go on without them. Texts are plain sentences for support staff and hold
 /// no secrets; a field's value appears only where the fix needs it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct NewProblem {
     /// The kind of problem.
     pub code: ProblemCode,

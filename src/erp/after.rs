@@ -29,6 +29,8 @@ pub struct Document {
     pub currency: Option<ErpId>,
     /// Total with tax, in its currency.
     pub total: Decimal,
+    /// The tax in it.
+    pub tax: Decimal,
     /// What is still to be paid of it.
     pub open: Decimal,
 }
@@ -108,6 +110,8 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Whether the goods go to the customer.
     pub outgoing: bool,
+    /// Whether they go there straight from the supplier, who was asked for them by a purchase order.
+    pub dropship: bool,
     /// Tracking number.
     pub tracking: Option<String>,
     /// What is in it.

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use crate::domain::{CheckRow, ErpId, ExternalId, LookUp, Needed, Timestamp};
 
 pub use after::*;
-pub use setup::{Choice, ChoiceKind, SetupState, SetupWish};
+pub use setup::{Choice, ChoiceKind, OrderFieldKind, SetupState, SetupWish};
 pub use types::*;
 
 /// An ERP that many workers share.
@@ -96,8 +96,9 @@ pub trait Erp: Send + Sync + 'static {
     /// as it is then; a wizard's question counts as a failure.
     async fn confirm_order(&self, id: ErpId, ordered_at: Timestamp) -> Result<SalesOrder, ErpError>;
 
-    /// Cancels an order and verifies that it is cancelled. One that is already cancelled stays as it is.
-    async fn cancel_order(&self, id: ErpId) -> Result<SalesOrder, ErpError>;
+    /// Cancels an order and verifies that it is cancelled. One that is already cancelled stays as it is. One that is locked
+    /// is refused, unless it may be unlocked for it.
+    async fn cancel_order(&self, id: ErpId, unlock: bool) -> Result<SalesOrder, ErpError>;
 
     /// The invoices and credit notes that an order's lines are on.
     async fn documents(&self, order: ErpId) -> Result<Vec<Document>, ErpError>;

@@ -35,9 +35,20 @@ pub enum SetupWish {
         name: String,
         /// What people read beside it.
         label: String,
-        /// Whether it holds a number; else it is a text.
-        is_number: bool,
+        /// What it holds.
+        holds: OrderFieldKind,
     },
+}
+
+/// What a field of orders holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OrderFieldKind {
+    /// A short text.
+    Text,
+    /// A text of several lines.
+    Lines,
+    /// A number.
+    Number,
 }
 
 /// How it stands with a wish.

@@ -118,12 +118,13 @@ fn float(count: u64) -> f64 {
     count as f64
 }
 
-/// The routes of the admin listener.
-pub fn admin_router(admin: Arc<Admin>, entropy: SharedEntropy) -> Router {
+/// The routes of the admin listener, `more` among them.
+pub fn admin_router(admin: Arc<Admin>, more: Router, entropy: SharedEntropy) -> Router {
     let router = Router::new()
         .route("/metrics", get(render))
         .route("/healthz", get(health::alive))
-        .with_state(admin);
+        .with_state(admin)
+        .merge(more);
     finish(router, entropy)
 }
 

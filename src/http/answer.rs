@@ -113,11 +113,13 @@ impl Refusal {
     /// The answer to the request with these extensions.
     pub(super) fn answer(self, request: &Extensions) -> Response {
         let (status, code, detail) = self.parts();
-        problem(status, code, detail, request.get::<RequestId>())
+        problem(status, code, detail, request)
     }
 }
 
-fn problem(status: StatusCode, code: &str, detail: &str, request: Option<&RequestId>) -> Response {
+/// An answer in the form of RFC 9457 to the request with these extensions: `code` is stable, `detail` is a sentence.
+pub fn problem(status: StatusCode, code: &str, detail: &str, request: &Extensions) -> Response {
+    let request = request.get::<RequestId>();
     let body = json!({
         "type": "about:blank",
         "title": status.canonical_reason(),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::extract::{Path, Request, State};
 use axum::response::{IntoResponse as _, Json, Response};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use secrecy::{ExposeSecret as _, SecretSlice};
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use serde_json::json;
 use sha2::Sha256;
 
@@ -50,6 +50,16 @@ pub fn nonce_proof(key: &InstanceKey, nonce: &str) -> Option<String> {
     mac.update(b"lockstep nonce 1\n");
     mac.update(nonce.as_bytes());
     Some(hex::encode(mac.finalize().into_bytes()))
+}
+
+/// The token with which this installation's own commands, which read the same store, show themselves to the daemon.
+pub fn local_token(key: &InstanceKey) -> SecretString {
+    let mac = Hmac::<Sha256>::new_from_slice(key.0.expose_secret()).map(|mut mac| {
+        mac.update(b"lockstep local token 1\n");
+        mac.finalize().into_bytes()
+    });
+    // HMAC takes keys of every length.
+    SecretString::from(mac.map(hex::encode).unwrap_or_default())
 }
 
 pub(super) async fn answer(

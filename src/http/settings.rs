@@ -2,9 +2,11 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::address::Cidr;
@@ -81,14 +83,24 @@ impl Settings {
 }
 
 /// `[admin]`: the listener for operators.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
-    /// Address and port. Port 0 takes any free one. This version has no log-in: anything but this machine's own address
-    /// is refused unless `allow_insecure_listen` says otherwise.
+    /// Address and port. Port 0 takes any free one. It speaks plain HTTP and gives its metrics to everybody: anything but this
+    /// machine's own address is refused unless `allow_insecure_listen` says otherwise.
     pub listen: SocketAddr,
-    /// Listen on an address that other machines reach, although everybody there can read the metrics.
+    /// Listen on an address that other machines reach, although everybody there can read the metrics and tokens travel
+    /// unencrypted.
     pub allow_insecure_listen: bool,
+    /// Tokens that open `/api/v1` (`Authorization: Bearer …`), each at least 16 characters; several while one is being
+    /// replaced. Without any, only this installation's own commands get in.
+    #[serde(skip_serializing)]
+    #[schemars(with = "Vec<String>")]
+    pub tokens: Vec<SecretString>,
+    /// Files that hold such tokens; read again when they change.
+    pub tokens_files: Vec<PathBuf>,
+    /// Whether `/api/v1` wants a token. `false` lets every program of this machine in.
+    pub require_token: bool,
 }
 
 impl Default for AdminSettings {
@@ -96,11 +108,19 @@ impl Default for AdminSettings {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
             allow_insecure_listen: false,
+            tokens: Vec::new(),
+            tokens_files: Vec::new(),
+            require_token: true,
         }
     }
 }
 
 impl AdminSettings {
+    /// Whether the same address is listened on.
+    pub fn is_same_listener(&self, other: &Self) -> bool {
+        self.listen == other.listen
+    }
+
     /// Whether the address may be listened on.
     pub fn is_allowed(&self) -> bool {
         self.listen.ip().to_canonical().is_loopback() || self.allow_insecure_listen
@@ -152,6 +172,7 @@ mod tests {
             let settings = AdminSettings {
                 listen: listen.parse().unwrap(),
                 allow_insecure_listen: insecure,
+                ..AdminSettings::default()
             };
             assert_eq!(settings.is_allowed(), allowed, "{listen} {insecure}");
         }

@@ -49,7 +49,9 @@ impl<'p> Pass<'p> {
             (Some(Needed::Missing), Need::Link { kind, source_id }) => {
                 Answer::Unanswered(Cause::NotLinked { kind, id: source_id })
             }
-            (Some(Needed::Missing), Need::LookUp(look_up)) => Answer::Unanswered(Cause::NotFound(look_up)),
+            (Some(Needed::Missing), Need::LookUp(look_up)) => {
+                Answer::Unanswered(Cause::NotFound(look_up, None))
+            }
             (Some(Needed::Ambiguous(ids)), Need::LookUp(look_up)) => {
                 Answer::Unanswered(Cause::Ambiguous(look_up, ids.clone()))
             }

@@ -121,7 +121,7 @@ pub(super) fn split(
 
 /// An amount as units of a price that the ERP keeps: one unit where it can, else parts of the smallest price (0.004 as 0.4
 /// units of 0.01).
-fn in_small_units(amount: Decimal, digits: Option<u32>) -> (Decimal, Decimal) {
+pub fn in_small_units(amount: Decimal, digits: Option<u32>) -> (Decimal, Decimal) {
     let Some(digits) = digits.filter(|digits| amount.normalize().scale() > *digits) else {
         return (Decimal::ONE, amount);
     };

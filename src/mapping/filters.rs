@@ -11,6 +11,7 @@ use super::filter_work::{
     amount, attribute, cents, combine, date, decimal, digits, fixed, hash, html, items, joined, normal_email,
     parts, shortened, split, str_of, sum, truncate,
 };
+use super::json_lines;
 use super::types::{Kind, Typed};
 use super::value::{canonical_text, is_nothing, nothing, value_is_empty};
 use crate::domain::{parse_decimal, round_half_up};
@@ -136,6 +137,7 @@ pub(super) const FILTERS: &[Filter] = &[
     ),
     filter("text", to_text, |value, _| Ok(Value::from(canonical_text(value)))),
     of_empty("joined", joined_type, joined),
+    of_empty("json_lines", json_lines::check, json_lines::run),
     of_empty(
         "hash",
         |_, args| none_of(args).map(|()| Typed::of(Kind::Text)),
@@ -356,7 +358,7 @@ fn text_with_number(input: &Typed, args: &[Arg]) -> Result<Typed, String> {
     }
 }
 
-fn list_of(input: &Typed) -> Result<Typed, String> {
+pub(super) fn list_of(input: &Typed) -> Result<Typed, String> {
     match &input.kind {
         Kind::List(item) => Ok((**item).clone()),
         Kind::Any => Ok(Typed::maybe(Kind::Any)),

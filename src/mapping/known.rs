@@ -19,8 +19,25 @@ impl Pass<'_> {
                 }
             }
         }
-        self.answer(Need::LookUp(look_up))
+        match (self.answer(Need::LookUp(look_up)), &choice.table) {
+            (Answer::Unanswered(Cause::NotFound(look_up, _)), Some(table)) => {
+                let row = (table.name.clone(), row_name(query, &look_up));
+                Answer::Unanswered(Cause::NotFound(look_up, Some(row)))
+            }
+            (answer, _) => answer,
+        }
     }
+}
+
+/// The entry that would answer a look-up: as special as need be, wherever the goods go. All that the channel pays to the
+/// authorities at one rate may be one record.
+fn row_name(query: &Query, look_up: &LookUp) -> String {
+    let mut look_up = look_up.clone();
+    look_up.keys.remove("ship_to");
+    if look_up.keys.get("channel") == Some(&Scalar::Bool(true)) {
+        look_up.keys.remove("title");
+    }
+    table_keys(query, &look_up).swap_remove(0)
 }
 
 /// How a look-up is called in a table: its keys in the order of the mapping, a yes by its name, a no by `not` and its name;

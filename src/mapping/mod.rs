@@ -27,6 +27,7 @@ mod expr;
 mod facts;
 mod filter_work;
 mod filters;
+mod json_lines;
 mod known;
 mod mapped;
 mod overrides;
@@ -44,6 +45,7 @@ mod words;
 
 pub use defaults::DEFAULTS;
 pub use diagnose::{MappingError, MappingErrors};
+pub use discounts::in_small_units;
 pub use facts::ShopFacts;
 pub use mapped::{FieldProblem, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth};
 pub use overrides::{SUGGESTED_TABLES, TODO, Todo};

@@ -20,8 +20,8 @@ pub(super) enum Cause {
     },
     /// The record is not linked.
     NotLinked { kind: LinkKind, id: String },
-    /// The ERP has no such record.
-    NotFound(LookUp),
+    /// The ERP has no such record. A table could answer by an entry of this name.
+    NotFound(LookUp, Option<(String, String)>),
     /// The ERP has several.
     Ambiguous(LookUp, Vec<ErpId>),
     /// The question was not asked before: a mistake of the caller.
@@ -93,10 +93,18 @@ pub(super) fn problem(mapping: &Mapping, at: &At<'_>, cause: &Cause, hold: bool)
             format!("Sync the {kind} or link it to its record in the ERP, then retry."),
             format!("{kind}:{id}"),
         ),
-        Cause::NotFound(look_up) => (
+        Cause::NotFound(look_up, row) => (
             format!("{}_not_found", look_up.kind),
             format!("`{target}`: the ERP has no {}.", described(look_up)),
-            format!("{} Or change {mapping_line}. Then retry.", remedy(look_up)),
+            match row {
+                Some((table, row)) => format!(
+                    "{} {} its number: `\"{row}\" = NUMBER` in `[tables.{table}]` of {file} or of the shop's own tables. Then \
+                     retry.",
+                    remedy(look_up),
+                    if is_channels(look_up) { "Enter" } else { "Or enter" }
+                ),
+                None => format!("{} Or change {mapping_line}. Then retry.", remedy(look_up)),
+            },
             one_cause(look_up),
         ),
         Cause::Ambiguous(look_up, ids) => (
@@ -172,13 +180,22 @@ fn key(look_up: &LookUp, name: &str) -> String {
         .map_or_else(|| "?".to_owned(), ToString::to_string)
 }
 
-/// A tax that is missing is one cause, whatever the shop calls it and wherever it sends to.
+/// A tax that is missing is one cause, whatever the shop calls it and wherever it sends to. One that the channel pays is
+/// another than the merchant's own of the same rate.
 fn one_cause(look_up: &LookUp) -> String {
     let mut look_up = look_up.clone();
-    for name in ["title", "ship_to", "channel"] {
+    for name in ["title", "ship_to"] {
         look_up.keys.remove(name);
     }
+    if !is_channels(&look_up) {
+        look_up.keys.remove("channel");
+    }
     look_up.to_string()
+}
+
+/// Whether it is a tax that the sales channel pays to the authorities.
+fn is_channels(look_up: &LookUp) -> bool {
+    look_up.keys.get("channel") == Some(&Scalar::Bool(true))
 }
 
 /// A look-up in words, as after `the ERP has no …`.
@@ -201,7 +218,27 @@ fn described(look_up: &LookUp) -> String {
             } else {
                 "on top of the price"
             };
-            format!("sales tax of {} % {how}", key("rate"))
+            let mut words = format!("sales tax of {} % {how}", key("rate"));
+            let given = |name| {
+                look_up
+                    .keys
+                    .get(name)
+                    .map(ToString::to_string)
+                    .filter(|it| it != "-")
+            };
+            let of = given("title").map(|title| format!("`{title}`"));
+            if is_channels(look_up) {
+                words.push_str(" for what the sales channel pays to the authorities");
+                words.extend(of.map(|title| format!(" as {title}")));
+            } else {
+                let to = given("ship_to").map(|country| format!("goods sent to {country}"));
+                let fits: Vec<String> = of.into_iter().chain(to).collect();
+                if !fits.is_empty() {
+                    words.push_str(" that fits ");
+                    words.push_str(&fits.join(" and "));
+                }
+            }
+            words
         }
         "service" => format!("service product for `{}`", key("purpose")),
         _ => format!("record for {look_up}"),
@@ -217,10 +254,10 @@ fn remedy(look_up: &LookUp) -> String {
         "currency" => format!("Activate the currency {} in the ERP.", key("code")),
         "pricelist" => format!("Make a price list in {} in the ERP.", key("currency")),
         "language" => format!("Install the language {} in the ERP.", key("code")),
-        "tax" => format!(
-            "Make the sales tax {} in the ERP's accounting.",
-            described(look_up).trim_start_matches("sales tax ")
-        ),
+        "tax" if is_channels(look_up) => {
+            "Make a tax of that rate in the ERP's accounting which stays out of the merchant's own tax return.".to_owned()
+        }
+        "tax" => "Make it in the ERP's accounting, for the country whose tax it is.".to_owned(),
         "service" => format!(
             "Run `lockstep setup apply`, which makes one, or name a service product of your own in the shop's configuration \
              under `services.{}`.",

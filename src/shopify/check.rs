@@ -77,7 +77,7 @@ fn lost_topics<'n>(data: &Value, needs: &'n CheckNeeds) -> BTreeMap<&'static str
 }
 
 /// The scope without which a topic cannot be subscribed to.
-fn scope_of_topic(topic: &str) -> Option<&'static str> {
+pub(super) fn scope_of_topic(topic: &str) -> Option<&'static str> {
     Some(match topic.split_once('/')?.0 {
         "customers" if topic == "customers/merge" => "read_customer_merge",
         "customers" if topic.ends_with("redact") || topic.ends_with("data_request") => return None,

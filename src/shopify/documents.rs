@@ -141,6 +141,20 @@ pub(super) const LOCATIONS: Document = document!("LockstepLocations", 14.0, "loc
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
 pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
 pub(super) const WEBHOOKS: Document = document!("LockstepWebhooks", 14.0, "webhooks");
+pub(super) const SUBSCRIPTIONS: Document = document!("LockstepSubscriptions", 12.0, "subscriptions");
+pub(super) const SUBSCRIPTION_CREATE: Document = Document {
+    writes: true,
+    ..document!("LockstepSubscriptionCreate", 10.0, "subscription_create")
+};
+pub(super) const SUBSCRIPTION_UPDATE: Document = Document {
+    writes: true,
+    ..document!("LockstepSubscriptionUpdate", 10.0, "subscription_update")
+};
+pub(super) const SUBSCRIPTION_DELETE: Document = Document {
+    writes: true,
+    ..document!("LockstepSubscriptionDelete", 10.0, "subscription_delete")
+};
+pub(super) const SCOPES: Document = document!("LockstepScopes", 2.0, "scopes");
 
 /// Every document.
 #[cfg(test)]
@@ -164,6 +178,11 @@ pub(super) const ALL: &[&Document] = &[
     &PROBE,
     &CHECK,
     &WEBHOOKS,
+    &SUBSCRIPTIONS,
+    &SUBSCRIPTION_CREATE,
+    &SUBSCRIPTION_UPDATE,
+    &SUBSCRIPTION_DELETE,
+    &SCOPES,
 ];
 
 #[cfg(test)]

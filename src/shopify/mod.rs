@@ -6,7 +6,8 @@
 //!
 //! Promises: the token appears in no log, error or `Debug`; a failure says what it means ([`ShopifyError::disposition`])
 //! and carries Shopify's number of the request; a record that cannot be read or proven is an error, never a guess.
-//! Deliberately absent: retries over time (the queue's), writes and bulk operations (not in this version), caches.
+//! Written
+//! are webhook subscriptions and nothing else. Deliberately absent: retries over time (the queue's), bulk operations, caches.
 
 mod answer;
 mod auth;
@@ -19,10 +20,13 @@ pub mod normalise;
 mod recent;
 mod schema;
 mod settings;
+mod subscriptions;
 #[cfg(test)]
 mod tests;
 mod throttle;
 pub mod webhook;
+
+use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
@@ -35,6 +39,7 @@ pub use normalise::NormaliseError;
 pub use recent::{Recent, RecentTax};
 pub use schema::AdminSchema;
 pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
+pub use subscriptions::{NewSubscription, Subscription, scope_is_granted, scope_of_topic};
 
 /// One shop. Share it in an `Arc`: all users share one throttle and one token.
 #[derive(Debug)]
@@ -147,6 +152,55 @@ impl Shopify {
     /// What works and what does not, for `check --live`. Never fails: failures are rows.
     pub async fn check(&self, needs: &CheckNeeds) -> Checked {
         check::check(&self.client, &self.settings, needs, self.clock.now()).await
+    }
+
+    /// Every webhook subscription that was made through the API with this app's credentials, oldest first.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn subscriptions(&self) -> Result<Vec<Subscription>, ShopifyError> {
+        subscriptions::list(&self.client, &self.settings).await
+    }
+
+    /// Subscribes to a topic.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`]. Where the answer was lost it may have been made all the same: look.
+    pub async fn create_subscription(&self, new: &NewSubscription) -> Result<Subscription, ShopifyError> {
+        subscriptions::create(&self.client, &self.settings, new).await
+    }
+
+    /// Makes a subscription what it is to be.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`].
+    pub async fn update_subscription(
+        &self,
+        id: ShopifyId,
+        new: &NewSubscription,
+    ) -> Result<Subscription, ShopifyError> {
+        subscriptions::update(&self.client, &self.settings, id, new).await
+    }
+
+    /// Deletes a subscription.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`].
+    pub async fn delete_subscription(&self, id: ShopifyId) -> Result<(), ShopifyError> {
+        subscriptions::delete(&self.client, id).await
+    }
+
+    /// The scopes that the app was granted in the shop.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn granted_scopes(&self) -> Result<BTreeSet<String>, ShopifyError> {
+        subscriptions::granted_scopes(&self.client).await
+    }
+
+    /// Whether subscriptions have names in the API version that is asked for.
+    pub fn subscriptions_have_names(&self) -> bool {
+        subscriptions::have_names(&self.settings)
     }
 
     /// Points left in the shop's cost bucket, once an answer told them.

@@ -6,12 +6,13 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried,
-    Saved, SharedStore, ShopState, Store, StoreError,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, JobFilter, JobRow, JobStory, Locked, NewJob, ProblemRow, ReadyLane, Recorded,
+    RejectionCount, Retried, Saved, SharedStore, ShopState, Store, StoreError, SubscriptionRow,
 };
 
 /// What an operation does instead of its work.
@@ -128,6 +129,7 @@ pass_on! {
     counts(now: Timestamp) -> Counts;
     open_shop_problem(shop: &ShopName, problem: NewProblem, now: Timestamp) -> ();
     close_shop_problems(shop: &ShopName, code: &str, now: Timestamp) -> u64;
+    close_shop_problem(shop: &ShopName, code: &str, cluster: &str, now: Timestamp) -> u64;
     open_problems(limit: u32) -> Vec<ProblemRow>;
     event(id: EventId) -> Option<EventRow>;
     events_of(job: JobId, with_bodies: bool) -> Vec<EventRow>;
@@ -146,6 +148,15 @@ pass_on! {
     save_breaker(breaker: BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
     config_revision(hash: &str, summary: &str, now: Timestamp) -> i64;
+    subscriptions(shop: &ShopName) -> Vec<SubscriptionRow>;
+    subscribed_shops() -> Vec<ShopName>;
+    save_subscription(row: SubscriptionRow) -> ();
+    remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp) -> ();
+    saw_subscriptions(shop: &ShopName, ids: &[ShopifyId], now: Timestamp) -> ();
+    take_lease(name: &str, holder: &str, now: Timestamp, until: Timestamp) -> bool;
+    release_lease(name: &str, holder: &str) -> ();
+    count_deliveries(counts: Vec<DeliveryCount>) -> ();
+    deliveries_since(shop: &ShopName, since: Timestamp) -> Vec<DeliverySum>;
     prune(before: Timestamp, limit: u32) -> u64;
     ping() -> ();
 }

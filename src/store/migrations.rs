@@ -20,12 +20,20 @@ struct File {
 }
 
 /// Every migration, first to last. A released one is never edited.
-const FILES: &[File] = &[File {
-    version: 1,
-    name: "first",
-    sqlite: include_str!("../../migrations/sqlite/0001_first.sql"),
-    postgres: include_str!("../../migrations/postgres/0001_first.sql"),
-}];
+const FILES: &[File] = &[
+    File {
+        version: 1,
+        name: "first",
+        sqlite: include_str!("../../migrations/sqlite/0001_first.sql"),
+        postgres: include_str!("../../migrations/postgres/0001_first.sql"),
+    },
+    File {
+        version: 2,
+        name: "subscriptions",
+        sqlite: include_str!("../../migrations/sqlite/0002_subscriptions.sql"),
+        postgres: include_str!("../../migrations/postgres/0002_subscriptions.sql"),
+    },
+];
 
 /// One of the two databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -146,6 +146,15 @@ pub trait Store: Send + Sync + 'static {
         now: Timestamp,
     ) -> Result<u64, StoreError>;
 
+    /// Closes the shop's open problem of this code and cluster, if there is one.
+    async fn close_shop_problem(
+        &self,
+        shop: &ShopName,
+        code: &str,
+        cluster: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
     /// All open problems, newest first, up to `limit`.
     async fn open_problems(&self, limit: u32) -> Result<Vec<ProblemRow>, StoreError>;
 
@@ -239,6 +248,57 @@ pub trait Store: Send + Sync + 'static {
 
     /// The number of this configuration (by its content hash), new or known.
     async fn config_revision(&self, hash: &str, summary: &str, now: Timestamp) -> Result<i64, StoreError>;
+
+    // --- subscriptions ----------------------------------------------------------------------------------------
+
+    /// The webhook subscriptions of the shop that are ours, and of each topic the last one that stands no more.
+    async fn subscriptions(&self, shop: &ShopName) -> Result<Vec<SubscriptionRow>, StoreError>;
+
+    /// The shops that have subscriptions of ours which stand, as far as we know.
+    async fn subscribed_shops(&self) -> Result<Vec<ShopName>, StoreError>;
+
+    /// Notes a subscription as ours, or what it is now.
+    async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError>;
+
+    /// Notes that a subscription of ours stands no more, since `at`.
+    async fn remove_subscription(
+        &self,
+        shop: &ShopName,
+        id: crate::domain::ShopifyId,
+        at: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Notes that these subscriptions stand as they are wanted.
+    async fn saw_subscriptions(
+        &self,
+        shop: &ShopName,
+        ids: &[crate::domain::ShopifyId],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// Takes a right that one holder has at a time, until it ends, or keeps it for longer. Says whether it is the holder's now.
+    /// Holders that serve begin with [`SERVING`].
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Gives a right back before it ends; nothing happens where it is another holder's.
+    async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError>;
+
+    /// Adds to the durable counts of verified deliveries, by shop, topic, subscription's name and hour.
+    async fn count_deliveries(&self, counts: Vec<DeliveryCount>) -> Result<(), StoreError>;
+
+    /// The shop's verified deliveries by topic and name: how many in the hours that began at `since` or later, and when the
+    /// last of all came.
+    async fn deliveries_since(
+        &self,
+        shop: &ShopName,
+        since: Timestamp,
+    ) -> Result<Vec<DeliverySum>, StoreError>;
 
     // --- housekeeping -----------------------------------------------------------------------------------------
 

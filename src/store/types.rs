@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{
     Direction, Disposition, EventId, Fence, JobId, JobKey, JobState, LONGEST_CALL, Link, NewProblem, Object,
-    Priority, RecordKey, ShopName, System, Timestamp,
+    Priority, RecordKey, ShopName, ShopifyId, System, Timestamp,
 };
 
 /// Finished work is kept for at least so many days: Shopify repeats a delivery for up to two, and a repetition is known
@@ -192,7 +192,7 @@ pub enum Recorded {
 }
 
 /// Refused deliveries of one shop, reason and hour.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RejectionCount {
     /// The shop's name, or `-` where none could be told.
     pub shop: String,
@@ -515,7 +515,7 @@ pub struct EventRow {
 }
 
 /// One problem.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ProblemRow {
     /// Number.
     pub id: i64,
@@ -571,7 +571,7 @@ pub struct ShopState {
 }
 
 /// The state of one breaker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct BreakerRow {
     /// Shop.
     pub shop: ShopName,
@@ -600,4 +600,67 @@ pub struct ComplianceRecord {
     pub done_at: Timestamp,
     /// What was done, without customer data.
     pub summary: String,
+}
+
+/// What the holder's name begins with where a process that serves holds a lease. On SQLite there is one such process at a time,
+/// so that the next one knows at its start that nobody holds these any more.
+pub const SERVING: &str = "serve-";
+
+/// A webhook subscription of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SubscriptionRow {
+    /// Shop.
+    pub shop: ShopName,
+    /// Shopify's number.
+    pub id: ShopifyId,
+    /// GraphQL's spelling of its topic.
+    pub topic: String,
+    /// Where its deliveries go.
+    pub uri: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// When Shopify made it.
+    pub created_at: Timestamp,
+    /// When it last stood as it is wanted.
+    pub seen_at: Timestamp,
+    /// Since when it stands no more: deleted by us, or not found any more (then it is the time of the last look that found it).
+    pub removed_at: Option<Timestamp>,
+}
+
+/// Verified deliveries of one hour.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeliveryCount {
+    /// Shop.
+    pub shop: ShopName,
+    /// `X-Shopify-Topic`.
+    pub topic: String,
+    /// `X-Shopify-Name`, empty for none.
+    pub name: String,
+    /// The start of the hour.
+    pub hour: Timestamp,
+    /// How many were stored and answered 200.
+    pub accepted: u64,
+    /// How many were not.
+    pub failed: u64,
+    /// When the last of them came.
+    pub last_at: Timestamp,
+    /// When the last came that was stored.
+    pub last_accepted_at: Option<Timestamp>,
+}
+
+/// Verified deliveries of one topic under one name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeliverySum {
+    /// `X-Shopify-Topic`.
+    pub topic: String,
+    /// `X-Shopify-Name`, empty for none.
+    pub name: String,
+    /// How many were stored and answered 200, in the hours that were asked about.
+    pub accepted: u64,
+    /// How many were not.
+    pub failed: u64,
+    /// When the last of all came.
+    pub last_at: Timestamp,
+    /// When the last came that was stored.
+    pub last_accepted_at: Option<Timestamp>,
 }

@@ -71,6 +71,11 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// How many decimals of a unit price the ERP keeps; none where it keeps all.
+    pub(super) fn price_digits(&self) -> Option<u32> {
+        self.price_digits
+    }
+
     /// Adds to the story.
     pub(super) fn note(&self, what: &'static str, detail: Value) {
         self.notes
@@ -273,6 +278,16 @@ impl<'a> Flow<'a> {
     /// knowing what became of it, says so.
     pub(super) async fn write<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
         Ok(self.writes.send(call).await?)
+    }
+
+    /// Sends a write that nothing keeps from being done twice but a look at what stands in the ERP, which was taken just
+    /// before. A look tells nothing as long as the same, sent by an earlier attempt, may still take effect: then the attempt
+    /// ends, to look again when it no longer can.
+    pub(super) async fn act<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
+        match self.job.settled_at() {
+            Some(at) if at > self.shop.clock.now() => Err(Stop::Later { at }),
+            _ => self.write(call).await,
+        }
     }
 
     /// Ends the attempt as having nothing to do; not before everything that an earlier attempt sent has taken effect.

@@ -7,6 +7,8 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::Currency;
+
 /// `[shops.NAME.flow]`: how this shop's records are carried over. Everything has a safe default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -24,10 +26,12 @@ pub struct Settings {
     /// What becomes of an order that Shopify recommends to cancel for its risk of fraud.
     pub high_risk: HighRisk,
     /// The largest difference between Shopify's total and the ERP's that may go on a visible rounding line, in the
-    /// order's currency. Anything more holds the order. `"0"` allows none.
+    /// order's currency. Anything more holds the order. `"0"` allows none; any other limit allows at least one of the
+    /// currency's smallest unit, so that one yen is not too much where two cents are declared.
     #[schemars(with = "String")]
     pub rounding_limit: Decimal,
-    /// How far the order's tax in the ERP may be from Shopify's while the total is exact.
+    /// How far the order's tax in the ERP may be from Shopify's while the total is exact; at least one of the currency's
+    /// smallest unit, unless it is `"0"`. The same goes for credit notes.
     #[schemars(with = "String")]
     pub tax_tolerance: Decimal,
     /// What becomes of a customer that was deleted on Shopify.
@@ -49,12 +53,36 @@ pub struct Settings {
     pub refunds: Refunds,
     /// What a parcel of Shopify does to the ERP's delivery.
     pub fulfillments: Fulfillments,
+    /// Whether an order that is locked in the ERP is unlocked when it was cancelled on Shopify. By default a person is asked:
+    /// somebody may have locked it on purpose. For an Odoo that locks every order as it is confirmed.
+    pub unlock_to_cancel: bool,
     /// The time zone (IANA name, e.g. `"Europe/Berlin"`) in which the days of invoices, payments and credit notes are told:
     /// a sale shortly after midnight belongs to the new day of the shop, not to that of Greenwich.
     #[schemars(with = "String")]
     pub time_zone: Tz,
     /// What becomes of an invoice or payment of a day for which the books are closed.
     pub closed_period: ClosedPeriod,
+}
+
+impl Settings {
+    /// The rounding limit for amounts in this currency.
+    pub fn rounding_limit_in(&self, currency: Currency) -> Decimal {
+        at_least_a_unit(self.rounding_limit, currency)
+    }
+
+    /// The tolerance of taxes in this currency.
+    pub fn tax_tolerance_in(&self, currency: Currency) -> Decimal {
+        at_least_a_unit(self.tax_tolerance, currency)
+    }
+}
+
+/// A limit below the smallest unit would allow nothing in currencies without decimals, whose least difference is one.
+fn at_least_a_unit(limit: Decimal, currency: Currency) -> Decimal {
+    if limit.is_zero() {
+        limit
+    } else {
+        limit.max(Decimal::new(1, currency.decimals()))
+    }
 }
 
 impl Default for Settings {
@@ -77,6 +105,7 @@ impl Default for Settings {
             journals: BTreeMap::new(),
             refunds: Refunds::Quantity,
             fulfillments: Fulfillments::Leave,
+            unlock_to_cancel: false,
             time_zone: Tz::UTC,
             closed_period: ClosedPeriod::Problem,
         }
@@ -201,4 +230,41 @@ pub enum ClosedPeriod {
     /// A problem that names the lock date and the next open day. It is never moved silently.
     #[default]
     Problem,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_never_less_than_the_least_difference_unless_it_is_none() {
+        for (limit, currency, expected) in [
+            ("0.02", "EUR", "0.02"),
+            ("0.02", "JPY", "1"),
+            ("3", "JPY", "3"),
+            ("0.02", "KWD", "0.02"),
+            ("0.001", "EUR", "0.01"),
+            ("0.0001", "KWD", "0.001"),
+            ("0", "JPY", "0"),
+            ("0.00", "EUR", "0"),
+        ] {
+            let settings = Settings {
+                rounding_limit: limit.parse().unwrap(),
+                tax_tolerance: limit.parse().unwrap(),
+                ..Settings::default()
+            };
+            let (currency, expected): (Currency, Decimal) =
+                (currency.parse().unwrap(), expected.parse().unwrap());
+            assert_eq!(
+                settings.rounding_limit_in(currency),
+                expected,
+                "{limit} {currency}"
+            );
+            assert_eq!(
+                settings.tax_tolerance_in(currency),
+                expected,
+                "{limit} {currency}"
+            );
+        }
+    }
 }

@@ -10,3 +10,4 @@ mod privacy;
 mod scenes;
 mod setup;
 mod support;
+mod webhooks;

@@ -133,6 +133,11 @@ refunds = "credit_note""#
         }
     }
 
+    /// Whether the next step after this point has no key, so that it is not taken at once where a daemon was killed.
+    pub(crate) fn waits(self, point: FailPoint) -> bool {
+        self == Self::AfterSale && point == FailPoint::DeliveryPrepared
+    }
+
     /// Which passing of the point is the one that is meant. A guest's order first brings the adopted partner up to date.
     pub(crate) fn nth(self, point: FailPoint) -> u32 {
         if self == Self::GuestOrder && point == FailPoint::RecordSaved {

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use lockstep::sandbox::odoo::{OdooSandbox, Options as ErpOptions, Version};
 use lockstep::sandbox::shopify::draft::{LineDraft, OrderDraft, Payment, ProductDraft, VariantDraft};
+use lockstep::sandbox::shopify::facts::Tax;
 use lockstep::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -85,6 +86,11 @@ impl Bare {
     }
 
     fn place(&self, gateway: &str) {
+        self.place_taxed(gateway, "MwSt");
+    }
+
+    /// An order at 19 %, included in the price, under a tax of this title.
+    fn place_taxed(&self, gateway: &str, title: &str) {
         self.shop.change(|shop| {
             let product = shop.create_product(ProductDraft {
                 title: "Mug".into(),
@@ -95,6 +101,7 @@ impl Bare {
             shop.place_order(OrderDraft {
                 lines: vec![LineDraft::variant(variant, 1)],
                 payment: Payment::Paid(gateway.into()),
+                taxes: vec![Tax::new(title, Decimal::new(19, 2))],
                 ..everyday(variant)
             })
             .expect("the shop takes it");
@@ -166,7 +173,7 @@ async fn setup_makes_what_is_missing_once_and_only_after_a_yes() {
 
         let (code, out, err) = bare.run(&["setup", "plan"]);
         assert_eq!((code, err.as_str()), (1, ""), "{out}");
-        assert!(out.contains("10 need an administrator"), "{out}");
+        assert!(out.contains("12 need an administrator"), "{out}");
         let (_, live, _) = bare.run(&["check", "--live", "--json"]);
         let live: Value = serde_json::from_str(&live).expect("it prints JSON");
         let rows: Vec<&Value> = live["live"]
@@ -196,7 +203,7 @@ async fn with_an_administrators_key_nothing_is_left_but_what_is_for_people_to_de
         })
         .await;
         let plan = bare.json(&["setup", "plan"], 1);
-        assert_eq!(states(&plan, "order field").len(), 10, "{plan:#}");
+        assert_eq!(states(&plan, "order field").len(), 12, "{plan:#}");
         assert!(all_are(&states(&plan, "order field"), "missing"), "{plan:#}");
         let done = bare.json(&["setup", "apply", "--yes"], 0);
         assert!(all_are(&states(&done, "order field"), "made"), "{done:#}");
@@ -205,17 +212,20 @@ async fn with_an_administrators_key_nothing_is_left_but_what_is_for_people_to_de
             .as_admin(
                 "sale.order",
                 "fields_get",
-                json!([["x_shopify_id", "x_shopify_paid"], ["type"]]),
+                json!([["x_shopify_id", "x_shopify_paid", "x_shopify_payments"], ["type"]]),
                 json!({}),
             )
             .expect("they can be asked for");
         assert_eq!(
             fields,
-            json!({"x_shopify_id": {"type": "char"}, "x_shopify_paid": {"type": "float"}})
+            json!({
+                "x_shopify_id": {"type": "char"}, "x_shopify_paid": {"type": "float"},
+                "x_shopify_payments": {"type": "text"},
+            })
         );
         let again = bare.json(&["setup", "apply", "--yes"], 0);
         assert!(all_are(&states(&again, "order field"), "there"), "{again:#}");
-        assert_eq!(bare.count("ir.model.fields"), 10);
+        assert_eq!(bare.count("ir.model.fields"), 12);
         let (code, out, err) = bare.run(&["setup", "plan"]);
         assert_eq!((code, err.as_str()), (0, ""), "{out}");
         assert!(out.contains("everything is there"), "{out}");
@@ -312,6 +322,22 @@ async fn suggested_tables_are_filled_in_where_nothing_can_be_mistaken_and_checke
         );
         assert!(!todo(&bare.json(&["check"], 0)).contains(&"klarna".to_owned()));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_tax_that_names_another_country_is_not_filled_in_with_the_one_of_home() {
+    let mut options = ErpOptions::version(Version::V19);
+    options.companies[0].country = "DE".to_owned();
+    let bare = Bare::with(options).await;
+    bare.place_taxed("paypal", "CY VAT");
+    bare.place_taxed("paypal", "DE MwSt");
+    bare.json(&["mappings", "suggest"], 0);
+    let tables = bare.tables();
+    assert!(tables.contains("\"19 included CY VAT\" = \"TODO\""), "{tables}");
+    let home = tables
+        .lines()
+        .find(|line| line.starts_with("\"19 included DE MwSt\" = "));
+    assert!(home.is_some_and(|line| line.ends_with("# 19% incl.")), "{tables}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,6 +8,7 @@
 //! the process instead is safe, too: the next start takes over what was running.
 
 mod keys;
+mod reconciler;
 mod reload;
 mod shops;
 mod signals;
@@ -19,14 +20,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::routing::post;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::app::{reach, ring};
+use crate::app::api::{self, Api};
+use crate::app::reach;
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
 use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
@@ -36,6 +35,7 @@ use crate::store::{OpenMode, SharedStore, StoreError};
 use crate::telemetry;
 use crate::transport::BuildError;
 
+use reconciler::Reconciler;
 use reload::{ReloadRequest, Reloader};
 use shops::{Disabled, Flows, Wired};
 
@@ -95,8 +95,9 @@ pub struct Daemon {
     pub admin_addr: SocketAddr,
     stop: CancellationToken,
     broken: CancellationToken,
-    reload: mpsc::Sender<ReloadRequest>,
+    controls: Controls,
     live: watch::Receiver<Live>,
+    reconcile: Arc<Notify>,
     pending: watch::Sender<Vec<String>>,
     tasks: TaskTracker,
     store: SharedStore,
@@ -161,8 +162,9 @@ async fn run(
     let pending = watch::Sender::new(Vec::new());
     let (reload, reload_requests) = mpsc::channel(4);
     let settings = Arc::new(config.http.clone());
-    let (engine, live, intake_shops) = (
+    let (engine, clients, live, intake_shops) = (
         watch::Sender::new(Arc::new(wired.engine)),
+        watch::Sender::new(Arc::new(wired.clients)),
         watch::Sender::new(wired.live),
         watch::Sender::new(Arc::new(wired.intake)),
     );
@@ -214,15 +216,27 @@ async fn run(
     let public = http::public_router(Public {
         intake: Arc::clone(&intake),
         health: Arc::new(Health::new(store.clone(), clock.clone(), pending.subscribe())),
-        instance_key,
+        instance_key: instance_key.clone(),
         settings: Arc::clone(&settings),
         entropy: entropy.clone(),
     });
+    let current_config = watch::Sender::new(Arc::new(config));
+    let controls = Controls {
+        reload: reload.clone(),
+        live: live.clone(),
+    };
+    let api = api::router(Arc::new(Api {
+        config: current_config.subscribe(),
+        store: store.clone(),
+        clock: clock.clone(),
+        controls: controls.clone(),
+        instance_key,
+    }));
     let admin = http::admin_router(
         Arc::new(Admin::new(store.clone(), clock.clone(), metrics.clone())),
+        api,
         entropy.clone(),
-    )
-    .merge(ring_router(&live));
+    );
     {
         let stop = stop.clone();
         part.run("listeners", async move {
@@ -240,12 +254,13 @@ async fn run(
 
     // What follows the outside world.
     let reloader = Reloader {
-        config: watch::Sender::new(Arc::new(config)),
+        config: current_config,
         store: store.clone(),
         clock: clock.clone(),
-        entropy,
+        entropy: entropy.clone(),
         mappings,
         engine,
+        clients,
         live,
         intake_shops,
         store_settings,
@@ -261,6 +276,9 @@ async fn run(
         "key expiry",
         keys::watch(current.clone(), store.clone(), clock.clone(), stop.clone()),
     );
+    let reconciler = Reconciler::new(&current, &disabled, store, &clock, &entropy).await?;
+    let reconcile = reconciler.wake();
+    part.run("subscriptions", reconciler.follow(stop.clone()));
     part.run(
         "disabled shops",
         shops::watch_disabled(current, disabled, store.clone(), clock, stop.clone()),
@@ -272,8 +290,9 @@ async fn run(
         admin_addr,
         stop,
         broken,
-        reload,
+        controls,
         live: followed,
+        reconcile,
         pending,
         tasks,
         store: store.clone(),
@@ -287,15 +306,17 @@ impl Daemon {
     /// # Errors
     /// What is wrong with the files, with their places; everything stays as it was.
     pub async fn reload(&self) -> Result<Option<i64>, String> {
-        let (sender, answer) = oneshot::channel();
-        let stopping = || "the daemon is stopping".to_owned();
-        self.reload.send(sender).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
+        self.controls.reload().await
     }
 
     /// As [`Daemon::reload`], without waiting for it. Does nothing while several wait already.
     pub fn request_reload(&self) {
-        self.reload.try_send(oneshot::channel().0).ok();
+        self.controls.reload.try_send(oneshot::channel().0).ok();
+    }
+
+    /// Has the shops' webhook subscriptions looked at now, without waiting for it.
+    pub fn reconcile_subscriptions(&self) {
+        self.reconcile.notify_one();
     }
 
     /// The number of the configuration and mappings in force.
@@ -344,15 +365,26 @@ impl Part<'_> {
     }
 }
 
-/// `POST /api/v1/ring`: a command left work in the store.
-fn ring_router(live: &watch::Sender<Live>) -> Router {
-    let live = live.clone();
-    let ring = move || async move {
-        // A change of what the queue follows makes it look at the store.
-        live.send_modify(|_| {});
-        StatusCode::NO_CONTENT
-    };
-    Router::new().route(ring::PATH, post(ring))
+/// What may be asked of a running daemon from elsewhere in it.
+#[derive(Clone, Debug)]
+pub(crate) struct Controls {
+    reload: mpsc::Sender<ReloadRequest>,
+    live: watch::Sender<Live>,
+}
+
+impl Controls {
+    /// Takes the files up again now; see [`Daemon::reload`].
+    pub(crate) async fn reload(&self) -> Result<Option<i64>, String> {
+        let (sender, answer) = oneshot::channel();
+        let stopping = || "the daemon is stopping".to_owned();
+        self.reload.send(sender).await.map_err(|_| stopping())?;
+        answer.await.map_err(|_| stopping())?
+    }
+
+    /// Has the queue look at the store: a change of what it follows makes it.
+    pub(crate) fn look(&self) {
+        self.live.send_modify(|_| {});
+    }
 }
 
 /// This process, as attempts name it.

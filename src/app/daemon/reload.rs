@@ -16,7 +16,7 @@ use tokio::select;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::shops::{Before, Current, Disabled, Wired, note_revision};
+use super::shops::{Before, Clients, Current, Disabled, Wired, note_revision};
 use super::{StartError, pause};
 use crate::app::reach::{self, NOT_TAKEN};
 use crate::config::{Config, ConfigError};
@@ -78,6 +78,7 @@ pub(super) struct Reloader {
     pub(super) entropy: SharedEntropy,
     pub(super) mappings: watch::Sender<Arc<Mappings>>,
     pub(super) engine: watch::Sender<Arc<Engine>>,
+    pub(super) clients: watch::Sender<Arc<Clients>>,
     pub(super) live: watch::Sender<Live>,
     pub(super) intake_shops: watch::Sender<Arc<IntakeShops>>,
     pub(super) store_settings: watch::Sender<store::Settings>,
@@ -90,6 +91,7 @@ impl Reloader {
         Current {
             config: self.config.subscribe(),
             engine: self.engine.subscribe(),
+            clients: self.clients.subscribe(),
             live: self.live.clone(),
         }
     }
@@ -189,9 +191,11 @@ impl Reloader {
         let mappings = load_mappings(config.mappings.dir.clone()).await?;
         // Shops become known, and disabled ones are left out, before anything runs for them.
         let engine = Arc::clone(&self.engine.borrow());
+        let clients = Arc::clone(&self.clients.borrow());
         let before = Before {
             config: &old,
             engine: &engine,
+            clients: &clients,
         };
         let wired = Wired::new(
             &config,
@@ -213,6 +217,7 @@ impl Reloader {
         let revision = wired.live.revision;
         self.mappings.send_replace(Arc::new(mappings));
         self.engine.send_replace(Arc::new(wired.engine));
+        self.clients.send_replace(Arc::new(wired.clients));
         self.intake_shops.send_replace(Arc::new(wired.intake));
         self.store_settings.send_replace(config.store.clone());
         self.config.send_replace(Arc::new(config));
@@ -275,7 +280,7 @@ fn needs_restart(old: &Config, new: &Config) -> Vec<&'static str> {
         "store",
     );
     note(old.http != new.http, "http");
-    note(old.admin != new.admin, "admin");
+    note(!old.admin.is_same_listener(&new.admin), "admin");
     note(old.log != new.log, "log");
     sections
 }

@@ -12,14 +12,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{StartError, pause};
 use crate::app::{connect, status};
-use crate::config::{Config, Shop, SyncSection, Toggle};
+use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, Report, SharedClock, SharedEntropy, ShopName, Timestamp};
 use crate::http::{IntakeShop, IntakeShops, Signature, Verify};
 use crate::mapping::{Mappings, ShopFacts};
 use crate::queue::{Handler, LaneGate, Live};
+use crate::shopify::Shopify;
 use crate::shopify::webhook::{self, SignatureError};
 use crate::store::{ClaimedJob, Lane, SharedStore, StoreError};
-use crate::sync::{Engine, ShopContext};
+use crate::subscriptions::{self, Toggle};
+use crate::sync::{Engine, ShopContext, Source};
 use crate::transport;
 
 /// How often it is looked whether a shop was disabled or enabled. Machine time: tests cannot move it.
@@ -28,9 +30,13 @@ const LOOK: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 5_000 }
 /// How often a disabled shop is asked whether our access works again.
 const PROBE: Duration = Duration::from_secs(600);
 
+/// Each shop's client of Shopify, which all users of the shop share.
+pub(super) type Clients = BTreeMap<ShopName, Arc<Shopify>>;
+
 /// Everything that one configuration makes, ready to be put in force at once.
 pub(super) struct Wired {
     pub(super) engine: Engine,
+    pub(super) clients: Clients,
     pub(super) live: Live,
     pub(super) intake: IntakeShops,
 }
@@ -39,14 +45,18 @@ pub(super) struct Wired {
 pub(super) struct Before<'a> {
     pub(super) config: &'a Config,
     pub(super) engine: &'a Engine,
+    pub(super) clients: &'a Clients,
 }
 
 impl Before<'_> {
     /// Puts the clients back that the shop has already, where nothing that they are made of changed: they hold the throttle,
     /// the token and the ERP's session, which a change of a toggle must not throw away.
-    fn keep_clients(&self, shop: &Shop, context: &mut ShopContext) {
-        let (Some(old), Some(known)) = (self.config.shops.get(&shop.name), self.engine.shop(&shop.name))
-        else {
+    fn keep_clients(&self, shop: &Shop, context: &mut ShopContext, shopify: &mut Arc<Shopify>) {
+        let (Some(old), Some(known), Some(client)) = (
+            self.config.shops.get(&shop.name),
+            self.engine.shop(&shop.name),
+            self.clients.get(&shop.name),
+        ) else {
             return;
         };
         if old.shopify == shop.shopify
@@ -54,6 +64,7 @@ impl Before<'_> {
             && is_reached_alike(&old.connection, &shop.connection)
         {
             context.source = Arc::clone(&known.source);
+            *shopify = Arc::clone(client);
         }
         if old.odoo.server == shop.odoo.server
             && old.odoo.api_key.is_same(&shop.odoo.api_key)
@@ -88,16 +99,19 @@ impl Wired {
         before: Option<&Before<'_>>,
     ) -> Result<Self, StartError> {
         let mut contexts = Vec::new();
+        let mut clients = Clients::new();
         for shop in config.shops.values() {
-            let mut context = context(shop, mappings, store, clock, entropy)?;
+            let (mut context, mut shopify) = connected(shop, mappings, store, clock, entropy)?;
             if let Some(before) = before {
-                before.keep_clients(shop, &mut context);
+                before.keep_clients(shop, &mut context, &mut shopify);
             }
             contexts.push(context);
+            clients.insert(shop.name.clone(), shopify);
         }
         let revision = note_revision(config, with, store, clock).await?;
         Ok(Self {
             engine: Engine::new(contexts),
+            clients,
             live: Live {
                 settings: config.queue.clone(),
                 gate: gate(config, disabled),
@@ -116,11 +130,22 @@ pub(crate) fn context(
     clock: &SharedClock,
     entropy: &SharedEntropy,
 ) -> Result<ShopContext, StartError> {
+    Ok(connected(shop, mappings, store, clock, entropy)?.0)
+}
+
+fn connected(
+    shop: &Shop,
+    mappings: &watch::Sender<Arc<Mappings>>,
+    store: &SharedStore,
+    clock: &SharedClock,
+    entropy: &SharedEntropy,
+) -> Result<(ShopContext, Arc<Shopify>), StartError> {
     let failed = |source| StartError::Connect {
         shop: shop.name.clone(),
         source,
     };
-    Ok(ShopContext {
+    let shopify = connect::shopify(shop, clock, entropy).map_err(failed)?;
+    let context = ShopContext {
         name: shop.name.clone(),
         domain: shop.shopify.domain.clone(),
         settings: shop.flow.clone(),
@@ -130,12 +155,13 @@ pub(crate) fn context(
         },
         start_at: shop.start_at,
         owner: shop.owner.clone(),
-        source: connect::shopify(shop, clock, entropy).map_err(failed)?,
+        source: Arc::clone(&shopify) as Arc<dyn Source>,
         erp: connect::erp(shop, clock).map_err(failed)?,
         mappings: mappings.subscribe(),
         store: store.clone(),
         clock: clock.clone(),
-    })
+    };
+    Ok((context, shopify))
 }
 
 /// The number of what is in force: configuration and mappings together.
@@ -172,10 +198,10 @@ impl Handler for Flows {
 
 /// Which lanes may be claimed.
 fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
-    let toggles: BTreeMap<ShopName, SyncSection> = config
+    let toggles: BTreeMap<ShopName, subscriptions::Settings> = config
         .shops
         .values()
-        .map(|shop| (shop.name.clone(), shop.sync))
+        .map(|shop| (shop.name.clone(), shop.sync.clone()))
         .collect();
     let disabled = disabled.clone();
     LaneGate::new(move |lane| {
@@ -189,7 +215,7 @@ fn gate(config: &Config, disabled: &Disabled) -> LaneGate {
 
 /// Whether the toggles let jobs of the lane run. An order needs its customer and its products whatever their toggles say;
 /// while orders are on, "off" means for those that events make no jobs, and what an order asks for is still done.
-fn is_open(sync: &SyncSection, lane: &Lane) -> bool {
+fn is_open(sync: &subscriptions::Settings, lane: &Lane) -> bool {
     if lane.direction == Direction::Out {
         return false;
     }
@@ -268,7 +294,7 @@ impl Disabled {
         Ok(changed)
     }
 
-    fn contains(&self, shop: &ShopName) -> bool {
+    pub(super) fn contains(&self, shop: &ShopName) -> bool {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -286,6 +312,7 @@ impl Disabled {
 pub(super) struct Current {
     pub(super) config: watch::Receiver<Arc<Config>>,
     pub(super) engine: watch::Receiver<Arc<Engine>>,
+    pub(super) clients: watch::Receiver<Arc<Clients>>,
     pub(super) live: watch::Sender<Live>,
 }
 
@@ -338,13 +365,14 @@ async fn enable_if_reachable(current: &Current, name: &ShopName, store: &SharedS
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Toggles;
+    use crate::subscriptions::Category;
 
     #[test]
     fn toggles_open_and_close_lanes() {
-        let inward = |toggle| Toggles {
+        let inward = |toggle| Category {
             inward: toggle,
             outward: Toggle::On,
+            ..Category::default()
         };
         let lane = |object, direction| Lane {
             shop: "main".parse().unwrap(),
@@ -363,10 +391,10 @@ mod tests {
             // Not carried out by this version, whatever the toggle says.
             (Toggle::On, Toggle::On, Object::Product, Direction::Out, false),
         ] {
-            let sync = SyncSection {
+            let sync = subscriptions::Settings {
                 orders: inward(orders),
                 products: inward(products),
-                ..SyncSection::default()
+                ..subscriptions::Settings::default()
             };
             assert_eq!(
                 is_open(&sync, &lane(object, direction)),

@@ -2,6 +2,7 @@
 
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object};
+use crate::erp::OrderFieldKind::{self, Lines, Number, Text};
 use crate::erp::SetupWish;
 use crate::mapping::Mappings;
 
@@ -17,22 +18,20 @@ pub const PURPOSES: &[(&str, &str)] = &[
     ("fee", "additional fee"),
 ];
 
-/// Optional fields of orders: name, label, whether it is a number.
-pub const ORDER_FIELDS: &[(&str, &str, bool)] = &[
-    ("x_shopify_id", "Shopify id", false),
-    ("x_shopify_gateways", "Shopify gateways", false),
-    ("x_shopify_payment_status", "Shopify payment status", false),
-    (
-        "x_shopify_payment_references",
-        "Shopify payment references",
-        false,
-    ),
-    ("x_shopify_paid", "Shopify paid", true),
-    ("x_shopify_discount_codes", "Shopify discount codes", false),
-    ("x_shopify_channel", "Shopify channel", false),
-    ("x_shopify_tags", "Shopify tags", false),
-    ("x_shopify_risk", "Shopify risk", false),
-    ("x_shopify_po_number", "Shopify PO number", false),
+/// Optional fields of orders: name, label, what it holds.
+pub const ORDER_FIELDS: &[(&str, &str, OrderFieldKind)] = &[
+    ("x_shopify_id", "Shopify id", Text),
+    ("x_shopify_gateways", "Shopify gateways", Text),
+    ("x_shopify_payment_status", "Shopify payment status", Text),
+    ("x_shopify_payment_references", "Shopify payment references", Text),
+    ("x_shopify_payments", "Shopify payments", Lines),
+    ("x_shopify_paid", "Shopify paid", Number),
+    ("x_shopify_discount_codes", "Shopify discount codes", Text),
+    ("x_shopify_discounts", "Shopify discounts", Lines),
+    ("x_shopify_channel", "Shopify channel", Text),
+    ("x_shopify_tags", "Shopify tags", Text),
+    ("x_shopify_risk", "Shopify risk", Text),
+    ("x_shopify_po_number", "Shopify PO number", Text),
 ];
 
 /// Everything that this shop needs, in the order in which it can be made. Fields of orders only where the mapping in force
@@ -68,11 +67,11 @@ pub(super) fn wishes(
     let mapping = mappings.of_shop(shop.name.as_str(), Object::Order, Direction::In);
     let written =
         |field: &str| mapping.is_some_and(|mapping| mapping.optional_fields().any(|(_, name)| name == field));
-    for (name, label, is_number) in ORDER_FIELDS.iter().filter(|(name, _, _)| written(name)) {
+    for (name, label, holds) in ORDER_FIELDS.iter().filter(|(name, _, _)| written(name)) {
         wishes.push(SetupWish::OrderField {
             name: (*name).to_owned(),
             label: (*label).to_owned(),
-            is_number: *is_number,
+            holds: *holds,
         });
     }
     wishes

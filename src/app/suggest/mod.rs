@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::connect;
 use crate::config::Shop;
-use crate::domain::{SharedClock, SharedEntropy, ShopName};
+use crate::domain::{LookUp, Needed, Scalar, SharedClock, SharedEntropy, ShopName};
 use crate::erp::{ChoiceKind, ErpError, SharedErp};
-use crate::shopify::{Recent, ShopifyError};
+use crate::shopify::{Recent, RecentTax, ShopifyError};
 use crate::transport::BuildError;
 
 pub use file::FileError;
@@ -149,7 +149,13 @@ async fn wanted(recent: &Recent, erp: &SharedErp, notes: &mut Vec<String>) -> Re
     }
     if let Some(taxes) = choices(erp, ChoiceKind::Tax, notes).await? {
         for (seen, orders) in &recent.taxes {
-            add("tax", tax_key(seen), tax(seen, &taxes), *orders);
+            let mut found = tax(seen, &taxes);
+            // What a table says has the last word, so nothing stands in it that an order would not find: the only tax of a
+            // rate may be another country's than its title names.
+            if found.value.is_some() && !matches!(erp.look_up(&asked(seen)).await?, Needed::Found(_)) {
+                found.value = None;
+            }
+            add("tax", tax_key(seen), found, *orders);
         }
     }
     if let Some(warehouses) = choices(erp, ChoiceKind::Warehouse, notes).await? {
@@ -168,6 +174,20 @@ async fn wanted(recent: &Recent, erp: &SharedErp, notes: &mut Vec<String>) -> Re
         }
     }
     Ok(all)
+}
+
+/// The look-up of an order for a tax, wherever it goes.
+fn asked(tax: &RecentTax) -> LookUp {
+    let keys = [
+        ("rate", Scalar::Decimal(tax.rate_percent)),
+        ("included", Scalar::Bool(tax.is_included)),
+        ("title", Scalar::Text(tax.title.clone())),
+        ("channel", Scalar::Bool(tax.is_channels)),
+    ];
+    LookUp {
+        kind: "tax".to_owned(),
+        keys: keys.map(|(name, value)| (name.to_owned(), value)).into(),
+    }
 }
 
 /// What the ERP has of a kind; none where it has no such thing, or does not show it to us.

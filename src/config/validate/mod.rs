@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use reqwest::Url;
+use secrecy::ExposeSecret as _;
 
 use super::Shop;
 use super::document::Document;
@@ -13,16 +14,19 @@ use super::finding::Finding;
 use super::sections::{File, MappingFiles, ShopSection};
 use crate::domain::ShopName;
 use crate::queue::{self, Schedule};
-use crate::{http, store, telemetry};
+use crate::secret::Secret;
+use crate::{http, store, subscriptions, telemetry};
 
 /// The sections of a file without errors.
 pub(super) struct Checked {
     pub(super) store: store::Settings,
     pub(super) http: http::Settings,
     pub(super) admin: http::AdminSettings,
+    pub(super) api_tokens: Vec<Secret>,
     pub(super) queue: queue::Settings,
     pub(super) log: telemetry::Settings,
     pub(super) mappings: MappingFiles,
+    pub(super) webhooks: subscriptions::WebhookSettings,
     pub(super) shops: BTreeMap<ShopName, Shop>,
 }
 
@@ -31,7 +35,9 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
     let mut checker = Checker { document, found };
     let store = checker.store(file.store);
     checker.listeners(&file.http, &file.admin);
+    let api_tokens = checker.api_tokens(&file.admin);
     checker.mappings(&file.mappings);
+    checker.schedule(&["webhooks", "schedule"], &file.webhooks.schedule, "*/5 * * * *");
     if !file.log.level_is_usable() {
         checker.error(
             &["log", "level"],
@@ -61,12 +67,17 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
         store,
         http: file.http,
         admin: file.admin,
+        api_tokens,
         queue: file.queue,
         log: file.log,
         mappings: file.mappings,
+        webhooks: file.webhooks,
         shops,
     })
 }
+
+/// A token with fewer characters is refused.
+const SHORTEST_TOKEN: usize = 16;
 
 struct Checker<'a> {
     document: &'a Document<'a>,
@@ -140,13 +151,7 @@ impl Checker<'_> {
                 "write sqlite://PATH or postgres://USER:PASSWORD@HOST/DATABASE",
             );
         }
-        if let Err(error) = Schedule::parse(&store.prune_schedule) {
-            self.error(
-                &["store", "prune_schedule"],
-                error.to_string(),
-                "write minute, hour, day, month and weekday, e.g. 17 3 * * *",
-            );
-        }
+        self.schedule(&["store", "prune_schedule"], &store.prune_schedule, "17 3 * * *");
         if store.keep_days < store::LEAST_KEEP_DAYS {
             self.error(
                 &["store", "keep_days"],
@@ -176,6 +181,35 @@ impl Checker<'_> {
             );
         }
         self.public_url(http);
+    }
+
+    /// The tokens of the API: long enough not to be guessed, where they stand in the file.
+    fn api_tokens(&mut self, admin: &http::AdminSettings) -> Vec<Secret> {
+        let (path, files_path) = (["admin", "tokens"], ["admin", "tokens_files"]);
+        let mut tokens = Vec::new();
+        for text in &admin.tokens {
+            let length = text.expose_secret().trim().len();
+            if (1..SHORTEST_TOKEN).contains(&length) {
+                self.error(
+                    &path,
+                    format!("a token has {length} characters and could be guessed"),
+                    "take a random one, e.g. the output of `openssl rand -hex 24`",
+                );
+                continue;
+            }
+            tokens.extend(self.text_secret(&path, text));
+        }
+        for file in &admin.tokens_files {
+            tokens.extend(self.file_secret(&files_path, file));
+        }
+        if !admin.require_token && admin.allow_insecure_listen {
+            self.error(
+                &["admin", "require_token"],
+                "whoever reaches this address could change the toggles",
+                "keep require_token, or take allow_insecure_listen away",
+            );
+        }
+        tokens
     }
 
     fn public_url(&mut self, http: &http::Settings) {
@@ -211,6 +245,16 @@ impl Checker<'_> {
                 &path,
                 "Shopify sends webhooks over https only",
                 "put a reverse proxy with a certificate in front, and write https:// here",
+            );
+        }
+    }
+
+    fn schedule(&mut self, path: &[&str], text: &str, example: &str) {
+        if let Err(error) = Schedule::parse(text) {
+            self.error(
+                path,
+                error.to_string(),
+                &format!("write minute, hour, day, month and weekday, e.g. {example}"),
             );
         }
     }

@@ -7,11 +7,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Checker, is_local};
 use crate::config::finding::{Finding, Level};
-use crate::config::sections::{OdooSection, ShopSection, Toggle, Toggles};
+use crate::config::sections::{OdooSection, ShopSection};
 use crate::config::{Odoo, Shop};
 use crate::domain::{ShopName, Timestamp};
 use crate::secret::Secret;
 use crate::shopify::{self, Credentials, PINNED_VERSION};
+use crate::subscriptions::Toggle;
 use crate::sync::{self, Guests};
 use crate::transport;
 
@@ -87,7 +88,7 @@ impl Checker<'_> {
                 .unwrap_or_else(|| "shop administrator".to_owned()),
             connection,
             odoo: odoo?,
-            sync: section.sync,
+            sync: section.sync.clone(),
             flow: section.flow.clone(),
         })
     }
@@ -156,7 +157,7 @@ impl Checker<'_> {
         self.file_secret(file_path, file?)
     }
 
-    fn text_secret(&mut self, path: &[&str], text: &SecretString) -> Option<Secret> {
+    pub(super) fn text_secret(&mut self, path: &[&str], text: &SecretString) -> Option<Secret> {
         if text.expose_secret().trim().is_empty() {
             self.error(
                 path,
@@ -168,7 +169,7 @@ impl Checker<'_> {
         Some(Secret::text(text.expose_secret().trim()))
     }
 
-    fn file_secret(&mut self, path: &[&str], file: &Path) -> Option<Secret> {
+    pub(super) fn file_secret(&mut self, path: &[&str], file: &Path) -> Option<Secret> {
         let secret = Secret::file(file);
         if let Err(error) = secret.current() {
             let cause = std::error::Error::source(&error)
@@ -411,13 +412,15 @@ impl Checker<'_> {
         };
         not_yet(self, "customers", "out", sync.customers.outward);
         not_yet(self, "products", "out", sync.products.outward);
-        not_yet(self, "inventory", "out", sync.inventory.outward);
-        not_yet(self, "inventory", "in", sync.inventory.inward);
+        if let Some(inventory) = &sync.inventory {
+            not_yet(self, "inventory", "out", inventory.outward);
+            not_yet(self, "inventory", "in", inventory.inward);
+        }
         let says_in = ["orders", "customers", "products"]
             .iter()
             .any(|object| self.says(&["shops", shop, "sync", object, "in"]));
-        let all = [sync.orders, sync.customers, sync.products];
-        let all_off = all.iter().all(|toggles: &Toggles| toggles.inward == Toggle::Off);
+        let all = [&sync.orders, &sync.customers, &sync.products];
+        let all_off = all.iter().all(|category| category.inward == Toggle::Off);
         // What is written and refused is reported already; what is written as "off" is meant so.
         if all_off && !says_in {
             self.warning(

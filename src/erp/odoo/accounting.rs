@@ -23,7 +23,7 @@ const PAYMENT: &str = "account.payment";
 const INVOICING: &str = "sale.advance.payment.inv";
 
 /// What is read of a document.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 11] = [
     "name",
     "state",
     "move_type",
@@ -33,6 +33,7 @@ const FIELDS: [&str; 10] = [
     "date",
     "currency_id",
     "amount_total",
+    "amount_tax",
     "amount_residual",
 ];
 
@@ -290,6 +291,7 @@ fn parse_document(row: &Value) -> Option<Document> {
         total: row["amount_total"]
             .is_number()
             .then(|| decimal(&row["amount_total"]))??,
+        tax: decimal(&row["amount_tax"])?,
         open: decimal(&row["amount_residual"])?,
     })
 }

@@ -16,14 +16,25 @@ const PICKING: &str = "stock.picking";
 const MOVE: &str = "stock.move";
 const TRACKING: &str = "carrier_tracking_ref";
 
+/// From the supplier straight to the customer (Odoo's module for drop-shipping): told by the places, because the way back is
+/// a transfer of the same type.
+const DROPSHIP: &str = "is_dropship";
+
 impl Odoo {
     pub(super) async fn read_deliveries(&self, order: ErpId) -> Result<Vec<Delivery>, ErpError> {
         let table = self.table(PICKING).await?;
         // The tracking number comes with the module for carriers.
-        let fields: Vec<&str> = ["name", "state", "picking_type_code", "move_ids", TRACKING]
-            .into_iter()
-            .filter(|field| table.0.contains_key(*field))
-            .collect();
+        let fields: Vec<&str> = [
+            "name",
+            "state",
+            "picking_type_code",
+            "move_ids",
+            TRACKING,
+            DROPSHIP,
+        ]
+        .into_iter()
+        .filter(|field| table.0.contains_key(*field))
+        .collect();
         let rows = self
             .search_read(
                 PICKING,
@@ -154,7 +165,8 @@ fn parse(row: &Value, moves: &Value) -> Option<Delivery> {
             "cancel" => DeliveryState::Cancelled,
             _ => DeliveryState::Open,
         },
-        outgoing: row["picking_type_code"] == "outgoing",
+        outgoing: row["picking_type_code"] == "outgoing" || row[DROPSHIP] == true,
+        dropship: row[DROPSHIP] == true,
         tracking: text(&row[TRACKING]),
         moves,
     })

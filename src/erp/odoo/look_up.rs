@@ -14,6 +14,7 @@ use moka::future::Cache;
 use serde_json::{Value, json};
 
 use super::choose::{Language, Tax, TaxKeys, choose_tax, language, one_of};
+use super::country::{Countries, Country};
 use super::settings::Reference;
 use super::value::{decimal, record, text};
 use super::{Odoo, load, value};
@@ -32,12 +33,22 @@ pub(super) struct LookUps {
     taxes: Cache<(), Arc<Vec<Tax>>>,
     languages: Cache<(), Arc<Vec<Language>>>,
     declared: Cache<String, ErpId>,
-    currency: Cache<(), Option<String>>,
+    company: Cache<(), Company>,
+    countries: Cache<(), Arc<Countries>>,
     /// When each of the two lists was asked for last, in milliseconds.
     taxes_at: AtomicI64,
     languages_at: AtomicI64,
     /// When an absence was last told from memory, in milliseconds.
     absence_told_at: AtomicI64,
+}
+
+/// The company that is worked in.
+#[derive(Clone)]
+struct Company {
+    /// The code of its currency.
+    currency: Option<String>,
+    /// Where it pays its taxes.
+    country: Option<ErpId>,
 }
 
 /// What was found stays longer than what was not.
@@ -73,7 +84,8 @@ impl LookUps {
                 .max_capacity(100)
                 .time_to_live(FOUND_KEPT)
                 .build(),
-            currency: Cache::builder().max_capacity(1).time_to_live(FOUND_KEPT).build(),
+            company: Cache::builder().max_capacity(1).time_to_live(FOUND_KEPT).build(),
+            countries: Cache::builder().max_capacity(1).time_to_live(FOUND_KEPT).build(),
             taxes_at: AtomicI64::new(i64::MIN),
             languages_at: AtomicI64::new(i64::MIN),
             absence_told_at: AtomicI64::new(i64::MIN),
@@ -85,7 +97,8 @@ impl LookUps {
         self.taxes.invalidate_all();
         self.languages.invalidate_all();
         self.declared.invalidate_all();
-        self.currency.invalidate_all();
+        self.company.invalidate_all();
+        self.countries.invalidate_all();
         self.absence_told_at.store(i64::MIN, Ordering::Relaxed);
     }
 
@@ -232,37 +245,53 @@ impl Odoo {
         let Some(Scalar::Bool(included)) = look_up.keys.get("included") else {
             return Err(wrong("included"));
         };
-        let country = match look_up.keys.get("country") {
+        let code = |key: &str| look_up.keys.get(key).map(ToString::to_string);
+        let countries = self.countries().await?;
+        let country = match code("country") {
             None => None,
-            Some(code) => {
-                let domain = vec![json!(["code", "=", code.to_string().to_uppercase()])];
-                match self.one("res.country", domain).await? {
-                    Needed::Found(id) => Some(id),
-                    other => return Ok(other),
-                }
-            }
+            Some(code) => match countries.with_code(&code) {
+                None => return Ok(Needed::Missing),
+                known => known,
+            },
         };
-        let title = look_up.keys.get("title").map(ToString::to_string);
-        let taxes = self.taxes().await?;
+        let title = code("title");
         // A place that the ERP does not know decides nothing.
-        let ship_to = match look_up.keys.get("ship_to") {
-            None => None,
-            Some(code) => {
-                let domain = vec![json!(["code", "=", code.to_string().to_uppercase()])];
-                match self.one("res.country", domain).await? {
-                    Needed::Found(id) => Some(id),
-                    Needed::Missing | Needed::Ambiguous(_) => None,
-                }
-            }
-        };
+        let ship_to = code("ship_to").and_then(|code| countries.with_code(&code));
+        let home = self.own_company().await?.country;
+        let named = countries.named_in(title.as_deref().unwrap_or_default(), ship_to.or(home));
         let keys = TaxKeys {
             rate_percent: rate,
             included: *included,
             country,
             title: title.as_deref(),
+            named: &named,
             ship_to,
+            home,
+            channel: look_up.keys.get("channel") == Some(&Scalar::Bool(true)),
         };
-        Ok(choose_tax(&taxes, keys))
+        Ok(choose_tax(&self.taxes().await?, keys))
+    }
+
+    /// All countries.
+    async fn countries(&self) -> Result<Arc<Countries>, ErpError> {
+        let fetch = async {
+            let rows = self
+                .search_read("res.country", Vec::new(), &["code", "name"], None, false)
+                .await?;
+            let country = |row: &Value| {
+                Some(Country {
+                    id: ErpId(row["id"].as_i64()?),
+                    code: text(&row["code"])?,
+                    name: text(&row["name"])?,
+                })
+            };
+            Ok(Arc::new(Countries(rows.iter().filter_map(country).collect())))
+        };
+        self.look_ups
+            .countries
+            .try_get_with((), fetch)
+            .await
+            .map_err(shared)
     }
 
     /// All sale taxes of the company that are a percentage: one call for any number of look-ups.
@@ -271,6 +300,7 @@ impl Odoo {
             let now = self.session.now().millis();
             self.look_ups.taxes_at.store(now, Ordering::Relaxed);
             let table = self.table("account.tax").await?;
+            let countries = self.countries().await?;
             let mut domain = vec![
                 json!(["type_tax_use", "=", "sale"]),
                 json!(["amount_type", "=", "percent"]),
@@ -285,6 +315,7 @@ impl Odoo {
                 .search_read("account.tax", domain, &fields, None, false)
                 .await?;
             let tax = |row: &Value| {
+                let name = text(&row["name"]).unwrap_or_default();
                 Some(Tax {
                     id: ErpId(row["id"].as_i64()?),
                     names: [&row["name"], &row["invoice_label"]]
@@ -293,7 +324,7 @@ impl Odoo {
                         .collect(),
                     rate_percent: decimal(&row["amount"])?,
                     included: row["price_include"].as_bool()?,
-                    country: record(&row["country_id"]),
+                    country: countries.whose(&name, record(&row["country_id"])),
                 })
             };
             Ok(Arc::new(rows.iter().filter_map(tax).collect()))
@@ -303,17 +334,30 @@ impl Odoo {
 
     /// The code of our company's currency.
     pub(super) async fn own_currency(&self) -> Result<Option<String>, ErpError> {
+        Ok(self.own_company().await?.currency)
+    }
+
+    async fn own_company(&self) -> Result<Company, ErpError> {
         let fetch = async {
             let company = self.session.login().await?.company;
+            let table = self.table("res.company").await?;
+            let fields: Vec<&str> = ["currency_id", "country_id", "account_fiscal_country_id"]
+                .into_iter()
+                .filter(|field| table.0.contains_key(*field))
+                .collect();
             let domain = vec![json!(["id", "=", company.0])];
             let rows = self
-                .search_read("res.company", domain, &["currency_id"], Some(1), false)
+                .search_read("res.company", domain, &fields, Some(1), false)
                 .await?;
-            // A currency is shown by its code.
-            Ok(rows.first().and_then(|row| text(&row["currency_id"][1])))
+            let row = rows.first().unwrap_or(&Value::Null);
+            Ok(Company {
+                // A currency is shown by its code.
+                currency: text(&row["currency_id"][1]),
+                country: record(&row["account_fiscal_country_id"]).or_else(|| record(&row["country_id"])),
+            })
         };
         self.look_ups
-            .currency
+            .company
             .try_get_with((), fetch)
             .await
             .map_err(shared)

@@ -12,6 +12,7 @@ mod accounting;
 mod call;
 mod check;
 mod choose;
+mod country;
 mod deliveries;
 mod fault;
 mod load;
@@ -223,8 +224,8 @@ impl Erp for Odoo {
         self.confirm(id, ordered_at).await
     }
 
-    async fn cancel_order(&self, id: ErpId) -> Result<SalesOrder, ErpError> {
-        self.cancel(id).await
+    async fn cancel_order(&self, id: ErpId, unlock: bool) -> Result<SalesOrder, ErpError> {
+        self.cancel(id, unlock).await
     }
 
     async fn documents(&self, order: ErpId) -> Result<Vec<Document>, ErpError> {

@@ -180,12 +180,13 @@ impl Odoo {
         self.existing_order(id).await
     }
 
-    pub(super) async fn cancel(&self, id: ErpId) -> Result<SalesOrder, ErpError> {
+    pub(super) async fn cancel(&self, id: ErpId, unlock: bool) -> Result<SalesOrder, ErpError> {
         let order = self.existing_order(id).await?;
         if order.state == OrderState::Cancelled {
             return Ok(order);
         }
-        if order.locked {
+        // Odoo cancels no locked order, so that nothing is needed to leave one alone.
+        if order.locked && unlock {
             self.act(&Call::write(ORDER, "action_unlock").on([id]).quietly())
                 .await?;
         }

@@ -9,7 +9,7 @@ use super::settings::Reference;
 use super::value::{record, text};
 use super::{Odoo, nonsense};
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Needed};
-use crate::erp::{Choice, ChoiceKind, ErpError, Save, SetupState, SetupWish};
+use crate::erp::{Choice, ChoiceKind, ErpError, OrderFieldKind, Save, SetupState, SetupWish};
 
 /// The model of service products: the variant, as order lines want it.
 const PRODUCT: &str = "product.product";
@@ -29,11 +29,7 @@ impl Odoo {
             SetupWish::PriceList { currency, label } => self.price_list_state(currency, label).await,
             SetupWish::Service { purpose, label } => self.service_state(purpose, label).await,
             SetupWish::GiftCardAccount => self.gift_card_state().await,
-            SetupWish::OrderField {
-                name,
-                label,
-                is_number,
-            } => self.order_field_state(name, label, *is_number).await,
+            SetupWish::OrderField { name, label, holds } => self.order_field_state(name, label, *holds).await,
         }
     }
 
@@ -42,11 +38,7 @@ impl Odoo {
         let made = match wish {
             SetupWish::PriceList { currency, label } => self.make_price_list(currency, label).await,
             SetupWish::Service { purpose, label } => self.make_service(purpose, label).await,
-            SetupWish::OrderField {
-                name,
-                label,
-                is_number,
-            } => self.make_order_field(name, label, *is_number).await,
+            SetupWish::OrderField { name, label, holds } => self.make_order_field(name, label, *holds).await,
             SetupWish::Currency { .. } | SetupWish::GiftCardAccount => Err(ErpError::Setup {
                 message: "this is for a person to decide".to_owned(),
             }),
@@ -235,15 +227,16 @@ impl Odoo {
         &self,
         name: &str,
         label: &str,
-        is_number: bool,
+        holds: OrderFieldKind,
     ) -> Result<SetupState, ErpError> {
         let table = self.table(ORDER).await?;
-        let kind = field_kind(is_number);
+        let kind = field_kind(holds);
         if let Some(field) = table.0.get(name) {
-            let fits = if is_number {
-                matches!(field.kind.as_str(), "float" | "monetary")
-            } else {
-                matches!(field.kind.as_str(), "char" | "text")
+            let fits = match holds {
+                OrderFieldKind::Number => matches!(field.kind.as_str(), "float" | "monetary"),
+                OrderFieldKind::Text | OrderFieldKind::Lines => {
+                    matches!(field.kind.as_str(), "char" | "text")
+                }
             };
             return Ok(if fits {
                 SetupState::There(format!("of type {}", field.kind))
@@ -261,7 +254,7 @@ impl Odoo {
         self.makeable(FIELDS, needed, how).await
     }
 
-    async fn make_order_field(&self, name: &str, label: &str, is_number: bool) -> Result<(), ErpError> {
+    async fn make_order_field(&self, name: &str, label: &str, holds: OrderFieldKind) -> Result<(), ErpError> {
         let domain = vec![json!(["model", "=", ORDER])];
         let rows = self
             .search_read("ir.model", domain, &["id"], Some(1), false)
@@ -273,7 +266,7 @@ impl Odoo {
             "name": name,
             "field_description": label,
             "model_id": model,
-            "ttype": field_kind(is_number),
+            "ttype": field_kind(holds),
             "state": "manual",
         });
         // A copy of an order is no order of the shop.
@@ -411,6 +404,10 @@ impl Odoo {
 }
 
 /// Odoo's word for the type of a custom field.
-const fn field_kind(is_number: bool) -> &'static str {
-    if is_number { "float" } else { "char" }
+const fn field_kind(holds: OrderFieldKind) -> &'static str {
+    match holds {
+        OrderFieldKind::Text => "char",
+        OrderFieldKind::Lines => "text",
+        OrderFieldKind::Number => "float",
+    }
 }

@@ -29,6 +29,8 @@ pub(super) struct Headers {
     pub(super) event_id: Option<String>,
     pub(super) triggered_at: Option<String>,
     pub(super) api_version: Option<String>,
+    /// The subscription's name.
+    pub(super) name: Option<String>,
 }
 
 impl Headers {
@@ -45,6 +47,7 @@ impl Headers {
             event_id: text("x-shopify-event-id"),
             triggered_at: text("x-shopify-triggered-at"),
             api_version: text("x-shopify-api-version"),
+            name: text("x-shopify-name"),
         }
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! A refused body is never logged: its length and hash are.
 
+mod counts;
 mod delivery;
 mod refusals;
 
@@ -39,6 +40,7 @@ use crate::telemetry;
 use super::address::Access;
 use super::answer::{Refusal, RequestId};
 use super::settings::Settings;
+use counts::Counts;
 use delivery::Headers;
 use refusals::Refusals;
 
@@ -110,6 +112,7 @@ pub struct Intake {
     verify: Verify,
     settings: Arc<Settings>,
     refusals: Refusals,
+    counts: Counts,
     /// One permit for each byte of a body that may be held.
     bodies: Semaphore,
     /// When a shop's secret files were last read because of a bad signature.
@@ -142,13 +145,17 @@ impl Intake {
             verify,
             settings,
             refusals,
+            counts: Counts::default(),
         }
     }
 
-    /// Writes the counts of refused deliveries, and opens and closes the problem about wrong secrets, until `stop` and
+    /// Writes the counts of deliveries and of refused ones, and opens and closes the problem about wrong secrets, until `stop` and
     /// once more then. To be run beside the listener.
     pub async fn keep_count(&self, stop: CancellationToken) {
-        self.refusals.keep(&self.store, &self.clock, &stop).await;
+        tokio::join!(
+            self.refusals.keep(&self.store, &self.clock, &stop),
+            self.counts.keep(&self.store, &self.clock, &stop),
+        );
     }
 
     /// The shop that the delivery says it comes from.
@@ -184,24 +191,40 @@ impl Intake {
         self.judge(shop, headers, &body).map_err(refuse_body)?;
         self.refusals.signed_well(&shop.name, self.clock.now());
 
-        failpoint::reach(FailPoint::IntakeVerified)
-            .await
-            .map_err(|_| refuse(Refusal::NotStored))?;
-        let delivery = delivery::delivery(
+        let headers = Headers::read(headers);
+        let (topic, name) = (headers.topic.clone(), headers.name.clone());
+        let stored = self.keep(&shop.name, &shop.wanted, headers, body, request).await;
+        self.counts.count(
             &shop.name,
-            &shop.wanted,
-            Headers::read(headers),
-            body,
+            topic.as_deref(),
+            name.as_deref(),
+            stored.is_ok(),
             self.clock.now(),
         );
-        let outcome = self.store(delivery, request).await.map_err(refuse)?;
-        failpoint::reach(FailPoint::IntakeCommitted)
-            .await
-            .map_err(|_| refuse(Refusal::NotStored))?;
         Ok(Outcome {
             shop: shop.name.clone(),
-            what: outcome,
+            what: stored.map_err(refuse)?,
         })
+    }
+
+    /// Makes a verified delivery durable.
+    async fn keep(
+        &self,
+        shop: &ShopName,
+        wanted: &[Object],
+        headers: Headers,
+        body: Bytes,
+        request: Option<RequestId>,
+    ) -> Result<&'static str, Refusal> {
+        failpoint::reach(FailPoint::IntakeVerified)
+            .await
+            .map_err(|_| Refusal::NotStored)?;
+        let delivery = delivery::delivery(shop, wanted, headers, body, self.clock.now());
+        let what = self.store(delivery, request).await?;
+        failpoint::reach(FailPoint::IntakeCommitted)
+            .await
+            .map_err(|_| Refusal::NotStored)?;
+        Ok(what)
     }
 
     /// The whole body, within its limits.

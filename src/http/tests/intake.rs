@@ -13,8 +13,9 @@ use proptest::prelude::*;
 
 use super::super::Settings;
 use super::rig::{DOMAIN, OLD_SECRET, Rig, SECRET, delivery, shop, sign};
-use crate::domain::{JobState, Object};
+use crate::domain::{JobState, Object, Timestamp};
 use crate::secret::Secret;
+use crate::store::Store as _;
 use crate::store::faulty::StoreFault;
 
 /// One kind of delivery, and what becomes of it: status, code, whether an event is stored.
@@ -527,4 +528,49 @@ fn nothing_that_was_not_stored_is_ever_answered_200() {
         })
         .unwrap();
     assert!(!accepted.borrow().is_empty());
+}
+
+#[tokio::test]
+async fn verified_deliveries_are_counted_by_topic_and_name() {
+    let mut rig = Rig::new().await;
+    let named = |id: &str, secret: &str, name: Option<&'static str>| {
+        let mut request = delivery(id, "orders/create", ORDER, secret);
+        if let Some(name) = name {
+            let value = HeaderValue::from_static(name);
+            request.headers_mut().insert("x-shopify-name", value);
+        }
+        request
+    };
+    for (id, name) in [
+        ("w1", Some("ours")),
+        ("w2", Some("ours")),
+        ("w2", Some("ours")),
+        ("w3", None),
+    ] {
+        assert_eq!(rig.call(named(id, SECRET, name)).await.0, 200);
+    }
+    assert_eq!(rig.call(named("w4", "another", Some("forged"))).await.0, 401);
+    rig.store.fail("record_delivery", StoreFault::Away, 1);
+    assert_eq!(rig.call(named("w5", SECRET, Some("ours"))).await.0, 503);
+    // The first try to write fails; nothing is lost.
+    rig.store.fail("count_deliveries", StoreFault::Away, 1);
+    rig.until("it is tried again", true, async || {
+        rig.store.calls("count_deliveries") >= 2
+    })
+    .await;
+    rig.refused().await;
+    let main = "main".parse().unwrap();
+    let sums = rig
+        .store
+        .deliveries_since(&main, Timestamp::default())
+        .await
+        .unwrap();
+    let told: Vec<_> = sums
+        .iter()
+        .map(|sum| (sum.topic.as_str(), sum.name.as_str(), sum.accepted, sum.failed))
+        .collect();
+    assert_eq!(
+        told,
+        [("orders/create", "", 1, 0), ("orders/create", "ours", 3, 1)]
+    );
 }

@@ -181,7 +181,7 @@ async fn a_scrape_does_not_wait_for_a_store_that_hangs() {
         Arc::new(rig.clock.clone()),
         crate::telemetry::metrics(),
     );
-    let router = admin_router(Arc::new(admin), Arc::new(SystemEntropy));
+    let router = admin_router(Arc::new(admin), axum::Router::new(), Arc::new(SystemEntropy));
     let scrape = router.oneshot(get_of("/metrics"));
     let response = tokio::time::timeout(std::time::Duration::from_secs(60), scrape).await;
     assert_eq!(response.expect("it is answered").unwrap().status(), 200);
@@ -214,7 +214,7 @@ async fn metrics_are_rendered_with_the_queues_depth() {
         Arc::new(rig.clock.clone()),
         crate::telemetry::metrics(),
     );
-    let router = admin_router(Arc::new(admin), Arc::new(SystemEntropy));
+    let router = admin_router(Arc::new(admin), axum::Router::new(), Arc::new(SystemEntropy));
     let scrape = async || {
         let response = router.clone().oneshot(get_of("/metrics")).await.unwrap();
         assert_eq!(response.status(), 200);

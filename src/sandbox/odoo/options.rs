@@ -250,6 +250,9 @@ pub struct Options {
     pub races: bool,
     /// Whether confirmed orders are locked at once (a sales setting).
     pub auto_lock: bool,
+    /// Whether all goods go straight from the supplier to the customer, as with Odoo's module for drop-shipping. Not observed:
+    /// there are no purchase orders here.
+    pub dropship: bool,
     /// The server's clock.
     pub clock: Clock,
 }
@@ -314,6 +317,7 @@ impl Default for Options {
             in_payment: false,
             races: false,
             auto_lock: false,
+            dropship: false,
             clock: Arc::new(system_time),
         }
     }

@@ -13,6 +13,7 @@ mod people;
 mod postgres;
 mod queue;
 mod rests;
+mod subscriptions;
 
 /// Makes a test of each case for each store.
 macro_rules! suite {
@@ -100,6 +101,13 @@ suite! {
         retired_links_set_their_record_free,
         agreed_values_come_back,
         shops_cursors_breakers_and_revisions;
+    subscriptions:
+        subscriptions_are_remembered_by_shop_and_topic,
+        a_lease_has_one_holder_until_it_ends,
+        a_crash_frees_the_leases_of_who_served_where_one_serves,
+        of_many_that_want_a_lease_one_gets_it,
+        deliveries_add_up_by_topic_name_and_hour,
+        a_shops_problem_is_closed_by_its_cluster;
     housekeeping:
         pruning_goes_in_steps_and_leaves_what_is_open,
         redaction_removes_contents_and_keeps_ids,

@@ -29,6 +29,8 @@ mod problems;
 mod queue;
 #[path = "../shared/shops.rs"]
 mod shops;
+#[path = "../shared/subscriptions.rs"]
+mod subscriptions;
 
 use std::str::FromStr as _;
 use std::sync::Arc;

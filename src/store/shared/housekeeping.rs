@@ -5,7 +5,7 @@ use crate::domain::Timestamp;
 use crate::store::fault::Fault;
 
 /// Deletes at most `limit` closed jobs (with what belongs to them), then recorded-only events, closed problems of shops,
-/// and counts of refusals. Open jobs and open problems are never touched.
+/// and counts of refusals and deliveries. Open jobs and open problems are never touched.
 pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64, Fault> {
     let limit = u64::from(limit);
     let jobs: Vec<i64> = sqlx::query_scalar(
@@ -37,6 +37,8 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
         "DELETE FROM problems WHERE id IN (SELECT id FROM problems
              WHERE job_id IS NULL AND closed_at IS NOT NULL AND closed_at < $1 ORDER BY closed_at LIMIT $2)",
         "DELETE FROM rejections WHERE (hour, shop, reason) IN (SELECT hour, shop, reason FROM rejections
+             WHERE hour < $1 ORDER BY hour LIMIT $2)",
+        "DELETE FROM deliveries WHERE (shop, topic, name, hour) IN (SELECT shop, topic, name, hour FROM deliveries
              WHERE hour < $1 ORDER BY hour LIMIT $2)",
     ] {
         let left = limit.saturating_sub(deleted);

@@ -7,16 +7,18 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::{Backend, events, housekeeping, intake, links, people, problems, queue, shops};
+use super::{Backend, events, housekeeping, intake, links, people, problems, queue, shops, subscriptions};
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, System, Timestamp,
+    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
+    Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, Enqueued, EventRow, Finish, Finished,
-    JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow, ReadyLane, Recorded,
-    RejectionCount, Retried, Saved, ShopState, Store, StoreError, Verdict,
+    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
+    EventRow, Finish, Finished, JobFilter, JobRow, JobStory, Lane, Locked, NewJob, OpenMode, ProblemRow,
+    ReadyLane, Recorded, RejectionCount, Retried, Saved, ShopState, Store, StoreError, SubscriptionRow,
+    Verdict,
 };
 
 /// Runs a question on a connection of its own.
@@ -254,6 +256,19 @@ impl Store for Backend {
         ))
     }
 
+    async fn close_shop_problem(
+        &self,
+        shop: &ShopName,
+        code: &str,
+        cluster: &str,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let (shop, code, cluster) = (shop.clone(), code.to_owned(), cluster.to_owned());
+        change!(self, "close a problem", |conn| problems::close_cluster(
+            conn, &shop, &code, &cluster, now
+        ))
+    }
+
     async fn open_problems(&self, limit: u32) -> Result<Vec<ProblemRow>, StoreError> {
         ask!(self, "list problems", |conn| problems::open(conn, limit))
     }
@@ -425,6 +440,82 @@ impl Store for Backend {
         change!(self, "number a configuration", |conn| shops::revision(
             conn, &hash, &summary, now
         ))
+    }
+
+    async fn subscriptions(&self, shop: &ShopName) -> Result<Vec<SubscriptionRow>, StoreError> {
+        ask!(self, "read subscriptions", |conn| subscriptions::of_shop(
+            conn, shop
+        ))
+    }
+
+    async fn subscribed_shops(&self) -> Result<Vec<ShopName>, StoreError> {
+        ask!(self, "read subscriptions", |conn| subscriptions::shops(conn))
+    }
+
+    async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError> {
+        change!(self, "note a subscription", |conn| subscriptions::save(
+            conn, &row
+        ))
+    }
+
+    async fn remove_subscription(
+        &self,
+        shop: &ShopName,
+        id: ShopifyId,
+        at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let shop = shop.clone();
+        change!(self, "note a subscription's end", |conn| {
+            subscriptions::remove(conn, &shop, id, at)
+        })
+    }
+
+    async fn saw_subscriptions(
+        &self,
+        shop: &ShopName,
+        ids: &[ShopifyId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (shop, ids) = (shop.clone(), ids.to_vec());
+        change!(self, "note subscriptions", |conn| subscriptions::saw(
+            conn, &shop, &ids, now
+        ))
+    }
+
+    async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        change!(self, "take a lease", |conn| subscriptions::take_lease(
+            conn, &name, &holder, now, until
+        ))
+    }
+
+    async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        change!(self, "give a lease back", |conn| {
+            subscriptions::release_lease(conn, &name, &holder)
+        })
+    }
+
+    async fn count_deliveries(&self, counts: Vec<DeliveryCount>) -> Result<(), StoreError> {
+        change!(self, "count deliveries", |conn| subscriptions::count(
+            conn, &counts
+        ))
+    }
+
+    async fn deliveries_since(
+        &self,
+        shop: &ShopName,
+        since: Timestamp,
+    ) -> Result<Vec<DeliverySum>, StoreError> {
+        ask!(self, "read counts of deliveries", |conn| {
+            subscriptions::deliveries(conn, shop, since)
+        })
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -183,6 +183,27 @@ pub(super) async fn close_for_shop(
     .rows_affected())
 }
 
+/// Closes the shop's own problem of a code and cluster.
+pub(super) async fn close_cluster(
+    conn: &mut Conn,
+    shop: &ShopName,
+    code: &str,
+    cluster: &str,
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    Ok(sqlx::query(
+        "UPDATE problems SET closed_at = $4
+         WHERE shop = $1 AND code = $2 AND cluster = $3 AND closed_at IS NULL AND job_id IS NULL",
+    )
+    .bind(shop.as_str())
+    .bind(clean(code))
+    .bind(clean(cluster))
+    .bind(now.millis())
+    .execute(conn)
+    .await?
+    .rows_affected())
+}
+
 /// Open problems, newest first.
 pub(super) async fn open(conn: &mut Conn, limit: u32) -> Result<Vec<ProblemRow>, Fault> {
     let rows = sqlx::query(select!("WHERE closed_at IS NULL ORDER BY id DESC LIMIT $1"))

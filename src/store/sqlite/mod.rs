@@ -31,6 +31,8 @@ mod problems;
 mod queue;
 #[path = "../shared/shops.rs"]
 mod shops;
+#[path = "../shared/subscriptions.rs"]
+mod subscriptions;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -172,6 +174,10 @@ impl SqliteStore {
         );
         if mode == OpenMode::Serve {
             store.reclaim_leases_until(i64::MAX, clock.now()).await?;
+            let trying = "free what a dead process held";
+            store
+                .write(trying, |conn| Box::pin(sql::free_leases(conn)))
+                .await?;
         }
         Ok(store)
     }

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
+use crate::store::SERVING;
 use crate::store::fault::Fault;
 use crate::store::rules::{clean, millis};
 use crate::store::sqlite::Conn;
@@ -35,6 +36,15 @@ macro_rules! no_body {
     };
 }
 pub(super) use no_body;
+
+/// Ends the leases of processes that served: whoever held them is gone.
+pub(super) async fn free_leases(conn: &mut Conn) -> Result<(), Fault> {
+    sqlx::query("DELETE FROM leases WHERE substr(holder, 1, length($1)) = $1")
+        .bind(SERVING)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
 
 /// `$1`: array of deduplication keys. Those that are stored, and the highest event number ever given.
 pub(super) const DEDUP_KNOWN: &str = "

@@ -26,9 +26,12 @@ pub(super) async fn carry_out(
     let cancelled = match held.state {
         OrderState::Cancelled => held,
         _ => {
+            let may_unlock = flow.shop.settings.unlock_to_cancel;
             undone(flow, order, &held).await?;
             flow.lock(System::Erp, "sale.order", &held.id.to_string()).await?;
-            let cancelled = flow.write(flow.shop.erp.cancel_order(held.id)).await?;
+            let cancelled = flow
+                .write(flow.shop.erp.cancel_order(held.id, may_unlock))
+                .await?;
             reach(FailPoint::RecordSaved).await?;
             flow.note("cancelled", json!({ "id": cancelled.id }));
             cancelled
@@ -54,8 +57,10 @@ pub(super) async fn carry_out(
     Ok(report)
 }
 
-/// What the ERP did with the order must be undone there before it can be cancelled: goods come back, invoices are credited.
+/// What the ERP did with the order must be undone there before it can be cancelled: goods come back, invoices are credited,
+/// and who locked it on purpose unlocks it.
 pub(in crate::sync) async fn undone(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> Result<(), Stop> {
+    let is_locked = held.locked && !flow.shop.settings.unlock_to_cancel;
     let mut instructions = Vec::new();
     let goods: Vec<String> = held
         .lines
@@ -113,9 +118,16 @@ pub(in crate::sync) async fn undone(flow: &Flow<'_>, order: &Order, held: &Sales
         }
     }
     if instructions.is_empty() {
-        return Ok(());
+        return if is_locked {
+            Err(locked(flow, held))
+        } else {
+            Ok(())
+        };
     }
     let is_invoiced = instructions.len() > usize::from(!goods.is_empty());
+    if is_locked {
+        instructions.push(format!("unlock {}", held.name));
+    }
     let (code, what) = if is_invoiced {
         ("cancelled_after_invoice", "invoiced")
     } else {
@@ -141,4 +153,22 @@ pub(in crate::sync) async fn undone(flow: &Flow<'_>, order: &Order, held: &Sales
     );
     problem.detail = json!({ "erp_order": held.name, "delivered": goods, "invoices": bills, "instructions": instructions });
     Err(problem.into())
+}
+
+/// Somebody locked the order, and that is not undone behind their back.
+fn locked(flow: &Flow<'_>, held: &SalesOrder) -> Stop {
+    let name = &held.name;
+    let mut problem = flow.subject.problem(
+        "cancelled_while_locked",
+        "",
+        format!("The order was cancelled on Shopify, but {name} is locked in the ERP."),
+        &format!(
+            "If the cancellation stands: unlock {name} in the ERP, then retry, and it is cancelled. If it is to stay as it is, settle it there, \
+             e.g. with a credit note, and discard the job. Where Odoo locks every order as it is confirmed (its sales setting \"Lock \
+             Confirmed Sales\"), `unlock_to_cancel = true` in `[shops.{}.flow]` lets lockstep unlock what it cancels.",
+            flow.shop.name
+        ),
+    );
+    problem.detail = json!({ "erp_order": name });
+    problem.into()
 }

@@ -1,6 +1,7 @@
 //! Credit notes of refunds: a draft each, known by the refund's own number, proven to be worth what Shopify says.
 
 mod draft;
+mod tax;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::domain::{
 };
 use crate::erp::{Document, DocumentState, Find, Lines, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
+use crate::mapping::in_small_units;
 
 const DOCUMENT: &str = "account.move";
 
@@ -248,17 +250,17 @@ async fn note(
     let name = reference(refund);
     let key = flow.external_id(&name)?;
     let known = flow.shop.erp.identify(&key).await?;
+    let draft = Draft {
+        flow,
+        order,
+        refund,
+        credit,
+        held,
+        lines,
+    };
     let id = match known {
         Some(found) => found.id,
         None => {
-            let draft = Draft {
-                flow,
-                order,
-                refund,
-                credit,
-                held,
-                lines,
-            };
             let save = draft.save(&key, partner).await?;
             remember(flow, order, refund, credit, held).await?;
             let saved = flow
@@ -275,13 +277,14 @@ async fn note(
         return Ok(document);
     }
     let difference = round_half_up(expected - document.total, order.currency.decimals());
-    if !difference.is_zero() && difference.abs() <= flow.shop.settings.rounding_limit {
+    if !difference.is_zero() && difference.abs() <= flow.shop.settings.rounding_limit_in(order.currency) {
         let product = after::service(flow, "rounding").await?;
+        let (units, price) = in_small_units(difference, flow.price_digits());
         let fields = vec![
             ("product_id".to_owned(), FieldValue::Record(product)),
             ("name".to_owned(), FieldValue::Text("Rounding".into())),
-            ("quantity".to_owned(), FieldValue::Decimal(Decimal::ONE)),
-            ("price_unit".to_owned(), FieldValue::Decimal(difference)),
+            ("quantity".to_owned(), FieldValue::Decimal(units)),
+            ("price_unit".to_owned(), FieldValue::Decimal(price)),
             ("tax_ids".to_owned(), FieldValue::Records(Vec::new())),
         ];
         let rows = vec![(flow.external_id(&format!("{name}_rounding"))?, fields)];
@@ -296,6 +299,7 @@ async fn note(
         document = existing(flow, id).await?;
     }
     if round_half_up(expected - document.total, order.currency.decimals()).is_zero() {
+        tax::prove(flow, order, refund, &document, draft.taxes()).await?;
         return Ok(document);
     }
     let mut problem = flow.subject.problem(

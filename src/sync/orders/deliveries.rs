@@ -239,7 +239,7 @@ async fn send(
         .await?;
         let tracking = Some(tracking.as_str()).filter(|text| !text.is_empty());
         match flow
-            .write(flow.shop.erp.deliver(transfer.id, &quantities, tracking))
+            .act(flow.shop.erp.deliver(transfer.id, &quantities, tracking))
             .await
         {
             Ok(()) => {}
@@ -363,6 +363,11 @@ async fn finish(
         .iter()
         .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open)
     {
+        if transfer.dropship {
+            // The supplier was asked for them: whoever bought them must know.
+            flow.note("delivery_left_open", json!({ "delivery": transfer.name }));
+            continue;
+        }
         let mut lines = transfer.moves.iter().filter(|entry| !entry.is_cancelled);
         if lines.any(|entry| entry.line.is_some_and(|line| is_unsure(&line))) {
             flow.note("delivery_left_open", json!({ "delivery": transfer.name }));

@@ -61,7 +61,7 @@ pub(super) async fn carry_out(
 
 /// Makes the invoice of what is due; whether anything was left to be invoiced.
 async fn invoice(flow: &Flow<'_>, held: &SalesOrder) -> Result<bool, Stop> {
-    let refusal = match flow.write(flow.shop.erp.invoice_order(held.id)).await {
+    let refusal = match flow.act(flow.shop.erp.invoice_order(held.id)).await {
         Ok(()) => return Ok(true),
         Err(Stop::Erp(ErpError::Rejected { message, .. })) => message,
         Err(stop) => return Err(stop),

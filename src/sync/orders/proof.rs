@@ -12,7 +12,7 @@ use super::{book, edits};
 use crate::domain::{FieldValue, LookUp, Needed, Order, Scalar, round_half_up};
 use crate::erp::{Lines, OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::Mapped;
+use crate::mapping::{Mapped, in_small_units};
 
 /// The purpose of the service product that stands on the visible rounding line.
 const ROUNDING: &str = "rounding";
@@ -38,7 +38,7 @@ pub(super) async fn compared(
         .find(|(line, _)| *line == name)
         .and_then(|(_, id)| held.lines.iter().find(|line| line.id == id));
     let needed = difference + standing.map_or(Decimal::ZERO, |line| line.total);
-    if needed.abs() > flow.shop.settings.rounding_limit {
+    if needed.abs() > flow.shop.settings.rounding_limit_in(order.currency) {
         return Err(match standing {
             None => total_differs(flow, order, &held, difference),
             Some(line) => {
@@ -106,11 +106,12 @@ async fn add_rounding(
     let Needed::Found(product) = flow.shop.erp.look_up(&question).await? else {
         return Err(total_differs(flow, order, held, difference));
     };
+    let (units, price) = in_small_units(needed, flow.price_digits());
     let mut fields = vec![
         ("product_id".to_owned(), FieldValue::Record(product)),
         ("name".to_owned(), FieldValue::Text("Rounding".into())),
-        ("product_uom_qty".to_owned(), FieldValue::Decimal(Decimal::ONE)),
-        ("price_unit".to_owned(), FieldValue::Decimal(needed)),
+        ("product_uom_qty".to_owned(), FieldValue::Decimal(units)),
+        ("price_unit".to_owned(), FieldValue::Decimal(price)),
         ("tax_ids".to_owned(), FieldValue::Records(Vec::new())),
         ("sequence".to_owned(), FieldValue::Integer(9_999)),
     ];
@@ -145,7 +146,7 @@ pub(super) fn same_totals(flow: &Flow<'_>, order: &Order, held: &SalesOrder) -> 
         erp_tax: held.tax,
         currency: order.currency,
     };
-    match totals.compare(flow.shop.settings.tax_tolerance) {
+    match totals.compare(flow.shop.settings.tax_tolerance_in(order.currency)) {
         Compared::Equal => Ok(()),
         Compared::TotalDiffers(difference) => Err(total_differs(flow, order, held, difference)),
         Compared::TaxDiffers(difference) => Err(tax_differs(flow, order, held, difference, None)),
@@ -186,7 +187,7 @@ pub(super) fn check(
         problem.field = Some("pricelist_id".into());
         return Err(problem.into());
     }
-    let tolerance = flow.shop.settings.tax_tolerance;
+    let tolerance = flow.shop.settings.tax_tolerance_in(order.currency);
     let rates = mapped
         .group(LINES)
         .and_then(|group| by_rate(order, &group.rows, held));

@@ -59,7 +59,9 @@ async fn a_wrong_credit_note_stays_a_problem_although_its_draft_counts_against_w
         let draft = notes(&bench)[0].id;
         let domain = json!([[["move_id", "=", draft], ["display_type", "=", "product"]]]);
         let lines = bench.in_the_erp("account.move.line", "search", domain);
-        let values = json!([lines, { "tax_ids": [[5]] }]);
+        let domain = json!([[["amount", "=", 19], ["price_include", "=", true]]]);
+        let right = bench.in_the_erp("account.tax", "search", domain)[0].clone();
+        let values = json!([lines, { "tax_ids": [[6, 0, [right]]] }]);
         bench.in_the_erp("account.move.line", "write", values);
         done(&bench, id).await;
         assert!(

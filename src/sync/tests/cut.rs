@@ -108,6 +108,93 @@ async fn an_order_cancelled_early_ends_only_when_no_late_write_can_make_it() {
     assert!(bench.erp.ledger().orders_by_reference(&name).is_empty());
 }
 
+/// An order that is invoiced and whose parcels are delivered, as a job that is claimed.
+async fn with_acts(version: Version) -> (Bench, u64, String) {
+    let settings = Settings {
+        invoices: Invoices::Post,
+        fulfillments: Fulfillments::Validate,
+        ..Settings::default()
+    };
+    let options = OdooOptions {
+        services: services(),
+        ..OdooOptions::version(version)
+    };
+    let bench = Bench::with(options, settings).await;
+    let (product, variants) = shirt(&bench);
+    assert_eq!(bench.sync(Object::Product, product).await.0, JobState::Completed);
+    let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    (bench, id, name)
+}
+
+/// How the order's attempt ends whose predecessor ended without an answer so long ago.
+async fn after_unclean(bench: &Bench, id: u64, ago: Duration) -> Outcome {
+    let mut job = bench.claim(Object::Order, id).await;
+    let now = crate::domain::Clock::now(&SystemClock);
+    job.unclean_at = Some(now.minus(ago));
+    let mut report = bench.engine.attempt(job.clone(), CancellationToken::new()).await;
+    let outcome = report.outcome.clone();
+    if let Outcome::Later { at } = &mut report.outcome {
+        assert_eq!(*at, now.minus(ago).plus(LONGEST_CALL));
+        // The test looks again when it likes.
+        *at = now;
+    }
+    bench
+        .store
+        .finish(finish(job.id, job.fence, report))
+        .await
+        .unwrap();
+    outcome
+}
+
+#[tokio::test]
+async fn an_invoice_that_a_killed_attempt_may_still_make_is_waited_for() {
+    for version in [Version::V18, Version::V19] {
+        let (bench, id, name) = with_acts(version).await;
+        let waits = after_unclean(&bench, id, Duration::from_secs(1)).await;
+        assert!(matches!(waits, Outcome::Later { .. }), "{version:?} {waits:?}");
+        let booked = bench.booked(&name);
+        assert_eq!(booked.state, "sale", "what has a key is done at once");
+        assert!(bench.erp.ledger().invoices().is_empty(), "{version:?}");
+        // The killed attempt's call takes effect.
+        bench.erp.invoice(booked.id).unwrap();
+        let done = after_unclean(&bench, id, Duration::from_secs(2)).await;
+        assert!(
+            matches!(done, Outcome::Completed),
+            "what stands is proof: {done:?}"
+        );
+        assert_eq!(bench.erp.ledger().invoices().len(), 1, "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_invoice_that_no_killed_attempt_can_make_any_more_is_made() {
+    let (bench, id, _) = with_acts(Version::V18).await;
+    let done = after_unclean(&bench, id, LONGEST_CALL).await;
+    assert!(matches!(done, Outcome::Completed), "{done:?}");
+    assert_eq!(bench.erp.ledger().invoices().len(), 1);
+}
+
+#[tokio::test]
+async fn a_delivery_that_a_killed_attempt_may_still_carry_out_is_waited_for() {
+    for version in [Version::V18, Version::V19] {
+        let (bench, id, name) = with_acts(version).await;
+        assert_eq!(bench.sync(Object::Order, id).await.0, JobState::Completed);
+        bench.shop.change(|shop| shop.fulfill_order(id, None)).unwrap();
+        let waits = after_unclean(&bench, id, Duration::from_secs(1)).await;
+        assert!(matches!(waits, Outcome::Later { .. }), "{version:?} {waits:?}");
+        let states = || -> Vec<String> {
+            let pickings = bench.booked(&name).pickings.into_iter();
+            pickings.map(|picking| picking.state).collect()
+        };
+        assert!(!states().contains(&"done".to_owned()), "{version:?}");
+        let calls = bench.erp.ledger().calls_of("stock.picking", "button_validate");
+        assert_eq!(calls, 0, "{version:?}");
+        let done = after_unclean(&bench, id, LONGEST_CALL).await;
+        assert!(matches!(done, Outcome::Completed), "{version:?} {done:?}");
+        assert_eq!(states(), ["done"], "{version:?}");
+    }
+}
+
 #[tokio::test]
 async fn an_order_that_appeared_late_is_cancelled_after_all() {
     let (bench, id, name) = with_an_order().await;

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::bench::*;
+use super::changes::BOTH;
 use super::*;
 use crate::sandbox::odoo::{Fault, LineView};
 use crate::sandbox::shopify::draft::{OrderEdit, OrderPatch};
@@ -288,6 +289,41 @@ async fn a_cancellation_after_the_invoice_is_left_to_the_bookkeeper() {
         .as_admin("sale.order", "action_cancel", json!([[booked]]), flag)
         .unwrap();
     done(&bench, id).await;
+}
+
+#[tokio::test]
+async fn a_cancellation_unlocks_no_order_unless_the_shop_says_so() {
+    for version in BOTH {
+        for unlock_to_cancel in [false, true] {
+            let options = OdooOptions {
+                auto_lock: true,
+                services: services(),
+                ..OdooOptions::version(version)
+            };
+            let settings = Settings {
+                unlock_to_cancel,
+                ..Settings::default()
+            };
+            let bench = Bench::with(options, settings).await;
+            let (_, variants) = shirt(&bench);
+            let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+            done(&bench, id).await;
+            let booked = bench.booked(&name);
+            bench
+                .shop
+                .change(|shop| shop.cancel_order(id, &Default::default()))
+                .unwrap();
+            if !unlock_to_cancel {
+                let why = problem(&bench, id).await;
+                assert!(why.starts_with("cancelled_while_locked"), "{version:?} {why}");
+                assert_eq!(bench.booked(&name).state, "sale", "{version:?}");
+                assert_eq!(bench.erp.ledger().calls_of("sale.order", "action_unlock"), 0);
+                bench.in_the_erp("sale.order", "action_unlock", json!([[booked.id]]));
+            }
+            done(&bench, id).await;
+            assert_eq!(bench.booked(&name).state, "cancel", "{version:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -116,6 +116,45 @@ async fn a_delivery_whose_answer_is_lost_is_not_carried_out_twice() {
 }
 
 #[tokio::test]
+async fn what_the_supplier_sends_to_the_customer_has_left() {
+    for version in BOTH {
+        let options = OdooOptions {
+            services: services(),
+            dropship: true,
+            ..OdooOptions::version(version)
+        };
+        let settings = Settings {
+            fulfillments: Fulfillments::Validate,
+            ..Settings::default()
+        };
+        let bench = Bench::with(options, settings).await;
+        let (_, id, name) = confirmed(&bench).await;
+        send(&bench, id, Some(&[(0, 2)]));
+        done(&bench, id).await;
+        // The rest by hand, before Shopify tells of it.
+        let pickings = bench.booked(&name).pickings;
+        let units: Vec<_> = pickings.iter().map(|it| (&*it.kind, &*it.state)).collect();
+        assert_eq!(
+            units,
+            [("dropship", "done"), ("dropship", "confirmed")],
+            "{version:?}"
+        );
+        let left = json!([[pickings[1].lines[0].id], { "quantity": 1, "picked": true }]);
+        bench.in_the_erp("stock.move", "write", left);
+        bench.in_the_erp("stock.picking", "button_validate", json!([[pickings[1].id]]));
+        send(&bench, id, None);
+        done(&bench, id).await;
+        let pickings = bench.booked(&name).pickings;
+        assert_eq!(
+            moved(&pickings),
+            [("SHIRT-S".to_owned(), decimal("3"))].into(),
+            "{version:?}"
+        );
+        assert_eq!(pickings.len(), 2, "{version:?}");
+    }
+}
+
+#[tokio::test]
 async fn an_order_that_was_sent_before_it_came_reserves_nothing() {
     for version in BOTH {
         let bench = bench(version, Fulfillments::Validate).await;

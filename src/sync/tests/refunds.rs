@@ -258,8 +258,20 @@ async fn a_credit_note_that_does_not_come_to_the_refund_is_a_problem_and_left_a_
         "search",
         json!([[["move_id", "=", draft.id], ["display_type", "=", "product"]]]),
     );
-    let values = json!([lines, { "tax_ids": [[5]] }]);
-    bench.in_the_erp("account.move.line", "write", values);
+    let correct = |taxes: serde_json::Value| {
+        let values = json!([lines, { "tax_ids": taxes }]);
+        bench.in_the_erp("account.move.line", "write", values);
+    };
+    // The total is right without any tax, and the tax is not.
+    correct(json!([[5]]));
+    let why = problem(&bench, id).await;
+    assert!(
+        why.starts_with("refund_tax_differs") && why.contains("3.19"),
+        "{why}"
+    );
+    let domain = json!([[["amount", "=", 19], ["price_include", "=", true]]]);
+    let included = bench.in_the_erp("account.tax", "search", domain)[0].clone();
+    correct(json!([[6, 0, [included]]]));
     done(&bench, id).await;
 }
 

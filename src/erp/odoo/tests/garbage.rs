@@ -125,7 +125,7 @@ async fn ask_everything(odoo: &crate::erp::odoo::Odoo, server: &Scripted, answer
     script();
     drop(odoo.remove_order_lines(ErpId(1), &[ErpId(2)]).await);
     drop(odoo.confirm_order(ErpId(1), when).await);
-    drop(odoo.cancel_order(ErpId(1)).await);
+    drop(odoo.cancel_order(ErpId(1), true).await);
     script();
     drop(odoo.save_product(&product).await);
     drop(odoo.variants(ErpId(1)).await);
@@ -236,7 +236,7 @@ async fn garbage_results_are_errors_in_every_operation() {
             };
             drop(odoo.look_up(&look_up).await);
             script(0);
-            drop(odoo.cancel_order(ErpId(1)).await);
+            drop(odoo.cancel_order(ErpId(1), true).await);
             script(0);
             drop(odoo.variants(ErpId(1)).await);
         }

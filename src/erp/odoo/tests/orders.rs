@@ -150,11 +150,17 @@ async fn orders_are_cancelled_whatever_state_they_are_in() {
                     let confirmed = odoo.confirm_order(order_id, ORDERED_AT).await.unwrap();
                     assert_eq!(confirmed.locked, auto_lock, "{version:?}");
                 }
-                let cancelled = odoo.cancel_order(order_id).await.unwrap();
+                if confirm && auto_lock {
+                    let refused = odoo.cancel_order(order_id, false).await.unwrap_err();
+                    assert!(matches!(refused, ErpError::Rejected { .. }), "{refused}");
+                    let kept = odoo.order(order_id).await.unwrap().unwrap();
+                    assert_eq!((kept.state, kept.locked), (OrderState::Confirmed, true));
+                }
+                let cancelled = odoo.cancel_order(order_id, true).await.unwrap();
                 assert_eq!(cancelled.state, OrderState::Cancelled, "{version:?} {name}");
                 let before = server.ledger().calls_of("sale.order", "action_cancel");
                 assert_eq!(
-                    odoo.cancel_order(order_id).await.unwrap().state,
+                    odoo.cancel_order(order_id, false).await.unwrap().state,
                     OrderState::Cancelled
                 );
                 assert_eq!(server.ledger().calls_of("sale.order", "action_cancel"), before);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::given::{VERSIONS, start};
 use super::{clock, connect, settings};
 use crate::erp::odoo::{Odoo, Reference, Settings};
-use crate::erp::{ChoiceKind, Erp as _, ErpError, SetupState, SetupWish};
+use crate::erp::{ChoiceKind, Erp as _, ErpError, OrderFieldKind, SetupState, SetupWish};
 use crate::sandbox::odoo::{Denied, OdooSandbox, Options, Version};
 use crate::secret::Secret;
 
@@ -184,7 +184,7 @@ async fn what_the_api_user_may_not_make_is_told_to_an_administrator_with_every_w
         let field = SetupWish::OrderField {
             name: "x_shopify_paid".to_owned(),
             label: "Shopify paid".to_owned(),
-            is_number: true,
+            holds: OrderFieldKind::Number,
         };
         let SetupState::Administrator { note, how } = state(&odoo, &field).await else {
             panic!("{version:?}");

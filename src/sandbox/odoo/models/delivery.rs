@@ -159,6 +159,7 @@ fn continuation(env: &mut Env<'_>, picking: i64) -> i64 {
         "company_id",
         "sale_id",
         "picking_type_code",
+        "is_dropship",
         "scheduled_date",
         "carrier_id",
     ] {

@@ -27,25 +27,35 @@ pub(super) fn procure(env: &mut Env<'_>, line: i64, quantity: Decimal) {
         return;
     }
     let order = env.id(LINE, line, "order_id").unwrap_or_default();
-    let picking = open_delivery(env, order).unwrap_or_else(|| new_picking(env, order, "outgoing"));
+    let kind = if env.sys.options.dropship {
+        "dropship"
+    } else {
+        "outgoing"
+    };
+    let picking = open_delivery(env, order, kind).unwrap_or_else(|| new_picking(env, order, kind));
     add_move(env, picking, line, product, quantity);
 }
 
-fn open_delivery(env: &Env<'_>, order: i64) -> Option<i64> {
+fn open_delivery(env: &Env<'_>, order: i64, kind: &str) -> Option<i64> {
     env.db
         .children(PICKING, "sale_id", order)
         .into_iter()
         .find(|picking| {
-            env.text(PICKING, *picking, "picking_type_code") == "outgoing" && is_open(env, PICKING, *picking)
+            env.text(PICKING, *picking, "picking_type_code") == kind && is_open(env, PICKING, *picking)
         })
 }
 
 fn new_picking(env: &mut Env<'_>, order: i64, kind: &str) -> i64 {
-    let outgoing = kind == "outgoing";
     let warehouse = env.id(ORDER, order, "warehouse_id").unwrap_or_default();
     let code = env.text("stock.warehouse", warehouse, "code");
-    let number = env.db.next_number(if outgoing { "outgoing" } else { "incoming" });
-    let name = format!("{code}/{}/{number:05}", if outgoing { "OUT" } else { "IN" });
+    let number = env
+        .db
+        .next_number(if kind == "incoming" { kind } else { "outgoing" });
+    let name = match kind {
+        "dropship" => format!("DS/{number:05}"),
+        "incoming" => format!("{code}/IN/{number:05}"),
+        _ => format!("{code}/OUT/{number:05}"),
+    };
     let row = Row::from([
         ("name", Val::Text(name)),
         ("origin", env.get(ORDER, order, "name")),
@@ -54,6 +64,7 @@ fn new_picking(env: &mut Env<'_>, order: i64, kind: &str) -> i64 {
         ("sale_id", Val::Int(order)),
         ("state", Val::text("confirmed")),
         ("picking_type_code", Val::text(kind)),
+        ("is_dropship", Val::Bool(kind == "dropship")),
         ("scheduled_date", Val::Time(env.now)),
     ]);
     env.insert(PICKING, row)

@@ -196,7 +196,8 @@ fn read_input(subscription: &mut Subscription, input: &Json) {
         format.clone_into(&mut subscription.format);
     }
     if !input["filter"].is_null() {
-        subscription.filter = input["filter"].as_str().map(str::to_owned);
+        let filter = input["filter"].as_str().map(str::to_owned);
+        subscription.filter = filter.filter(|filter| !filter.trim().is_empty());
     }
     if !input["name"].is_null() {
         subscription.name = input["name"].as_str().map(str::to_owned);

@@ -142,6 +142,40 @@ impl Shop {
         });
     }
 
+    /// Registers a webhook as another program with the same app does, through the API. `topic` is the enum's value.
+    pub fn register_through_api(
+        &mut self,
+        topic: &str,
+        uri: &str,
+        name: Option<&str>,
+        filter: Option<&str>,
+    ) -> u64 {
+        let now = self.now();
+        let id = self.ids.take();
+        self.subscriptions.push(Subscription {
+            id,
+            topic: topic.to_owned(),
+            uri: uri.to_owned(),
+            format: "JSON".to_owned(),
+            filter: filter.map(str::to_owned),
+            include_fields: Vec::new(),
+            metafield_namespaces: Vec::new(),
+            name: name.map(str::to_owned),
+            through_api: true,
+            failures: 0,
+            created_at: now,
+            updated_at: now,
+        });
+        id
+    }
+
+    /// Somebody deletes a webhook. Says whether there was one.
+    pub fn unregister(&mut self, id: u64) -> bool {
+        let before = self.subscriptions.len();
+        self.subscriptions.retain(|s| s.id != id);
+        self.subscriptions.len() < before
+    }
+
     /// All registered webhooks.
     pub fn subscriptions(&self) -> &[Subscription] {
         &self.subscriptions

@@ -141,6 +141,7 @@ async fn costs_are_assumed_about_right_before_they_are_known() {
     let none = serde_json::json!({
         "id": "gid://shopify/Order/1", "owner": "gid://shopify/Order/1", "holder": "gid://shopify/Order/1",
         "cursor": "x", "search": "name:x", "topics": ["ORDERS_CREATE"],
+        "topic": "ORDERS_CREATE", "subscription": { "uri": "https://sync.example.com" },
     });
     for document in documents::ALL {
         let before = sandbox.ledger().calls.requested_cost;

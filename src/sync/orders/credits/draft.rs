@@ -3,14 +3,18 @@
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
+use serde_json::json;
 
 use super::super::super::flow::Flow;
 use super::super::super::stop::Stop;
 use super::super::after;
 use super::super::refunds::{Credit, credited, share, shipping_line};
 use super::{DOCUMENT, document_lines, reference};
-use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Order, Refund, round_half_up};
+use crate::domain::{
+    BookedTax, ErpId, ExternalId, FieldValue, Fields, Order, Refund, RefundAdjustment, round_half_up,
+};
 use crate::erp::{DocumentKind, DocumentState, SalesOrder, SalesOrderLine, Save};
+use crate::mapping::in_small_units;
 
 /// A credit note while it is written down.
 pub(super) struct Draft<'a> {
@@ -70,12 +74,14 @@ impl Draft<'_> {
 
     async fn rows(&self) -> Result<Vec<(ExternalId, Fields)>, Stop> {
         let currency = self.order.currency;
+        let digits = self.flow.price_digits();
+        let kept_decimals = digits.map_or(currency.decimals(), |digits| digits.min(currency.decimals()));
         let mut rows = Vec::new();
         let mut staying = self.credit.kept.clone();
         for (n, (entry, units)) in credited(self.refund, self.credit).into_iter().enumerate() {
             let line = self.line(&entry.key);
             let amount = share(entry.amount, units, entry.quantity, currency);
-            let price = round_half_up(amount.checked_div(units).unwrap_or_default(), currency.decimals());
+            let price = round_half_up(amount.checked_div(units).unwrap_or_default(), kept_decimals);
             let name = format!("{}_{n}", entry.key);
             // What stays on the order stays invoiced there, or somebody would invoice it again; what goes off it does not.
             let kept = match staying.get_mut(&entry.key) {
@@ -93,18 +99,12 @@ impl Draft<'_> {
                 self.push(&mut rows, &format!("{name}_off"), line, units - kept, price, true)
                     .await?;
             }
-            // A price that is no whole number of cents is rounded, and a line of the same taxes takes up the rest.
+            // A price that the ERP cannot hold is rounded, and a line of the same taxes takes up the rest.
             let rest = amount - price * units;
             if !rest.is_zero() {
-                self.push(
-                    &mut rows,
-                    &format!("{name}_rest"),
-                    line,
-                    Decimal::ONE,
-                    rest,
-                    false,
-                )
-                .await?;
+                let (units, price) = in_small_units(rest, digits);
+                let name = format!("{name}_rest");
+                self.push(&mut rows, &name, line, units, price, false).await?;
             }
         }
         if self.credit.charges {
@@ -116,15 +116,9 @@ impl Draft<'_> {
                     taken.net
                 };
                 let line = self.line(key);
-                self.push(
-                    &mut rows,
-                    &format!("shipping_{n}"),
-                    line,
-                    Decimal::ONE,
-                    amount,
-                    false,
-                )
-                .await?;
+                let (units, price) = in_small_units(amount, digits);
+                let name = format!("shipping_{n}");
+                self.push(&mut rows, &name, line, units, price, false).await?;
             }
             if !self.refund.duties.is_zero() {
                 let product = after::service(self.flow, "duty").await?;
@@ -141,12 +135,14 @@ impl Draft<'_> {
         if self.credit.adjustments {
             let product = after::service(self.flow, "discount").await?;
             for (n, entry) in self.refund.adjustments.iter().enumerate() {
-                // An adjustment names no tax; one that has some is taxed like the order's dearest line.
-                let taxes = if entry.tax.is_zero() {
-                    Vec::new()
-                } else {
-                    self.dearest().map(|line| line.taxes.clone()).unwrap_or_default()
-                };
+                let like = self.taxed_like(entry);
+                if let Some(line) = like {
+                    self.flow.note(
+                        "adjustment_taxed_like",
+                        json!({ "refund": self.refund.id, "reason": entry.reason, "line": line.name, "tax": entry.tax }),
+                    );
+                }
+                let taxes = like.map(|line| line.taxes.clone()).unwrap_or_default();
                 let amount = if entry.tax.is_zero() || self.order.taxes_included {
                     entry.net + entry.tax
                 } else {
@@ -172,8 +168,54 @@ impl Draft<'_> {
         self.held.lines.iter().find(|line| line.id == *id)
     }
 
-    fn dearest(&self) -> Option<&SalesOrderLine> {
-        self.held.lines.iter().max_by_key(|line| line.total)
+    /// The order's line whose taxes an adjustment has. Shopify names none: the dearest of those that are taxed at its rate,
+    /// else the dearest of all, and then the proof of the credit note fails.
+    fn taxed_like(&self, entry: &RefundAdjustment) -> Option<&SalesOrderLine> {
+        if entry.tax.is_zero() {
+            return None;
+        }
+        let decimals = self.order.currency.decimals();
+        let cent = Decimal::new(1, decimals);
+        let fits = |line: &&SalesOrderLine| {
+            let tax = entry
+                .net
+                .checked_mul(line.total - line.subtotal)
+                .and_then(|tax| tax.checked_div(line.subtotal));
+            tax.is_some_and(|tax| round_half_up(tax - entry.tax, decimals).abs() <= cent)
+        };
+        let mut lines: Vec<&SalesOrderLine> = self.held.lines.iter().collect();
+        lines.sort_by_key(|line| std::cmp::Reverse(line.total));
+        let fitting = lines.iter().find(|line| fits(line));
+        fitting.or(lines.first()).copied()
+    }
+
+    /// Shopify's tax of everything that is given back, by the percentage that its line was taxed with in all.
+    pub(super) fn taxes(&self) -> BTreeMap<Decimal, Decimal> {
+        let mut rates: BTreeMap<Decimal, Decimal> = BTreeMap::new();
+        let mut add = |taxes: &[BookedTax], tax: Decimal| {
+            let percent: Decimal = taxes.iter().map(|tax| tax.rate_percent).sum();
+            *rates.entry(percent.normalize()).or_default() += tax;
+        };
+        for (entry, units) in credited(self.refund, self.credit) {
+            let tax = share(entry.tax, units, entry.quantity, self.order.currency);
+            add(&entry.taxes, tax);
+        }
+        if self.credit.charges {
+            for taken in &self.refund.shipping {
+                let line = shipping_line(self.order, &taken.key);
+                add(line.map_or(&[], |line| &line.taxes), taken.tax);
+            }
+        }
+        if self.credit.adjustments {
+            for entry in &self.refund.adjustments {
+                let line = self.taxed_like(entry).and_then(|like| {
+                    let (key, _) = self.lines.iter().find(|(_, id)| **id == like.id)?;
+                    self.order.lines.iter().find(|line| line.key == *key)
+                });
+                add(line.map_or(&[], |line| &line.taxes), entry.tax);
+            }
+        }
+        rates
     }
 
     /// A line with product, text and taxes of the order's; `counts` takes its units off what is invoiced of the order.
@@ -219,10 +261,11 @@ impl Draft<'_> {
         price: Decimal,
         taxes: Vec<ErpId>,
     ) -> Result<(), Stop> {
+        let (units, price) = in_small_units(price, self.flow.price_digits());
         let fields = vec![
             ("product_id".to_owned(), FieldValue::Record(product)),
             ("name".to_owned(), FieldValue::Text(name.to_owned())),
-            ("quantity".to_owned(), FieldValue::Decimal(Decimal::ONE)),
+            ("quantity".to_owned(), FieldValue::Decimal(units)),
             ("price_unit".to_owned(), FieldValue::Decimal(price)),
             ("tax_ids".to_owned(), FieldValue::Records(taxes)),
         ];

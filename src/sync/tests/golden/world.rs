@@ -25,14 +25,24 @@ pub(super) fn erp_options(version: Version, rounding: Rounding) -> OdooOptions {
         let items = list.as_array().unwrap().iter();
         items.map(|item| item.as_str().unwrap().to_owned()).collect()
     };
-    let taxes = texts(&erp["sale_taxes"]);
+    let text = |json: &Json| json.as_str().map(str::to_owned);
     let currencies = texts(&erp["price_lists"]);
     OdooOptions {
         rounding,
-        taxes: taxes
+        taxes: erp["sale_taxes"]
+            .as_array()
+            .unwrap()
             .iter()
-            .flat_map(|percent| {
-                [true, false].map(|price_include| TaxSeed::new(decimal(percent), price_include))
+            .flat_map(|tax| {
+                let percent = tax.as_str().or(tax["percent"].as_str()).unwrap();
+                let ways = [true, false]
+                    .into_iter()
+                    .filter(|way| tax["included"].is_null() || tax["included"] == *way);
+                ways.map(move |price_include| TaxSeed {
+                    name: text(&tax["name"]),
+                    country: text(&tax["country"]),
+                    ..TaxSeed::new(decimal(percent), price_include)
+                })
             })
             .collect(),
         default_tax: decimal("19"),

@@ -1,6 +1,8 @@
 //! Odd lines, and what is told of an order.
 
 use super::*;
+use crate::domain::{AppliedDiscount, Payment as Movement};
+use crate::sandbox::odoo::CustomField;
 
 #[tokio::test]
 async fn a_price_stays_when_a_person_changes_the_quantity_also_a_price_of_nothing() {
@@ -170,6 +172,81 @@ async fn a_part_of_a_bundle_is_its_own_product_and_names_the_bundle() {
     assert_eq!(booked.lines.len(), 2, "{:?}", booked.lines);
     for line in &booked.lines {
         assert!(line.name.ends_with("Summer set"), "{}", line.name);
+    }
+}
+
+#[tokio::test]
+async fn each_payment_and_each_discount_stands_in_a_line_of_its_own() {
+    for version in BOTH {
+        let fields = ["x_shopify_payments", "x_shopify_discounts"];
+        let options = OdooOptions {
+            custom_fields: fields
+                .map(|name| CustomField::new("sale.order", name, "text"))
+                .to_vec(),
+            ..options(version)
+        };
+        let bench = otherwise(options, Settings::default(), |order| {
+            let paid = order.payments[0].clone();
+            order.payments = vec![
+                Movement {
+                    id: ShopifyId(11),
+                    status: "FAILURE".into(),
+                    reference: None,
+                    ..paid.clone()
+                },
+                Movement {
+                    id: ShopifyId(12),
+                    reference: Some("pay \"12\"".into()),
+                    ..paid
+                },
+            ];
+            let off = |code: Option<&str>, amount: &str| AppliedDiscount {
+                title: "Autumn".into(),
+                code: code.map(str::to_owned),
+                kind: "order".into(),
+                amount: decimal(amount),
+            };
+            order.discounts = vec![off(Some("FIVE"), "5.00"), off(None, "0.50")];
+        })
+        .await;
+        let (id, name) = order(&bench, custom(&[("10.00", 1)], true));
+        done(&bench, id).await;
+        let booked = bench.booked(&name).id;
+        let read = || bench.in_the_erp("sale.order", "read", json!([[booked], fields]))[0].clone();
+        let rows = |field: &str| -> Vec<serde_json::Value> {
+            let text = read()[field].as_str().unwrap().to_owned();
+            text.lines()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect()
+        };
+        let payments = rows("x_shopify_payments");
+        assert_eq!(payments.len(), 2, "{version:?} {payments:?}");
+        for (row, (id, status, reference)) in payments.iter().zip([
+            ("11", "FAILURE", json!(null)),
+            ("12", "SUCCESS", json!("pay \"12\"")),
+        ]) {
+            assert_eq!(
+                (&row["id"], &row["status"], &row["reference"]),
+                (&json!(id), &json!(status), &reference)
+            );
+            assert_eq!(
+                (&row["amount"], &row["gateway"]),
+                (&json!("10"), &json!("shopify_payments"))
+            );
+        }
+        assert_eq!(
+            rows("x_shopify_discounts"),
+            [
+                json!({"code": "FIVE", "title": "Autumn", "kind": "order", "amount": "5"}),
+                json!({"title": "Autumn", "kind": "order", "amount": "0.5"}),
+            ],
+            "{version:?}"
+        );
+        // Told once, they are no change.
+        let calls = bench.erp.ledger().calls();
+        done(&bench, id).await;
+        let since = bench.calls_since(&calls);
+        assert!(!since.keys().any(|call| call.contains("write")), "{since:?}");
     }
 }
 

@@ -1,0 +1,187 @@
+//! The routes, each declared once.
+
+use std::sync::Arc;
+
+use axum::extract::{Query, State};
+use axum::http::{Extensions, StatusCode};
+use axum::response::{IntoResponse as _, Json, Response};
+use axum::routing::{MethodRouter, get, post};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
+
+use super::{Api, Refused, answer, openapi};
+use crate::app::{ring, status};
+use crate::config::{Config, Shop};
+use crate::domain::{Direction, Object, ShopName};
+use crate::subscriptions::Toggle;
+
+/// One route.
+pub(super) struct Route {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    /// The operation's name in generated clients.
+    pub(super) id: &'static str,
+    /// One sentence.
+    pub(super) summary: &'static str,
+    /// What follows `?`.
+    pub(super) query: &'static [Parameter],
+    pub(super) request: Option<fn(&mut SchemaGenerator) -> Schema>,
+    /// What is answered with 200; nothing means 204.
+    pub(super) response: Option<fn(&mut SchemaGenerator) -> Schema>,
+    pub(super) handler: fn() -> MethodRouter<Arc<Api>>,
+}
+
+/// One parameter of the query.
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    pub(super) about: &'static str,
+}
+
+/// Restricts the answer to one shop.
+const SHOP: Parameter = Parameter {
+    name: "shop",
+    about: "Only this shop, by its name in the configuration.",
+};
+
+/// The query of routes that take [`SHOP`].
+#[derive(Debug, Deserialize)]
+struct OfShop {
+    shop: Option<String>,
+}
+
+impl OfShop {
+    /// The shops that are meant.
+    fn choose<'c>(&self, config: &'c Config) -> Result<Vec<&'c Shop>, Refused> {
+        let Some(name) = &self.shop else {
+            return Ok(config.shops.values().collect());
+        };
+        let named = config.shops.values().find(|shop| shop.name.as_str() == name);
+        named
+            .map(|shop| vec![shop])
+            .ok_or_else(|| Refused::Unknown(format!("No shop is declared as [shops.{name}].")))
+    }
+}
+
+fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+/// All routes.
+pub(super) fn table() -> Vec<Route> {
+    vec![
+        Route {
+            method: "get",
+            path: "/api/v1/openapi.json",
+            id: "getDescription",
+            summary: "This description.",
+            query: &[],
+            request: None,
+            response: Some(|_| Schema::default()),
+            handler: || get(|| async { Json(openapi::description()) }),
+        },
+        Route {
+            method: "get",
+            path: "/api/v1/status",
+            id: "getStatus",
+            summary: "How things stand: lanes, breakers, problems, refusals, warnings.",
+            query: &[],
+            request: None,
+            response: Some(schema::<status::Status>),
+            handler: || get(get_status),
+        },
+        Route {
+            method: "get",
+            path: "/api/v1/toggles",
+            id: "listToggles",
+            summary: "The toggles that are in force.",
+            query: &[SHOP],
+            request: None,
+            response: Some(schema::<Vec<ToggleRow>>),
+            handler: || get(list_toggles),
+        },
+        Route {
+            method: "post",
+            path: ring::PATH,
+            id: "ring",
+            summary: "Has the daemon look for work at once.",
+            query: &[],
+            request: None,
+            response: None,
+            handler: || post(ring),
+        },
+        Route {
+            method: "post",
+            path: "/api/v1/reload",
+            id: "reload",
+            summary: "Takes up the configuration and mapping files now; nothing changes when they have a mistake.",
+            query: &[],
+            request: None,
+            response: Some(schema::<Reloaded>),
+            handler: || post(reload),
+        },
+    ]
+}
+
+async fn get_status(State(api): State<Arc<Api>>, request: Extensions) -> Response {
+    let config = Arc::clone(&api.config.borrow());
+    let status = status::status(&config, &api.store, &api.clock).await;
+    answer(status.map_err(Refused::from), &request)
+}
+
+/// One toggle.
+#[derive(Debug, Serialize, JsonSchema)]
+struct ToggleRow {
+    shop: ShopName,
+    object: Object,
+    direction: Direction,
+    state: Toggle,
+}
+
+async fn list_toggles(
+    State(api): State<Arc<Api>>,
+    Query(of_shop): Query<OfShop>,
+    request: Extensions,
+) -> Response {
+    let config = Arc::clone(&api.config.borrow());
+    let rows = of_shop.choose(&config).map(|shops| {
+        shops
+            .into_iter()
+            .flat_map(|shop| {
+                status::toggles(shop)
+                    .into_iter()
+                    .map(|(object, direction, state)| ToggleRow {
+                        shop: shop.name.clone(),
+                        object,
+                        direction,
+                        state,
+                    })
+            })
+            .collect::<Vec<_>>()
+    });
+    answer(rows, &request)
+}
+
+async fn ring(State(api): State<Arc<Api>>) -> Response {
+    api.controls.look();
+    StatusCode::NO_CONTENT.into_response()
+}
+
+/// What a reload came to.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Reloaded {
+    /// The number of the configuration and mappings in force.
+    revision: Option<i64>,
+}
+
+async fn reload(State(api): State<Arc<Api>>, request: Extensions) -> Response {
+    let result = api.controls.reload().await;
+    answer(
+        result
+            .map(|revision| Reloaded { revision })
+            .map_err(|detail| Refused::Conflict {
+                code: "files_not_taken",
+                detail,
+            }),
+        &request,
+    )
+}

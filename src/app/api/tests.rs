@@ -1,0 +1,244 @@
+//! The API over HTTP, on a running daemon.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use reqwest::{Method, StatusCode};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{description, routes};
+use crate::app::daemon::{Daemon, DaemonOptions, start};
+use crate::app::{reach, ring};
+use crate::config::Config;
+use crate::domain::{SharedClock, SystemClock};
+use crate::http::local_token;
+use crate::store::OpenMode;
+use crate::transport;
+
+const TOKEN: &str = "0123456789abcdef";
+
+/// A daemon for a shop and an ERP that do not answer.
+struct Rig {
+    daemon: Daemon,
+    folder: TempDir,
+    client: reqwest::Client,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lockstep.toml");
+        std::fs::write(&path, text("on")).unwrap();
+        let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let options = DaemonOptions {
+            follow_files: false,
+            ..DaemonOptions::new(Arc::new(SystemClock))
+        };
+        Self {
+            daemon: start(config, options).await.unwrap(),
+            folder,
+            client: transport::client(&transport::Settings::default()).unwrap(),
+        }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.folder.path().join("lockstep.toml")
+    }
+
+    async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
+        let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
+        let address = format!("http://{}{path}", self.daemon.admin_addr);
+        let mut request = self.client.request(method, address);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let bytes = answer.bytes().await.unwrap();
+        (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, Value) {
+        self.call("get", path, Some(TOKEN), None).await
+    }
+}
+
+fn text(orders: &str) -> String {
+    format!(
+        "[http]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\ntokens = ['{TOKEN}']\n[shops.main]\n\
+         domain = 'main.myshopify.com'\nbase_url = 'http://127.0.0.1:9'\naccess_token = 'shpat_1'\n\
+         webhook_secrets = ['secret']\n[shops.main.odoo]\nurl = 'http://127.0.0.1:9'\ndatabase = 'prod'\n\
+         login = 'a@example.com'\napi_key = 'k'\n[shops.main.sync]\norders = {{ in = '{orders}' }} # the toggles\n"
+    )
+}
+
+/// The path with something in place of its parameters.
+fn filled(path: &str) -> String {
+    path.split('/')
+        .map(|part| if part.starts_with('{') { "x" } else { part })
+        .collect::<Vec<_>>()
+        .join("/")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_served_without_a_token() {
+    let rig = Rig::new().await;
+    for route in routes::table() {
+        let path = filled(route.path);
+        for token in [None, Some("fedcba9876543210")] {
+            let (status, body) = rig.call(route.method, &path, token, None).await;
+            assert_eq!(status, StatusCode::UNAUTHORIZED, "{} {path}", route.method);
+            let code = if token.is_some() { "bad_token" } else { "no_token" };
+            assert_eq!(body["code"], code, "{} {path}", route.method);
+            assert!(body["request_id"].is_string(), "{body}");
+        }
+    }
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_status_is_what_the_command_shows() {
+    let rig = Rig::new().await;
+    let (status, body) = rig.get("/api/v1/status").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(body["shops"][0]["name"], "main");
+    let orders = body["lanes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|lane| lane["object"] == "order" && lane["direction"] == "in")
+        .unwrap();
+    assert_eq!(orders["toggle"], "on");
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_takes_good_files_and_tells_what_is_wrong_with_others() {
+    let rig = Rig::new().await;
+    let before = rig.daemon.revision().unwrap();
+    std::fs::write(rig.path(), text("paused")).unwrap();
+    let (status, body) = rig.call("post", "/api/v1/reload", Some(TOKEN), None).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    assert!(body["revision"].as_i64().unwrap() > before, "{body}");
+    std::fs::write(rig.path(), text("sometimes")).unwrap();
+    let (status, body) = rig.call("post", "/api/v1/reload", Some(TOKEN), None).await;
+    assert_eq!(status, StatusCode::CONFLICT);
+    assert_eq!(body["code"], "files_not_taken");
+    let detail = body["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("lockstep.toml:17:17") && detail.contains("not one of: on, off, paused"),
+        "{detail}"
+    );
+    let (_, status) = rig.get("/api/v1/status").await;
+    assert_eq!(status["lanes"][0]["toggle"], "paused", "{status}");
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_token_counts_without_a_restart_and_the_old_one_no_more() {
+    let rig = Rig::new().await;
+    let other = "a token of next year";
+    std::fs::write(rig.path(), text("on").replace(TOKEN, other)).unwrap();
+    rig.daemon.reload().await.unwrap();
+    let (status, _) = rig.get("/api/v1/status").await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    let (status, _) = rig.call("get", "/api/v1/status", Some(other), None).await;
+    assert_eq!(status, StatusCode::OK);
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn commands_of_this_installation_ring_without_a_declared_token() {
+    let rig = Rig::new().await;
+    let mut config = Config::load(&rig.path()).unwrap_or_else(|error| panic!("{error}"));
+    config.admin.listen = rig.daemon.admin_addr;
+    let clock: SharedClock = Arc::new(SystemClock);
+    let store = crate::app::open(&config, &clock, OpenMode::Tool).await.unwrap();
+    assert!(ring::ring(&config, &store).await);
+    let key = reach::known_key(&store).await.unwrap().unwrap();
+    let token = local_token(&key);
+    let (status, _) = rig
+        .call("post", ring::PATH, Some(token.expose_secret()), None)
+        .await;
+    assert_eq!(status, StatusCode::NO_CONTENT);
+    store.close().await;
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn toggles_are_listed_by_shop() {
+    let rig = Rig::new().await;
+    let (status, all) = rig.get("/api/v1/toggles").await;
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(all.as_array().unwrap().len(), 8, "{all}");
+    assert_eq!(
+        all[0],
+        serde_json::json!({"shop": "main", "object": "order", "direction": "in", "state": "on"})
+    );
+    let (status, main) = rig.get("/api/v1/toggles?shop=main").await;
+    assert_eq!((status, main), (StatusCode::OK, all));
+    let (status, body) = rig.get("/api/v1/toggles?shop=other").await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::NOT_FOUND, &Value::from("unknown"))
+    );
+    rig.daemon.stop().await;
+}
+
+#[test]
+fn the_description_has_every_route_and_no_dangling_reference() {
+    let description = description();
+    for route in routes::table() {
+        let operation = &description["paths"][route.path][route.method];
+        assert_eq!(operation["operationId"], route.id, "{}", route.path);
+    }
+    let mut references = Vec::new();
+    collect(&description, &mut references);
+    assert!(references.len() > 10);
+    for reference in references {
+        let pointer = reference.strip_prefix('#').unwrap();
+        assert!(
+            description.pointer(pointer).is_some(),
+            "{reference} leads nowhere"
+        );
+    }
+}
+
+fn collect(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::String(reference)) = fields.get("$ref") {
+                found.push(reference.clone());
+            }
+            fields.values().for_each(|value| collect(value, found));
+        }
+        Value::Array(values) => values.iter().for_each(|value| collect(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_description_in_the_docs_is_the_one_of_this_version() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/openapi.json");
+    let fresh = serde_json::to_string_pretty(&description()).unwrap() + "\n";
+    if std::env::var_os("LOCKSTEP_WRITE_DOCS").is_some() {
+        std::fs::write(&path, &fresh).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        kept == fresh,
+        "{} is stale: run this test with LOCKSTEP_WRITE_DOCS=1",
+        path.display()
+    );
+}

@@ -1,0 +1,492 @@
+//! What happens in the life of an installation.
+
+use super::*;
+use crate::domain::Object;
+use crate::subscriptions::{Outcome, Why};
+
+#[tokio::test]
+async fn toggles_are_followed_and_a_second_look_writes_nothing() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    let rounds = here.apply().await;
+    assert_eq!(rounds.len(), 1);
+    assert!(rounds[0].is_complete(), "{:?}", rounds[0]);
+    assert_eq!(topics(&sandbox), ALL_TOPICS);
+    for one in registered(&sandbox) {
+        assert_eq!(one.uri, "https://sync.example.com/webhooks/shopify");
+        let name = format!("lockstep-{}-{}", here.at.instance, one.topic.to_lowercase());
+        assert_eq!(one.name, Some(name));
+        assert_eq!((one.format.as_str(), &one.filter), ("JSON", &None));
+    }
+    let after_first = writes(&sandbox);
+    assert_eq!(after_first, 8);
+    here.apply().await;
+    assert!(here.plan().await.is_empty());
+    assert_eq!(
+        writes(&sandbox),
+        after_first,
+        "nothing differs: nothing is written"
+    );
+
+    here.toggles("orders = { in = 'paused' }\ncustomers = { in = 'on' }");
+    here.apply().await;
+    assert_eq!(
+        topics(&sandbox),
+        ALL_TOPICS.replace(
+            "ORDERS_CANCELLED",
+            "CUSTOMERS_CREATE CUSTOMERS_DELETE CUSTOMERS_MERGE CUSTOMERS_UPDATE ORDERS_CANCELLED"
+        )
+    );
+    here.toggles("");
+    here.apply().await;
+    assert_eq!(topics(&sandbox), "APP_UNINSTALLED");
+}
+
+#[tokio::test]
+async fn what_was_deleted_behind_our_back_comes_back_and_the_gap_is_known() {
+    let sandbox = sandbox().await;
+    let here = Here::new(&sandbox, ORDERS).await;
+    let first = here.apply().await;
+    let why: Vec<Why> = first[0].restored.iter().map(|one| one.why).collect();
+    assert_eq!(why, [Why::New; 6], "{:?}", first[0].restored);
+    assert!(
+        first[0]
+            .restored
+            .iter()
+            .all(|one| one.since.is_none() && one.object == Object::Order)
+    );
+
+    here.clock.advance(Duration::from_hours(48));
+    here.apply().await;
+    let seen = here.at.clock.now();
+    here.clock.advance(Duration::from_mins(5));
+    let paid = registered(&sandbox)
+        .into_iter()
+        .find(|one| one.topic == "ORDERS_PAID")
+        .unwrap();
+    sandbox.change(|shop| shop.unregister(paid.id));
+    assert!(
+        here.plan()
+            .await
+            .lines
+            .iter()
+            .any(|line| line.kind == Kind::Create
+                && line.reason.contains(&format!("subscription {} is gone", paid.id)))
+    );
+    let healed = here.apply().await;
+    assert_eq!(topics(&sandbox), ALL_TOPICS);
+    let restored = &healed[0].restored;
+    assert_eq!(restored.len(), 1, "{restored:?}");
+    assert_eq!(
+        (restored[0].why, restored[0].topic.as_str()),
+        (Why::Missing, "ORDERS_PAID")
+    );
+    assert_eq!(
+        restored[0].since,
+        Some(seen.minus(Duration::from_hours(5))),
+        "retries last that long"
+    );
+
+    // Something arrived later than that: what is older arrived, too.
+    let row = crate::store::DeliveryCount {
+        shop: here.target.name.clone(),
+        topic: "orders/paid".to_owned(),
+        name: String::new(),
+        hour: seen,
+        accepted: 1,
+        failed: 0,
+        last_at: seen,
+        last_accepted_at: Some(seen.minus(Duration::from_mins(1))),
+    };
+    here.at.store.count_deliveries(vec![row]).await.unwrap();
+    let paid = registered(&sandbox)
+        .into_iter()
+        .find(|one| one.topic == "ORDERS_PAID")
+        .unwrap();
+    sandbox.change(|shop| shop.unregister(paid.id));
+    let healed = here.apply().await;
+    assert_eq!(
+        healed[0].restored[0].since,
+        Some(seen.minus(Duration::from_mins(1)))
+    );
+}
+
+#[tokio::test]
+async fn switching_off_and_on_again_opens_a_gap_since_it_was_off() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.apply().await;
+    here.clock.advance(Duration::from_hours(24));
+    here.toggles("");
+    here.apply().await;
+    let off = here.at.clock.now();
+    here.clock.advance(Duration::from_hours(24));
+    here.toggles(ORDERS);
+    let on = here.apply().await;
+    assert_eq!(on[0].restored.len(), 6);
+    for one in &on[0].restored {
+        assert_eq!(
+            (one.why, one.since),
+            (Why::SwitchedOn, Some(off.minus(Duration::from_hours(5))))
+        );
+    }
+    // The retired rows are forgotten when they have a successor.
+    assert_eq!(
+        here.at
+            .store
+            .subscriptions(&here.target.name)
+            .await
+            .unwrap()
+            .len(),
+        8
+    );
+}
+
+#[tokio::test]
+async fn a_moved_public_url_moves_what_stands() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.apply().await;
+    let before: Vec<u64> = registered(&sandbox).iter().map(|one| one.id).collect();
+    here.at.public_url = Some("https://new.example.com/base/".to_owned());
+    let moved = here.apply().await;
+    assert!(moved[0].is_complete());
+    assert_eq!(moved[0].plan.count(Kind::Update), 8);
+    let after = registered(&sandbox);
+    assert_eq!(
+        after.iter().map(|one| one.id).collect::<Vec<_>>(),
+        before,
+        "moved, not made anew"
+    );
+    assert!(
+        after
+            .iter()
+            .all(|one| one.uri == "https://new.example.com/base/webhooks/shopify")
+    );
+    assert_eq!(
+        moved[0].restored.len(),
+        6,
+        "what went to the old address meanwhile may be lost"
+    );
+    assert!(here.plan().await.is_empty());
+}
+
+#[tokio::test]
+async fn staging_and_production_never_fight() {
+    let sandbox = sandbox().await;
+    let production = Here::new(&sandbox, ORDERS).await;
+    let staging = Here::with(
+        client(&sandbox, "2026-10"),
+        ORDERS,
+        "https://staging.example.com",
+        2,
+    )
+    .await;
+    assert_ne!(production.at.instance, staging.at.instance);
+    production.apply().await;
+    staging.apply().await;
+    let count = writes(&sandbox);
+    assert_eq!((count, registered(&sandbox).len()), (16, 16));
+    for _ in 0..3 {
+        assert!(production.apply().await[0].plan.is_empty());
+        assert!(staging.apply().await[0].plan.is_empty());
+    }
+    assert_eq!(writes(&sandbox), count);
+    let plan = production.plan().await;
+    assert_eq!(plan.count(Kind::Foreign), 8);
+    assert!(
+        plan.lines
+            .iter()
+            .any(|line| line.reason.contains(&staging.at.instance))
+    );
+}
+
+#[tokio::test]
+async fn two_processes_at_once_make_one_set() {
+    let sandbox = sandbox().await;
+    let here = Here::new(&sandbox, ORDERS).await;
+    let other = Installation {
+        holder: "another process".to_owned(),
+        ..here.at.clone()
+    };
+    let order = Order::default();
+    let (one, two) = tokio::join!(
+        apply(&here.at, &here.target, &order),
+        apply(&other, &here.target, &order)
+    );
+    let busy = [one, two]
+        .into_iter()
+        .filter(|result| matches!(result, Err(SubscriptionsError::Busy)))
+        .count();
+    assert_eq!(busy, 1);
+    assert_eq!((topics(&sandbox).as_str(), writes(&sandbox)), (ALL_TOPICS, 8));
+    // Who died with the right in hand holds nobody up for long.
+    let now = here.at.clock.now();
+    let until = now.plus(Duration::from_mins(2));
+    assert!(
+        here.at
+            .store
+            .take_lease("subscriptions:main", "dead", now, until)
+            .await
+            .unwrap()
+    );
+    assert!(matches!(here.try_apply().await, Err(SubscriptionsError::Busy)));
+    here.clock.advance(Duration::from_mins(2));
+    here.apply().await;
+}
+
+#[tokio::test]
+async fn a_missing_scope_is_a_problem_that_names_it_and_stops_no_other() {
+    let sandbox = sandbox().await;
+    sandbox.change(|shop| shop.grant_scopes(&["read_orders", "read_products"]));
+    let here = Here::new(
+        &sandbox,
+        "orders = { in = 'on' }\ncustomers = { in = 'on' }\nproducts = { in = 'on' }",
+    )
+    .await;
+    let rounds = here.apply().await;
+    let with_products = ALL_TOPICS.replace(
+        "REFUNDS",
+        "PRODUCTS_CREATE PRODUCTS_DELETE PRODUCTS_UPDATE REFUNDS",
+    );
+    assert_eq!(topics(&sandbox), with_products);
+    assert_eq!(
+        here.codes().await,
+        ["scope_missing read_customers"],
+        "the optional topics are nobody's problem"
+    );
+    let problem = &here.problems().await[0].problem;
+    for part in [
+        "read_customers",
+        "CUSTOMERS_CREATE, CUSTOMERS_DELETE, CUSTOMERS_UPDATE",
+    ] {
+        assert!(problem.reason.contains(part), "{}", problem.reason);
+    }
+    assert_eq!(rounds[0].plan.count(Kind::Blocked), 3);
+    assert_eq!(
+        rounds[0].plan.count(Kind::Skipped),
+        2,
+        "customers/merge and inventory_levels/update"
+    );
+    let count = writes(&sandbox);
+    here.apply().await;
+    assert_eq!(writes(&sandbox), count, "what cannot be had is not asked for");
+    sandbox.change(|shop| shop.grant_scopes(&["read_orders", "read_products", "write_customers"]));
+    here.apply().await;
+    assert_eq!(here.codes().await, [""; 0]);
+    assert!(topics(&sandbox).contains("CUSTOMERS_UPDATE"));
+}
+
+#[tokio::test]
+async fn without_a_public_url_nothing_is_changed_and_a_problem_says_so() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.at.public_url = None;
+    assert!(matches!(
+        here.try_apply().await,
+        Err(SubscriptionsError::NoPublicUrl)
+    ));
+    assert_eq!(here.codes().await, ["public_url_missing public_url_missing"]);
+    here.target.is_real = true;
+    for url in [
+        "http://sync.example.com",
+        "https://192.168.1.2",
+        "https://localhost",
+        "nonsense",
+    ] {
+        here.at.public_url = Some(url.to_owned());
+        let error = here.try_apply().await.unwrap_err();
+        assert!(
+            matches!(error, SubscriptionsError::BadPublicUrl { .. }),
+            "{url}: {error}"
+        );
+        assert!(here.problems().await[0].problem.reason.contains(url), "{url}");
+    }
+    assert_eq!(sandbox.ledger().calls.graphql, 0, "nothing was even asked");
+    here.at.public_url = Some("https://sync.example.com".to_owned());
+    here.apply().await;
+    assert_eq!(here.codes().await, [""; 0]);
+    // Without any toggle nobody needs an address, and what stands goes.
+    here.at.public_url = None;
+    here.toggles("");
+    here.apply().await;
+    assert_eq!(topics(&sandbox), "");
+}
+
+#[tokio::test]
+async fn a_subscription_can_be_taken_over() {
+    let sandbox = sandbox().await;
+    let here = Here::new(&sandbox, ORDERS).await;
+    let (taken, unwanted) = sandbox.change(|shop| {
+        let address = "https://sync.example.com/webhooks/shopify";
+        (
+            shop.register_through_api(
+                "ORDERS_PAID",
+                address,
+                Some("lockstep-ffffffff-orders_paid"),
+                None,
+            ),
+            shop.register_through_api("SHOP_UPDATE", address, None, None),
+        )
+    });
+    here.apply().await;
+    assert_eq!(registered(&sandbox).len(), 9, "{}", topics(&sandbox));
+    let plan = here.plan().await;
+    assert!(plan.is_empty());
+    assert_eq!((plan.count(Kind::Foreign), plan.count(Kind::Blocked)), (2, 1));
+    assert!(plan.lines.iter().any(|line| line.kind == Kind::Blocked
+        && line.reason.contains(&format!("lockstep webhooks adopt {taken}"))));
+
+    let adopt = async |id: u64| {
+        let order = Order {
+            adopted: BTreeSet::from([ShopifyId(id)]),
+            ..Order::default()
+        };
+        apply(&here.at, &here.target, &order).await
+    };
+    assert!(matches!(
+        adopt(4_711).await,
+        Err(SubscriptionsError::NoSuchSubscription(_))
+    ));
+    assert!(matches!(
+        adopt(unwanted).await,
+        Err(SubscriptionsError::NotWanted { .. })
+    ));
+    adopt(taken).await.unwrap();
+    let paid: Vec<_> = registered(&sandbox)
+        .into_iter()
+        .filter(|one| one.topic == "ORDERS_PAID")
+        .collect();
+    assert_eq!(paid.len(), 1);
+    assert_eq!(paid[0].id, taken);
+    assert_eq!(
+        paid[0].name,
+        Some(format!("lockstep-{}-orders_paid", here.at.instance))
+    );
+    assert!(here.plan().await.is_empty());
+    assert_eq!(here.plan().await.count(Kind::Blocked), 0);
+}
+
+#[tokio::test]
+async fn an_api_version_without_names_rests_on_records() {
+    let sandbox = sandbox().await;
+    let here = Here::with(client(&sandbox, "2026-01"), ORDERS, "https://sync.example.com", 1).await;
+    here.apply().await;
+    assert_eq!(topics(&sandbox), ALL_TOPICS);
+    assert!(registered(&sandbox).iter().all(|one| one.name.is_none()));
+    let count = writes(&sandbox);
+    here.apply().await;
+    assert_eq!(writes(&sandbox), count);
+    // With a newer version they get names and nothing else.
+    let newer = Target {
+        registry: client(&sandbox, "2026-10"),
+        ..here.target.clone()
+    };
+    let named = apply(&here.at, &newer, &Order::default()).await.unwrap();
+    assert_eq!(named[0].plan.count(Kind::Update), 8);
+    assert!(
+        named[0].restored.is_empty(),
+        "nothing was lost for want of a name"
+    );
+    assert!(registered(&sandbox).iter().all(|one| one.name.is_some()));
+}
+
+#[tokio::test]
+async fn a_plan_that_was_agreed_to_is_the_one_that_is_carried_out() {
+    let sandbox = sandbox().await;
+    let here = Here::new(&sandbox, ORDERS).await;
+    let order = Order {
+        agreed: Some(here.plan().await.hash()),
+        ..Order::default()
+    };
+    sandbox.change(|shop| {
+        let address = "https://sync.example.com/webhooks/shopify";
+        shop.register_through_api("ORDERS_PAID", address, None, None)
+    });
+    let changed = apply(&here.at, &here.target, &order).await;
+    assert!(matches!(changed, Err(SubscriptionsError::Changed)));
+    assert_eq!(writes(&sandbox), 0);
+    let order = Order {
+        agreed: Some(here.plan().await.hash()),
+        ..Order::default()
+    };
+    apply(&here.at, &here.target, &order).await.unwrap();
+    assert_eq!(topics(&sandbox), ALL_TOPICS);
+    let removed = Order {
+        remove: true,
+        ..Order::default()
+    };
+    let rounds = apply(&here.at, &here.target, &removed).await.unwrap();
+    assert!(
+        rounds[0]
+            .results
+            .iter()
+            .all(|changed| changed.outcome == Outcome::Done)
+    );
+    assert_eq!(topics(&sandbox), "");
+}
+
+#[tokio::test]
+async fn a_list_shows_how_each_fares() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.apply().await;
+    let shown = async |here: &Here, topic: &str| {
+        let listed = list(&here.at, &here.target).await.unwrap();
+        let row = listed.rows.into_iter().find(|row| row.topic == topic).unwrap();
+        (row, listed.notes)
+    };
+    let (row, notes) = shown(&here, "orders/paid").await;
+    assert_eq!(
+        (row.status, row.last_delivery_at, notes.len()),
+        (Status::Unproven, None, 0)
+    );
+    // The stand-in shop lives in the machine's time.
+    let now = row.created_at.unwrap().plus(Duration::from_secs(1));
+    let count = |name: &str, accepted: u64, failed: u64, last: Timestamp| crate::store::DeliveryCount {
+        shop: here.target.name.clone(),
+        topic: "orders/paid".to_owned(),
+        name: name.to_owned(),
+        hour: Timestamp::from_millis(last.millis() / 3_600_000 * 3_600_000),
+        accepted,
+        failed,
+        last_at: last,
+        last_accepted_at: (accepted > 0).then_some(last),
+    };
+    let ours = row.name.clone().unwrap();
+    here.at
+        .store
+        .count_deliveries(vec![count(&ours, 3, 0, now)])
+        .await
+        .unwrap();
+    let (row, notes) = shown(&here, "orders/paid").await;
+    assert_eq!(
+        (row.status, row.deliveries_24h, notes.len()),
+        (Status::Active, 3, 0)
+    );
+    let later = now.plus(Duration::from_secs(1));
+    here.at
+        .store
+        .count_deliveries(vec![count(&ours, 0, 2, later), count("", 1, 0, later)])
+        .await
+        .unwrap();
+    let (row, notes) = shown(&here, "orders/paid").await;
+    assert_eq!((row.status, row.failures_24h), (Status::Failing, 2));
+    assert!(
+        notes[0].contains("orders/paid") && notes[0].contains("shopify.app.toml"),
+        "{notes:?}"
+    );
+    let much_later = later.plus(Duration::from_secs(1));
+    here.at
+        .store
+        .count_deliveries(vec![count(&ours, 1, 0, much_later)])
+        .await
+        .unwrap();
+    here.toggles("orders = { in = 'paused' }");
+    assert_eq!(shown(&here, "orders/paid").await.0.status, Status::Paused);
+    here.toggles("");
+    assert_eq!(shown(&here, "orders/paid").await.0.status, Status::Unwanted);
+    here.toggles(ORDERS);
+    sandbox.change(|shop| shop.unregister(row.id.unwrap().0));
+    assert_eq!(shown(&here, "orders/paid").await.0.status, Status::Missing);
+}

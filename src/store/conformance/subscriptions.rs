@@ -1,0 +1,268 @@
+//! Webhook subscriptions, leases, and counts of deliveries.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::fixture::Fixture;
+use super::given::{START, other_shop, problem, shop};
+use crate::domain::{ShopifyId, Timestamp};
+use crate::store::{DeliveryCount, SERVING, SharedStore, SubscriptionRow};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn row(id: u64, topic: &str) -> SubscriptionRow {
+    SubscriptionRow {
+        shop: shop(),
+        id: ShopifyId(id),
+        topic: topic.to_owned(),
+        uri: "https://sync.example.com/webhooks/shopify".to_owned(),
+        name: Some(format!("lockstep-0a1b2c3d-{id}")),
+        created_at: START,
+        seen_at: START,
+        removed_at: None,
+    }
+}
+
+async fn ids(store: &SharedStore) -> Vec<(u64, Option<Timestamp>)> {
+    let rows = store.subscriptions(&shop()).await.unwrap();
+    rows.iter().map(|row| (row.id.0, row.removed_at)).collect()
+}
+
+pub(super) async fn subscriptions_are_remembered_by_shop_and_topic(fixture: Fixture) {
+    let store = &fixture.store;
+    let mut largest = row(u64::try_from(i64::MAX).unwrap(), "B");
+    largest.name = None;
+    for one in [
+        row(2, "A"),
+        largest.clone(),
+        SubscriptionRow {
+            shop: other_shop(),
+            ..row(2, "A")
+        },
+    ] {
+        store.save_subscription(one).await.unwrap();
+    }
+    assert_eq!(
+        store.subscriptions(&shop()).await.unwrap(),
+        [row(2, "A"), largest.clone()]
+    );
+    assert_eq!(store.subscribed_shops().await.unwrap().len(), 2);
+
+    // Saved again, seen, gone.
+    let later = START.plus(HOUR);
+    let mut moved = row(2, "A");
+    moved.uri = "https://new.example.com".to_owned();
+    store.save_subscription(moved.clone()).await.unwrap();
+    store
+        .saw_subscriptions(&shop(), &[ShopifyId(2), ShopifyId(99)], later)
+        .await
+        .unwrap();
+    moved.seen_at = later;
+    assert_eq!(store.subscriptions(&shop()).await.unwrap()[0], moved);
+    store
+        .remove_subscription(&shop(), ShopifyId(2), later)
+        .await
+        .unwrap();
+    store
+        .remove_subscription(&shop(), ShopifyId(2), later.plus(HOUR))
+        .await
+        .unwrap();
+    store
+        .saw_subscriptions(&shop(), &[ShopifyId(2)], later.plus(HOUR))
+        .await
+        .unwrap();
+    assert_eq!(
+        store.subscriptions(&shop()).await.unwrap()[0],
+        SubscriptionRow {
+            removed_at: Some(later),
+            ..moved
+        },
+        "the first end counts"
+    );
+    store
+        .remove_subscription(&shop(), largest.id, later)
+        .await
+        .unwrap();
+    assert_eq!(store.subscribed_shops().await.unwrap(), [other_shop()]);
+
+    // Of each topic the last end is kept, until there is a successor.
+    store.save_subscription(row(3, "A")).await.unwrap();
+    assert_eq!(ids(store).await, [(3, None), (largest.id.0, Some(later))]);
+    store.save_subscription(row(4, "A")).await.unwrap();
+    store
+        .remove_subscription(&shop(), ShopifyId(3), later)
+        .await
+        .unwrap();
+    assert_eq!(
+        ids(store).await,
+        [(4, None), (largest.id.0, Some(later))],
+        "another one of the topic stands"
+    );
+    store
+        .remove_subscription(&shop(), ShopifyId(4), later)
+        .await
+        .unwrap();
+    assert_eq!(ids(store).await, [(4, Some(later)), (largest.id.0, Some(later))]);
+}
+
+pub(super) async fn a_lease_has_one_holder_until_it_ends(fixture: Fixture) {
+    let store = &fixture.store;
+    let take = async |holder: &str, now: Timestamp| {
+        store.take_lease("x", holder, now, now.plus(HOUR)).await.unwrap()
+    };
+    assert!(take("a", START).await);
+    assert!(!take("b", START).await);
+    assert!(take("a", START.plus(HOUR / 2)).await, "kept for longer");
+    assert!(!take("b", START.plus(HOUR)).await);
+    assert!(
+        store.take_lease("y", "b", START, START.plus(HOUR)).await.unwrap(),
+        "another right"
+    );
+    assert!(take("b", START.plus(HOUR * 3 / 2)).await, "it ended");
+    assert!(!take("a", START.plus(HOUR * 3 / 2)).await);
+    store.release_lease("x", "a").await.unwrap();
+    assert!(
+        !take("a", START.plus(HOUR * 3 / 2)).await,
+        "only its holder gives it back"
+    );
+    store.release_lease("x", "b").await.unwrap();
+    assert!(take("a", START.plus(HOUR * 3 / 2)).await);
+}
+
+pub(super) async fn a_crash_frees_the_leases_of_who_served_where_one_serves(fixture: Fixture) {
+    let is_shared = fixture.is_shared();
+    let until = START.plus(HOUR);
+    for (name, holder) in [("x", format!("{SERVING}1")), ("y", "a command".to_owned())] {
+        assert!(
+            fixture
+                .store
+                .take_lease(name, &holder, START, until)
+                .await
+                .unwrap()
+        );
+    }
+    let fixture = fixture.crash().await;
+    let again = async |name: &str| {
+        let holder = format!("{SERVING}2");
+        fixture
+            .store
+            .take_lease(name, &holder, START, until)
+            .await
+            .unwrap()
+    };
+    assert_eq!(again("x").await, !is_shared, "several may serve a shared store");
+    assert!(!again("y").await);
+}
+
+pub(super) async fn of_many_that_want_a_lease_one_gets_it(fixture: Fixture) {
+    let names: Vec<String> = (0..20).map(|n| n.to_string()).collect();
+    for round in 0..3_u32 {
+        let now = START.plus(HOUR * round);
+        let taken = join_all(names.iter().map(|holder| {
+            let store = &fixture.store;
+            async move { store.take_lease("x", holder, now, now.plus(HOUR)).await.unwrap() }
+        }));
+        assert_eq!(
+            taken.await.into_iter().filter(|taken| *taken).count(),
+            1,
+            "round {round}"
+        );
+    }
+}
+
+pub(super) async fn deliveries_add_up_by_topic_name_and_hour(fixture: Fixture) {
+    let store = &fixture.store;
+    let count = |name: &str, hour: u32, accepted: u64, failed: u64| DeliveryCount {
+        shop: shop(),
+        topic: "orders/paid".to_owned(),
+        name: name.to_owned(),
+        hour: START.plus(HOUR * hour),
+        accepted,
+        failed,
+        last_at: START.plus(HOUR * hour + Duration::from_secs(accepted + 10 * failed)),
+        last_accepted_at: (accepted > 0).then(|| START.plus(HOUR * hour + Duration::from_secs(accepted))),
+    };
+    let elsewhere = DeliveryCount {
+        shop: other_shop(),
+        ..count("ours", 5, 100, 0)
+    };
+    store
+        .count_deliveries(vec![count("ours", 0, 1, 0), count("ours", 1, 2, 1), elsewhere])
+        .await
+        .unwrap();
+    store
+        .count_deliveries(vec![count("ours", 1, 0, 3), count("", 1, 0, 1)])
+        .await
+        .unwrap();
+    let sums = store.deliveries_since(&shop(), START.plus(HOUR)).await.unwrap();
+    let told: Vec<_> = sums
+        .iter()
+        .map(|sum| (sum.name.as_str(), sum.accepted, sum.failed))
+        .collect();
+    assert_eq!(told, [("", 0, 1), ("ours", 2, 4)]);
+    assert_eq!(sums[0].last_accepted_at, None);
+    assert_eq!(sums[1].last_at, START.plus(HOUR + Duration::from_secs(30)));
+    assert_eq!(
+        sums[1].last_accepted_at,
+        Some(START.plus(HOUR + Duration::from_secs(2)))
+    );
+    let none = store
+        .deliveries_since(&shop(), START.plus(HOUR * 9))
+        .await
+        .unwrap();
+    assert_eq!(
+        (none.len(), none[1].accepted, none[1].last_at),
+        (2, 0, sums[1].last_at),
+        "the last of all is known"
+    );
+    // They are pruned like everything that is over.
+    assert_eq!(store.prune(START.plus(HOUR), 100).await.unwrap(), 1);
+    assert_eq!(
+        store.deliveries_since(&shop(), START).await.unwrap()[1].accepted,
+        2
+    );
+}
+
+pub(super) async fn a_shops_problem_is_closed_by_its_cluster(fixture: Fixture) {
+    let store = &fixture.store;
+    for cluster in ["one", "two"] {
+        let mut problem = problem("refused");
+        problem.cluster = cluster.to_owned();
+        store
+            .open_shop_problem(&shop(), problem.clone(), START)
+            .await
+            .unwrap();
+        store
+            .open_shop_problem(&other_shop(), problem, START)
+            .await
+            .unwrap();
+    }
+    assert_eq!(
+        store
+            .close_shop_problem(&shop(), "refused", "three", START)
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        store
+            .close_shop_problem(&shop(), "refused", "one", START)
+            .await
+            .unwrap(),
+        1
+    );
+    assert_eq!(
+        store
+            .close_shop_problem(&shop(), "refused", "one", START)
+            .await
+            .unwrap(),
+        0
+    );
+    let open = store.open_problems(10).await.unwrap();
+    let ours: Vec<_> = open.iter().filter(|row| row.shop == shop()).collect();
+    assert_eq!(
+        (open.len(), ours.len(), ours[0].problem.cluster.as_str()),
+        (3, 1, "two")
+    );
+}

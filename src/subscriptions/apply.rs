@@ -1,0 +1,568 @@
+//! Carrying a plan out: each change is one request, recorded at once; then everything is read back.
+//!
+//! A change that is refused stops no other. One that fails for a passing reason stops the rest: what was done is recorded,
+//! the rest is planned anew at the next time. Where an answer was lost, what is read back decides. A gap is noted before the
+//! change that ends it, so that no crash between the two loses it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::future::BoxFuture;
+use futures_util::{StreamExt as _, stream};
+use serde::Serialize;
+
+use super::desired::{Desired, object_to_heal};
+use super::plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
+use super::{NewSubscription, Observed, Registry};
+use crate::domain::{Disposition, Object, SharedClock, ShopName, ShopifyId, Timestamp};
+use crate::failpoint::{self, FailPoint};
+use crate::shopify::ShopifyError;
+use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
+
+/// Changes of one shop that are under way at once.
+const AT_ONCE: usize = 4;
+
+/// How long the right to change a shop's subscriptions is held without being renewed.
+const LEASE: Duration = Duration::from_mins(2);
+
+/// Shopify tries a failed delivery again for four hours and then deletes the subscription
+/// (<https://shopify.dev/changelog/updates-to-webhook-retry-mechanism>): while one stood, what happened longer ago than this
+/// had arrived.
+const RETRIES_LAST: Duration = Duration::from_hours(5);
+
+/// Words of Shopify, which has no codes for them.
+const TAKEN: &str = "has already been taken";
+const NAME_TAKEN: &str = "Name already exists";
+const GONE: &str = "does not exist";
+
+/// The right to change a shop's subscriptions: one process has it at a time.
+#[derive(Clone)]
+pub struct Lease {
+    store: SharedStore,
+    clock: SharedClock,
+    name: String,
+    holder: String,
+}
+
+impl Lease {
+    /// Takes it, unless another process has it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn take(
+        store: &SharedStore,
+        clock: &SharedClock,
+        shop: &ShopName,
+        holder: &str,
+    ) -> Result<Option<Self>, StoreError> {
+        let lease = Self {
+            store: store.clone(),
+            clock: clock.clone(),
+            name: format!("subscriptions:{shop}"),
+            holder: holder.to_owned(),
+        };
+        Ok(lease.renew().await?.then_some(lease))
+    }
+
+    /// Keeps it for longer. Says whether it still was ours.
+    async fn renew(&self) -> Result<bool, StoreError> {
+        let now = self.clock.now();
+        self.store
+            .take_lease(&self.name, &self.holder, now, now.plus(LEASE))
+            .await
+    }
+
+    /// Gives it back. Where that fails it ends by itself.
+    pub async fn release(self) {
+        if let Err(error) = self.store.release_lease(&self.name, &self.holder).await {
+            tracing::debug!(lease = self.name, error = %error, "the lease ends by itself");
+        }
+    }
+}
+
+/// Why events of a topic were or may have been missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// The subscription was there, and then it was not.
+    Missing,
+    /// It was deleted when its toggle was switched off, and is wanted again.
+    SwitchedOn,
+    /// There was none before.
+    New,
+    /// It led elsewhere, or left something out.
+    Changed,
+}
+
+/// A topic whose events arrive again, or for the first time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Restored {
+    /// The object whose records its events are about.
+    pub object: Object,
+    /// GraphQL's spelling of the topic.
+    pub topic: String,
+    /// Until when nothing can have been missed; none when nothing is known.
+    pub since: Option<Timestamp>,
+    /// What had happened.
+    pub why: Why,
+}
+
+/// Who remembers which events were missed, until they are made up for.
+#[async_trait]
+pub trait Gaps: Send + Sync {
+    /// Events of this topic may be missing. Called before they arrive again, and once more (`stands`) when they do: what is
+    /// made up for before that may leave something out.
+    async fn open(&self, shop: &ShopName, restored: &Restored, stands: bool) -> Result<(), StoreError>;
+}
+
+/// What became of one change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was carried out, and reading back shows it.
+    Done,
+    /// Shopify does not do it, for this reason.
+    Refused {
+        /// Shopify's words.
+        reason: String,
+        /// The scope or approval that it asks for, if that is why.
+        needs: Option<String>,
+    },
+    /// It did not come to an answer, and reading back does not show it: it is tried again.
+    Failed {
+        /// What happened.
+        reason: String,
+    },
+    /// It was carried out, and reading back does not show it yet.
+    Unconfirmed,
+    /// An earlier one failed: it is tried again with that one.
+    NotTried,
+}
+
+impl Outcome {
+    /// Whether the plan's wish is fulfilled.
+    pub const fn is_done(&self) -> bool {
+        matches!(self, Self::Done)
+    }
+}
+
+/// One change and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Changed {
+    /// The change.
+    #[serde(flatten)]
+    pub line: PlanLine,
+    /// What became of it.
+    #[serde(flatten)]
+    pub outcome: Outcome,
+}
+
+/// A plan that was carried out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Applied {
+    /// The plan.
+    pub plan: Plan,
+    /// What became of each of its changes, in the order in which they were begun.
+    pub results: Vec<Changed>,
+    /// Topics whose events arrive again.
+    pub restored: Vec<Restored>,
+    /// What is still to be done, read back afterwards; none when that failed.
+    pub left: Option<Plan>,
+}
+
+impl Applied {
+    /// Whether every change was carried out and nothing is left.
+    pub fn is_complete(&self) -> bool {
+        self.results.iter().all(|changed| changed.outcome.is_done())
+            && self.left.as_ref().is_some_and(Plan::is_empty)
+    }
+}
+
+/// Where and with what a plan is carried out.
+pub struct Site<'a> {
+    /// The shop.
+    pub shop: &'a ShopName,
+    /// Its subscriptions.
+    pub registry: &'a dyn Registry,
+    /// What we remember.
+    pub store: &'a SharedStore,
+    /// Who remembers what was missed.
+    pub gaps: &'a dyn Gaps,
+    /// The time.
+    pub clock: &'a SharedClock,
+    /// The installation's id.
+    pub instance: &'a str,
+}
+
+impl Site<'_> {
+    /// How our subscriptions are told from others, by what is recorded.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn ours(&self) -> Result<Ours, StoreError> {
+        Ok(ours(self.instance, &self.store.subscriptions(self.shop).await?))
+    }
+
+    async fn record(&self, observed: &Observed) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store
+            .save_subscription(SubscriptionRow {
+                shop: self.shop.clone(),
+                id: observed.id,
+                topic: observed.topic.clone(),
+                uri: observed.uri.clone(),
+                name: observed.name.clone(),
+                created_at: observed.created_at,
+                seen_at: now,
+                removed_at: None,
+            })
+            .await
+    }
+
+    /// Brings our records in step with what was found: what is ours by its name is recorded, what stands right was seen, what
+    /// is gone is noted as gone since it was last seen.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remember(&self, observed: &[Observed], plan: &Plan) -> Result<(), StoreError> {
+        let rows = self.store.subscriptions(self.shop).await?;
+        let ours = ours(self.instance, &rows);
+        for one in observed.iter().filter(|one| ours.has(one)) {
+            let known = rows
+                .iter()
+                .any(|row| row.id == one.id && row.removed_at.is_none());
+            if !known {
+                self.record(one).await?;
+            }
+        }
+        let right: Vec<ShopifyId> = plan
+            .lines
+            .iter()
+            .filter(|line| line.kind == Kind::Unchanged)
+            .filter_map(|line| line.id)
+            .collect();
+        if !right.is_empty() {
+            self.store
+                .saw_subscriptions(self.shop, &right, self.clock.now())
+                .await?;
+        }
+        for row in rows.iter().filter(|row| row.removed_at.is_none()) {
+            let stands = observed.iter().find(|one| one.id == row.id);
+            if stands.is_none_or(|one| !ours.has(one)) {
+                self.store
+                    .remove_subscription(self.shop, row.id, row.seen_at)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How our subscriptions are told from others.
+pub fn ours(instance: &str, rows: &[SubscriptionRow]) -> Ours {
+    Ours {
+        instance: instance.to_owned(),
+        recorded: rows
+            .iter()
+            .filter(|row| row.removed_at.is_none())
+            .map(|row| (row.id, row.topic.clone()))
+            .collect(),
+        ..Ours::default()
+    }
+}
+
+/// Since when events of the topic of this change may be missing, where that can be made up for.
+fn restored(line: &PlanLine, rows: &[SubscriptionRow], deliveries: &[DeliverySum]) -> Option<Restored> {
+    if !line.loses || !matches!(line.kind, Kind::Create | Kind::Update | Kind::Adopt) {
+        return None;
+    }
+    let object = object_to_heal(&line.topic)?;
+    let header = super::desired::of_graphql(&line.topic)?.name;
+    let of_topic = || rows.iter().filter(|row| row.topic == line.topic);
+    let why = if line.kind != Kind::Create {
+        Why::Changed
+    } else if of_topic().any(|row| row.removed_at.is_none_or(|at| at == row.seen_at)) {
+        Why::Missing
+    } else if of_topic().next().is_some() {
+        Why::SwitchedOn
+    } else {
+        Why::New
+    };
+    // While it stood right, what is older than the retries last had arrived.
+    let stood = of_topic()
+        .map(|row| {
+            row.seen_at
+                .max(row.removed_at.unwrap_or(row.seen_at))
+                .minus(RETRIES_LAST)
+        })
+        .max();
+    let arrived = deliveries
+        .iter()
+        .filter(|sum| sum.topic == header)
+        .filter_map(|sum| sum.last_accepted_at)
+        .max();
+    Some(Restored {
+        object,
+        topic: line.topic.clone(),
+        since: stood.max(arrived),
+        why,
+    })
+}
+
+/// Carries a plan out and reads back what stands then.
+///
+/// # Errors
+/// When the store fails before anything is changed.
+pub async fn apply(
+    site: &Site<'_>,
+    lease: &Lease,
+    plan_: Plan,
+    desired: &[Desired],
+    granted: &std::collections::BTreeSet<String>,
+) -> Result<Applied, StoreError> {
+    let rows = site.store.subscriptions(site.shop).await?;
+    let deliveries = site.store.deliveries_since(site.shop, site.clock.now()).await?;
+    let mut gaps = BTreeMap::new();
+    for line in plan_.changes() {
+        if let Some(restored) = restored(line, &rows, &deliveries) {
+            site.gaps.open(site.shop, &restored, false).await?;
+            gaps.insert(line.topic.clone(), restored);
+        }
+    }
+    let run = Run {
+        site,
+        lease,
+        is_stopped: AtomicBool::new(false),
+    };
+    let mut results: Vec<Changed> = Vec::new();
+    for kinds in [&[Kind::Delete][..], &[Kind::Adopt, Kind::Update], &[Kind::Create]] {
+        let changes: Vec<BoxFuture<'_, Changed>> = plan_
+            .lines
+            .iter()
+            .filter(|line| kinds.contains(&line.kind))
+            .map(|line| run.change(line))
+            .collect();
+        let done: Vec<Changed> = stream::iter(changes).buffered(AT_ONCE).collect().await;
+        results.extend(done);
+    }
+    let left = run.read_back(desired, granted, &mut results).await;
+    let restored: Vec<Restored> = results
+        .iter()
+        .filter(|changed| changed.outcome.is_done() && changed.line.kind != Kind::Delete)
+        .filter_map(|changed| gaps.get(&changed.line.topic))
+        .cloned()
+        .collect();
+    for one in &restored {
+        if let Err(error) = site.gaps.open(site.shop, one, true).await {
+            // It is open since before, and is closed a little too early at worst.
+            tracing::warn!(shop = %site.shop, topic = one.topic, error = %error, "cannot note since when events arrive again");
+        }
+    }
+    Ok(Applied {
+        plan: plan_,
+        results,
+        restored,
+        left,
+    })
+}
+
+/// Why a step of a change went wrong.
+enum Trouble {
+    Shopify(ShopifyError),
+    Store(StoreError),
+    Injected(failpoint::Injected),
+}
+
+impl From<ShopifyError> for Trouble {
+    fn from(error: ShopifyError) -> Self {
+        Self::Shopify(error)
+    }
+}
+
+impl From<StoreError> for Trouble {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<failpoint::Injected> for Trouble {
+    fn from(error: failpoint::Injected) -> Self {
+        Self::Injected(error)
+    }
+}
+
+impl Trouble {
+    fn is_about(&self, words: &str) -> bool {
+        matches!(self, Self::Shopify(ShopifyError::Rejected { reason, .. }) if reason.contains(words))
+    }
+
+    fn outcome(&self) -> Outcome {
+        match self {
+            Self::Shopify(error) if error.disposition() == Disposition::Permanent => Outcome::Refused {
+                reason: error.to_string(),
+                needs: match error {
+                    ShopifyError::AccessDenied { needed, .. } => Some(needed.clone()),
+                    _ => None,
+                },
+            },
+            Self::Shopify(error) => Outcome::Failed {
+                reason: error.to_string(),
+            },
+            Self::Store(error) => Outcome::Failed {
+                reason: error.to_string(),
+            },
+            Self::Injected(error) => Outcome::Failed {
+                reason: error.to_string(),
+            },
+        }
+    }
+}
+
+struct Run<'a> {
+    site: &'a Site<'a>,
+    lease: &'a Lease,
+    /// Something failed that may pass: nothing more is begun.
+    is_stopped: AtomicBool,
+}
+
+impl Run<'_> {
+    fn change<'c>(&'c self, line: &'c PlanLine) -> BoxFuture<'c, Changed> {
+        Box::pin(self.try_change(line))
+    }
+
+    async fn try_change(&self, line: &PlanLine) -> Changed {
+        let changed = |outcome| Changed {
+            line: line.clone(),
+            outcome,
+        };
+        if self.is_stopped.load(Ordering::Relaxed) {
+            return changed(Outcome::NotTried);
+        }
+        let outcome = match self.lease.renew().await {
+            Ok(true) => match self.carry_out(line).await {
+                Ok(()) => Outcome::Done,
+                Err(trouble) => trouble.outcome(),
+            },
+            Ok(false) => Outcome::Failed {
+                reason: "another process changes the subscriptions of this shop now".to_owned(),
+            },
+            Err(error) => Outcome::Failed {
+                reason: error.to_string(),
+            },
+        };
+        if matches!(outcome, Outcome::Failed { .. }) {
+            self.is_stopped.store(true, Ordering::Relaxed);
+        }
+        changed(outcome)
+    }
+
+    async fn carry_out(&self, line: &PlanLine) -> Result<(), Trouble> {
+        match (line.kind, line.id, &line.new) {
+            (Kind::Delete, Some(id), _) => self.delete(id).await,
+            (Kind::Adopt | Kind::Update, Some(id), Some(new)) => self.update(id, new).await,
+            (Kind::Adopt, Some(id), None) => self.take_over(id).await,
+            (Kind::Create, _, Some(new)) => self.create(new).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn delete(&self, id: ShopifyId) -> Result<(), Trouble> {
+        let site = self.site;
+        match site.registry.delete(id).await.map_err(Trouble::from) {
+            Ok(()) => {}
+            // Somebody was faster, or our answer was lost.
+            Err(trouble) if trouble.is_about(GONE) => {}
+            Err(trouble) => return Err(trouble),
+        }
+        Ok(site
+            .store
+            .remove_subscription(site.shop, id, site.clock.now())
+            .await?)
+    }
+
+    async fn update(&self, id: ShopifyId, new: &NewSubscription) -> Result<(), Trouble> {
+        let site = self.site;
+        let updated = site.registry.update(id, new).await?;
+        if new.undo && (updated.filter.is_some() || !updated.include_fields.is_empty()) {
+            // What somebody set cannot be taken back: a new one has nothing set.
+            self.delete(id).await?;
+            let plain = NewSubscription {
+                undo: false,
+                ..new.clone()
+            };
+            return self.create(&plain).await;
+        }
+        Ok(site.record(&updated).await?)
+    }
+
+    async fn take_over(&self, id: ShopifyId) -> Result<(), Trouble> {
+        let observed = self.site.registry.list().await?;
+        match observed.iter().find(|one| one.id == id) {
+            Some(found) => Ok(self.site.record(found).await?),
+            None => Ok(()),
+        }
+    }
+
+    async fn create(&self, new: &NewSubscription) -> Result<(), Trouble> {
+        let site = self.site;
+        let created = match site.registry.create(new).await.map_err(Trouble::from) {
+            Ok(created) => created,
+            Err(trouble) if trouble.is_about(TAKEN) || trouble.is_about(NAME_TAKEN) => {
+                match self.standing(new).await? {
+                    Some(standing) => standing,
+                    None => return Err(trouble),
+                }
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        failpoint::reach(FailPoint::SubscriptionCreated).await?;
+        Ok(site.record(&created).await?)
+    }
+
+    /// What stands in the place of a new one, if it is ours or nobody's: its creation succeeded before, and its answer was lost.
+    async fn standing(&self, new: &NewSubscription) -> Result<Option<Observed>, Trouble> {
+        let ours = self.site.ours().await?;
+        let observed = self.site.registry.list().await?;
+        Ok(observed
+            .into_iter()
+            .find(|one| one.topic == new.topic && is_same_address(&one.uri, &new.uri))
+            .filter(|one| ours.has(one) || one.name.is_none()))
+    }
+
+    /// Reads everything back and lets it decide. What is still to be done then, unless it cannot be read.
+    async fn read_back(
+        &self,
+        desired: &[Desired],
+        granted: &std::collections::BTreeSet<String>,
+        results: &mut [Changed],
+    ) -> Option<Plan> {
+        let site = self.site;
+        let read = async {
+            let observed = site.registry.list().await.map_err(Trouble::from)?;
+            let after = plan(site.shop, desired, &observed, &site.ours().await?, granted);
+            site.remember(&observed, &after).await?;
+            Ok::<_, Trouble>(after)
+        };
+        let after = match read.await {
+            Ok(after) => after,
+            Err(trouble) => {
+                tracing::warn!(shop = %site.shop, reason = ?trouble.outcome(), "cannot read the subscriptions back");
+                return None;
+            }
+        };
+        for changed in results {
+            let is_left = after.changes().any(|line| {
+                line.topic == changed.line.topic
+                    && (changed.line.kind != Kind::Delete || line.id == changed.line.id)
+            });
+            match (&changed.outcome, is_left) {
+                (Outcome::Failed { .. } | Outcome::NotTried, false) => changed.outcome = Outcome::Done,
+                (Outcome::Done, true) => changed.outcome = Outcome::Unconfirmed,
+                _ => {}
+            }
+        }
+        Some(after)
+    }
+}

@@ -1,0 +1,23 @@
+//! Shopify's webhook subscriptions follow the toggles.
+//!
+//! Three steps, over and over: what is wanted ([`desired`], from the toggles), what is there (asked of Shopify), and what has
+//! to change ([`plan`], pure); then it is changed, recorded, and read back ([`apply`]). Shopify deletes a subscription after
+//! eight failed deliveries without telling anybody, so that this never ends. Deliberately absent: when it happens, and for
+//! which shops (the daemon's and the commands' business), and carrying over what was missed meanwhile.
+
+mod apply;
+mod desired;
+mod plan;
+mod registry;
+#[cfg(test)]
+mod tests;
+mod toggles;
+
+pub use crate::shopify::{NewSubscription, Subscription as Observed, scope_of_topic as scope_of};
+pub use apply::{Applied, Changed, Gaps, Lease, Outcome, Restored, Site, Why, apply, ours};
+pub use desired::{
+    Desired, INSTANCE_DIGITS, Wish, address, desired, instance_of, object_to_heal, of_graphql, wants_events,
+};
+pub use plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
+pub use registry::Registry;
+pub use toggles::{Category, Settings, Toggle, Urgency, WebhookSettings, WhenOff};
