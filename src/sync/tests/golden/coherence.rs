@@ -33,10 +33,7 @@ pub(super) fn contradictions(fixture: &Fixture) -> Vec<String> {
             let mut reading = Reading {
                 order,
                 side,
-                names_uncharged: fixture
-                    .covers
-                    .iter()
-                    .any(|kind| kind == "rate without an amount"),
+                names_uncharged: fixture.covers.iter().any(|kind| kind == "rate without an amount"),
                 wrong: Vec::new(),
             };
             reading.check();
