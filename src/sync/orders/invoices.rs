@@ -241,7 +241,7 @@ async fn credited_by_people(flow: &Flow<'_>, documents: &[Document]) -> Result<b
 }
 
 /// An invoice costs what the order does, and several of them no more than it, or nobody can match it with what was paid.
-fn same_as_order(
+pub(super) fn same_as_order(
     flow: &Flow<'_>,
     order: &Order,
     bill: &Document,

@@ -13,7 +13,7 @@ use super::super::settings::{Fulfillments, Invoices, Payments};
 use super::super::steps::{Act, Step};
 use super::super::stop::Stop;
 use super::refunds::{Decided, parcels, sent, share, value};
-use super::{after, credits, deliveries, invoices, payments};
+use super::{after, credits, deliveries, invoices, payments, proof};
 use crate::domain::{BookedLine, ErpId, LineKind, NewProblem, Order, ShopifyId, round_half_up};
 use crate::erp::{DeliveryState, DocumentKind, DocumentState, OrderState, SalesOrder};
 use crate::mapping::Mapped;
@@ -139,6 +139,8 @@ async fn delivered(
         None => Vec::new(),
     };
     let mut planned: BTreeMap<ShopifyId, Units> = BTreeMap::new();
+    // The parcel that would need a person, and what of it would not leave.
+    let mut stopped: Option<(ShopifyId, NewProblem, Units)> = None;
     if let Some(held) = stands {
         let key = |id: ErpId| {
             lines
@@ -146,9 +148,21 @@ async fn delivered(
                 .find(|(_, line)| **line == id)
                 .map(|(key, _)| key.clone())
         };
-        for (parcel, due) in deliveries::outstanding(order, held, lines, &transfers) {
+        let by_key = |due: BTreeMap<ErpId, Decimal>| -> Units {
             let due = due.into_iter().filter_map(|(id, units)| Some((key(id)?, units)));
-            planned.entry(parcel.id).or_default().extend(due);
+            due.collect()
+        };
+        let mut left = transfers.clone();
+        for (parcel, mut due) in deliveries::outstanding(order, held, lines, &transfers) {
+            planned.insert(parcel.id, by_key(due.clone()));
+            // An edit changes what the open deliveries hold.
+            if ahead.edited || stopped.is_some() {
+                continue;
+            }
+            let tried = deliveries::tried(flow, held, parcel, &mut due, &mut left);
+            if let Err(problem) = told(tried)? {
+                stopped = Some((parcel.id, problem, by_key(due)));
+            }
         }
     }
     let mut moved = Units::new();
@@ -184,6 +198,19 @@ async fn delivered(
             format!("{goods} (parcel {}{tracking})", parcel.id),
             currency,
         );
+        if let Some((id, problem, left)) = stopped.take() {
+            if id == parcel.id {
+                steps.push(step.but(Some(problem)));
+                for (key, units) in due {
+                    let stays = left.get(&key).copied().unwrap_or_default();
+                    if units > stays {
+                        *moved.entry(key).or_default() += units - stays;
+                    }
+                }
+                return Ok(moved);
+            }
+            stopped = Some((id, problem, left));
+        }
         if flow.shop.settings.fulfillments == Fulfillments::Hold {
             step = step.but(Some(held_back(flow, parcel.id, &goods)));
             steps.push(step);
@@ -318,6 +345,19 @@ async fn invoiced(
         Some(closed) if posts && day <= closed.until => Some(closed),
         _ => None,
     };
+    let drafts = || {
+        documents
+            .iter()
+            .filter(|known| known.kind == DocumentKind::Invoice && known.state == DocumentState::Draft)
+    };
+    if let Some(held) = stands
+        && !ahead.edited
+        && problem.is_none()
+        && (is_due || (posts && drafts().next().is_some()))
+    {
+        problem = told(proof::same_totals(flow, &ahead.decided.order, held))?.err();
+    }
+    let is_stopped = problem.is_some();
     let shut = |what: &str| {
         let closed = closed.as_ref()?;
         let stop = invoices::is_closed(flow, what, "Give the draft invoice the date", day, closed);
@@ -339,26 +379,37 @@ async fn invoiced(
             "{} {way}, of {day}",
             if whole { "all of it" } else { "what is due of it" }
         );
-        let problem = problem.or_else(|| shut(&format!("The invoice of {}", order.name)));
+        let problem = problem
+            .take()
+            .or_else(|| shut(&format!("The invoice of {}", order.name)));
         steps.push(
             Step::new(Act::Invoice, what, currency)
                 .of(round_half_up(amount, currency.decimals()))
                 .but(problem),
         );
     }
-    let drafts = documents
-        .iter()
-        .filter(|known| known.kind == DocumentKind::Invoice && known.state == DocumentState::Draft);
-    for draft in drafts.filter(|_| posts) {
+    for draft in drafts().filter(|_| posts) {
         let step = Step::new(Act::Post, draft.label(), currency).of(draft.total);
         // A date that a person gave it counts.
         let is_dated = draft.dated.is_some_and(|dated| dated != day);
-        let problem = if is_dated {
-            None
-        } else {
-            shut(&format!("The invoice of {}", order.name))
+        // One problem stops the invoice and all drafts.
+        if is_stopped {
+            steps.extend(problem.take().map(|problem| step.but(Some(problem))));
+            continue;
+        }
+        let differs = match stands {
+            Some(held) if !ahead.edited && !is_due => told(invoices::same_as_order(
+                flow,
+                &ahead.decided.order,
+                draft,
+                held,
+                &documents,
+            ))?
+            .err(),
+            _ => None,
         };
-        steps.push(step.but(problem));
+        let is_shut = || shut(&format!("The invoice of {}", order.name)).filter(|_| !is_dated);
+        steps.push(step.but(differs.or_else(is_shut)));
     }
     Ok(())
 }
