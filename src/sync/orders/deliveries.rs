@@ -32,6 +32,7 @@ pub(super) async fn carry_out(
         transfers = flow.shop.erp.deliveries(held.id).await?;
     }
     finish(flow, order, held, &transfers, done).await?;
+    left_open(flow, order, held, &transfers)?;
     withdrawn(flow, order, held, lines).await
 }
 
@@ -66,8 +67,7 @@ pub(super) fn tried(
     refused(flow, held, parcel, due, &other_goods(held, transfers))?;
     for transfer in transfers.iter_mut().filter(|transfer| is_open(transfer)) {
         for (id, taken) in taken(transfer, due) {
-            let own = transfer.moves.iter_mut().find(|entry| entry.id == id);
-            if let Some(entry) = own {
+            if let Some(entry) = transfer.moves.iter_mut().find(|entry| entry.id == id) {
                 entry.demand -= taken;
             }
         }
@@ -355,8 +355,9 @@ pub(super) fn stays_open(
     lines: &BTreeMap<String, ErpId>,
     moved: &BTreeMap<String, Decimal>,
 ) -> bool {
-    let open = transfers.iter().filter(|transfer| is_open(transfer));
-    let demand: Decimal = open
+    let demand: Decimal = transfers
+        .iter()
+        .filter(|transfer| is_open(transfer))
         .flat_map(|transfer| &transfer.moves)
         .filter(|entry| !entry.is_cancelled)
         .map(|entry| entry.demand)
@@ -407,6 +408,32 @@ async fn finish(
         ));
     }
     Ok(())
+}
+
+/// Whether something is still to be picked or packed although nothing more will be sent. It reserves goods, and a person knows
+/// whether they were moved. Where goods came back, a transfer may be theirs.
+fn left_open(flow: &Flow<'_>, order: &Order, held: &SalesOrder, transfers: &[Delivery]) -> Result<(), Stop> {
+    let came_back = transfers.iter().any(|known| !known.outgoing && !known.internal);
+    if came_back || !is_over(order) || flow.shop.settings.fulfillments != Fulfillments::Validate {
+        return Ok(());
+    }
+    let within = transfers.iter().filter(|known| known.internal);
+    let open = within.filter(|known| known.state == DeliveryState::Open);
+    let left: Vec<&str> = open.map(|known| &*known.name).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let names = left.join(", ");
+    let why = format!(
+        "Nothing more will be sent of {}, and {names} is still open and reserves goods.",
+        held.name
+    );
+    let fix = format!(
+        "In the ERP, carry out {names} if the goods were taken from there, else cancel it; then retry."
+    );
+    let mut problem = flow.subject.problem("transfer_left_open", "", why, &fix);
+    problem.detail = json!({ "erp_order": held.name, "transfers": left });
+    Err(problem.into())
 }
 
 /// Cancels what an order of history would have moved.
