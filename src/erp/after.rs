@@ -110,6 +110,8 @@ pub struct Delivery {
     pub state: DeliveryState,
     /// Whether the goods go to the customer.
     pub outgoing: bool,
+    /// Whether the goods only move within the warehouse, as where they are picked and packed in steps of their own.
+    pub internal: bool,
     /// Whether they go there straight from the supplier, who was asked for them by a purchase order.
     pub dropship: bool,
     /// Tracking number.

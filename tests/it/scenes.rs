@@ -445,6 +445,14 @@ impl<'w> Stage<'w> {
                 left, order.amount_total,
                 "{why}: what is invoiced less what is credited"
             );
+            if why.contains(&FailPoint::CreditNoteSaved.to_string()) {
+                // What was decided before the interruption is taken up and proven, not decided anew.
+                let stories = self.world.stories(&["--name", name]);
+                let is_told = stories
+                    .iter()
+                    .any(|story| story.to_string().contains("\"credit_note\""));
+                assert!(is_told, "{why}: the credit note is proven: {stories:?}");
+            }
         }
         if self.scene == Scene::AfterSale {
             assert_eq!(self.followed(name), [1, 1, 1, 1], "{why}");

@@ -166,6 +166,7 @@ fn parse(row: &Value, moves: &Value) -> Option<Delivery> {
             _ => DeliveryState::Open,
         },
         outgoing: row["picking_type_code"] == "outgoing" || row[DROPSHIP] == true,
+        internal: row["picking_type_code"] == "internal",
         dropship: row[DROPSHIP] == true,
         tracking: text(&row[TRACKING]),
         moves,

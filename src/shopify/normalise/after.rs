@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::NormaliseError;
-use super::lines::{Tax, line_key, taxes};
+use super::lines::{Tax, charged, line_key, sold_for};
 use super::read::{At, Purse};
 use super::removed::portion;
 use crate::domain::{
@@ -117,7 +117,7 @@ fn lines(
             net: purse.tidy(net),
             tax: purse.tidy(tax),
             gross: purse.tidy(gross),
-            taxes: shares(taxes_of(order, id, purse)?, tax, purse),
+            taxes: shares(taxes_of(order, id, taxes_included, purse)?, tax, purse),
             location: place(&at.get("location"))?,
         });
     }
@@ -129,12 +129,17 @@ fn restock(word: Option<&str>) -> Restock {
         .unwrap_or(Restock::Unknown)
 }
 
-/// The taxes of an order's line as sold; none when the line is not there.
-fn taxes_of(order: &At<'_>, id: ShopifyId, purse: Purse) -> Result<Vec<Tax>, NormaliseError> {
+/// The taxes that were charged on an order's line as sold; none when the line is not there.
+fn taxes_of(
+    order: &At<'_>,
+    id: ShopifyId,
+    taxes_included: bool,
+    purse: Purse,
+) -> Result<Vec<Tax>, NormaliseError> {
     let list = order.get("lineItems");
     for item in list.nodes()? {
         if item.get("id").id()? == Some(id) {
-            return taxes(&item, purse);
+            return charged(&item, sold_for(&item, purse)?, taxes_included, purse);
         }
     }
     Ok(Vec::new())

@@ -3,7 +3,7 @@
 use rust_decimal::Decimal;
 
 use super::NormaliseError;
-use super::lines::{Draft, Tax, allocations, line_key, taxes};
+use super::lines::{Draft, Tax, charged, line_key, sold_for};
 use super::read::{At, Purse};
 use super::removed::{Removals, portion, scale};
 use crate::domain::LineKind;
@@ -23,6 +23,7 @@ struct Duty {
 /// its line and no line of its own.
 pub(super) fn duties(
     order: &At<'_>,
+    taxes_included: bool,
     purse: Purse,
     removals: &Removals,
 ) -> Result<Vec<Draft>, NormaliseError> {
@@ -41,7 +42,7 @@ pub(super) fn duties(
                 key: format!("duty_{id}"),
                 sold,
                 left: sold - removals.of_duty(id),
-                taxes: taxes(&at, purse)?,
+                taxes: charged(&at, sold, taxes_included, purse)?,
                 units_sold,
                 units_gone: units_sold - item.get("currentQuantity").units()?,
             });
@@ -95,13 +96,13 @@ fn by_units(duties: &mut [Duty], stated: Decimal, purse: Purse) {
 }
 
 /// Additional fees. Shopify tells only the sum of what is left of them, so a partial refund of several is unclear.
-pub(super) fn fees(order: &At<'_>, purse: Purse) -> Result<Vec<Draft>, NormaliseError> {
+pub(super) fn fees(order: &At<'_>, taxes_included: bool, purse: Purse) -> Result<Vec<Draft>, NormaliseError> {
     let mut drafts = Vec::new();
     let list = order.get("additionalFees");
     for at in list.items()? {
         let price = at.get("price").need_money(purse)?;
         drafts.push(Draft {
-            taxes: taxes(&at, purse)?,
+            taxes: charged(&at, price, taxes_included, purse)?,
             ..Draft::single(
                 format!("fee_{}", at.get("id").need_id()?),
                 LineKind::Fee,
@@ -160,9 +161,7 @@ pub(super) fn tips(order: &At<'_>, purse: Purse) -> Result<Vec<String>, Normalis
             && no("isGiftCard")?
             && item.get("nonFulfillableQuantity").units()? >= quantity
         {
-            let price = item.get("originalUnitPriceSet").need_money(purse)?;
-            let amount = Decimal::from(quantity) * price - allocations(&item, purse)?;
-            candidates.push((line_key(item.get("id").need_id()?), amount));
+            candidates.push((line_key(item.get("id").need_id()?), sold_for(&item, purse)?));
         }
     }
     let sum: Decimal = candidates.iter().map(|(_, amount)| amount).sum();

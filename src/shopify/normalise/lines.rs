@@ -115,16 +115,37 @@ impl Draft {
             amount: purse.tidy(self.amount),
             net: purse.tidy(net),
             gross: purse.tidy(gross),
-            taxes: taxes
-                .filter(|tax| is_charged(tax, net, purse))
-                .map(|tax| tax.booked(purse))
-                .collect(),
+            taxes: taxes.map(|tax| tax.booked(purse)).collect(),
             properties: self.properties,
             group: self.group,
             is_custom: self.is_custom,
             requires_shipping: self.requires_shipping,
         }
     }
+}
+
+/// The taxes that are charged on what was sold for `sold`, which contains them when the order's prices do. They are told by
+/// the amounts of the sale, because of units that are gone every tax comes to nothing.
+pub(super) fn charged(
+    at: &At<'_>,
+    sold: Decimal,
+    taxes_included: bool,
+    purse: Purse,
+) -> Result<Vec<Tax>, NormaliseError> {
+    let mut taxes = taxes(at, purse)?;
+    let contained = if taxes_included {
+        taxes.iter().map(|tax| tax.amount).sum()
+    } else {
+        Decimal::ZERO
+    };
+    taxes.retain(|tax| is_charged(tax, sold - contained, purse));
+    Ok(taxes)
+}
+
+/// What all units of a line item were sold for, after discounts.
+pub(super) fn sold_for(at: &At<'_>, purse: Purse) -> Result<Decimal, NormaliseError> {
+    let price = at.get("originalUnitPriceSet").need_money(purse)?;
+    Ok(Decimal::from(at.get("quantity").units()?) * price - allocations(at, purse)?)
 }
 
 /// Whether a tax is charged on an amount: it comes to something, or it would be nothing of so little. A rate that is named
@@ -154,10 +175,11 @@ pub(super) fn all(
     method: Method,
 ) -> Result<Vec<Draft>, NormaliseError> {
     let mut drafts = Vec::new();
+    let included = order.get("taxesIncluded").need_boolean()?;
     let tips = extras::tips(order, purse)?;
     let items = order.get("lineItems");
     for item in items.nodes()? {
-        let mut draft = line_item(&item, purse, removals, method)?;
+        let mut draft = line_item(&item, included, purse, removals, method)?;
         if tips.contains(&draft.key) {
             draft.kind = LineKind::Tip;
         }
@@ -166,11 +188,11 @@ pub(super) fn all(
     let shipping = order.get("shippingLines");
     for (index, at) in shipping.nodes()?.iter().enumerate() {
         if !at.get("isRemoved").boolean()?.unwrap_or(false) {
-            drafts.push(shipping_line(at, index, purse, removals, method)?);
+            drafts.push(shipping_line(at, index, included, purse, removals, method)?);
         }
     }
-    drafts.extend(extras::duties(order, purse, removals)?);
-    drafts.extend(extras::fees(order, purse)?);
+    drafts.extend(extras::duties(order, included, purse, removals)?);
+    drafts.extend(extras::fees(order, included, purse)?);
     let tip = order.get("totalTipReceivedSet").money_or_zero(purse)?;
     if !tip.is_zero() && tips.is_empty() {
         drafts.push(Draft::single(
@@ -185,6 +207,7 @@ pub(super) fn all(
 
 fn line_item(
     at: &At<'_>,
+    taxes_included: bool,
     purse: Purse,
     removals: &Removals,
     method: Method,
@@ -193,9 +216,8 @@ fn line_item(
     let sold = at.get("quantity").units()?;
     let left = at.get("currentQuantity").units()?;
     let unit_price = at.get("originalUnitPriceSet").need_money(purse)?;
-    let allocated = allocations(at, purse)?;
-    let full = Decimal::from(sold) * unit_price - allocated;
-    let mut taxes = taxes(at, purse)?;
+    let full = sold_for(at, purse)?;
+    let mut taxes = charged(at, full, taxes_included, purse)?;
     let taken = removals.of_line(id);
     let gone = sold - left;
     let amount = if gone == 0 {
@@ -209,7 +231,7 @@ fn line_item(
     } else {
         let (part, whole) = (Decimal::from(left), Decimal::from(sold));
         scale(&mut taxes, part, whole, purse);
-        part * unit_price - portion(allocated, part, whole, purse)
+        part * unit_price - portion(allocations(at, purse)?, part, whole, purse)
     };
     let kind = if at.get("isGiftCard").boolean()?.unwrap_or(false) {
         LineKind::GiftCard
@@ -290,8 +312,8 @@ pub(super) fn allocations(at: &At<'_>, purse: Purse) -> Result<Decimal, Normalis
     Ok(sum)
 }
 
-/// The tax lines of a line.
-pub(super) fn taxes(at: &At<'_>, purse: Purse) -> Result<Vec<Tax>, NormaliseError> {
+/// The tax lines of a line, whether they were charged or not.
+fn taxes(at: &At<'_>, purse: Purse) -> Result<Vec<Tax>, NormaliseError> {
     let list = at.get("taxLines");
     list.items()?.iter().map(|tax| self::tax(tax, purse)).collect()
 }
@@ -322,6 +344,7 @@ pub(super) fn tax(at: &At<'_>, purse: Purse) -> Result<Tax, NormaliseError> {
 fn shipping_line(
     at: &At<'_>,
     index: usize,
+    taxes_included: bool,
     purse: Purse,
     removals: &Removals,
     method: Method,
@@ -330,7 +353,7 @@ fn shipping_line(
     let original = at.get("originalPriceSet").need_money(purse)?;
     let sold = at.get("discountedPriceSet").need_money(purse)?;
     let left = at.get("currentDiscountedPriceSet").need_money(purse)?;
-    let mut taxes = taxes(at, purse)?;
+    let mut taxes = charged(at, sold, taxes_included, purse)?;
     let gone = sold - left;
     let (mut units, mut unit_price) = (1, original - gone);
     if !gone.is_zero() {

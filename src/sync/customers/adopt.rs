@@ -14,7 +14,7 @@ use crate::erp::{Find, Row};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::Mapped;
 
-/// How many partners with the same values are looked at.
+/// How many partners with the same values are looked at first.
 const MANY: u32 = 50;
 
 pub(super) enum Adopted {
@@ -108,32 +108,61 @@ async fn take(flow: &Flow<'_>, party: &Party, mapped: &Mapped, row: Row, by: &st
     Ok(Adopted::Fresh(link, row))
 }
 
-/// The partners with these values, without those that stand for a guest's one order: they are nobody else's, however many of
-/// them have the same e-mail address.
+/// The partners with these values, without those that stand for a guest's one order, of whatever shop: they are nobody else's,
+/// however many of them have the same e-mail address.
 async fn found(flow: &Flow<'_>, mapped: &Mapped, equal: &[(String, FieldValue)]) -> Result<Vec<Row>, Stop> {
-    let mut rows = Vec::new();
-    for row in flow.shop.erp.find(&search(mapped, equal)).await? {
+    let mut limit = MANY;
+    loop {
+        let rows = flow.shop.erp.find(&search(mapped, equal, limit)).await?;
+        let is_all = u32::try_from(rows.len()).is_ok_and(|count| count < limit);
+        let free = of_nobodys_order(flow, mapped, rows).await?;
+        // Two are too many already.
+        if is_all || free.len() > 1 {
+            return Ok(free);
+        }
+        limit = limit.saturating_mul(10);
+    }
+}
+
+async fn of_nobodys_order(flow: &Flow<'_>, mapped: &Mapped, rows: Vec<Row>) -> Result<Vec<Row>, Stop> {
+    let mut free = Vec::new();
+    let mut unknown = Vec::new();
+    for row in rows {
         let link = flow
             .shop
             .store
             .link_of_erp(&flow.shop.name, LinkKind::Customer, row.id)
             .await?;
-        let is_taken =
-            link.is_some_and(|link| link.state != LinkState::Retired && is_for_one_order(&link.source_id));
-        if !is_taken {
-            rows.push(row);
+        match link.filter(|link| link.state != LinkState::Retired) {
+            Some(link) if is_for_one_order(&link.source_id) => {}
+            Some(_) => free.push(row),
+            None => {
+                unknown.push(row.id);
+                free.push(row);
+            }
         }
     }
-    Ok(rows)
+    if unknown.is_empty() {
+        return Ok(free);
+    }
+    // Another shop's links are not ours to read, but the ERP knows what each of us made.
+    let named = flow.shop.erp.external_ids(&mapped.model, &unknown).await?;
+    let is_taken = |id: ErpId| {
+        named
+            .iter()
+            .any(|(known, name)| *known == id && is_for_one_order(&name.name))
+    };
+    free.retain(|row| !is_taken(row.id));
+    Ok(free)
 }
 
-fn search(mapped: &Mapped, equal: &[(String, FieldValue)]) -> Find {
+fn search(mapped: &Mapped, equal: &[(String, FieldValue)], limit: u32) -> Find {
     Find {
         model: mapped.model.clone(),
         equal: equal.to_vec(),
         one_of: None,
         fields: targets(mapped),
-        limit: MANY,
+        limit,
     }
 }
 

@@ -26,30 +26,88 @@ pub(super) async fn carry_out(
     let mut transfers = flow.shop.erp.deliveries(held.id).await?;
     let other = other_goods(held, &transfers);
     for (parcel, mut due) in outstanding(order, held, lines, &transfers) {
-        if flow.shop.settings.fulfillments == Fulfillments::Hold {
-            return Err(by_hand(
-                flow,
-                held,
-                parcel,
-                &due,
-                "the shop leaves deliveries to people",
-            ));
-        }
-        if due.keys().any(|line| other.contains(line)) {
-            return Err(by_hand(
-                flow,
-                held,
-                parcel,
-                &due,
-                "the ERP moves other goods for it than the order sells (a kit, or something exchanged)",
-            ));
-        }
+        refused(flow, held, parcel, &due, &other)?;
         send(flow, held, parcel, &mut due, &transfers).await?;
         done.push(format!("delivered parcel {}", parcel.id));
         transfers = flow.shop.erp.deliveries(held.id).await?;
     }
     finish(flow, order, held, &transfers, done).await?;
+    left_open(flow, order, held, &transfers)?;
     withdrawn(flow, order, held, lines).await
+}
+
+/// Whether a parcel is left to a person as a whole. `other` are the lines of other goods.
+fn refused(
+    flow: &Flow<'_>,
+    held: &SalesOrder,
+    parcel: &Fulfillment,
+    due: &BTreeMap<ErpId, Decimal>,
+    other: &BTreeSet<ErpId>,
+) -> Result<(), Stop> {
+    if flow.shop.settings.fulfillments == Fulfillments::Hold {
+        let why = "the shop leaves deliveries to people";
+        return Err(by_hand(flow, held, parcel, due, why));
+    }
+    if due.keys().any(|line| other.contains(line)) {
+        let why = "the ERP moves other goods for it than the order sells (a kit, or something exchanged)";
+        return Err(by_hand(flow, held, parcel, due, why));
+    }
+    Ok(())
+}
+
+/// For a preview: carries a parcel out on a copy of the deliveries. What is left in `due` stops the parcels for the reason
+/// returned.
+pub(super) fn tried(
+    flow: &Flow<'_>,
+    held: &SalesOrder,
+    parcel: &Fulfillment,
+    due: &mut BTreeMap<ErpId, Decimal>,
+    transfers: &mut [Delivery],
+) -> Result<(), Stop> {
+    refused(flow, held, parcel, due, &other_goods(held, transfers))?;
+    for transfer in transfers.iter_mut().filter(|transfer| is_open(transfer)) {
+        for (id, taken) in taken(transfer, due) {
+            if let Some(entry) = transfer.moves.iter_mut().find(|entry| entry.id == id) {
+                entry.demand -= taken;
+            }
+        }
+    }
+    all_sent(flow, held, parcel, due)
+}
+
+/// Whether goods are to leave with this delivery.
+fn is_open(transfer: &Delivery) -> bool {
+    transfer.outgoing && transfer.state == DeliveryState::Open
+}
+
+/// The units of each move that leave with a delivery, which are taken off `due`.
+fn taken(transfer: &Delivery, due: &mut BTreeMap<ErpId, Decimal>) -> Vec<(ErpId, Decimal)> {
+    let moves = transfer.moves.iter().filter(|entry| !entry.is_cancelled);
+    moves
+        .map(|entry| {
+            let wanted = entry.line.and_then(|line| due.get_mut(&line));
+            let taken = wanted.map_or(Decimal::ZERO, |units| {
+                let taken = entry.demand.min(*units);
+                *units -= taken;
+                taken
+            });
+            (entry.id, taken)
+        })
+        .collect()
+}
+
+fn all_sent(
+    flow: &Flow<'_>,
+    held: &SalesOrder,
+    parcel: &Fulfillment,
+    due: &mut BTreeMap<ErpId, Decimal>,
+) -> Result<(), Stop> {
+    due.retain(|_, units| !units.is_zero());
+    if due.is_empty() {
+        return Ok(());
+    }
+    let why = "no open delivery of the ERP has so many units";
+    Err(by_hand(flow, held, parcel, due, why))
 }
 
 /// What each parcel has still to move, by the ERP's lines, the oldest parcel first.
@@ -207,27 +265,10 @@ async fn send(
     due: &mut BTreeMap<ErpId, Decimal>,
     transfers: &[Delivery],
 ) -> Result<(), Stop> {
-    let open = transfers
-        .iter()
-        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open);
     let tracking = parcel.tracking_numbers.join(", ");
-    for transfer in open {
-        let mut sends = false;
-        let quantities: Vec<(ErpId, Decimal)> = transfer
-            .moves
-            .iter()
-            .filter(|entry| !entry.is_cancelled)
-            .map(|entry| {
-                let wanted = entry.line.and_then(|line| due.get_mut(&line));
-                let taken = wanted.map_or(Decimal::ZERO, |units| {
-                    let taken = entry.demand.min(*units);
-                    *units -= taken;
-                    taken
-                });
-                sends |= !taken.is_zero();
-                (entry.id, taken)
-            })
-            .collect();
+    for transfer in transfers.iter().filter(|transfer| is_open(transfer)) {
+        let quantities = taken(transfer, due);
+        let sends = quantities.iter().any(|(_, units)| !units.is_zero());
         if !sends {
             continue;
         }
@@ -270,17 +311,7 @@ async fn send(
         );
         flow.commit_links(vec![link(flow, parcel, transfer)]).await?;
     }
-    due.retain(|_, units| !units.is_zero());
-    if due.is_empty() {
-        return Ok(());
-    }
-    Err(by_hand(
-        flow,
-        held,
-        parcel,
-        due,
-        "no open delivery of the ERP has so many units",
-    ))
+    all_sent(flow, held, parcel, due)
 }
 
 /// What left with a delivery, in words.
@@ -324,10 +355,9 @@ pub(super) fn stays_open(
     lines: &BTreeMap<String, ErpId>,
     moved: &BTreeMap<String, Decimal>,
 ) -> bool {
-    let open = transfers
+    let demand: Decimal = transfers
         .iter()
-        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open);
-    let demand: Decimal = open
+        .filter(|transfer| is_open(transfer))
         .flat_map(|transfer| &transfer.moves)
         .filter(|entry| !entry.is_cancelled)
         .map(|entry| entry.demand)
@@ -359,10 +389,7 @@ async fn finish(
                 .iter()
                 .any(|known| known.id == *line && known.delivered < known.quantity)
     };
-    for transfer in transfers
-        .iter()
-        .filter(|transfer| transfer.outgoing && transfer.state == DeliveryState::Open)
-    {
+    for transfer in transfers.iter().filter(|transfer| is_open(transfer)) {
         if transfer.dropship {
             // The supplier was asked for them: whoever bought them must know.
             flow.note("delivery_left_open", json!({ "delivery": transfer.name }));
@@ -381,6 +408,32 @@ async fn finish(
         ));
     }
     Ok(())
+}
+
+/// Whether something is still to be picked or packed although nothing more will be sent. It reserves goods, and a person knows
+/// whether they were moved. Where goods came back, a transfer may be theirs.
+fn left_open(flow: &Flow<'_>, order: &Order, held: &SalesOrder, transfers: &[Delivery]) -> Result<(), Stop> {
+    let came_back = transfers.iter().any(|known| !known.outgoing && !known.internal);
+    if came_back || !is_over(order) || flow.shop.settings.fulfillments != Fulfillments::Validate {
+        return Ok(());
+    }
+    let within = transfers.iter().filter(|known| known.internal);
+    let open = within.filter(|known| known.state == DeliveryState::Open);
+    let left: Vec<&str> = open.map(|known| &*known.name).collect();
+    if left.is_empty() {
+        return Ok(());
+    }
+    let names = left.join(", ");
+    let why = format!(
+        "Nothing more will be sent of {}, and {names} is still open and reserves goods.",
+        held.name
+    );
+    let fix = format!(
+        "In the ERP, carry out {names} if the goods were taken from there, else cancel it; then retry."
+    );
+    let mut problem = flow.subject.problem("transfer_left_open", "", why, &fix);
+    problem.detail = json!({ "erp_order": held.name, "transfers": left });
+    Err(problem.into())
 }
 
 /// Cancels what an order of history would have moved.

@@ -10,8 +10,9 @@ use serde_json::json;
 use super::super::flow::Flow;
 use super::super::settings::Invoices;
 use super::super::stop::Stop;
+use super::refunds::share;
 use super::{book, proof};
-use crate::domain::{ErpId, FieldValue, Order};
+use crate::domain::{Currency, ErpId, FieldValue, Order};
 use crate::erp::{Closed, Document, DocumentKind, DocumentState, ErpError, SalesOrder, SalesOrderLine};
 use crate::failpoint::{FailPoint, reach};
 
@@ -34,7 +35,7 @@ pub(super) async fn carry_out(
         Cow::Borrowed(held)
     };
     let posts = policy == Invoices::Post && invoices(&documents).any(is_draft);
-    let is_due = is_due(flow, &held, kept, &documents).await?;
+    let is_due = is_due(flow, order.currency, &held, kept, &documents).await?;
     if is_due || posts {
         proof::same_totals(flow, order, &held)?;
     }
@@ -107,6 +108,7 @@ fn units<'l>(lines: impl Iterator<Item = (&'l SalesOrderLine, Decimal)>) -> Stri
 /// what it would invoice was refunded.
 pub(super) async fn is_due(
     flow: &Flow<'_>,
+    currency: Currency,
     held: &SalesOrder,
     kept: &BTreeMap<ErpId, Decimal>,
     documents: &[Document],
@@ -116,6 +118,19 @@ pub(super) async fn is_due(
         if held.lines.iter().any(|line| line.quantity > line.invoiced) {
             flow.note("nothing_to_invoice", json!({ "order": held.name }));
         }
+        return Ok(false);
+    }
+    let worth: Decimal = due(held)
+        .map(|(line, units)| share(line.total, units, line.quantity, currency))
+        .sum();
+    let mut lines = held.lines.iter();
+    let is_more_to_come =
+        lines.any(|line| line.quantity - line.invoiced > line.to_invoice.max(Decimal::ZERO));
+    if waits(worth, is_more_to_come) {
+        flow.note(
+            "invoice_waits",
+            json!({ "order": held.name, "due": units(due(held)), "worth": worth }),
+        );
         return Ok(false);
     }
     // A credit note by the ERP's own button takes the refunded units off what is invoiced, and the ERP asks for them anew.
@@ -185,6 +200,12 @@ pub(super) async fn is_due(
     Err(problem.into())
 }
 
+/// Whether what is due waits for the rest of the order. A discount without its goods comes to less than nothing, and the ERP would
+/// make a credit note of it.
+pub(super) fn waits(worth: Decimal, is_more_to_come: bool) -> bool {
+    is_more_to_come && worth <= Decimal::ZERO
+}
+
 /// Whether what is invoiced less what is credited comes to what the order does, and would not any more with what is due: a
 /// rounding line that makes up for a cent of a credit note is due, and its cent is credited already.
 fn comes_to_the_order(held: &SalesOrder, documents: &[Document]) -> bool {
@@ -220,7 +241,7 @@ async fn credited_by_people(flow: &Flow<'_>, documents: &[Document]) -> Result<b
 }
 
 /// An invoice costs what the order does, and several of them no more than it, or nobody can match it with what was paid.
-fn same_as_order(
+pub(super) fn same_as_order(
     flow: &Flow<'_>,
     order: &Order,
     bill: &Document,

@@ -2,6 +2,8 @@
 //!
 //! What stands in the ERP counts as far as the order stands there; what is to be booked or changed first counts as it will be.
 
+mod due;
+
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;
@@ -10,10 +12,9 @@ use super::super::flow::Flow;
 use super::super::settings::{Fulfillments, Invoices, Payments};
 use super::super::steps::{Act, Step};
 use super::super::stop::Stop;
-use super::plan::LINES;
 use super::refunds::{Decided, parcels, sent, share, value};
-use super::{after, credits, deliveries, invoices, payments};
-use crate::domain::{BookedLine, ErpId, FieldValue, LineKind, NewProblem, Order, ShopifyId, round_half_up};
+use super::{after, credits, deliveries, invoices, payments, proof};
+use crate::domain::{BookedLine, ErpId, LineKind, NewProblem, Order, ShopifyId, round_half_up};
 use crate::erp::{DeliveryState, DocumentKind, DocumentState, OrderState, SalesOrder};
 use crate::mapping::Mapped;
 
@@ -138,6 +139,8 @@ async fn delivered(
         None => Vec::new(),
     };
     let mut planned: BTreeMap<ShopifyId, Units> = BTreeMap::new();
+    // The parcel that would need a person, and what of it would not leave.
+    let mut stopped: Option<(ShopifyId, NewProblem, Units)> = None;
     if let Some(held) = stands {
         let key = |id: ErpId| {
             lines
@@ -145,9 +148,21 @@ async fn delivered(
                 .find(|(_, line)| **line == id)
                 .map(|(key, _)| key.clone())
         };
-        for (parcel, due) in deliveries::outstanding(order, held, lines, &transfers) {
+        let by_key = |due: BTreeMap<ErpId, Decimal>| -> Units {
             let due = due.into_iter().filter_map(|(id, units)| Some((key(id)?, units)));
-            planned.entry(parcel.id).or_default().extend(due);
+            due.collect()
+        };
+        let mut left = transfers.clone();
+        for (parcel, mut due) in deliveries::outstanding(order, held, lines, &transfers) {
+            planned.insert(parcel.id, by_key(due.clone()));
+            // An edit changes what the open deliveries hold.
+            if ahead.edited || stopped.is_some() {
+                continue;
+            }
+            let tried = deliveries::tried(flow, held, parcel, &mut due, &mut left);
+            if let Err(problem) = told(tried)? {
+                stopped = Some((parcel.id, problem, by_key(due)));
+            }
         }
     }
     let mut moved = Units::new();
@@ -183,6 +198,19 @@ async fn delivered(
             format!("{goods} (parcel {}{tracking})", parcel.id),
             currency,
         );
+        if let Some((id, problem, left)) = stopped.take() {
+            if id == parcel.id {
+                steps.push(step.but(Some(problem)));
+                for (key, units) in due {
+                    let stays = left.get(&key).copied().unwrap_or_default();
+                    if units > stays {
+                        *moved.entry(key).or_default() += units - stays;
+                    }
+                }
+                return Ok(moved);
+            }
+            stopped = Some((id, problem, left));
+        }
         if flow.shop.settings.fulfillments == Fulfillments::Hold {
             step = step.but(Some(held_back(flow, parcel.id, &goods)));
             steps.push(step);
@@ -278,14 +306,6 @@ async fn asked(
     Ok(())
 }
 
-/// A line of the order as far as it is invoiced.
-struct Due {
-    quantity: Decimal,
-    /// Units to be invoiced now.
-    units: Decimal,
-    total: Decimal,
-}
-
 async fn invoiced(
     flow: &Flow<'_>,
     ahead: &Ahead<'_>,
@@ -301,8 +321,13 @@ async fn invoiced(
         Some(held) => erp.documents(held.id).await?,
         None => Vec::new(),
     };
-    let due = due(flow, ahead, stands, lines, moved).await?;
-    let mut is_due = due.iter().any(|line| line.units > Decimal::ZERO);
+    let due = due::lines(flow, ahead, stands, lines, moved).await?;
+    let now = || due.iter().filter(|line| line.units > Decimal::ZERO);
+    let worth: Decimal = now()
+        .map(|line| share(line.total, line.units, line.quantity, currency))
+        .sum();
+    let is_more_to_come = due.iter().any(|line| line.later > Decimal::ZERO);
+    let mut is_due = now().next().is_some() && !invoices::waits(worth, is_more_to_come);
     let mut problem = None;
     if let Some(held) = stands
         && !ahead.edited
@@ -310,7 +335,7 @@ async fn invoiced(
         && is_due
     {
         let kept = after::kept_units(flow, order, ahead.decided, &ahead.mapped.external_id, held).await?;
-        match told(invoices::is_due(flow, held, &kept, &documents).await)? {
+        match told(invoices::is_due(flow, currency, held, &kept, &documents).await)? {
             Ok(answer) => is_due = answer,
             Err(told) => problem = Some(told),
         }
@@ -320,6 +345,19 @@ async fn invoiced(
         Some(closed) if posts && day <= closed.until => Some(closed),
         _ => None,
     };
+    let drafts = || {
+        documents
+            .iter()
+            .filter(|known| known.kind == DocumentKind::Invoice && known.state == DocumentState::Draft)
+    };
+    if let Some(held) = stands
+        && !ahead.edited
+        && problem.is_none()
+        && (is_due || (posts && drafts().next().is_some()))
+    {
+        problem = told(proof::same_totals(flow, &ahead.decided.order, held))?.err();
+    }
+    let is_stopped = problem.is_some();
     let shut = |what: &str| {
         let closed = closed.as_ref()?;
         let stop = invoices::is_closed(flow, what, "Give the draft invoice the date", day, closed);
@@ -335,138 +373,43 @@ async fn invoiced(
         let amount = match stands {
             Some(held) if whole && !ahead.edited => held.total,
             _ if whole => ahead.decided.order.totals.total,
-            _ => due
-                .iter()
-                .filter(|line| line.units > Decimal::ZERO)
-                .map(|line| share(line.total, line.units, line.quantity, currency))
-                .sum(),
+            _ => worth,
         };
         let what = format!(
             "{} {way}, of {day}",
             if whole { "all of it" } else { "what is due of it" }
         );
-        let problem = problem.or_else(|| shut(&format!("The invoice of {}", order.name)));
+        let problem = problem
+            .take()
+            .or_else(|| shut(&format!("The invoice of {}", order.name)));
         steps.push(
             Step::new(Act::Invoice, what, currency)
                 .of(round_half_up(amount, currency.decimals()))
                 .but(problem),
         );
     }
-    let drafts = documents
-        .iter()
-        .filter(|known| known.kind == DocumentKind::Invoice && known.state == DocumentState::Draft);
-    for draft in drafts.filter(|_| posts) {
+    for draft in drafts().filter(|_| posts) {
         let step = Step::new(Act::Post, draft.label(), currency).of(draft.total);
         // A date that a person gave it counts.
         let is_dated = draft.dated.is_some_and(|dated| dated != day);
-        let problem = if is_dated {
-            None
-        } else {
-            shut(&format!("The invoice of {}", order.name))
+        // One problem stops the invoice and all drafts.
+        if is_stopped {
+            steps.extend(problem.take().map(|problem| step.but(Some(problem))));
+            continue;
+        }
+        let differs = match stands {
+            Some(held) if !ahead.edited && !is_due => told(invoices::same_as_order(
+                flow,
+                &ahead.decided.order,
+                draft,
+                held,
+                &documents,
+            ))?
+            .err(),
+            _ => None,
         };
-        steps.push(step.but(problem));
+        let is_shut = || shut(&format!("The invoice of {}", order.name)).filter(|_| !is_dated);
+        steps.push(step.but(differs.or_else(is_shut)));
     }
     Ok(())
-}
-
-/// What would be due of each line once everything before is done: of products that are invoiced when they are delivered only
-/// what left.
-async fn due(
-    flow: &Flow<'_>,
-    ahead: &Ahead<'_>,
-    stands: Option<&SalesOrder>,
-    lines: &BTreeMap<String, ErpId>,
-    moved: &Units,
-) -> Result<Vec<Due>, Stop> {
-    let on_delivery = on_delivery(flow, ahead, stands).await?;
-    let units = |waits: bool, quantity: Decimal, delivered: Decimal, invoiced: Decimal| {
-        (if waits { delivered } else { quantity }) - invoiced
-    };
-    if let Some(held) = stands
-        && !ahead.edited
-    {
-        let key = |id: ErpId| lines.iter().find(|(_, line)| **line == id).map(|(key, _)| key);
-        let all = held.lines.iter().filter(|line| !line.quantity.is_zero());
-        return Ok(all
-            .map(|line| {
-                let leaves = key(line.id)
-                    .and_then(|key| moved.get(key))
-                    .copied()
-                    .unwrap_or_default();
-                let waits = line.product.is_some_and(|product| on_delivery.contains(&product));
-                Due {
-                    quantity: line.quantity,
-                    units: units(waits, line.quantity, line.delivered + leaves, line.invoiced),
-                    total: line.total,
-                }
-            })
-            .collect());
-    }
-    let all = ahead.decided.order.lines.iter().enumerate();
-    Ok(all
-        .filter(|(_, line)| !line.quantity.is_zero())
-        .map(|(index, line)| {
-            let held = stands.and_then(|held| {
-                let id = lines.get(&line.key)?;
-                held.lines.iter().find(|known| known.id == *id)
-            });
-            let (delivered, invoiced) =
-                held.map_or_else(Default::default, |held| (held.delivered, held.invoiced));
-            let leaves = moved.get(&line.key).copied().unwrap_or_default();
-            let waits = product(ahead.mapped, index).is_some_and(|product| on_delivery.contains(&product));
-            Due {
-                quantity: line.quantity,
-                units: units(waits, line.quantity, delivered + leaves, invoiced),
-                total: line.gross,
-            }
-        })
-        .collect())
-}
-
-/// The product that stands for a line of the shop's order.
-fn product(mapped: &Mapped, index: usize) -> Option<ErpId> {
-    let rows = mapped.group(LINES).map_or(&[][..], |group| &group.rows);
-    let row = rows.iter().find(|row| row.source_index == index)?;
-    match row
-        .fields
-        .iter()
-        .find(|field| &*field.target == "product_id")?
-        .value
-    {
-        // One that would be made first has no number yet.
-        FieldValue::Record(id) if id.0 > 0 => Some(id),
-        _ => None,
-    }
-}
-
-/// The products of the order that the ERP invoices when they are delivered.
-async fn on_delivery(
-    flow: &Flow<'_>,
-    ahead: &Ahead<'_>,
-    stands: Option<&SalesOrder>,
-) -> Result<Vec<ErpId>, Stop> {
-    const PRODUCT: &str = "product.product";
-    const POLICY: &str = "invoice_policy";
-    if !flow.shop.erp.fields(PRODUCT).await?.0.contains_key(POLICY) {
-        return Ok(Vec::new());
-    }
-    let of_lines = 0..ahead.decided.order.lines.len();
-    let mut ids: Vec<ErpId> = of_lines
-        .filter_map(|index| product(ahead.mapped, index))
-        .chain(
-            stands
-                .into_iter()
-                .flat_map(|held| held.lines.iter().filter_map(|line| line.product)),
-        )
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let rows = flow.shop.erp.read(PRODUCT, &ids, &[POLICY.to_owned()]).await?;
-    Ok(rows
-        .into_iter()
-        .filter(
-            |row| matches!(row.fields.get(POLICY), Some(FieldValue::Text(policy)) if policy == "delivery"),
-        )
-        .map(|row| row.id)
-        .collect())
 }

@@ -70,6 +70,37 @@ async fn an_existing_partner_with_the_same_e_mail_is_adopted_and_two_are_a_probl
 }
 
 #[tokio::test]
+async fn guests_of_one_order_each_in_another_shop_are_not_adopted() {
+    for version in [Version::V18, Version::V19] {
+        let bench = Bench::new(version).await;
+        // More than are looked at first.
+        let guests: Vec<serde_json::Value> = (1..=60)
+            .map(|n| {
+                serde_json::json!([
+                    format!("__lockstep_other__.guest_order_{n}"),
+                    "Ada",
+                    "ada@example.com"
+                ])
+            })
+            .collect();
+        bench.in_the_erp(
+            "res.partner",
+            "load",
+            serde_json::json!([["id", "name", "email"], guests]),
+        );
+        let values = serde_json::json!({ "name": "Ada", "email": "ada@example.com" });
+        let known = bench.made_in_the_erp("res.partner", values);
+        let before = bench.erp.ledger().partners().len();
+        let id = ada(&bench);
+        let (state, why) = bench.sync(Object::Customer, id).await;
+        assert_eq!(state, JobState::Completed, "{version:?}: {why:?}");
+        let link = bench.link(crate::domain::LinkKind::Customer, id).await.unwrap();
+        assert_eq!(link.erp_id.0, known, "{version:?}");
+        assert_eq!(bench.erp.ledger().partners().len(), before, "{version:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_guest_who_becomes_a_customer_keeps_the_partner() {
     let bench = Bench::new(Version::V18).await;
     let (_, variants) = shirt(&bench);

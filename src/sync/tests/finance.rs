@@ -9,7 +9,9 @@ use super::edits::{done, problem};
 use super::*;
 use crate::sandbox::odoo::{Fault, InvoiceView, OdooError, Rule};
 use crate::sandbox::shopify::draft::RefundDraft;
-use crate::sandbox::shopify::facts::Restock;
+use crate::sandbox::shopify::facts::{
+    AllocationMethod, Discount, DiscountKind, DiscountTarget, DiscountValue, Restock,
+};
 
 fn settings() -> Settings {
     Settings {
@@ -231,6 +233,61 @@ async fn a_refusal_to_invoice_what_is_due_is_told_and_what_is_not_due_waits() {
         }
         done(&bench, id).await;
         assert_eq!(documents(&bench, "out_invoice").len(), 1, "{version:?}");
+    }
+}
+
+/// What the preview says would be invoiced.
+async fn invoices_ahead(bench: &Bench, id: u64) -> Vec<String> {
+    let shop = "main".parse().unwrap();
+    let preview = bench
+        .engine
+        .preview(&shop, Object::Order, ShopifyId(id))
+        .await
+        .unwrap();
+    let steps = preview.steps.into_iter().filter(|step| step.act == Act::Invoice);
+    steps.map(|step| step.amount.unwrap().to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_discount_is_not_invoiced_before_its_goods() {
+    for version in BOTH {
+        let settings = Settings {
+            fulfillments: Fulfillments::Validate,
+            ..settings()
+        };
+        let bench = bench(version, settings).await;
+        bench.remap_orders(r#"discounts = "unit_price_else_line""#, r#"discounts = "line""#);
+        let (product, variants) = shirt(&bench);
+        assert_eq!(bench.sync(Object::Product, product).await.0, JobState::Completed);
+        let domain = json!([[["default_code", "=", "SHIRT-S"]]]);
+        let goods = bench.in_the_erp("product.product", "search", domain);
+        let policy = json!([goods, { "invoice_policy": "delivery" }]);
+        bench.in_the_erp("product.product", "write", policy);
+        // 3 x 19.99 less 10.00 and 4.90 of shipping: without the goods less than nothing is due.
+        let mut draft = everyday(Buyer::Customer(ada(&bench)), variants[0]);
+        draft.discounts = vec![Discount {
+            kind: DiscountKind::Code("SAVE".into()),
+            value: DiscountValue::Amount(decimal("10.00")),
+            target: DiscountTarget::AllLines,
+            method: AllocationMethod::Across,
+        }];
+        let (id, name) = order(&bench, draft);
+        assert_eq!(invoices_ahead(&bench, id).await, [""; 0], "{version:?}");
+        done(&bench, id).await;
+        assert_eq!(bench.booked(&name).lines.len(), 3, "{version:?}");
+        assert_eq!(bench.erp.ledger().invoices().len(), 0, "{version:?}");
+        assert_eq!(invoices_ahead(&bench, id).await, [""; 0], "{version:?}");
+        bench.shop.change(|shop| shop.fulfill_order(id, None)).unwrap();
+        assert_eq!(invoices_ahead(&bench, id).await, ["54.87"], "{version:?}");
+        done(&bench, id).await;
+        let totals: Vec<String> = bench
+            .erp
+            .ledger()
+            .invoices()
+            .iter()
+            .map(|known| format!("{} {} {}", known.kind, known.state, known.amount_total))
+            .collect();
+        assert_eq!(totals, ["out_invoice posted 54.87"], "{version:?}");
     }
 }
 

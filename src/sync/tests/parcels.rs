@@ -179,6 +179,38 @@ async fn an_order_that_was_sent_before_it_came_reserves_nothing() {
 }
 
 #[tokio::test]
+async fn a_step_in_the_warehouse_that_stays_open_after_all_was_sent_is_told() {
+    for version in BOTH {
+        let bench = bench(version, Fulfillments::Validate).await;
+        let (_, id, name) = confirmed(&bench).await;
+        let held = bench.booked(&name);
+        let pick = bench.made_in_the_erp(
+            "stock.picking",
+            json!({ "name": "WH/PICK/00001", "sale_id": held.id, "picking_type_code": "internal" }),
+        );
+        let line = &held.lines[0];
+        bench.made_in_the_erp(
+            "stock.move",
+            json!({
+                "product_id": line.product_id, "product_uom_qty": 3, "sale_line_id": line.id, "picking_id": pick,
+            }),
+        );
+        send(&bench, id, Some(&[(0, 2)]));
+        // Something is still to be picked for the rest.
+        done(&bench, id).await;
+        send(&bench, id, None);
+        let why = problem(&bench, id).await;
+        assert!(
+            why.starts_with("transfer_left_open") && why.contains("WH/PICK/00001"),
+            "{version:?}: {why}"
+        );
+        assert_eq!(deliveries(&bench, &name, "done").len(), 2, "{version:?}");
+        bench.in_the_erp("stock.picking", "action_cancel", json!([[pick]]));
+        done(&bench, id).await;
+    }
+}
+
+#[tokio::test]
 async fn left_alone_or_left_to_a_person_nothing_is_delivered() {
     for version in BOTH {
         let leaves = bench(version, Fulfillments::Leave).await;

@@ -1,7 +1,12 @@
 //! Previews: exactly what would be written, and nothing is.
 
+use serde_json::{Value, json};
+
 use super::bench::*;
+use super::changes::{BOTH, confirmed};
+use super::edits::problem;
 use super::*;
+use crate::sandbox::odoo::Fault;
 use crate::sandbox::shopify::draft::OrderEdit;
 
 async fn preview(bench: &Bench, object: Object, id: u64) -> Preview {
@@ -180,4 +185,87 @@ async fn a_product_that_may_be_there_already_shows_the_candidates() {
     let proposed = preview(&bench, Object::Product, id).await;
     assert!(proposed.verdict.contains("need a person"), "{}", proposed.verdict);
     assert!(proposed.writes.is_empty(), "{:?}", proposed.writes);
+}
+
+/// The first problem of the steps of a kind, and that the job then tells of the same.
+async fn refused(bench: &Bench, id: u64, act: Act, code: &str) {
+    let preview = preview(bench, Object::Order, id).await;
+    let step = preview.steps.iter().find(|step| step.act == act);
+    let told = step.and_then(|step| step.problem.as_ref());
+    assert_eq!(
+        told.map(|told| told.code.0.as_str()),
+        Some(code),
+        "{:?}",
+        preview.steps
+    );
+    let why = problem(bench, id).await;
+    assert!(why.starts_with(&format!("{code}:")), "{why}");
+}
+
+async fn posting(version: Version) -> Bench {
+    let options = OdooOptions {
+        services: services(),
+        ..OdooOptions::version(version)
+    };
+    let settings = Settings {
+        invoices: Invoices::Post,
+        fulfillments: Fulfillments::Validate,
+        ..Settings::default()
+    };
+    Bench::with(options, settings).await
+}
+
+fn write(bench: &Bench, model: &str, ids: Value, values: Value) {
+    bench.in_the_erp(model, "write", json!([ids, values]));
+}
+
+#[tokio::test]
+async fn an_invoice_that_would_be_refused_is_shown_as_refused() {
+    for version in BOTH {
+        for (fault, act, code) in [
+            (Fault::CloseBefore, Act::Invoice, "total_differs"),
+            (Fault::CloseAfter, Act::Post, "invoice_total_differs"),
+        ] {
+            let is_made = act == Act::Post;
+            let bench = posting(version).await;
+            let (_, variants) = shirt(&bench);
+            let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+            let faults = bench.erp.faults();
+            faults.on("sale.advance.payment.inv", "create_invoices", fault);
+            assert!(problem(&bench, id).await.starts_with("erp_no_answer"));
+            let price = json!({ "price_unit": 25 });
+            if is_made {
+                let draft = bench.erp.ledger().invoices()[0].id;
+                let domain = json!([[["move_id", "=", draft], ["display_type", "=", "product"]]]);
+                let items = bench.in_the_erp("account.move.line", "search", domain);
+                write(&bench, "account.move.line", json!([items[0]]), price);
+            } else {
+                let line = bench.booked(&name).lines[0].id;
+                write(&bench, "sale.order.line", json!([line]), price);
+            }
+            refused(&bench, id, act, code).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_parcel_that_would_be_refused_is_shown_as_refused() {
+    for version in BOTH {
+        for is_kit in [true, false] {
+            let bench = posting(version).await;
+            let (_, id, name) = confirmed(&bench).await;
+            let line = bench.booked(&name).lines[0].id;
+            let domain = json!([[["sale_line_id", "=", line]]]);
+            let moves = bench.in_the_erp("stock.move", "search", domain);
+            let values = if is_kit {
+                let part = json!({ "name": "Cloth", "type": "consu" });
+                json!({ "product_id": bench.made_in_the_erp("product.product", part) })
+            } else {
+                json!({ "product_uom_qty": 1 })
+            };
+            write(&bench, "stock.move", moves, values);
+            bench.shop.change(|shop| shop.fulfill_order(id, None)).unwrap();
+            refused(&bench, id, Act::Deliver, "delivery_by_hand").await;
+        }
+    }
 }

@@ -384,11 +384,11 @@ fn lines_that_do_not_add_up_are_never_booked() {
         "the order's lines add up to 119.00 EUR, Shopify's total is 118.99 EUR: a difference of 0.01 EUR"
     );
     // Contained taxes do not change the total, but must be right, too: 0.01 for two tax lines is rounding, 0.02 is not.
-    let both = json!([vat(0.19, "15.97"), tax("City", &json!(0.0), "0.0")]);
+    let both = json!([vat(0.19, "15.83"), tax("City", &json!(0.01), "0.83")]);
     let thing = with(line(1, 1, "100.0"), "/taxLines", both);
-    let raw = order_of(true, &[thing], &[], "100.0", "15.97");
-    book(with(raw.clone(), "/currentTotalTaxSet", euro("15.98")));
-    let error = refuse(with(raw, "/currentTotalTaxSet", euro("15.99")));
+    let raw = order_of(true, &[thing], &[], "100.0", "16.66");
+    book(with(raw.clone(), "/currentTotalTaxSet", euro("16.67")));
+    let error = refuse(with(raw, "/currentTotalTaxSet", euro("16.68")));
     assert_eq!(
         (error.code, error.field.as_str()),
         ("taxes_do_not_add_up", "currentTotalTaxSet")

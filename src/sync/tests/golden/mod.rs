@@ -5,6 +5,7 @@ mod actual;
 mod coherence;
 mod compare;
 mod covers;
+mod declared;
 mod fixture;
 mod random;
 mod snapshots;

@@ -47,6 +47,8 @@ async fn plans(fixture: &Fixture, version: Version) -> Result<String, String> {
             }
         };
         let before = world.tally();
+        let orders = world.bench.erp.ledger().orders();
+        let stood = orders.first().is_some_and(|order| order.state == "sale");
         let words = world.neutral("", &preview.verdict);
         let _ = writeln!(text, "\n## {title}: {words}");
         if let Some(problem) = &preview.problem {
@@ -91,8 +93,10 @@ async fn plans(fixture: &Fixture, version: Version) -> Result<String, String> {
         }
         world.after(fixture, step).await;
         let job = world.job().await.problem.map(|problem| problem.code.0);
-        // What the ERP makes of prices and rates, and what it asks, is known only when it does.
-        if job.as_deref().is_some_and(|code| UNFORESEEN.contains(&code)) {
+        // What the ERP makes of prices and rates, and what it asks, is known only when it does. Of an order that stands as it
+        // is to be, the totals are known.
+        let is_known = job.as_deref() == Some("total_differs") && stood && preview.writes.is_empty();
+        if !is_known && job.as_deref().is_some_and(|code| UNFORESEEN.contains(&code)) {
             continue;
         }
         let (planned, done) = (Tally::planned(&preview), world.tally().since(&before));

@@ -1,14 +1,11 @@
 //! A shop and an ERP with the catalogue of the golden orders in them, and how a golden order runs between them.
 
-use std::fmt::Write as _;
-
 use serde_json::{Value as Json, json};
 
 use super::super::bench::*;
 use super::super::*;
 use super::compare::Difference;
 use super::fixture::{Fixture, Only};
-use crate::mapping::Mappings;
 use crate::sandbox::odoo::{CustomField, Fault, JournalKind, JournalSeed, Rule, TaxSeed};
 use crate::store::{Delivery, DeliveryAction, JobFilter, JobRow, Recorded};
 
@@ -100,41 +97,6 @@ pub(super) fn journals() -> std::collections::BTreeMap<String, String> {
 /// The shipped mappings.
 pub(super) fn mappings() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings")
-}
-
-/// The shipped mappings as the fixture changes them; `erp` has the taxes that it names.
-fn mappings_of(declared: &super::fixture::Settings, erp: &OdooSandbox) -> Result<Mappings, Difference> {
-    let folder = tempfile::tempdir().unwrap();
-    let mut order = std::fs::read_to_string(mappings().join("order.in.toml")).unwrap();
-    for (from, to) in &declared.mapping {
-        if !order.contains(from) {
-            return Err(Difference::new("settings.mapping", from, "nothing like it"));
-        }
-        order = order.replace(from, to);
-    }
-    std::fs::write(folder.path().join("order.in.toml"), order).unwrap();
-    if !declared.tax_table.is_empty() {
-        let mut table = "[tables.tax]\n".to_owned();
-        for (key, tax) in &declared.tax_table {
-            let domain = match tax.split_once(' ') {
-                Some((percent, "included" | "excluded")) => json!([
-                    ["amount", "=", percent.parse::<f64>().unwrap()],
-                    ["price_include", "=", tax.ends_with("included")],
-                ]),
-                _ => json!([["name", "=", tax]]),
-            };
-            let found = erp
-                .as_admin("account.tax", "search", json!([domain]), json!({}))
-                .unwrap();
-            let [id] = found.as_array().unwrap().as_slice() else {
-                return Err(Difference::new("settings.tax_table", tax, found));
-            };
-            let _ = writeln!(table, "{key:?} = {id}");
-        }
-        std::fs::write(folder.path().join("tables.main.toml"), table).unwrap();
-    }
-    crate::app::mappings::load(Some(folder.path()))
-        .map_err(|e| Difference::new("settings.mapping", "a mapping", format!("{e:?}")))
 }
 
 /// Fills a shop with the catalogue's customers, companies and places, and with the products of these ids.
@@ -288,7 +250,7 @@ impl World {
             let values = json!([{ "name": name, "email": email }]);
             erp.as_admin("res.partner", "create", values, json!({})).unwrap();
         }
-        let mappings = mappings_of(declared, &erp)?;
+        let mappings = super::declared::mappings(declared, &erp)?;
         let start_at = match declared.start_at.as_deref().map(Timestamp::parse_rfc3339) {
             None => None,
             Some(Ok(at)) => Some(at),

@@ -25,6 +25,18 @@ pub(super) fn amount(json: &Json) -> Decimal {
         .unwrap_or_default()
 }
 
+/// The different rates of the taxes of an order's lines.
+pub(super) fn rates(order: &Json) -> Vec<String> {
+    let lines = list(order, "lineItems").iter();
+    let mut rates: Vec<String> = lines
+        .flat_map(|line| list(line, "taxLines"))
+        .map(|tax| tax["rate"].to_string())
+        .collect();
+    rates.sort();
+    rates.dedup();
+    rates
+}
+
 impl<'a> Facts<'a> {
     pub(super) fn of(fixture: &'a Fixture) -> Self {
         Self {
@@ -136,6 +148,28 @@ impl<'a> Facts<'a> {
             before.any(|known| known["quantity"] != line["quantity"])
         });
         between || grown
+    }
+
+    /// A line that has more units than at first.
+    pub(super) fn quantity_raised(&self) -> bool {
+        list(self.last(), "lineItems").iter().any(|line| {
+            let mut before = list(self.first(), "lineItems").iter();
+            before.any(|known| {
+                known["id"] == line["id"] && known["quantity"].as_i64() < line["quantity"].as_i64()
+            })
+        })
+    }
+
+    /// A line of the shop has a tax of this title.
+    pub(super) fn tax_title(&self, title: &str) -> bool {
+        self.line(|line| list(line, "taxLines").iter().any(|tax| tax["title"] == title))
+    }
+
+    /// A line of the ERP must end with this tax alone.
+    pub(super) fn erp_tax(&self, name: &str) -> bool {
+        list(&self.fixture.expect, "lines")
+            .iter()
+            .any(|line| line["tax_names"] == name)
     }
 
     /// A line that was not there at first, or one that came by an edit before the order was seen.

@@ -2,6 +2,7 @@
 //! rounded by itself, half up), run through the pipeline on both protocols and both rounding methods: the ERP's total
 //! is the shop's current total to the cent, or the order is held and says by how much it differs.
 
+mod event;
 mod history;
 mod later;
 mod order;
