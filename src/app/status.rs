@@ -198,7 +198,16 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         .concat(),
         revision,
         nodes,
-        gaps: store.gaps().await?,
+        // What is switched off is not looked for.
+        gaps: store
+            .gaps()
+            .await?
+            .into_iter()
+            .filter(|gap| {
+                let shop = config.shops.get(&gap.shop);
+                shop.is_some_and(|shop| shop.sync.toggle(gap.object, Direction::In) != Toggle::Off)
+            })
+            .collect(),
         runs: store.runs(10).await?,
         shops,
     })

@@ -147,7 +147,7 @@ fn overwrite(place: &mut [u8]) {
         }
         if !matches!(
             place[at],
-            b'"' | b'\'' | b' ' | b'[' | b']' | b'{' | b'}' | b',' | b'\r'
+            b'"' | b'\'' | b' ' | b'[' | b']' | b'{' | b'}' | b',' | b'\r' | b'\n'
         ) {
             place[at] = b'*';
         }

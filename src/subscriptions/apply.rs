@@ -152,15 +152,16 @@ fn restored(line: &PlanLine, rows: &[SubscriptionRow], deliveries: &[DeliverySum
                 .minus(RETRIES_LAST)
         })
         .max();
-    let arrived = deliveries
-        .iter()
-        .filter(|sum| sum.topic == header)
-        .filter_map(|sum| sum.last_accepted_at)
-        .max();
+    // That something arrived says nothing of what came before: deliveries are retried for hours and come in any order.
+    let arrived = || {
+        let last = deliveries.iter().filter(|sum| sum.topic == header);
+        let last = last.filter_map(|sum| sum.last_accepted_at).max()?;
+        Some(last.minus(RETRIES_LAST))
+    };
     Some(Restored {
         object,
         topic: line.topic.clone(),
-        since: stood.max(arrived),
+        since: stood.or_else(arrived),
         why,
     })
 }

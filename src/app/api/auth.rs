@@ -34,7 +34,7 @@ enum Stranger {
 
 pub(super) async fn only_with_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
     let config = Arc::clone(&api.config.borrow());
-    let Err(stranger) = admit(&config, &api.instance_key, request.headers()) else {
+    let Err(stranger) = admit(&config, api.is_local, &api.instance_key, request.headers()) else {
         return next.run(request).await;
     };
     let (status, code, detail) = match stranger {
@@ -71,12 +71,13 @@ pub(super) async fn only_with_token(State(api): State<Arc<Api>>, request: Reques
     response
 }
 
-fn admit(config: &Config, key: &InstanceKey, headers: &HeaderMap) -> Result<(), Stranger> {
+/// `is_local`: whether the address that is listened on is this machine's own. What the file says of it may be newer.
+fn admit(config: &Config, is_local: bool, key: &InstanceKey, headers: &HeaderMap) -> Result<(), Stranger> {
     match bearer(headers) {
         Some(token) if is_ours(config, key, token) => Ok(()),
         // Whoever shows a token means it.
         Some(_) => Err(Stranger::Unknown),
-        None if config.admin.require_token => Err(Stranger::Nameless),
+        None if config.admin.require_token || !is_local => Err(Stranger::Nameless),
         None if comes_from_here(headers) => Ok(()),
         None => Err(Stranger::Page),
     }
@@ -214,7 +215,15 @@ mod tests {
             for (name, value) in &headers {
                 map.insert(*name, value.parse().unwrap());
             }
-            assert_eq!(admit(&config(admin), &key, &map), expected, "{admin} {headers:?}");
+            assert_eq!(
+                admit(&config(admin), true, &key, &map),
+                expected,
+                "{admin} {headers:?}"
+            );
+            if headers.iter().all(|(name, _)| *name != "authorization") {
+                let elsewhere = admit(&config(admin), false, &key, &map);
+                assert_eq!(elsewhere, Err(Stranger::Nameless), "{admin} {headers:?}");
+            }
         }
     }
 

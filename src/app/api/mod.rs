@@ -1,6 +1,6 @@
 //! `/api/v1` on the admin listener: what the command line can do, for programs and the console.
 //!
-//! Every route is declared once, in [`routes::table`]: the router, the description (`openapi`) and the page in
+//! Every route is declared once, in `routes::table`: the router, the description (`openapi`) and the page in
 //! `docs/reference` are made of it. All of them want a token (`auth`). Answers are JSON; what is refused is
 //! `application/problem+json` with a stable `code`.
 
@@ -14,6 +14,7 @@ mod webhooks;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use axum::Router;
 use axum::http::Extensions;
@@ -43,6 +44,10 @@ pub(crate) struct Api {
     pub(crate) clients: watch::Receiver<Arc<BTreeMap<ShopName, Arc<Shopify>>>>,
     /// This process, on behalf of the installation.
     pub(crate) installation: Installation,
+    /// Whether the address that is listened on is this machine's own.
+    pub(crate) is_local: bool,
+    /// Tells the callers of the installation apart: each has leases of its own.
+    pub(crate) calls: AtomicU64,
     /// What may be asked of the daemon.
     pub(crate) controls: Controls,
     /// Of this installation: the tokens of its own commands are made from it.

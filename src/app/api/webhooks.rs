@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
@@ -63,8 +64,10 @@ pub(super) struct Toggled {
 
 impl Api {
     fn installation(&self, config: &Config) -> Installation {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed);
         Installation {
             public_url: config.http.public_url.clone(),
+            holder: format!("{}-{call}", self.installation.holder),
             ..self.installation.clone()
         }
     }
@@ -101,6 +104,14 @@ impl Api {
     }
 
     async fn carry_out(&self, of_shop: &OfShop, order: Order) -> Result<Vec<ApplyReport>, Refused> {
+        if !self.controls.is_newest() {
+            return Err(Refused::Conflict {
+                code: "not_newest",
+                detail: "This node's files differ from the newest configuration, which another node has: ask that one, or \
+                         save this node's files anew."
+                    .to_owned(),
+            });
+        }
         let config = Arc::clone(&self.config.borrow());
         let at = self.installation(&config);
         let targets = self.targets(&config, of_shop)?;

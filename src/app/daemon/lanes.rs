@@ -145,6 +145,21 @@ pub(super) fn to_discard(before: &Toggles, now: &Toggles) -> Vec<Lane> {
     lanes
 }
 
+/// The objects whose events were or will be left alone for a while: `in` was switched off, or on again.
+pub(super) fn to_look_for(before: &Toggles, now: &Toggles) -> Vec<(ShopName, Object, Toggle)> {
+    let mut found = Vec::new();
+    for (shop, sync) in now {
+        let Some(known) = before.get(shop) else { continue };
+        for object in [Object::Order, Object::Customer, Object::Product] {
+            let toggle = |sync: &subscriptions::Settings| sync.toggle(object, Direction::In);
+            if (toggle(known) == Toggle::Off) != (toggle(sync) == Toggle::Off) {
+                found.push((shop.clone(), object, toggle(sync)));
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

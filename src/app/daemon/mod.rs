@@ -20,6 +20,7 @@ mod tests;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -232,7 +233,9 @@ async fn run(
         entropy: entropy.clone(),
     });
     let current_config = watch::Sender::new(Arc::new(config));
+    let standing = watch::Sender::new(wired.standing);
     let controls = Controls {
+        standing: standing.subscribe(),
         reload: reload.clone(),
         live: live.clone(),
     };
@@ -242,6 +245,8 @@ async fn run(
         clock: clock.clone(),
         clients: clients.subscribe(),
         installation: Installation::new(store, &clock, &entropy, None).await?,
+        is_local: admin_addr.ip().to_canonical().is_loopback(),
+        calls: AtomicU64::new(0),
         controls: controls.clone(),
         instance_key,
     }));
@@ -280,7 +285,7 @@ async fn run(
         disabled: disabled.clone(),
         acted_on,
         file: Mutex::new(wired.file),
-        standing: watch::Sender::new(wired.standing),
+        standing,
     };
     let current = reloader.current();
     let followed = reloader.live.subscribe();
@@ -398,9 +403,15 @@ impl Part<'_> {
 pub(crate) struct Controls {
     reload: mpsc::Sender<ReloadRequest>,
     live: watch::Sender<Live>,
+    standing: watch::Receiver<Standing>,
 }
 
 impl Controls {
+    /// Whether this node's configuration is the one that all act on.
+    pub(crate) fn is_newest(&self) -> bool {
+        self.standing.borrow().is_newest
+    }
+
     /// Takes the files up again now; see [`Daemon::reload`].
     pub(crate) async fn reload(&self) -> Result<Option<i64>, String> {
         let (sender, answer) = oneshot::channel();

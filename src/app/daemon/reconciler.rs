@@ -68,10 +68,15 @@ impl Reconciler {
     pub(super) async fn follow(mut self, stop: CancellationToken) {
         loop {
             let config = Arc::clone(&self.current.config.borrow_and_update());
-            // A look that the stop interrupts is made good at the next start: nothing of it is only in memory.
+            self.current.standing.borrow_and_update();
+            let (mut newer, mut other) = (self.current.config.clone(), self.current.standing.clone());
+            // A look that is interrupted is made good at the next one: nothing of it is only in memory. A shop that does not
+            // answer must not keep others from following what was just saved.
             let again = select! {
                 () = stop.cancelled() => return,
                 again = self.look(&config) => again,
+                Ok(()) = newer.changed() => continue,
+                Ok(()) = other.changed() => continue,
             };
             let clock = self.installation.clock.clone();
             let now = clock.now();
@@ -102,7 +107,7 @@ impl Reconciler {
     /// Looks at every shop once. Says whether to look again soon.
     async fn look(&mut self, config: &Config) -> bool {
         // Two nodes with different toggles must not undo each other's work.
-        if !self.current.standing.borrow_and_update().is_newest {
+        if !self.current.standing.borrow().is_newest {
             return false;
         }
         let mut installation = self.installation.clone();
@@ -188,7 +193,7 @@ async fn reconcile(
     target: &Target,
 ) -> Result<Looked, SubscriptionsError> {
     let store = &installation.store;
-    if subscriptions::is_removed(store, &target.name, config).await? {
+    if subscriptions::is_removed(store, &target.name, config, installation.clock.now()).await? {
         return Ok(Looked::Removed);
     }
     subscriptions::apply(installation, target, &Order::default()).await?;

@@ -20,9 +20,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::files::Fingerprint;
-use super::lanes::{ActedOn, Toggles, declared, gate, in_force, intake, to_discard};
+use super::lanes::{ActedOn, Toggles, declared, gate, in_force, intake, to_discard, to_look_for};
 use super::shops::{Before, Clients, Current, Disabled, Wired, node_file};
 use super::{StartError, pause};
+use crate::app::gaps::{self, Missed};
 use crate::app::reach::{self, NOT_TAKEN};
 use crate::config::{Config, ConfigError};
 use crate::domain::{SharedClock, SharedEntropy};
@@ -30,6 +31,7 @@ use crate::http::{self, IntakeShops};
 use crate::mapping::{MappingErrors, Mappings};
 use crate::queue::Live;
 use crate::store::{self, NodeFile, SharedStore, Standing, StoreError, TakenUp};
+use crate::subscriptions::Toggle;
 use crate::sync::Engine;
 
 /// How often the files are looked at.
@@ -264,6 +266,22 @@ impl Reloader {
                 "switched off: the jobs that waited are discarded"
             );
         }
+        // Whatever becomes of the subscriptions: from the moment of the switch events are left alone, and after it they are not.
+        let config = Arc::clone(&self.config.borrow());
+        for (shop, object, toggle) in to_look_for(&before, toggles) {
+            let reason = match toggle {
+                Toggle::Off => format!("{object}s were switched off"),
+                Toggle::On | Toggle::Paused => format!("{object}s had been switched off"),
+            };
+            let missed = Missed {
+                shop: &shop,
+                start_at: config.shops.get(&shop).and_then(|shop| shop.start_at),
+                object,
+                since: Some(self.clock.now()),
+                reason: &reason,
+            };
+            gaps::open(&self.store, &self.clock, missed).await?;
+        }
         self.store
             .set_cursor(&place, TOGGLES_ACTED_ON, &text, self.clock.now())
             .await
@@ -383,7 +401,7 @@ impl Reloader {
 }
 
 /// The named position of the toggles whose switching was acted on.
-const TOGGLES_ACTED_ON: &str = "toggles_acted_on";
+pub(super) const TOGGLES_ACTED_ON: &str = "toggles_acted_on";
 
 /// Why jobs are discarded.
 const SWITCHED_OFF: &str = "switched off";

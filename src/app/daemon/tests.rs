@@ -183,6 +183,42 @@ async fn a_changed_toggle_takes_effect_and_a_mistake_changes_nothing() {
 }
 
 #[tokio::test]
+async fn what_happens_while_a_toggle_is_off_is_looked_for_afterwards() {
+    let place = Place::new();
+    place.write("on", "");
+    let daemon = place.start(system_clock()).await.unwrap();
+    let orders = async || {
+        let gaps = daemon.store.gaps().await.unwrap();
+        gaps.into_iter().find(|gap| gap.object == Object::Order)
+    };
+    // Nobody reaches the shop here: whatever stands there stays, and deliveries go on being answered.
+    until("the first toggles are known", async || {
+        let shop = reach::installation();
+        let acted_on = daemon.store.cursor(&shop, reload::TOGGLES_ACTED_ON).await;
+        acted_on.unwrap().is_some()
+    })
+    .await;
+    assert_eq!(orders().await, None);
+    place.write("off", "");
+    daemon.reload().await.unwrap();
+    until("it is noted when it was switched off", async || {
+        orders().await.is_some()
+    })
+    .await;
+    let off = orders().await.unwrap();
+    assert_eq!(deliver(&daemon, 1).await, 200);
+    assert_eq!(order_jobs(&daemon).await, [], "recorded only");
+    place.write("on", "");
+    daemon.reload().await.unwrap();
+    until("and when events count again", async || {
+        orders().await.is_some_and(|gap| gap.stood_at > off.stood_at)
+    })
+    .await;
+    assert_eq!(orders().await.unwrap().since, off.since);
+    daemon.stop().await;
+}
+
+#[tokio::test]
 async fn what_fails_for_another_reason_than_the_text_is_tried_again_and_shown_meanwhile() {
     let place = Place::new();
     let daemon = place.start(system_clock()).await.unwrap();

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{Installation, Target};
+use super::{Installation, SCOPE_MISSING, SUBSCRIPTION_REFUSED, Target};
 use crate::app::gaps::{self, Missed};
 use crate::domain::ShopName;
 use crate::store::StoreError;
@@ -14,6 +14,23 @@ pub(super) struct NotedGaps<'a> {
     pub(super) at: &'a Installation,
     /// The shop.
     pub(super) target: &'a Target,
+}
+
+impl NotedGaps<'_> {
+    /// Whether Shopify is known to refuse the subscription to this topic.
+    async fn is_refused(&self, topic: &str) -> Result<bool, StoreError> {
+        let names = |detail: &serde_json::Value| {
+            let several = detail["topics"].as_array().into_iter().flatten();
+            detail["topic"] == topic || several.into_iter().any(|one| one == topic)
+        };
+        let open = self.at.store.open_problems(u32::MAX).await?;
+        Ok(open.iter().any(|row| {
+            row.job.is_none()
+                && row.shop == self.target.name
+                && [SUBSCRIPTION_REFUSED, SCOPE_MISSING].contains(&row.problem.code.0.as_str())
+                && names(&row.problem.detail)
+        }))
+    }
 }
 
 /// Why, for people.
@@ -30,6 +47,10 @@ fn reason(restored: &Restored) -> String {
 #[async_trait]
 impl Gaps for NotedGaps<'_> {
     async fn open(&self, shop: &ShopName, restored: &Restored, stands: bool) -> Result<(), StoreError> {
+        if !stands && self.is_refused(&restored.topic).await? {
+            // What Shopify refused before may well be refused again: it is looked for when the subscription stands.
+            return Ok(());
+        }
         let reason = reason(restored);
         let missed = Missed {
             shop,

@@ -205,12 +205,17 @@ async fn ordered(
     target: &Target,
     order: &Order,
 ) -> Result<Vec<Applied>, SubscriptionsError> {
-    let is_marked = is_removed(&at.store, &target.name, config).await?;
+    let is_marked = is_removed(&at.store, &target.name, config, at.clock.now()).await?;
     if order.remove != is_marked {
         // Before anything is deleted: a daemon that looks in between would bring it back.
         set_removed(&at.store, &target.name, config, order.remove, at.clock.now()).await?;
     }
-    apply(at, target, order).await
+    let done = apply(at, target, order).await;
+    if order.remove && done.is_err() {
+        // Nothing was deleted, so what is there is kept as before.
+        set_removed(&at.store, &target.name, config, false, at.clock.now()).await?;
+    }
+    done
 }
 
 /// What is to be carried out.
@@ -353,13 +358,35 @@ fn may_adopt(planned: &Planned, id: ShopifyId) -> Result<(), SubscriptionsError>
     }
 }
 
-/// Whether a command removed the shop's subscriptions while this configuration was in force: then they stay away until it
-/// changes or a command brings them back.
+/// How long a removed shop's subscriptions stay away: long enough to take the shop out of the configuration.
+const STAYS_REMOVED: Duration = Duration::from_hours(24);
+
+/// Whether a command removed the shop's subscriptions while this configuration was in force: then they stay away for a day, until
+/// the configuration changes, or until a command brings them back.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn is_removed(store: &SharedStore, shop: &ShopName, config: &Config) -> Result<bool, StoreError> {
-    Ok(store.cursor(shop, REMOVED).await?.as_deref() == Some(&mark(config)))
+pub async fn is_removed(
+    store: &SharedStore,
+    shop: &ShopName,
+    config: &Config,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let Some(known) = store
+        .cursor(shop, REMOVED)
+        .await?
+        .filter(|known| !known.is_empty())
+    else {
+        return Ok(false);
+    };
+    let (marked, at) = known.split_once(' ').unwrap_or((&known, ""));
+    let at = Timestamp::from_millis(at.parse().unwrap_or_default());
+    if marked == mark(config) && now < at.plus(STAYS_REMOVED) {
+        return Ok(true);
+    }
+    // It is over for good: the same configuration may come back one day, and means what it says then.
+    store.set_cursor(shop, REMOVED, "", now).await?;
+    Ok(false)
 }
 
 /// Notes (or forgets) that a command removed them.
@@ -373,7 +400,11 @@ pub async fn set_removed(
     removed: bool,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let value = if removed { mark(config) } else { String::new() };
+    let value = if removed {
+        format!("{} {}", mark(config), now.millis())
+    } else {
+        String::new()
+    };
     store.set_cursor(shop, REMOVED, &value, now).await
 }
 
