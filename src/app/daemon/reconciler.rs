@@ -69,14 +69,14 @@ impl Reconciler {
         loop {
             let config = Arc::clone(&self.current.config.borrow_and_update());
             self.current.standing.borrow_and_update();
-            let (mut newer, mut other) = (self.current.config.clone(), self.current.standing.clone());
-            // A look that is interrupted is made good at the next one: nothing of it is only in memory. A shop that does not
-            // answer must not keep others from following what was just saved.
+            let mut newer = self.current.config.clone();
+            // A look that is interrupted is made good at the next one: nothing of it is only in memory, and its leases are taken
+            // up again under the same name. A shop that does not answer must not keep others from following what was just
+            // saved. (Another node's configuration waits for the end: it needs these leases.)
             let again = select! {
                 () = stop.cancelled() => return,
                 again = self.look(&config) => again,
                 Ok(()) = newer.changed() => continue,
-                Ok(()) = other.changed() => continue,
             };
             let clock = self.installation.clock.clone();
             let now = clock.now();
