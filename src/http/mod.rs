@@ -37,7 +37,7 @@ pub use address::{Cidr, CidrError};
 pub use admin::{Admin, admin_router, keep_metrics_small};
 pub use answer::problem;
 pub use health::Health;
-pub use intake::{Intake, IntakeShop, IntakeShops, Signature, Verify};
+pub use intake::{Intake, IntakeShop, IntakeShops, OwnName, Signature, Verify};
 pub use reach::{InstanceKey, NONCE_PATH, local_token, nonce_proof};
 pub use serve::{HttpError, Limits, Listeners, serve};
 pub use settings::{AdminSettings, AllowFrom, Settings};

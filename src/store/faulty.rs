@@ -151,6 +151,7 @@ pass_on! {
     breakers() -> Vec<BreakerRow>;
     subscriptions(shop: &ShopName) -> Vec<SubscriptionRow>;
     subscribed_shops() -> Vec<ShopName>;
+    rename_subscriptions(from: &ShopName, to: &ShopName) -> ();
     save_subscription(row: SubscriptionRow) -> ();
     remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp) -> ();
     saw_subscriptions(shop: &ShopName, ids: &[ShopifyId], now: Timestamp) -> ();

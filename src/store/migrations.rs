@@ -39,6 +39,12 @@ const FILES: &[File] = &[
         sqlite: include_str!("../../migrations/sqlite/0003_nodes_and_runs.sql"),
         postgres: include_str!("../../migrations/postgres/0003_nodes_and_runs.sql"),
     },
+    File {
+        version: 4,
+        name: "nodes that left",
+        sqlite: include_str!("../../migrations/sqlite/0004_nodes_that_left.sql"),
+        postgres: include_str!("../../migrations/postgres/0004_nodes_that_left.sql"),
+    },
 ];
 
 /// One of the two databases.

@@ -258,8 +258,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notes what a node runs and that it lives, and says how that stands to the newest revision, on which all nodes act.
     /// What somebody saved while the node ran is the newest from now on, even if it stood before; what it found at its start
-    /// or runs still becomes the newest only if no other live node runs the newest. To be repeated every few seconds (see
-    /// [`NODE_DEAD_AFTER`]).
+    /// or runs still becomes the newest only if no other node runs the newest, or did a moment ago (for one that begins while
+    /// no other lives, what was run a moment ago is over). To be repeated every few seconds (see [`NODE_DEAD_AFTER`]).
     async fn config_revision(
         &self,
         file: NodeFile,
@@ -273,7 +273,7 @@ pub trait Store: Send + Sync + 'static {
     /// The nodes that live, by name.
     async fn nodes(&self, now: Timestamp) -> Result<Vec<NodeRow>, StoreError>;
 
-    /// A node ends in order.
+    /// A node ends in order. What it ran counts as run for [`NODE_DEAD_AFTER`] still, because it may only be restarted.
     async fn node_gone(&self, node: &str) -> Result<(), StoreError>;
 
     // --- runs and gaps ----------------------------------------------------------------------------------------
@@ -314,6 +314,9 @@ pub trait Store: Send + Sync + 'static {
     /// The shops that have subscriptions of ours which stand, as far as we know.
     async fn subscribed_shops(&self) -> Result<Vec<ShopName>, StoreError>;
 
+    /// A shop has another name now: what is known of its subscriptions and of what arrives through them follows.
+    async fn rename_subscriptions(&self, from: &ShopName, to: &ShopName) -> Result<(), StoreError>;
+
     /// Notes a subscription as ours, or what it is now.
     async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError>;
 
@@ -334,7 +337,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<(), StoreError>;
 
     /// Takes a right that one holder has at a time, until it ends, or keeps it for longer. Says whether it is the holder's now.
-    /// Holders that serve begin with [`SERVING`].
+    /// Holders that serve begin with [`SERVING`]. It is held for as long as from `now` to `until`, on PostgreSQL by the
+    /// database's clock.
     async fn take_lease(
         &self,
         name: &str,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 
 use crate::domain::SharedClock;
@@ -38,5 +39,17 @@ impl TempPostgres {
     /// Its address, as `[store] url` wants it.
     pub fn url(&self) -> String {
         self.0.url()
+    }
+
+    /// Lets the nodes that left be gone for longer than they are waited for. (The database's clock cannot be moved.)
+    ///
+    /// # Panics
+    /// When the server fails.
+    pub async fn nodes_that_left_stay_away(&self) {
+        let mut conn = PgConnection::connect(&self.url()).await.expect("a connection");
+        sqlx::query("UPDATE node_files SET seen_at = seen_at - 61000 WHERE gone = 1")
+            .execute(&mut conn)
+            .await
+            .expect("an answer");
     }
 }

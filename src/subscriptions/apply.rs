@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{StreamExt as _, stream};
 
 use super::desired::{Desired, object_to_heal};
-use super::lease::Lease;
+use super::lease::{Lease, NotHeld};
 use super::outcome::{Applied, Changed, Gaps, Outcome, Restored, Why};
 use super::plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
 use super::{NewSubscription, Observed, Registry};
@@ -107,6 +107,27 @@ impl Site<'_> {
             if stands.is_none_or(|one| !ours.has(one)) {
                 self.store
                     .remove_subscription(self.shop, row.id, row.seen_at)
+                    .await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Site<'_> {
+    /// Notes where those that we know stand now.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn remember_addresses(&self, observed: &[Observed]) -> Result<(), StoreError> {
+        for row in self.store.subscriptions(self.shop).await? {
+            let stands = observed.iter().find(|one| one.id == row.id);
+            if let Some(one) = stands.filter(|one| row.removed_at.is_none() && one.uri != row.uri) {
+                self.store
+                    .save_subscription(SubscriptionRow {
+                        uri: one.uri.clone(),
+                        ..row
+                    })
                     .await?;
             }
         }
@@ -296,12 +317,15 @@ impl Run<'_> {
             return changed(Outcome::NotTried);
         }
         let outcome = match self.lease.renew().await {
-            Ok(true) => match self.carry_out(line).await {
+            Ok(Ok(())) => match self.carry_out(line).await {
                 Ok(()) => Outcome::Done,
                 Err(trouble) => trouble.outcome(),
             },
-            Ok(false) => Outcome::Failed {
+            Ok(Err(NotHeld::Busy)) => Outcome::Failed {
                 reason: "another process changes the subscriptions of this shop now".to_owned(),
+            },
+            Ok(Err(NotHeld::Overtaken)) => Outcome::Failed {
+                reason: "another configuration became the newest meanwhile".to_owned(),
             },
             Err(error) => Outcome::Failed {
                 reason: error.to_string(),

@@ -194,7 +194,7 @@ pub fn instance_of(name: &str) -> Option<&str> {
 }
 
 /// `lockstep-{instance}-{topic}`. A topic that is too long is cut, and a hash tells it from others with the same beginning.
-fn name_of(instance: &str, graphql: &str) -> String {
+pub fn name_of(instance: &str, graphql: &str) -> String {
     let prefix = name_prefix(instance);
     let topic = graphql.to_ascii_lowercase();
     let room = LONGEST_NAME.saturating_sub(prefix.len());

@@ -18,9 +18,10 @@ mod toggles;
 pub use crate::shopify::{NewSubscription, Subscription as Observed, scope_of_topic as scope_of};
 pub use apply::{Site, apply, ours};
 pub use desired::{
-    Desired, INSTANCE_DIGITS, Wish, address, desired, instance_of, object_to_heal, of_graphql, wants_events,
+    Desired, INSTANCE_DIGITS, Wish, address, desired, instance_of, name_of, object_to_heal, of_graphql,
+    wants_events,
 };
-pub use lease::Lease;
+pub use lease::{Lease, NotHeld, is_newest};
 pub use outcome::{Applied, Changed, Gaps, Outcome, Restored, Why};
 pub use plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
 pub use registry::Registry;

@@ -67,6 +67,9 @@ pub struct PlanLine {
     /// Whether deliveries were or may have been lost for want of this change.
     #[serde(skip)]
     pub loses: bool,
+    /// Somebody else's that stands in its place.
+    #[serde(skip)]
+    pub blocked_by: Option<ShopifyId>,
 }
 
 /// What is to be done about one shop's subscriptions: each that is wanted or was found has a line, by topic.
@@ -255,6 +258,9 @@ impl Planner<'_> {
             );
             let kept = own.first().copied();
             self.line(Kind::Blocked, wanted, kept.map(|one| one.id), reason);
+            if let Some(line) = self.lines.last_mut() {
+                line.blocked_by = Some(twin.id);
+            }
             self.duplicates(own.iter().skip(1).copied());
             return;
         }
@@ -399,6 +405,7 @@ impl Planner<'_> {
             lacks_scope: false,
             new: kind.is_change().then(|| new(wanted)),
             loses: kind == Kind::Create,
+            blocked_by: None,
         });
     }
 
@@ -414,6 +421,7 @@ impl Planner<'_> {
             lacks_scope: false,
             new: None,
             loses: false,
+            blocked_by: None,
         });
     }
 }

@@ -129,6 +129,49 @@ async fn a_hang_up_takes_the_files_up_at_once_and_a_mistake_is_told() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn commands_of_a_file_that_the_daemon_does_not_run_change_nothing_on_the_shop() {
+    let world = World::new(Database::Sqlite).await;
+    let text = std::fs::read_to_string(&world.config).expect("it can be read");
+    let text = text.replace("[http]\n", "[http]\npublic_url = \"http://127.0.0.1:9\"\n");
+    std::fs::write(&world.config, text).expect("it can be written");
+    let mut daemon = world.start(&Start::default());
+    until(
+        "nothing is left to do",
+        || (run(&world.config, &["webhooks", "plan"]).0 == 0).then_some(()),
+        || daemon.log(),
+    )
+    .await;
+    let other = world.config.with_file_name("other.toml");
+    let text = std::fs::read_to_string(&world.config).expect("it can be read");
+    let text = text.replace("orders = { in = \"on\"", "orders = { in = \"paused\"");
+    std::fs::write(&other, text).expect("it can be written");
+    let before = world.json(&["webhooks", "list"]);
+    for arguments in [
+        &["webhooks", "apply", "--yes"][..],
+        &["webhooks", "adopt", "7", "--yes"],
+        &["webhooks", "apply", "--remove-shop", "main", "--yes"],
+    ] {
+        let (code, out, err) = run(&other, arguments);
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}: {err}");
+        assert!(err.contains("acts on another configuration"), "{err}");
+    }
+    assert_eq!(run(&other, &["webhooks", "plan"]).0, 0, "looking is free");
+    assert_eq!(
+        rows(&world.json(&["webhooks", "list"])).len(),
+        rows(&before).len()
+    );
+    // Nobody runs the other one, and nobody runs anything.
+    daemon.terminate();
+    let (code, _, err) = run(&other, &["webhooks", "apply", "--yes"]);
+    assert_eq!(code, 0, "{err}");
+    // Nobody moved anything, and without a yes the id stays.
+    assert_eq!(run(&other, &["webhooks", "adopt", "--moved", "--yes"]).0, 2);
+    assert_eq!(run(&other, &["webhooks", "new-instance"]).0, 2);
+    let instance = world.json(&["webhooks", "new-instance", "--yes"])["instance"].clone();
+    assert_eq!(instance.as_str().map(str::len), Some(8), "{instance}");
+}
+
 #[test]
 fn toggle_says_what_it_did_and_what_it_could_not() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -25,7 +25,7 @@ use serde::Serialize;
 use tokio::sync::watch;
 
 use super::daemon::Controls;
-use super::subscriptions::Installation;
+use super::subscriptions::{Departed, Installation};
 use crate::config::Config;
 use crate::domain::{SharedClock, ShopName};
 use crate::http::{self, InstanceKey};
@@ -44,6 +44,8 @@ pub(crate) struct Api {
     pub(crate) clients: watch::Receiver<Arc<BTreeMap<ShopName, Arc<Shopify>>>>,
     /// This process, on behalf of the installation.
     pub(crate) installation: Installation,
+    /// The shops that were taken out of the configuration since the start.
+    pub(crate) departed: Departed,
     /// Whether the address that is listened on is this machine's own.
     pub(crate) is_local: bool,
     /// Tells the callers of the installation apart: each has leases of its own.

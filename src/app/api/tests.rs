@@ -164,6 +164,65 @@ async fn a_new_token_counts_without_a_restart_and_the_old_one_no_more() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn whether_a_token_is_wanted_follows_the_file() {
+    let rig = Rig::new().await;
+    let status = async || rig.call("get", "/api/v1/status", None, None).await.0;
+    assert_eq!(status().await, StatusCode::UNAUTHORIZED);
+    let open = text("on").replace("tokens =", "require_token = false\ntokens =");
+    for (file, expected) in [
+        (open.as_str(), StatusCode::OK),
+        (text("on").as_str(), StatusCode::UNAUTHORIZED),
+        (open.as_str(), StatusCode::OK),
+    ] {
+        std::fs::write(rig.path(), file).unwrap();
+        rig.daemon.reload().await.unwrap();
+        assert_eq!(status().await, expected);
+    }
+    // A file with a mistake opens and closes nothing.
+    std::fs::write(rig.path(), text("onn")).unwrap();
+    rig.daemon.reload().await.unwrap_err();
+    assert_eq!(status().await, StatusCode::OK);
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_is_behind_changes_nothing_on_demand() {
+    let rig = Rig::new().await;
+    let config = Config::load(&rig.path()).unwrap_or_else(|error| panic!("{error}"));
+    let clock: SharedClock = Arc::new(SystemClock);
+    let store = crate::app::open(&config, &clock, OpenMode::Tool).await.unwrap();
+    // Another node saves something else; this one does not know yet.
+    let file = crate::store::NodeFile {
+        node: "another".to_owned(),
+        hash: "another file".to_owned(),
+        summary: String::new(),
+        toggles: serde_json::json!({}),
+    };
+    let saved = crate::store::TakenUp::Saved;
+    store.config_revision(file, saved, clock.now()).await.unwrap();
+    for (path, body) in [
+        ("/api/v1/webhooks/apply", serde_json::json!({})),
+        (
+            "/api/v1/webhooks/apply",
+            serde_json::json!({ "shop": "main", "remove": true }),
+        ),
+        (
+            "/api/v1/webhooks/adopt",
+            serde_json::json!({ "shop": "main", "ids": [1] }),
+        ),
+    ] {
+        let (status, answer) = rig.call("post", path, Some(TOKEN), Some(body)).await;
+        assert_eq!(
+            (status, &answer["code"]),
+            (StatusCode::CONFLICT, &Value::from("not_newest")),
+            "{answer}"
+        );
+    }
+    store.close().await;
+    rig.daemon.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn commands_of_this_installation_ring_without_a_declared_token() {
     let rig = Rig::new().await;
     let mut config = Config::load(&rig.path()).unwrap_or_else(|error| panic!("{error}"));

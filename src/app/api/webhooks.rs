@@ -14,12 +14,13 @@ use serde::{Deserialize, Serialize};
 use super::routes::OfShop;
 use super::{Api, Refused, answer};
 use crate::app::subscriptions::{
-    self, ApplyReport, Installation, ListReport, Order, PlanReports, SubscriptionsError, Target,
+    self, ApplyReport, Installation, ListReport, NOT_NEWEST, Order, PlanReports, SubscriptionsError, Target,
 };
 use crate::app::toggle::{self, Edited, ToggleError};
 use crate::config::Config;
 use crate::domain::{Direction, Object, ShopName, ShopifyId};
-use crate::subscriptions::{Registry, Toggle};
+use crate::store::StoreError;
+use crate::subscriptions::{Registry, Toggle, is_newest};
 
 /// What is to be applied.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -29,8 +30,8 @@ pub(super) struct ApplyRequest {
     pub(super) shop: Option<String>,
     /// The hash of the plan that was looked at: another one is not carried out. Only together with `shop`.
     pub(super) hash: Option<String>,
-    /// Delete every subscription that lockstep made for the shop, before it is taken out of the configuration. Only together
-    /// with `shop`.
+    /// Delete every subscription that lockstep made for the shop, before it is taken out of the configuration, or while the
+    /// daemon that knew it still runs. Only together with `shop`.
     pub(super) remove: bool,
 }
 
@@ -63,13 +64,13 @@ pub(super) struct Toggled {
 }
 
 impl Api {
-    fn installation(&self, config: &Config) -> Installation {
+    async fn installation(&self, config: &Config) -> Result<Installation, StoreError> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        Installation {
+        Ok(Installation {
             public_url: config.http.public_url.clone(),
             holder: format!("{}-{call}", self.installation.holder),
-            ..self.installation.clone()
-        }
+            ..self.installation.refreshed().await?
+        })
     }
 
     /// The shops that are meant, each with the client in use.
@@ -87,7 +88,7 @@ impl Api {
 
     async fn plans(&self, of_shop: &OfShop) -> Result<PlanReports, Refused> {
         let config = Arc::clone(&self.config.borrow());
-        let at = self.installation(&config);
+        let at = self.installation(&config).await?;
         let targets = self.targets(&config, of_shop)?;
         let planned = subscriptions::plan_all(&at, &targets).await;
         let left_behind = subscriptions::left_behind(&at.store, &config).await?;
@@ -96,7 +97,7 @@ impl Api {
 
     async fn lists(&self, of_shop: &OfShop) -> Result<Vec<ListReport>, Refused> {
         let config = Arc::clone(&self.config.borrow());
-        let at = self.installation(&config);
+        let at = self.installation(&config).await?;
         let targets = self.targets(&config, of_shop)?;
         Ok(subscriptions::report_lists(
             subscriptions::list_all(&at, &targets).await,
@@ -104,17 +105,28 @@ impl Api {
     }
 
     async fn carry_out(&self, of_shop: &OfShop, order: Order) -> Result<Vec<ApplyReport>, Refused> {
-        if !self.controls.is_newest() {
+        let acting_for = self.controls.newest();
+        // What this node knows may be some seconds old.
+        if acting_for.is_none() || !is_newest(&self.store, acting_for.as_deref()).await? {
             return Err(Refused::Conflict {
-                code: "not_newest",
+                code: NOT_NEWEST,
                 detail: "This node's files differ from the newest configuration, which another node has: ask that one, or \
                          save this node's files anew."
                     .to_owned(),
             });
         }
         let config = Arc::clone(&self.config.borrow());
-        let at = self.installation(&config);
-        let targets = self.targets(&config, of_shop)?;
+        let at = Installation {
+            acting_for,
+            ..self.installation(&config).await?
+        };
+        let departed = of_shop.shop.as_ref().and_then(|shop| shop.parse().ok());
+        let departed = departed.and_then(|shop| self.departed.get(&shop));
+        let targets = match departed {
+            // Nothing else can be done to one that is not declared any more.
+            Some(target) if order.remove => vec![target],
+            _ => self.targets(&config, of_shop)?,
+        };
         let works: Vec<(&Target, Result<Order, SubscriptionsError>)> =
             targets.iter().map(|target| (target, Ok(order.clone()))).collect();
         let done = subscriptions::apply_all(&at, &config, works).await;

@@ -30,7 +30,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::api::{self, Api};
 use crate::app::reach;
-use crate::app::subscriptions::Installation;
+use crate::app::subscriptions::{self, Departed, Installation};
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
 use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
@@ -217,12 +217,14 @@ async fn run(
     );
 
     // The listeners.
+    let installation = Installation::new(store, &clock, &entropy, None).await?;
     let intake = Arc::new(Intake::new(
         store.clone(),
         clock.clone(),
         intake_shops.subscribe(),
         shops::verify(),
         Arc::clone(&settings),
+        subscriptions::own_name(&installation.instance),
     ));
     let metrics = telemetry::metrics();
     let public = http::public_router(Public {
@@ -239,12 +241,14 @@ async fn run(
         reload: reload.clone(),
         live: live.clone(),
     };
+    let departed = Departed::default();
     let api = api::router(Arc::new(Api {
+        departed: departed.clone(),
         config: current_config.subscribe(),
         store: store.clone(),
         clock: clock.clone(),
         clients: clients.subscribe(),
-        installation: Installation::new(store, &clock, &entropy, None).await?,
+        installation,
         is_local: admin_addr.ip().to_canonical().is_loopback(),
         calls: AtomicU64::new(0),
         controls: controls.clone(),
@@ -302,12 +306,19 @@ async fn run(
         "key expiry",
         keys::watch(current.clone(), store.clone(), clock.clone(), stop.clone()),
     );
-    let reconciler = Reconciler::new(&current, &disabled, store, &clock, &entropy).await?;
+    let reconciler = Reconciler::new(&current, &disabled, store, &clock, &entropy, &departed).await?;
     let reconcile = reconciler.wake();
     part.run("subscriptions", reconciler.follow(stop.clone()));
     part.run(
         "disabled shops",
-        shops::watch_disabled(current, disabled, store.clone(), clock, stop.clone()),
+        shops::watch_disabled(
+            current,
+            disabled,
+            store.clone(),
+            clock,
+            Arc::clone(&reconcile),
+            stop.clone(),
+        ),
     );
 
     tracing::info!(http = %http_addr, admin = %admin_addr, "ready");
@@ -407,9 +418,10 @@ pub(crate) struct Controls {
 }
 
 impl Controls {
-    /// Whether this node's configuration is the one that all act on.
-    pub(crate) fn is_newest(&self) -> bool {
-        self.standing.borrow().is_newest
+    /// The hash of this node's configuration, if it is the one that all act on as far as this node knows.
+    pub(crate) fn newest(&self) -> Option<String> {
+        let standing = self.standing.borrow();
+        standing.is_newest.then(|| standing.newest.hash.clone())
     }
 
     /// Takes the files up again now; see [`Daemon::reload`].

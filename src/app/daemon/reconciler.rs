@@ -15,12 +15,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::shops::{Current, Disabled};
-use crate::app::subscriptions::{self, Installation, Order, SubscriptionsError, Target};
+use crate::app::subscriptions::{self, Departed, Installation, Order, SubscriptionsError, Target};
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName};
 use crate::queue::Schedule;
 use crate::store::{SharedStore, StoreError};
-use crate::subscriptions::Registry;
+use crate::subscriptions::{Registry, is_newest};
 
 /// Shops that are looked at side by side.
 const AT_ONCE: usize = 16;
@@ -39,6 +39,10 @@ pub(super) struct Reconciler {
     wake: Arc<Notify>,
     /// What was told last of each shop, so that a failure that stays is told once.
     told: BTreeMap<ShopName, String>,
+    /// The shops of the last look, with their domains.
+    declared: BTreeMap<ShopName, (String, Target)>,
+    /// Those that were taken out since.
+    departed: Departed,
 }
 
 impl Reconciler {
@@ -49,6 +53,7 @@ impl Reconciler {
         store: &SharedStore,
         clock: &SharedClock,
         entropy: &SharedEntropy,
+        departed: &Departed,
     ) -> Result<Self, StoreError> {
         Ok(Self {
             current: current.clone(),
@@ -56,6 +61,8 @@ impl Reconciler {
             installation: subscriptions::serving(Installation::new(store, clock, entropy, None).await?),
             wake: Arc::default(),
             told: BTreeMap::new(),
+            declared: BTreeMap::new(),
+            departed: departed.clone(),
         })
     }
 
@@ -70,13 +77,29 @@ impl Reconciler {
             let config = Arc::clone(&self.current.config.borrow_and_update());
             self.current.standing.borrow_and_update();
             let mut newer = self.current.config.clone();
-            // A look that is interrupted is made good at the next one: nothing of it is only in memory, and its leases are taken
-            // up again under the same name. A shop that does not answer must not keep others from following what was just
-            // saved. (Another node's configuration waits for the end: it needs these leases.)
-            let again = select! {
-                () = stop.cancelled() => return,
-                again = self.look(&config) => again,
-                Ok(()) = newer.changed() => continue,
+            // A look that is interrupted is made good at the next one: nothing of it is only in memory. A shop that does not
+            // answer must not keep others from following what was just saved. It ends in order, so that nobody (another node, a
+            // command, this node's next look) waits for its leases.
+            let interrupt = CancellationToken::new();
+            let again = {
+                let look = self.look(&config, &interrupt);
+                tokio::pin!(look);
+                let again = select! {
+                    () = stop.cancelled() => None,
+                    again = &mut look => Some(again),
+                    Ok(()) = newer.changed() => None,
+                };
+                if again.is_none() {
+                    interrupt.cancel();
+                    look.await;
+                }
+                again
+            };
+            let Some(again) = again else {
+                if stop.is_cancelled() {
+                    return;
+                }
+                continue;
             };
             let clock = self.installation.clock.clone();
             let now = clock.now();
@@ -105,12 +128,38 @@ impl Reconciler {
     }
 
     /// Looks at every shop once. Says whether to look again soon.
-    async fn look(&mut self, config: &Config) -> bool {
+    async fn look(&mut self, config: &Config, interrupt: &CancellationToken) -> bool {
+        self.note_who_departs(config);
         // Two nodes with different toggles must not undo each other's work.
-        if !self.current.standing.borrow().is_newest {
-            return false;
+        let acting_for = {
+            let standing = self.current.standing.borrow();
+            if !standing.is_newest {
+                return false;
+            }
+            standing.newest.hash.clone()
+        };
+        // What is known here may be some seconds old. Who saved something meanwhile looks by itself.
+        match is_newest(&self.installation.store, Some(&acting_for)).await {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot look which configuration is the newest");
+                return true;
+            }
         }
-        let mut installation = self.installation.clone();
+        let mut installation = match self.installation.refreshed().await {
+            Ok(installation) => installation,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot read the installation's id");
+                return true;
+            }
+        };
+        installation.acting_for = Some(acting_for);
+        installation.interrupt = interrupt.clone();
+        if let Err(error) = subscriptions::follow_renames(&installation, config).await {
+            tracing::warn!(error = %error, "cannot see which shops have another name");
+            return true;
+        }
         installation.public_url.clone_from(&config.http.public_url);
         let clients = Arc::clone(&self.current.clients.borrow());
         let targets: Vec<Target> = config
@@ -126,15 +175,58 @@ impl Reconciler {
             .into_iter()
             .map(|target| look_at(&installation, config, target))
             .collect();
-        let results: Vec<_> = stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+        let looks = stream::iter(looks).buffer_unordered(AT_ONCE).collect::<Vec<_>>();
+        let (results, told) = tokio::join!(looks, self.tell_departed(&installation, config));
+        if let Err(error) = told {
+            tracing::warn!(error = %error, "cannot see which subscriptions are left behind");
+        }
         let mut again = false;
         for (shop, result) in results {
             again |= self.tell(&shop, result);
         }
-        if let Err(error) = note_left_behind(&installation, config).await {
-            tracing::warn!(error = %error, "cannot see which subscriptions are left behind");
-        }
         again
+    }
+
+    /// Keeps what is needed to remove the subscriptions of shops that were taken out of the file.
+    fn note_who_departs(&mut self, config: &Config) {
+        let clients = Arc::clone(&self.current.clients.borrow());
+        let is_there = |domain: &str| config.shops.values().any(|shop| shop.shopify.domain == domain);
+        for (name, (domain, target)) in std::mem::take(&mut self.declared) {
+            // With another name it is the same shop.
+            if !config.shops.contains_key(&name) && !is_there(&domain) {
+                self.departed.insert(target);
+            }
+        }
+        self.departed.retain(|shop| !config.shops.contains_key(shop));
+        for shop in config.shops.values() {
+            if let Some(client) = clients.get(&shop.name) {
+                let target = Target::new(shop, Arc::clone(client) as Arc<dyn Registry>);
+                self.declared
+                    .insert(shop.name.clone(), (shop.shopify.domain.clone(), target));
+            }
+        }
+    }
+
+    /// Tells once which subscriptions of shops that are not declared any more still stand.
+    async fn tell_departed(&self, installation: &Installation, config: &Config) -> Result<(), StoreError> {
+        for left in subscriptions::note_departed(installation, config, &self.departed).await? {
+            let shop = &left.shop;
+            for line in left.plan.iter().flatten() {
+                let id = line.id.map(|id| id.0);
+                tracing::info!(%shop, topic = line.topic, id, "subscription left behind: {} planned", line.kind);
+            }
+            let condition = match left.plan {
+                Some(_) => "as long as this process runs, which still has the credentials",
+                None => "while its section is there",
+            };
+            tracing::warn!(
+                %shop,
+                subscriptions = left.standing,
+                "the shop is not declared any more and still has webhook subscriptions: `lockstep webhooks apply --remove-shop \
+                 {shop}` removes them {condition}; `lockstep webhooks forget {shop}` leaves them"
+            );
+        }
+        Ok(())
     }
 
     /// What the log says of a look. Says whether to look again soon.
@@ -152,6 +244,8 @@ impl Reconciler {
                 return false;
             }
             Some(Err(SubscriptionsError::Busy)) => return true,
+            // Whoever saved that one looks by itself; what interrupts a look is followed by another one.
+            Some(Err(SubscriptionsError::NotNewest | SubscriptionsError::Interrupted)) => return false,
             Some(Err(error @ (SubscriptionsError::Store(_) | SubscriptionsError::Changed))) => {
                 (error.to_string(), true)
             }
@@ -182,8 +276,23 @@ fn look_at<'a>(
     target: Target,
 ) -> BoxFuture<'a, (ShopName, Option<Result<Looked, SubscriptionsError>>)> {
     Box::pin(async move {
-        let result = tokio::time::timeout(PATIENCE, reconcile(installation, config, &target)).await;
-        (target.name, result.ok())
+        let at = Installation {
+            interrupt: installation.interrupt.child_token(),
+            ..installation.clone()
+        };
+        let result = {
+            let work = reconcile(&at, config, &target);
+            tokio::pin!(work);
+            select! {
+                result = &mut work => Some(result),
+                () = tokio::time::sleep(PATIENCE) => {
+                    at.interrupt.cancel();
+                    work.await.ok();
+                    None
+                }
+            }
+        };
+        (target.name, result)
     })
 }
 
@@ -198,25 +307,4 @@ async fn reconcile(
     }
     subscriptions::apply(installation, target, &Order::default()).await?;
     Ok(Looked::Followed)
-}
-
-/// Subscriptions of shops that are not declared any more, told once for each process and kept as a problem.
-async fn note_left_behind(installation: &Installation, config: &Config) -> Result<(), StoreError> {
-    let now = installation.clock.now();
-    for shop in config.shops.keys() {
-        installation
-            .store
-            .close_shop_problems(shop, subscriptions::SHOP_REMOVED, now)
-            .await?;
-    }
-    for (shop, standing) in subscriptions::left_behind(&installation.store, config).await? {
-        tracing::warn!(
-            %shop,
-            subscriptions = standing,
-            "the shop is not declared any more and still has webhook subscriptions: `lockstep webhooks apply --remove-shop {shop}` \
-             removes them while its section is there"
-        );
-        subscriptions::note_left_behind(installation, &shop, standing).await?;
-    }
-    Ok(())
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::select;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::lanes::{ActedOn, declared, gate, in_force, intake};
@@ -284,6 +284,7 @@ pub(super) async fn watch_disabled(
     disabled: Disabled,
     store: SharedStore,
     clock: SharedClock,
+    reconcile: Arc<Notify>,
     stop: CancellationToken,
 ) {
     let mut probed: BTreeMap<ShopName, Timestamp> = BTreeMap::new();
@@ -294,8 +295,11 @@ pub(super) async fn watch_disabled(
         }
         let config = Arc::clone(&current.config.borrow());
         match disabled.refresh(&config, &store, &clock).await {
-            // The lanes of a shop opened or closed: let the queue look.
-            Ok(true) => current.live.send_modify(|_| {}),
+            // The lanes of a shop opened or closed: let the queue look. Whoever installs the app again finds no subscription.
+            Ok(true) => {
+                current.live.send_modify(|_| {});
+                reconcile.notify_one();
+            }
             Ok(false) => {}
             Err(error) => tracing::warn!(error = %error, "cannot read which shops are disabled"),
         }

@@ -182,7 +182,25 @@ fn status(
 /// What the list of the API cannot show.
 pub(super) fn notes(planned: &Planned, sums: &[DeliverySum]) -> Vec<String> {
     let mut notes = Vec::new();
-    let unlisted: Vec<&str> = planned
+    notes.extend(
+        planned
+            .twin(&planned.ours.adopted)
+            .map(|twin| format!("{twin}. {}", twin.fix())),
+    );
+    let unlisted = unlisted(planned, sums);
+    if !unlisted.is_empty() {
+        notes.push(format!(
+            "events of {} also arrive through a subscription that the API does not list: take these topics out of the app's own \
+             configuration (shopify.app.toml), or every change is looked at twice",
+            unlisted.join(", ")
+        ));
+    }
+    notes
+}
+
+/// Topics whose events also arrive through a subscription that the API does not list.
+pub(super) fn unlisted(planned: &Planned, sums: &[DeliverySum]) -> Vec<&'static str> {
+    planned
         .desired
         .iter()
         // Without names deliveries cannot be told apart.
@@ -203,13 +221,5 @@ pub(super) fn notes(planned: &Planned, sums: &[DeliverySum]) -> Vec<String> {
             };
             sums.iter().find(is_unlisted).map(|_| wanted.topic.name)
         })
-        .collect();
-    if !unlisted.is_empty() {
-        notes.push(format!(
-            "events of {} also arrive through a subscription that the API does not list: take these topics out of the app's own \
-             configuration (shopify.app.toml), or every change is looked at twice",
-            unlisted.join(", ")
-        ));
-    }
-    notes
+        .collect()
 }

@@ -1,6 +1,7 @@
 //! The webhook subscriptions of the configured shops: planned, applied, listed, taken over. Used by the daemon's own task and by
 //! the commands; both go the same way, one of them at a time for each shop.
 
+mod departed;
 mod error;
 mod gaps;
 mod list;
@@ -19,17 +20,23 @@ use sha2::{Digest as _, Sha256};
 use crate::config::{Config, is_local};
 use crate::domain::{Direction, Object, ShopName, ShopifyId, Timestamp};
 use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
-use crate::subscriptions::{self, Applied, Desired, Lease, Observed, Ours, Plan, Site, Toggle, Wish};
+use crate::subscriptions::{
+    self, Applied, Desired, Lease, NotHeld, Observed, Ours, Plan, Site, Toggle, Wish,
+};
 
-pub use error::SubscriptionsError;
+pub use departed::{Departed, LeftBehind, follow_renames, forget, note_departed, remove_through_daemon};
+pub use error::{NOT_NEWEST, SubscriptionsError};
 pub use list::{ListRow, Listed, Status, list};
-pub use problems::{PUBLIC_URL_MISSING, SCOPE_MISSING, SHOP_REMOVED, SUBSCRIPTION_REFUSED, note_left_behind};
+pub use problems::{
+    PUBLIC_URL_MISSING, SCOPE_MISSING, SHOP_REMOVED, SUBSCRIPTION_BLOCKED, SUBSCRIPTION_OVERLAP,
+    SUBSCRIPTION_REFUSED, TWIN_INSTALLATION,
+};
 pub use reports::{
     ApplyReport, ErrorReport, ListReport, PlanReport, PlanReports, is_complete, report_applied, report_lists,
     report_plans,
 };
-pub(super) use target::serving;
-pub use target::{Installation, Target, instance};
+pub use target::{Installation, Target, instance, renew_instance};
+pub(super) use target::{own_name, serving};
 
 /// The named position of shops whose subscriptions were removed by a command while they were declared still.
 const REMOVED: &str = "subscriptions_removed";
@@ -57,7 +64,24 @@ pub struct Planned {
     pub granted: BTreeSet<String>,
     /// How our own were told from others.
     pub ours: Ours,
+    /// Those of ours that stand where we did not put them.
+    pub moved: Vec<Observed>,
 }
+
+impl Planned {
+    /// Why nothing is changed although something is to be done: somebody else moved ours, and nobody took them back (`adopted`).
+    pub fn twin(&self, adopted: &BTreeSet<ShopifyId>) -> Option<SubscriptionsError> {
+        let moved = || self.moved.iter().filter(|one| !adopted.contains(&one.id));
+        Some(SubscriptionsError::Moved {
+            shop: self.plan.shop.clone(),
+            count: moved().count(),
+            to: moved().next()?.uri.clone(),
+        })
+    }
+}
+
+/// The named position of the address to which the subscriptions of a shop were last begun to be moved.
+const MOVING_TO: &str = "subscriptions_moving_to";
 
 /// What is wanted of a shop.
 fn desired(at: &Installation, target: &Target) -> Result<Vec<Desired>, SubscriptionsError> {
@@ -109,7 +133,23 @@ async fn plan_with(
         adopted,
         ..subscriptions::ours(&at.instance, &rows)
     };
+    let moving_to = at.store.cursor(&target.name, MOVING_TO).await?;
+    let wanted = at.public_url.as_deref().map(subscriptions::address);
+    // Where it is wanted, where it stood when we looked last, and where we were about to put it when we were killed.
+    let is_known = |one: &Observed, row: &SubscriptionRow| {
+        [Some(&row.uri), moving_to.as_ref(), wanted.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|known| subscriptions::is_same_address(known, &one.uri))
+    };
+    let moved = observed
+        .iter()
+        .filter(|one| ours.has(one))
+        .filter(|one| standing(&rows).any(|row| row.id == one.id && !is_known(one, row)))
+        .cloned()
+        .collect();
     Ok(Planned {
+        moved,
         plan: subscriptions::plan(&target.name, &desired, &observed, &ours, &granted),
         desired,
         observed,
@@ -211,6 +251,12 @@ async fn ordered(
         set_removed(&at.store, &target.name, config, order.remove, at.clock.now()).await?;
     }
     let done = apply(at, target, order).await;
+    if order.remove && is_complete(&done) {
+        let now = at.clock.now();
+        at.store
+            .close_shop_problems(&target.name, SHOP_REMOVED, now)
+            .await?;
+    }
     if order.remove && done.is_err() {
         // Nothing was deleted, so what is there is kept as before.
         set_removed(&at.store, &target.name, config, false, at.clock.now()).await?;
@@ -239,22 +285,36 @@ pub async fn apply(
     target: &Target,
     order: &Order,
 ) -> Result<Vec<Applied>, SubscriptionsError> {
-    let lease = Lease::take(&at.store, &at.clock, &target.name, &at.holder).await?;
-    let Some(lease) = lease else {
-        return Err(SubscriptionsError::Busy);
+    let acting_for = at.acting_for.as_deref();
+    let lease = match Lease::take(&at.store, &at.clock, &target.name, &at.holder, acting_for).await? {
+        Ok(lease) => lease,
+        Err(NotHeld::Busy) => return Err(SubscriptionsError::Busy),
+        Err(NotHeld::Overtaken) => return Err(SubscriptionsError::NotNewest),
     };
-    let result = apply_under(at, target, order, &lease).await;
+    // What is interrupted is made good at the next look: nothing of it is only in memory.
+    let result = tokio::select! {
+        biased;
+        () = at.interrupt.cancelled() => Err(SubscriptionsError::Interrupted),
+        result = apply_under(at, target, order, &lease) => result,
+    };
     lease.release().await;
     if !order.remove {
         let noted = match &result {
-            Ok(rounds) => problems::note(at, target, rounds).await,
+            Ok(done) => problems::note(at, target, done).await,
             Err(error) => problems::note_failure(at, target, error).await,
         };
         if let Err(error) = noted {
             tracing::warn!(shop = %target.name, error = %error, "cannot note what is wrong with the subscriptions");
         }
     }
-    result
+    result.map(|done| done.rounds)
+}
+
+/// What came of carrying an order out.
+struct Done {
+    rounds: Vec<Applied>,
+    /// Topics whose events also arrive through a subscription that the API does not list.
+    unlisted: Vec<&'static str>,
 }
 
 async fn apply_under(
@@ -262,7 +322,9 @@ async fn apply_under(
     target: &Target,
     order: &Order,
     lease: &Lease,
-) -> Result<Vec<Applied>, SubscriptionsError> {
+) -> Result<Done, SubscriptionsError> {
+    // Under the lease nobody gives the installation another id.
+    let at = &at.refreshed().await?;
     let desired = if order.remove {
         Vec::new()
     } else {
@@ -287,7 +349,22 @@ async fn apply_under(
     {
         return Err(SubscriptionsError::Changed);
     }
+    if let Some(twin) = planned.twin(&order.adopted) {
+        return Err(twin);
+    }
     site.remember(&planned.observed, &planned.plan).await?;
+    // What stands elsewhere than it did was moved by us, or a person says that it is ours: from here on it stands there.
+    site.remember_addresses(&planned.observed).await?;
+    let moves_to = planned.plan.changes().find_map(|line| {
+        let found = planned.observed.iter().find(|one| Some(one.id) == line.id)?;
+        let to = &line.new.as_ref()?.uri;
+        (!subscriptions::is_same_address(to, &found.uri)).then_some(to)
+    });
+    if let Some(to) = moves_to {
+        let now = at.clock.now();
+        at.store.set_cursor(&target.name, MOVING_TO, to, now).await?;
+    }
+    let unlisted = list::unlisted(&planned, &arrived(at, &target.name).await?);
     let mut rounds = Vec::new();
     let mut next = planned.plan;
     loop {
@@ -301,7 +378,7 @@ async fn apply_under(
                     restored: Vec::new(),
                 });
             }
-            return Ok(rounds);
+            return Ok(Done { rounds, unlisted });
         }
         let applied = subscriptions::apply(&site, lease, next, &planned.desired, &planned.granted).await?;
         told(&target.name, &applied);
@@ -317,7 +394,7 @@ async fn apply_under(
         let done = rounds.len() >= ROUNDS as usize || stuck;
         match left {
             Some(left) if !done && left.hash() != before => next = left,
-            _ => return Ok(rounds),
+            _ => return Ok(Done { rounds, unlisted }),
         }
     }
 }
@@ -344,11 +421,8 @@ fn may_adopt(planned: &Planned, id: ShopifyId) -> Result<(), SubscriptionsError>
         .iter()
         .find(|one| one.id == id)
         .ok_or(SubscriptionsError::NoSuchSubscription(id))?;
-    if planned
-        .desired
-        .iter()
-        .any(|wanted| wanted.topic_name() == found.topic)
-    {
+    let is_wanted = |wanted: &Desired| wanted.topic_name() == found.topic;
+    if planned.desired.iter().any(is_wanted) || planned.moved.iter().any(|one| one.id == id) {
         Ok(())
     } else {
         Err(SubscriptionsError::NotWanted {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::{Installation, SubscriptionsError, Target};
+use super::{Done, Installation, SubscriptionsError, Target};
 use crate::domain::{NewProblem, ProblemCode, ShopName};
 use crate::store::StoreError;
-use crate::subscriptions::{Applied, Kind, Outcome};
+use crate::subscriptions::{Kind, Outcome};
 
 /// `public_url` is not set, or Shopify cannot reach it.
 pub const PUBLIC_URL_MISSING: &str = "public_url_missing";
@@ -15,6 +15,12 @@ pub const PUBLIC_URL_MISSING: &str = "public_url_missing";
 pub const SCOPE_MISSING: &str = "scope_missing";
 /// Shopify does not make or change a subscription.
 pub const SUBSCRIPTION_REFUSED: &str = "subscription_refused";
+/// Somebody else moved our subscriptions: another installation has the same identity.
+pub const TWIN_INSTALLATION: &str = "twin_installation";
+/// Somebody else's subscriptions stand in the place of wanted ones.
+pub const SUBSCRIPTION_BLOCKED: &str = "subscription_blocked";
+/// Events arrive twice: through ours, and through one that the API does not list.
+pub const SUBSCRIPTION_OVERLAP: &str = "subscription_overlap";
 /// A shop is not declared any more and still has subscriptions.
 pub const SHOP_REMOVED: &str = "shop_removed";
 
@@ -22,10 +28,62 @@ pub const SHOP_REMOVED: &str = "shop_removed";
 type Wrong = BTreeMap<(&'static str, String), NewProblem>;
 
 /// Notes what came of the rounds; whatever was wrong before and is not now is over.
-pub(super) async fn note(at: &Installation, target: &Target, rounds: &[Applied]) -> Result<(), StoreError> {
+pub(super) async fn note(at: &Installation, target: &Target, done: &Done) -> Result<(), StoreError> {
+    let rounds = &done.rounds;
     let mut wrong = Wrong::new();
+    if !done.unlisted.is_empty() {
+        let (code, topics) = (SUBSCRIPTION_OVERLAP, &done.unlisted);
+        wrong.insert(
+            (code, code.to_owned()),
+            problem(
+                target,
+                code,
+                code.to_owned(),
+                format!(
+                    "Events of {} arrive twice: also through a subscription that the API does not list.",
+                    topics.join(", ")
+                ),
+                "Take these topics out of the app's own configuration (shopify.app.toml) and release it. Until then every change \
+                 is looked at twice; nothing is lost. This is over a day after the last of them."
+                    .to_owned(),
+                json!({ "topics": topics }),
+            ),
+        );
+    }
     let Some(last) = rounds.last() else { return Ok(()) };
     let shown = last.left.as_ref().unwrap_or(&last.plan);
+    let blocked: Vec<_> = shown
+        .lines
+        .iter()
+        .filter(|line| line.blocked_by.is_some())
+        .collect();
+    if !blocked.is_empty() {
+        let code = SUBSCRIPTION_BLOCKED;
+        let topics: Vec<&str> = blocked.iter().map(|line| line.topic.as_str()).collect();
+        let ids: Vec<String> = blocked
+            .iter()
+            .filter_map(|line| line.blocked_by.map(|id| id.to_string()))
+            .collect();
+        wrong.insert(
+            (code, code.to_owned()),
+            problem(
+                target,
+                code,
+                code.to_owned(),
+                format!(
+                    "Somebody else's subscriptions stand in the place of ours for {}: events arrive through them, and lockstep \
+                     cannot see to it that they stay.",
+                    topics.join(", ")
+                ),
+                format!(
+                    "Take them over with `lockstep webhooks adopt {} --shop {}`, or have whoever made them delete them.",
+                    ids.join(" "),
+                    target.name
+                ),
+                json!({ "topics": topics, "subscriptions": ids }),
+            ),
+        );
+    }
     let mut lacking: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in &shown.lines {
         if line.kind == Kind::Blocked
@@ -92,7 +150,14 @@ pub(super) async fn note(at: &Installation, target: &Target, rounds: &[Applied])
         at,
         &target.name,
         wrong,
-        &[PUBLIC_URL_MISSING, SCOPE_MISSING, SUBSCRIPTION_REFUSED],
+        &[
+            PUBLIC_URL_MISSING,
+            SCOPE_MISSING,
+            SUBSCRIPTION_REFUSED,
+            SUBSCRIPTION_BLOCKED,
+            SUBSCRIPTION_OVERLAP,
+            TWIN_INSTALLATION,
+        ],
     )
     .await
 }
@@ -103,49 +168,23 @@ pub(super) async fn note_failure(
     target: &Target,
     error: &SubscriptionsError,
 ) -> Result<(), StoreError> {
-    let mut wrong = Wrong::new();
-    if error.code() == PUBLIC_URL_MISSING {
-        wrong.insert(
-            (PUBLIC_URL_MISSING, PUBLIC_URL_MISSING.to_owned()),
-            problem(
-                target,
-                PUBLIC_URL_MISSING,
-                PUBLIC_URL_MISSING.to_owned(),
-                format!("No webhook is registered with the shop: {error}."),
-                error.fix(),
-                json!({}),
-            ),
-        );
-    } else {
+    let (code, reason, detail) = match error {
+        SubscriptionsError::NoPublicUrl | SubscriptionsError::BadPublicUrl { .. } => (
+            PUBLIC_URL_MISSING,
+            format!("No webhook is registered with the shop: {error}."),
+            json!({}),
+        ),
+        SubscriptionsError::Moved { count, to, .. } => (
+            TWIN_INSTALLATION,
+            format!("{error}."),
+            json!({ "subscriptions": count, "address": to }),
+        ),
         // Nothing was learned of the others.
-        return Ok(());
-    }
-    settle(at, &target.name, wrong, &[PUBLIC_URL_MISSING]).await
-}
-
-/// Notes that a shop which is not declared any more still has subscriptions.
-///
-/// # Errors
-/// When the store fails.
-pub async fn note_left_behind(at: &Installation, shop: &ShopName, standing: usize) -> Result<(), StoreError> {
-    let problem = NewProblem {
-        code: ProblemCode::from(SHOP_REMOVED),
-        record: None,
-        field: None,
-        reason: format!(
-            "[shops.{shop}] is not declared any more, and {standing} webhook subscriptions that lockstep made for it are still \
-             registered with the shop."
-        ),
-        fix: format!(
-            "Put [shops.{shop}] with its credentials back, run `lockstep webhooks apply --remove-shop {shop}`, then take it out \
-             again. Or leave it: Shopify deletes a subscription after eight failed deliveries."
-        ),
-        owner: "operator".to_owned(),
-        mapping: None,
-        cluster: SHOP_REMOVED.to_owned(),
-        detail: json!({ "subscriptions": standing }),
+        _ => return Ok(()),
     };
-    at.store.open_shop_problem(shop, problem, at.clock.now()).await
+    let told = problem(target, code, code.to_owned(), reason, error.fix(), detail);
+    let wrong = Wrong::from([((code, code.to_owned()), told)]);
+    settle(at, &target.name, wrong, &[code]).await
 }
 
 fn problem(
@@ -177,7 +216,19 @@ async fn settle(
     codes: &[&'static str],
 ) -> Result<(), StoreError> {
     let now = at.clock.now();
-    for row in at.store.open_problems(u32::MAX).await? {
+    let open = at.store.open_problems(u32::MAX).await?;
+    for ((code, cluster), problem) in &wrong {
+        let is_known = open.iter().any(|row| {
+            row.job.is_none()
+                && row.shop == *shop
+                && row.problem.code.0 == *code
+                && row.problem.cluster == *cluster
+        });
+        if !is_known {
+            tracing::warn!(%shop, code, "{} {}", problem.reason, problem.fix);
+        }
+    }
+    for row in open {
         let code = codes.iter().find(|code| row.problem.code.0 == **code);
         if let Some(code) = code.filter(|_| row.job.is_none() && row.shop == *shop)
             && !wrong.contains_key(&(*code, row.problem.cluster.clone()))

@@ -43,7 +43,8 @@ enum Action {
         /// Do not ask: needed where nobody can answer.
         #[arg(long)]
         yes: bool,
-        /// Delete every subscription that lockstep made for this shop, before the shop is taken out of the configuration.
+        /// Delete every subscription that lockstep made for this shop, before the shop is taken out of the configuration, or
+        /// while the daemon that knew it still runs.
         #[arg(long, value_name = "NAME", conflicts_with = "shop")]
         remove_shop: Option<ShopName>,
     },
@@ -52,14 +53,41 @@ enum Action {
     /// Take over subscriptions that are not lockstep's: from then on they are kept as the toggles want them.
     Adopt {
         /// The subscriptions' numbers, as `webhooks list` shows them.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "moved")]
         ids: Vec<ShopifyId>,
+        /// Take those back that lockstep made and somebody else moved to another address.
+        #[arg(long, conflicts_with = "ids")]
+        moved: bool,
         #[command(flatten)]
         of: ShopArguments,
         /// Do not ask: needed where nobody can answer.
         #[arg(long)]
         yes: bool,
     },
+    /// Leave the subscriptions of a shop that is not declared any more to themselves, and say no more of them.
+    ///
+    /// Shopify deletes a subscription after eight failed deliveries.
+    Forget {
+        /// The shop's name when it was declared.
+        #[arg(value_name = "NAME")]
+        shop: ShopName,
+    },
+    /// Give this installation an id of its own, after its store was copied from another one.
+    ///
+    /// lockstep knows its subscriptions by this id. The copy leaves those that the store knows to the other installation, and makes
+    /// its own.
+    NewInstance {
+        /// Do not ask: needed where nobody can answer.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+impl Action {
+    /// Whether something is to be changed on Shopify.
+    const fn changes(&self) -> bool {
+        matches!(self, Self::Apply { .. } | Self::Adopt { .. })
+    }
 }
 
 #[derive(Debug, Args)]
@@ -74,6 +102,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let (store, clock) = opened(&config).await?;
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let at = Installation::new(&store, &clock, &entropy, config.http.public_url.clone()).await;
+    let at = match at.map_err(SubscriptionsError::from) {
+        Ok(at) if arguments.action.changes() => at.as_command(&config).await,
+        at => at,
+    };
     let desk = Desk {
         output: context.output,
         config: &config,
@@ -83,7 +115,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             Ok(at) => at,
             Err(error) => {
                 store.close().await;
-                return Err(error.into());
+                let fix = error.fix();
+                return Err(Failure::because("nothing was changed", error).help(fix));
             }
         },
     };
@@ -94,9 +127,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             None => desk.apply(of.shop.as_ref(), *yes, &BTreeSet::new()).await,
         },
         Action::List(of) => desk.list(of.shop.as_ref()).await,
-        Action::Adopt { ids, of, yes } => {
+        Action::Adopt { ids, moved, of, yes } => {
             let shop = the_shop(&config, of.shop.as_ref()).map(|shop| shop.name.clone());
             match shop {
+                Ok(shop) if *moved => desk.take_back(&shop, *yes).await,
                 Ok(shop) => {
                     desk.apply(Some(&shop), *yes, &ids.iter().copied().collect())
                         .await
@@ -104,6 +138,8 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
                 Err(failure) => Err(failure),
             }
         }
+        Action::Forget { shop } => desk.forget(shop).await,
+        Action::NewInstance { yes } => desk.new_instance(*yes).await,
     };
     store.close().await;
     done
@@ -234,12 +270,43 @@ impl Desk<'_> {
         self.tell_applied(&done)
     }
 
+    /// Takes back what somebody else moved.
+    async fn take_back(&self, shop: &ShopName, yes: bool) -> Result<(), Failure> {
+        let mut moved = BTreeSet::new();
+        for target in &self.targets(Some(shop))? {
+            let planned = subscriptions::plan(&self.at, target).await.map_err(failed)?;
+            moved.extend(planned.moved.iter().map(|one| one.id));
+        }
+        if moved.is_empty() {
+            return Err(Failure::usage("no subscription was moved by somebody else"));
+        }
+        self.apply(Some(shop), yes, &moved).await
+    }
+
+    async fn new_instance(&self, yes: bool) -> Result<(), Failure> {
+        let question = "Give this installation another id, and leave the subscriptions that it knows to the one with the old id?";
+        if !self.may(yes, question)? {
+            return Err(Failure::Told(FAILED));
+        }
+        let fresh = subscriptions::renew_instance(&self.at, self.config.shops.keys(), self.entropy).await;
+        let instance = fresh.map_err(|error| {
+            let fix = error.fix();
+            Failure::because("the installation keeps its id", error).help(fix)
+        })?;
+        if self.output.json {
+            self.output.document(&serde_json::json!({ "instance": instance }))
+        } else {
+            self.output.line(format!(
+                "this installation is {instance} now (it was {}); its daemon makes subscriptions of its own at the next look",
+                self.at.instance
+            ));
+            Ok(())
+        }
+    }
+
     async fn remove(&self, shop: &ShopName, yes: bool) -> Result<(), Failure> {
         if !self.config.shops.contains_key(shop) {
-            return Err(Failure::usage(format!("the configuration has no shop `{shop}`")).help(
-                "its credentials are needed to delete its subscriptions: put its section back, run this again, then take \
-                 it out",
-            ));
+            return self.remove_departed(shop, yes).await;
         }
         let targets = self.targets(Some(shop))?;
         let order = Order {
@@ -270,6 +337,62 @@ impl Desk<'_> {
             ));
         }
         self.tell_applied(&done)
+    }
+
+    /// Only a daemon that ran while the shop was declared can do it.
+    async fn remove_departed(&self, shop: &ShopName, yes: bool) -> Result<(), Failure> {
+        let question = format!("Have the running daemon delete every subscription of lockstep's in {shop}?");
+        let left = subscriptions::left_behind(&self.at.store, self.config).await?;
+        if left.contains_key(shop) && !self.may(yes, &question)? {
+            return Err(Failure::Told(FAILED));
+        }
+        let done = match left.get(shop) {
+            Some(_) => subscriptions::remove_through_daemon(self.config, &self.at.store, shop).await,
+            None => None,
+        };
+        let Some(done) = done else {
+            return Err(Failure::usage(format!("the configuration has no shop `{shop}`")).help(
+                "its credentials are needed to delete its subscriptions, and no running daemon has them: put its section back, run \
+                 this again, then take it out",
+            ));
+        };
+        let is_complete = done[0]["is_complete"] == true;
+        if self.output.json {
+            self.output.document(&done)?;
+        } else if is_complete {
+            self.output.line(format!(
+                "the daemon deleted the subscriptions of lockstep's in {shop}"
+            ));
+        } else {
+            let reason = done[0]["error"]["reason"].as_str().unwrap_or("run this again");
+            self.output
+                .line(format!("not all subscriptions in {shop} are deleted: {reason}"));
+        }
+        if is_complete {
+            Ok(())
+        } else {
+            Err(Failure::Told(FAILED))
+        }
+    }
+
+    async fn forget(&self, shop: &ShopName) -> Result<(), Failure> {
+        if self.config.shops.contains_key(shop) {
+            return Err(
+                Failure::usage(format!("[shops.{shop}] is declared")).help(format!(
+                    "`lockstep webhooks apply --remove-shop {shop}` removes its subscriptions"
+                )),
+            );
+        }
+        let standing = subscriptions::forget(&self.at, shop).await.map_err(failed)?;
+        if self.output.json {
+            let document = serde_json::json!({ "shop": shop, "forgotten": standing });
+            self.output.document(&document)
+        } else {
+            self.output.line(format!(
+                "{standing} subscriptions of {shop} are left to themselves"
+            ));
+            Ok(())
+        }
     }
 
     fn tell_applied(&self, done: &[Applying]) -> Result<(), Failure> {

@@ -12,8 +12,9 @@ pub(super) fn error_text(title: &str, error: &SubscriptionsError) -> String {
 
 pub(super) fn left_behind_text(shop: &ShopName, standing: usize) -> String {
     format!(
-        "{shop} is not declared any more, and {standing} subscriptions of lockstep's stand there: put [shops.{shop}] back and run \
-         `lockstep webhooks apply --remove-shop {shop}`, or leave them to end by themselves"
+        "{shop} is not declared any more, and {standing} subscriptions of lockstep's stand there: `lockstep webhooks apply \
+         --remove-shop {shop}` removes them while the daemon that knew the shop runs, or once [shops.{shop}] is back; `lockstep webhooks \
+         forget {shop}` leaves them"
     )
 }
 
@@ -128,6 +129,7 @@ mod tests {
             lacks_scope: matches!(kind, Kind::Blocked | Kind::Skipped),
             new: None,
             loses: false,
+            blocked_by: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Verified deliveries: counted in memory by shop, topic, subscription's name and hour, bounded, written to the store every few
 //! seconds and at the stop. From these counts people see through which subscription events arrive, and when the last came.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -10,16 +10,21 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::domain::{SharedClock, ShopName, Timestamp};
+use super::OwnName;
+use crate::domain::{SharedClock, ShopName, Timestamp, Topic};
 use crate::store::{DeliveryCount, SharedStore};
 
 /// How often counts are written.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Different counts held at most. Topic and name stand outside the signature; what comes beyond is counted together.
+/// Different counts held at most. Topic and name stand outside the signature, so that whoever has seen one delivery can send it
+/// again under any; what comes beyond is counted together.
 const MOST_KEYS: usize = 1024;
 
-/// The topic under which they are counted then. No topic of Shopify is spelled like this.
+/// Names beside our own under which deliveries of one topic are counted in an hour.
+const MOST_NAMES: usize = 8;
+
+/// The topic or the name under which others are counted together. No topic of Shopify is spelled like this.
 const OTHER: &str = "other";
 
 const HOUR_MS: i64 = 3_600_000;
@@ -28,9 +33,11 @@ const HOUR_MS: i64 = 3_600_000;
 type Key = (ShopName, String, String, i64);
 
 /// The counts that are not written yet.
-#[derive(Debug, Default)]
 pub(super) struct Counts {
     waiting: Mutex<HashMap<Key, Tally>>,
+    own_name: OwnName,
+    /// Of this hour, the names of others by shop and topic.
+    names: Mutex<(i64, HashMap<(ShopName, String), BTreeSet<String>>)>,
     some: Notify,
 }
 
@@ -52,6 +59,38 @@ impl Tally {
 }
 
 impl Counts {
+    pub(super) fn new(own_name: OwnName) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            own_name,
+            names: Mutex::default(),
+            some: Notify::new(),
+        }
+    }
+
+    /// What a delivery with these headers is counted under, of which there is a bounded number in an hour.
+    fn place(&self, shop: &ShopName, topic: &str, name: &str, hour: i64) -> (String, String) {
+        if Topic::of_header(topic).is_none() {
+            return (OTHER.to_owned(), String::new());
+        }
+        let is_own = || (self.own_name)(topic).as_deref() == Some(name);
+        if name.is_empty() || is_own() {
+            return (topic.to_owned(), name.to_owned());
+        }
+        let mut names = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.0 != hour {
+            *names = (hour, HashMap::new());
+        }
+        let known = names.1.entry((shop.clone(), topic.to_owned())).or_default();
+        let name = if known.contains(name) || known.len() < MOST_NAMES {
+            known.insert(name.to_owned());
+            name
+        } else {
+            OTHER
+        };
+        (topic.to_owned(), name.to_owned())
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Key, Tally>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,18 +105,14 @@ impl Counts {
         now: Timestamp,
     ) {
         let hour = now.millis().div_euclid(HOUR_MS) * HOUR_MS;
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let (topic, name) = self.place(shop, topic.unwrap_or_default(), name.unwrap_or_default(), hour);
         let tally = Tally {
             accepted: u64::from(is_accepted),
             failed: u64::from(!is_accepted),
             last_at: now.millis(),
             last_accepted_at: is_accepted.then(|| now.millis()),
         };
-        add(
-            &mut self.lock(),
-            (shop.clone(), text(topic), text(name), hour),
-            tally,
-        );
+        add(&mut self.lock(), (shop.clone(), topic, name, hour), tally);
         self.some.notify_one();
     }
 
@@ -137,6 +172,8 @@ fn add(counts: &mut HashMap<Key, Tally>, key: Key, tally: Tally) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     fn at(seconds: i64) -> Timestamp {
@@ -145,7 +182,7 @@ mod tests {
 
     #[test]
     fn counts_are_kept_by_name_and_hour_and_are_bounded() {
-        let counts = Counts::default();
+        let counts = Counts::new(Arc::new(|topic| Some(format!("ours-{topic}"))));
         let shop: ShopName = "main".parse().unwrap();
         counts.count(&shop, Some("orders/create"), Some("ours"), true, at(10));
         counts.count(&shop, Some("orders/create"), Some("ours"), false, at(20));
@@ -165,9 +202,28 @@ mod tests {
         }
         for n in 0..5000 {
             counts.count(&shop, Some(&format!("forged/{n}")), None, true, at(40));
+            // Under a known topic, with names like ours.
+            let name = format!("lockstep-{n:08x}-orders_paid");
+            counts.count(&shop, Some("orders/paid"), Some(&name), true, at(3700));
         }
+        // Our own is told apart still, however many others came before.
+        counts.count(
+            &shop,
+            Some("orders/paid"),
+            Some("ours-orders/paid"),
+            true,
+            at(3800),
+        );
         let held = counts.lock();
-        assert_eq!(held.len(), MOST_KEYS + 1);
-        assert_eq!(held.values().map(|tally| tally.accepted).sum::<u64>(), 5003);
+        let of = |topic: &str| held.keys().filter(|key| key.1 == topic).count();
+        assert_eq!((of("other"), of("orders/paid")), (1, MOST_NAMES + 2));
+        let own = (
+            shop,
+            "orders/paid".to_owned(),
+            "ours-orders/paid".to_owned(),
+            HOUR_MS,
+        );
+        assert_eq!(held[&own].accepted, 1);
+        assert_eq!(held.values().map(|tally| tally.accepted).sum::<u64>(), 10_004);
     }
 }

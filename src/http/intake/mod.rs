@@ -105,6 +105,9 @@ pub enum Signature {
 /// compare in constant time.
 pub type Verify = Arc<dyn Fn(&[SecretString], &[u8], Option<&str>) -> Signature + Send + Sync>;
 
+/// The name under which a topic's events come through the subscription of this installation, if it could have one.
+pub type OwnName = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
+
 /// What the route needs.
 pub struct Intake {
     store: SharedStore,
@@ -134,6 +137,7 @@ impl Intake {
         shops: watch::Receiver<Arc<IntakeShops>>,
         verify: Verify,
         settings: Arc<Settings>,
+        own_name: OwnName,
     ) -> Self {
         let refusals = Refusals::new(settings.bad_signatures.get());
         let bodies = BODIES_BYTES.max(settings.max_body_bytes.get());
@@ -146,7 +150,7 @@ impl Intake {
             verify,
             settings,
             refusals,
-            counts: Counts::default(),
+            counts: Counts::new(own_name),
         }
     }
 

@@ -85,6 +85,7 @@ impl Rig {
             follow,
             verify(),
             Arc::clone(&settings),
+            Arc::new(|topic| Some(format!("ours-{topic}"))),
         ));
         let stop = CancellationToken::new();
         let counting = tokio::spawn({

@@ -100,6 +100,7 @@ suite! {
     nodes:
         what_was_saved_last_is_the_newest,
         what_is_found_is_the_newest_only_when_nobody_runs_the_newest,
+        who_begins_alone_means_what_its_file_says,
         of_nodes_that_begin_at_once_one_is_the_newest,
         a_node_that_is_gone_holds_nothing_up;
     runs:
@@ -118,6 +119,7 @@ suite! {
         shops_cursors_and_breakers;
     subscriptions:
         subscriptions_are_remembered_by_shop_and_topic,
+        what_is_known_follows_a_shops_name,
         a_lease_has_one_holder_until_it_ends,
         a_crash_frees_the_leases_of_who_served_where_one_serves,
         of_many_that_want_a_lease_one_gets_it,

@@ -74,7 +74,35 @@ pub(super) async fn what_is_found_is_the_newest_only_when_nobody_runs_the_newest
     store.node_gone("two").await.unwrap();
     assert_eq!(numbers(&take(store, "three", "d", TakenUp::Found).await), (4, 3));
     store.node_gone("one").await.unwrap();
+    assert_eq!(store.nodes(START).await.unwrap().len(), 1, "the third");
+    assert_eq!(
+        numbers(&take(store, "three", "d", TakenUp::Found).await),
+        (4, 3),
+        "they may be back in a moment"
+    );
+    // And so it is: with a name of its own, as every process has.
+    assert_eq!(numbers(&take(store, "four", "c", TakenUp::Found).await), (3, 3));
+    store.node_gone("four").await.unwrap();
+    fixture
+        .execute("UPDATE node_files SET seen_at = seen_at - 59000 WHERE gone = 1")
+        .await;
+    assert!(!take(store, "three", "d", TakenUp::Found).await.is_newest);
+    fixture
+        .execute("UPDATE node_files SET seen_at = seen_at - 2000 WHERE gone = 1")
+        .await;
     assert_eq!(numbers(&take(store, "three", "d", TakenUp::Found).await), (5, 5));
+}
+
+pub(super) async fn who_begins_alone_means_what_its_file_says(fixture: Fixture) {
+    let store = &fixture.store;
+    assert_eq!(numbers(&take(store, "one", "a", TakenUp::Found).await), (1, 1));
+    store.node_gone("one").await.unwrap();
+    // Stopped, edited, started.
+    assert_eq!(numbers(&take(store, "two", "b", TakenUp::Found).await), (2, 2));
+    // With another one beside it, it waits as that one does.
+    take(store, "three", "b", TakenUp::Found).await;
+    store.node_gone("two").await.unwrap();
+    assert_eq!(numbers(&take(store, "four", "c", TakenUp::Found).await), (3, 2));
 }
 
 pub(super) async fn of_nodes_that_begin_at_once_one_is_the_newest(fixture: Fixture) {

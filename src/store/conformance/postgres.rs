@@ -21,6 +21,37 @@ async fn nodes_that_start_at_once_on_an_empty_database_all_come_up() {
     }
 }
 
+#[tokio::test]
+async fn a_machine_whose_clock_goes_wrong_takes_nobodys_lease() {
+    let nodes = Fixture::postgres_nodes(2).await;
+    let [one, two] = &nodes.stores[..] else {
+        panic!("two nodes")
+    };
+    let minute = Duration::from_secs(60);
+    let take = async |store: &SharedStore, holder: &str, now: crate::domain::Timestamp| {
+        store
+            .take_lease("x", holder, now, now.plus(minute))
+            .await
+            .unwrap()
+    };
+    let years = Duration::from_secs(10 * 365 * 24 * 3600);
+    assert!(take(one, "a", START).await);
+    assert!(
+        !take(two, "b", START.plus(years)).await,
+        "its clock is years ahead"
+    );
+    assert!(take(one, "a", START.minus(years)).await);
+    assert!(!take(two, "b", START).await, "the holder's is years behind");
+    one.release_lease("x", "a").await.unwrap();
+    // What the one that is ahead takes (for no time at all) does not stay for years.
+    let ahead = START.plus(years);
+    assert!(two.take_lease("x", "b", ahead, ahead).await.unwrap());
+    assert!(take(one, "a", START).await);
+    for store in &nodes.stores {
+        store.close().await;
+    }
+}
+
 /// Asks until it is answered: what a connection that was cut had under way may fail.
 async fn until_ok<T>(mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = tokio::time::Instant::now() + PATIENCE;

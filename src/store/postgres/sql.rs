@@ -68,6 +68,14 @@ macro_rules! seen_now {
 }
 pub(super) use seen_now;
 
+/// Whether the row of a node is that of a process that lives: one that died has lost its row in `nodes`.
+macro_rules! lives {
+    () => {
+        "(gone = 0 AND node_id IS NOT NULL)"
+    };
+}
+pub(super) use lives;
+
 /// Has nobody else change revisions until the transaction ends. (Advisory locks belong to the whole database.)
 pub(super) async fn alone(conn: &mut Conn) -> Result<(), Fault> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('revisions of ' || current_schema(), 0))")

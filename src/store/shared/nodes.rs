@@ -48,6 +48,7 @@ pub(super) async fn take_up(
 ) -> Result<Standing, Fault> {
     // Of two nodes that begin at once, the second finds the first.
     sql::alone(conn).await?;
+    let is_alone_and_new = !lives(conn, file, now).await?;
     seen(conn, file, node_id, now).await?;
     let hash = clean(&file.hash);
     let standing = newest(conn).await?;
@@ -55,7 +56,7 @@ pub(super) async fn take_up(
         None => true,
         Some(newest) if newest.hash == hash => false,
         Some(_) if how == TakenUp::Saved => true,
-        Some(newest) => !is_run_elsewhere(conn, newest, file, now).await?,
+        Some(newest) => !is_run_elsewhere(conn, newest, file, is_alone_and_new, now).await?,
     };
     let newest = match standing {
         Some(newest) if !becomes_newest => newest,
@@ -96,10 +97,10 @@ pub(super) async fn take_up(
 
 async fn seen(conn: &mut Conn, file: &NodeFile, node_id: Option<i64>, now: Timestamp) -> Result<(), Fault> {
     sqlx::query(concat!(
-        "INSERT INTO node_files (node, hash, node_id, seen_at) VALUES ($1, $2, $3, ",
+        "INSERT INTO node_files (node, hash, node_id, gone, seen_at) VALUES ($1, $2, $3, 0, ",
         sql::seen_now!("$4"),
         ") ON CONFLICT (node) DO UPDATE
-         SET hash = excluded.hash, node_id = excluded.node_id, seen_at = excluded.seen_at"
+         SET hash = excluded.hash, node_id = excluded.node_id, gone = 0, seen_at = excluded.seen_at"
     ))
     .bind(clean(&file.node))
     .bind(clean(&file.hash))
@@ -119,22 +120,45 @@ async fn seen(conn: &mut Conn, file: &NodeFile, node_id: Option<i64>, now: Times
     Ok(())
 }
 
-/// Whether another live node runs this revision.
+/// Whether any node lives, this one included.
+async fn lives(conn: &mut Conn, file: &NodeFile, now: Timestamp) -> Result<bool, Fault> {
+    let nodes: i64 = sqlx::query_scalar(concat!(
+        "SELECT count(*) FROM node_files WHERE ",
+        sql::lives!(),
+        " AND (node = $1 OR seen_at >= ",
+        sql::seen_now!("$2"),
+        " - $3)"
+    ))
+    .bind(clean(&file.node))
+    .bind(now.millis())
+    .bind(dead_after_ms())
+    .fetch_one(conn)
+    .await?;
+    Ok(nodes > 0)
+}
+
+/// Whether another node runs this revision. One that left a moment ago may be back soon, and until then counts as if it ran:
+/// a node that waits beside it with another file must not take over whenever the first is restarted. For one that has just
+/// begun and is alone nobody can come back that it could be confused with: what it found in its file is what was meant.
 async fn is_run_elsewhere(
     conn: &mut Conn,
     revision: &Revision,
     file: &NodeFile,
+    is_alone_and_new: bool,
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let nodes: i64 = sqlx::query_scalar(concat!(
         "SELECT count(*) FROM node_files WHERE hash = $1 AND node <> $2 AND seen_at >= ",
         sql::seen_now!("$3"),
-        " - $4"
+        " - $4 AND ($5 = 0 OR ",
+        sql::lives!(),
+        ")"
     ))
     .bind(&revision.hash)
     .bind(clean(&file.node))
     .bind(now.millis())
     .bind(dead_after_ms())
+    .bind(i64::from(is_alone_and_new))
     .fetch_one(conn)
     .await?;
     Ok(nodes > 0)
@@ -157,7 +181,7 @@ async fn insert(conn: &mut Conn, file: &NodeFile, acted_on: bool, now: Timestamp
 
 /// A node ends in order.
 pub(super) async fn gone(conn: &mut Conn, node: &str) -> Result<(), Fault> {
-    sqlx::query("DELETE FROM node_files WHERE node = $1")
+    sqlx::query("UPDATE node_files SET gone = 1 WHERE node = $1")
         .bind(clean(node))
         .execute(conn)
         .await?;
@@ -167,7 +191,9 @@ pub(super) async fn gone(conn: &mut Conn, node: &str) -> Result<(), Fault> {
 /// The nodes that live.
 pub(super) async fn live(conn: &mut Conn, now: Timestamp) -> Result<Vec<NodeRow>, Fault> {
     let rows: Vec<(String, String, i64)> = sqlx::query_as(concat!(
-        "SELECT node, hash, seen_at FROM node_files WHERE seen_at >= ",
+        "SELECT node, hash, seen_at FROM node_files WHERE ",
+        sql::lives!(),
+        " AND seen_at >= ",
         sql::seen_now!("$1"),
         " - $2 ORDER BY node"
     ))

@@ -478,6 +478,13 @@ impl Store for Backend {
         ask!(self, "read subscriptions", |conn| subscriptions::shops(conn))
     }
 
+    async fn rename_subscriptions(&self, from: &ShopName, to: &ShopName) -> Result<(), StoreError> {
+        let (from, to) = (from.clone(), to.clone());
+        change!(self, "rename a shop", |conn| subscriptions::rename(
+            conn, &from, &to
+        ))
+    }
+
     async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError> {
         change!(self, "note a subscription", |conn| subscriptions::save(
             conn, &row

@@ -1,6 +1,6 @@
 //! Our webhook subscriptions, what arrives through them, and the right to change them.
 
-use super::{Conn, DbRow};
+use super::{Conn, DbRow, sql};
 use crate::domain::{ShopName, ShopifyId, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
@@ -61,6 +61,25 @@ pub(super) async fn shops(conn: &mut Conn) -> Result<Vec<ShopName>, Fault> {
             })
         })
         .collect()
+}
+
+/// What is known of one shop's subscriptions is another's from now on. Where both know the same, the second is right.
+pub(super) async fn rename(conn: &mut Conn, from: &ShopName, to: &ShopName) -> Result<(), Fault> {
+    for statement in [
+        "UPDATE subscriptions SET shop = $2 WHERE shop = $1 AND NOT EXISTS
+             (SELECT 1 FROM subscriptions AS other WHERE other.shop = $2 AND other.id = subscriptions.id)",
+        "UPDATE deliveries SET shop = $2 WHERE shop = $1 AND NOT EXISTS
+             (SELECT 1 FROM deliveries AS other WHERE other.shop = $2 AND other.topic = deliveries.topic
+                 AND other.name = deliveries.name AND other.hour = deliveries.hour)",
+        "DELETE FROM subscriptions WHERE shop = $1 AND shop <> $2",
+    ] {
+        sqlx::query(statement)
+            .bind(from.as_str())
+            .bind(to.as_str())
+            .execute(&mut *conn)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Notes one that stands, new or known. Those of the same topic that stand no more are forgotten.
@@ -153,11 +172,14 @@ pub(super) async fn take_lease(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<bool, Fault> {
-    let taken = sqlx::query(
-        "INSERT INTO leases (name, holder, until) VALUES ($1, $2, $4)
-         ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-         WHERE leases.holder = excluded.holder OR leases.until <= $3",
-    )
+    // The length is what counts: of several machines, the database's clock says when it is over.
+    let taken = sqlx::query(concat!(
+        "INSERT INTO leases (name, holder, until) VALUES ($1, $2, ",
+        sql::seen_now!("$3"),
+        " + ($4 - $3)) ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+         WHERE leases.holder = excluded.holder OR leases.until <= ",
+        sql::seen_now!("$3")
+    ))
     .bind(clean(name))
     .bind(clean(holder))
     .bind(now.millis())

@@ -54,6 +54,14 @@ macro_rules! seen_now {
 }
 pub(super) use seen_now;
 
+/// Whether the row of a node is that of a process that lives.
+macro_rules! lives {
+    () => {
+        "(gone = 0)"
+    };
+}
+pub(super) use lives;
+
 /// Has nobody else change revisions until the transaction ends: the one writer sees to that.
 #[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
 pub(super) async fn alone(_conn: &mut Conn) -> Result<(), Fault> {

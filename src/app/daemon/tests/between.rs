@@ -26,8 +26,23 @@ pub(super) struct Between {
 }
 
 impl Between {
-    /// With a shop of this name in the configuration.
+    /// With a shop of this name in the configuration, which sends nothing by itself.
     pub(super) async fn new(name: &str) -> Self {
+        Self::with(name, "listen = \"127.0.0.1:0\"", ShopOptions::default()).await
+    }
+
+    /// With a shop that is subscribed to, and looked at every second.
+    pub(super) async fn subscribed(name: &str) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        let http = format!(
+            "listen = \"{address}\"\npublic_url = \"http://{address}\"\n[webhooks]\nschedule = \"* * * * * *\""
+        );
+        Self::with(name, &http, ShopOptions::quick()).await
+    }
+
+    async fn with(name: &str, http: &str, shop: ShopOptions) -> Self {
         let service = |purpose: &str| ServiceSeed {
             name: purpose.to_owned(),
             code: purpose.to_uppercase(),
@@ -41,18 +56,19 @@ impl Between {
         };
         erp.companies[0].currency = "EUR".to_owned();
         let erp = OdooSandbox::start(erp).await.unwrap();
-        let shop = ShopSandbox::start(ShopOptions::default()).await.unwrap();
+        let secret = shop.access.client_secret.clone();
+        let shop = ShopSandbox::start(shop).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lockstep.toml");
         let text = format!(
             r#"[http]
-listen = "127.0.0.1:0"
+{http}
 [admin]
 listen = "127.0.0.1:0"
 [shops.{name}]
 domain = "{domain}"
 access_token = "{TOKEN}"
-webhook_secrets = ["secret"]
+webhook_secrets = ["secret", "{secret}"]
 base_url = "{shop_url}"
 start_at = 2000-01-01T00:00:00Z
 [shops.{name}.odoo]

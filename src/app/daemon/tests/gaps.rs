@@ -82,6 +82,52 @@ async fn what_no_webhook_told_of_arrives_and_the_gap_closes_after_the_index_caug
 }
 
 #[tokio::test]
+async fn what_happens_while_a_subscription_is_deleted_behind_our_back_arrives_in_the_erp() {
+    let world = Between::subscribed("main").await;
+    let customers = |shop: &crate::sandbox::shopify::ShopSandbox| {
+        shop.read(|shop| {
+            let all = shop.subscriptions().iter();
+            all.filter(|one| one.topic.starts_with("CUSTOMERS_"))
+                .map(|one| one.id)
+                .collect::<Vec<u64>>()
+        })
+    };
+    until("the toggles are followed", async || {
+        customers(&world.shop).len() == 4
+    })
+    .await;
+    let partners = || {
+        let all = world.erp.ledger().partners();
+        all.iter()
+            .filter(|one| one.email.as_deref() == Some("gap@example.com"))
+            .count()
+    };
+    // In one step: the subscriptions go, and then somebody registers.
+    for id in customers(&world.shop) {
+        world.shop.change(|shop| shop.unregister(id));
+    }
+    let id = world.new_customer("gap@example.com").to_string();
+    world.shop.settle().await;
+    assert!(
+        world
+            .jobs(Object::Customer)
+            .await
+            .iter()
+            .all(|job| job.events == 0)
+    );
+    until("they are healed", async || {
+        // Only the clock of the daemon is the test's.
+        world.clock.advance(Duration::from_secs(1));
+        customers(&world.shop).len() == 4
+    })
+    .await;
+    let job = world.job_is(Object::Customer, &id, JobState::Completed).await;
+    assert_eq!(job.events, 0, "no webhook told of it");
+    assert_eq!(partners(), 1);
+    world.daemon.stop().await;
+}
+
+#[tokio::test]
 async fn a_shop_that_does_not_answer_is_asked_again_and_nothing_is_closed_meanwhile() {
     let world = Between::new("main").await;
     let id = world.new_customer("ada@example.com").to_string();

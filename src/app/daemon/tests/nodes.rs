@@ -113,6 +113,9 @@ async fn nodes_with_different_files_never_take_turns() {
     assert!(fourth > third);
     until("the second is behind", async || !two.is_newest()).await;
     one.stop().await;
+    looks(&two).await;
+    assert!(!two.is_newest(), "the first may only be restarted");
+    postgres.nodes_that_left_stay_away().await;
     until("the second takes over", async || two.is_newest()).await;
     assert!(newest(&two).await > fourth);
     assert_eq!(Some(newest(&two).await), two.revision());
@@ -128,6 +131,12 @@ async fn a_node_with_another_file_takes_over_when_the_first_stops_and_not_before
     looks(&two).await;
     assert!(!two.is_newest());
     one.stop().await;
+    looks(&two).await;
+    assert!(!two.is_newest(), "the first may only be restarted");
+    let again = first.start().await;
+    assert!(again.is_newest(), "and so it is");
+    again.stop().await;
+    postgres.nodes_that_left_stay_away().await;
     until("it takes over", async || two.is_newest()).await;
     // Its own toggles count from now on.
     assert_eq!(deliver(&two, 7).await, 200);

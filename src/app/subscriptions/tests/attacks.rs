@@ -127,7 +127,7 @@ async fn an_address_that_somebody_takes_meanwhile_is_looked_at() {
         clock: &here.at.clock,
         instance: &here.at.instance,
     };
-    let lease = Lease::take(&here.at.store, &here.at.clock, &here.target.name, "me")
+    let lease = Lease::take(&here.at.store, &here.at.clock, &here.target.name, "me", None)
         .await
         .unwrap()
         .unwrap();
@@ -275,6 +275,153 @@ async fn a_store_that_fails_in_the_middle_loses_nothing() {
         );
         assert_eq!(writes(&sandbox), 8, "{operation}");
     }
+}
+
+/// A shop beside which another node saves another configuration, as soon as a first subscription is made.
+struct Overtaken {
+    shop: Arc<Shopify>,
+    store: SharedStore,
+}
+
+fn node_file(hash: &str) -> crate::store::NodeFile {
+    crate::store::NodeFile {
+        node: format!("node of {hash}"),
+        hash: hash.to_owned(),
+        summary: String::new(),
+        toggles: serde_json::json!({}),
+    }
+}
+
+async fn save(store: &SharedStore, hash: &str) {
+    let saved = crate::store::TakenUp::Saved;
+    store
+        .config_revision(node_file(hash), saved, Timestamp::parse_rfc3339(NOW).unwrap())
+        .await
+        .unwrap();
+}
+
+#[async_trait::async_trait]
+impl Registry for Overtaken {
+    async fn list(&self) -> Result<Vec<Observed>, ShopifyError> {
+        self.shop.list().await
+    }
+    async fn create(&self, new: &subscriptions::NewSubscription) -> Result<Observed, ShopifyError> {
+        save(&self.store, "another").await;
+        self.shop.create(new).await
+    }
+    async fn update(
+        &self,
+        id: ShopifyId,
+        new: &subscriptions::NewSubscription,
+    ) -> Result<Observed, ShopifyError> {
+        self.shop.update(id, new).await
+    }
+    async fn delete(&self, id: ShopifyId) -> Result<(), ShopifyError> {
+        self.shop.delete(id).await
+    }
+    async fn granted_scopes(&self) -> Result<BTreeSet<String>, ShopifyError> {
+        Registry::granted_scopes(self.shop.as_ref()).await
+    }
+    fn has_names(&self) -> bool {
+        true
+    }
+}
+
+#[tokio::test]
+async fn who_is_overtaken_in_the_middle_changes_nothing_more_and_who_was_before_nothing_at_all() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.target.registry = Arc::new(Overtaken {
+        shop: client(&sandbox, "2026-10"),
+        store: here.at.store.clone(),
+    });
+    save(&here.at.store, "this one").await;
+    here.at.acting_for = Some("this one".to_owned());
+    here.apply().await;
+    // Those that were under way when it happened.
+    assert!((1..=4).contains(&writes(&sandbox)), "{}", writes(&sandbox));
+    let written = writes(&sandbox);
+    let refused = here.try_apply().await.unwrap_err();
+    assert_eq!(refused.code(), NOT_NEWEST);
+    assert_eq!(writes(&sandbox), written);
+    // The other one need not wait for a right that nobody uses.
+    here.at.acting_for = Some("another".to_owned());
+    here.at.holder = "the other node".to_owned();
+    here.apply().await;
+    assert_eq!((topics(&sandbox).as_str(), writes(&sandbox)), (ALL_TOPICS, 8));
+}
+
+/// A shop that never answers.
+struct Silent;
+
+#[async_trait::async_trait]
+impl Registry for Silent {
+    async fn list(&self) -> Result<Vec<Observed>, ShopifyError> {
+        std::future::pending().await
+    }
+    async fn create(&self, _: &subscriptions::NewSubscription) -> Result<Observed, ShopifyError> {
+        std::future::pending().await
+    }
+    async fn update(
+        &self,
+        _: ShopifyId,
+        _: &subscriptions::NewSubscription,
+    ) -> Result<Observed, ShopifyError> {
+        std::future::pending().await
+    }
+    async fn delete(&self, _: ShopifyId) -> Result<(), ShopifyError> {
+        std::future::pending().await
+    }
+    async fn granted_scopes(&self) -> Result<BTreeSet<String>, ShopifyError> {
+        std::future::pending().await
+    }
+    fn has_names(&self) -> bool {
+        true
+    }
+}
+
+async fn is_free(here: &Here) -> bool {
+    let lease = Lease::take(&here.at.store, &here.at.clock, &here.target.name, "another", None).await;
+    match lease.unwrap() {
+        Ok(lease) => {
+            lease.release().await;
+            true
+        }
+        Err(_) => false,
+    }
+}
+
+#[tokio::test]
+async fn what_is_interrupted_leaves_no_lease_behind() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.target.registry = Arc::new(Silent);
+    // Told to end.
+    let interrupt = here.at.interrupt.clone();
+    let end = async {
+        while is_free(&here).await {
+            tokio::task::yield_now().await;
+        }
+        interrupt.cancel();
+    };
+    let (result, ()) = tokio::join!(here.try_apply(), end);
+    assert_eq!(result.unwrap_err().code(), "interrupted");
+    assert!(is_free(&here).await);
+
+    // Left alone in the middle of it, as by a caller that hangs up.
+    here.at.interrupt = tokio_util::sync::CancellationToken::new();
+    tokio::select! {
+        _ = here.try_apply() => unreachable!("nobody answers"),
+        () = async { while is_free(&here).await { tokio::task::yield_now().await; } } => {}
+    }
+    let wait = async {
+        while !is_free(&here).await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(60), wait)
+        .await
+        .expect("it is given back long before it would end (the clock stands still)");
 }
 
 #[tokio::test]

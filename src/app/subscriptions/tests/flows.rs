@@ -476,6 +476,13 @@ async fn a_list_shows_how_each_fares() {
         notes[0].contains("orders/paid") && notes[0].contains("shopify.app.toml"),
         "{notes:?}"
     );
+    here.apply().await;
+    assert_eq!(here.codes().await, ["subscription_overlap subscription_overlap"]);
+    assert!(
+        here.problems().await[0].problem.reason.contains("orders/paid"),
+        "{:?}",
+        here.problems().await
+    );
     let much_later = later.plus(Duration::from_secs(1));
     here.at
         .store

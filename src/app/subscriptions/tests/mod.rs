@@ -3,6 +3,7 @@
 mod attacks;
 mod flows;
 mod random;
+mod twins;
 
 use std::sync::Arc;
 

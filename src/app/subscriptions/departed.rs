@@ -1,0 +1,253 @@
+//! Shops that were taken out of the configuration, or got another name in it.
+//!
+//! What lockstep registered for a removed shop stays registered until somebody removes it, and removing it needs credentials that
+//! the file has no more. The daemon that ran while the shop was taken out still has them; nobody else does.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+
+use super::{
+    Installation, Lease, SHOP_REMOVED, SubscriptionsError, Target, left_behind, plan_removal, standing,
+};
+use crate::app::reach;
+use crate::config::Config;
+use crate::domain::{NewProblem, ProblemCode, ShopName};
+use crate::http::local_token;
+use crate::store::{SharedStore, StoreError};
+use crate::subscriptions::PlanLine;
+use crate::transport;
+
+/// The named position in which the domain of a shop stands: what makes it the same shop under another name.
+const DOMAIN: &str = "subscriptions_domain";
+
+/// The path on the admin listener through which the daemon removes what it has the credentials for.
+const PATH: &str = "/api/v1/webhooks/apply";
+
+/// How long a shop that is not declared any more is waited for.
+const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Shops that were taken out while this process ran, with the credentials that it had for them.
+#[derive(Clone, Default)]
+pub struct Departed(Arc<RwLock<BTreeMap<ShopName, Target>>>);
+
+impl Departed {
+    /// The shop, if it was taken out.
+    pub fn get(&self, shop: &ShopName) -> Option<Target> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.get(shop).cloned()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Target> {
+        let all = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        all.values().cloned().collect()
+    }
+
+    /// Remembers a shop that is taken out.
+    pub fn insert(&self, target: Target) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.insert(target.name.clone(), target);
+    }
+
+    /// Keeps only those of which `stays` says so.
+    pub fn retain(&self, mut stays: impl FnMut(&ShopName) -> bool) {
+        let mut all = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        all.retain(|shop, _| stays(shop));
+    }
+}
+
+/// Lets what is known of a shop follow when it has another name in the file: the same domain is the same shop.
+///
+/// # Errors
+/// When the store fails.
+pub async fn follow_renames(at: &Installation, config: &Config) -> Result<(), StoreError> {
+    let now = at.clock.now();
+    for old in at.store.subscribed_shops().await? {
+        if config.shops.contains_key(&old) {
+            continue;
+        }
+        let domain = at.store.cursor(&old, DOMAIN).await?;
+        let renamed = config
+            .shops
+            .values()
+            .find(|shop| Some(&shop.shopify.domain) == domain.as_ref());
+        if let Some(shop) = renamed {
+            at.store.rename_subscriptions(&old, &shop.name).await?;
+            tracing::info!(%old, shop = %shop.name, "the shop has another name: its subscriptions follow");
+        }
+    }
+    for shop in config.shops.values() {
+        let known = at.store.cursor(&shop.name, DOMAIN).await?;
+        if known.as_ref() != Some(&shop.shopify.domain) {
+            at.store
+                .set_cursor(&shop.name, DOMAIN, &shop.shopify.domain, now)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// What is told of a shop that is not declared any more.
+#[derive(Debug)]
+pub struct LeftBehind {
+    /// The shop.
+    pub shop: ShopName,
+    /// How many subscriptions stand there, as far as we know.
+    pub standing: usize,
+    /// What is to be deleted; none where its credentials are not known any more, or where the shop does not answer.
+    pub plan: Option<Vec<PlanLine>>,
+}
+
+/// Looks at the shops that are not declared any more: what Shopify deleted is forgotten, what still stands is a problem with what
+/// is to be deleted, and a problem without anything standing is over. Returns what was not told before.
+///
+/// # Errors
+/// When the store fails.
+pub async fn note_departed(
+    at: &Installation,
+    config: &Config,
+    departed: &Departed,
+) -> Result<Vec<LeftBehind>, StoreError> {
+    let mut plans = BTreeMap::new();
+    for target in departed.all() {
+        let planned = tokio::select! {
+            () = at.interrupt.cancelled() => return Ok(Vec::new()),
+            planned = tokio::time::timeout(PATIENCE, plan_removal(at, &target)) => planned,
+        };
+        let planned = match planned {
+            Ok(Ok(planned)) => planned,
+            other => {
+                let error = other.ok().and_then(Result::err).map(|error| error.to_string());
+                tracing::debug!(shop = %target.name, error, "a shop that is not declared any more cannot be looked at");
+                continue;
+            }
+        };
+        let there: BTreeSet<_> = planned.observed.iter().map(|one| one.id).collect();
+        for row in standing(&at.store.subscriptions(&target.name).await?) {
+            if !there.contains(&row.id) {
+                at.store
+                    .remove_subscription(&target.name, row.id, row.seen_at)
+                    .await?;
+            }
+        }
+        plans.insert(target.name, planned.plan.changes().cloned().collect::<Vec<_>>());
+    }
+    let left = left_behind(&at.store, config).await?;
+    departed.retain(|shop| left.contains_key(shop));
+    let open = at.store.open_problems(u32::MAX).await?;
+    let known: BTreeMap<&ShopName, &Value> = open
+        .iter()
+        .filter(|row| row.job.is_none() && row.problem.code.0 == SHOP_REMOVED)
+        .map(|row| (&row.shop, &row.problem.detail))
+        .collect();
+    let now = at.clock.now();
+    for shop in known.keys().filter(|shop| !left.contains_key(**shop)) {
+        at.store.close_shop_problems(shop, SHOP_REMOVED, now).await?;
+        tracing::info!(%shop, "nothing of ours stands any more in a shop that is not declared");
+    }
+    let mut news = Vec::new();
+    for (shop, standing) in left {
+        let plan = plans.remove(&shop);
+        // While the shop does not answer what was told of it stays.
+        let is_silent = plan.is_none() && departed.get(&shop).is_some();
+        let problem = problem(&shop, standing, plan.as_deref());
+        if known
+            .get(&shop)
+            .is_some_and(|known| is_silent || **known == problem.detail)
+        {
+            continue;
+        }
+        // What was told before is not right any more.
+        at.store.close_shop_problems(&shop, SHOP_REMOVED, now).await?;
+        at.store.open_shop_problem(&shop, problem, now).await?;
+        news.push(LeftBehind { shop, standing, plan });
+    }
+    Ok(news)
+}
+
+fn problem(shop: &ShopName, standing: usize, plan: Option<&[PlanLine]>) -> NewProblem {
+    let remove = format!("`lockstep webhooks apply --remove-shop {shop}`");
+    let fix = if plan.is_some() {
+        format!("Run {remove} while this daemon runs: it still has the shop's credentials.")
+    } else {
+        format!("Put [shops.{shop}] with its credentials back, run {remove}, then take it out again.")
+    };
+    let plan = plan.map(|lines| {
+        let line = |line: &PlanLine| json!({ "change": line.kind, "topic": line.topic, "id": line.id, "address": line.uri });
+        lines.iter().map(line).collect::<Vec<_>>()
+    });
+    NewProblem {
+        code: ProblemCode::from(SHOP_REMOVED),
+        record: None,
+        field: None,
+        reason: format!(
+            "[shops.{shop}] is not declared any more, and {standing} webhook subscriptions that lockstep made for it are still \
+             registered with the shop."
+        ),
+        fix: format!(
+            "{fix} Or leave them with `lockstep webhooks forget {shop}`: Shopify deletes a subscription after eight failed \
+             deliveries."
+        ),
+        owner: "operator".to_owned(),
+        mapping: None,
+        cluster: SHOP_REMOVED.to_owned(),
+        detail: json!({ "subscriptions": standing, "plan": plan }),
+    }
+}
+
+/// Forgets the subscriptions of a shop that is not declared any more: they are left to end by themselves. Returns how many stood.
+///
+/// # Errors
+/// When somebody changes them at this moment, or when the store fails.
+pub async fn forget(at: &Installation, shop: &ShopName) -> Result<usize, SubscriptionsError> {
+    let Ok(lease) = Lease::take(&at.store, &at.clock, shop, &at.holder, None).await? else {
+        return Err(SubscriptionsError::Busy);
+    };
+    let forgotten = async {
+        let rows = at.store.subscriptions(shop).await?;
+        let all: Vec<_> = standing(&rows).collect();
+        for row in &all {
+            at.store.remove_subscription(shop, row.id, row.seen_at).await?;
+        }
+        let now = at.clock.now();
+        at.store.close_shop_problems(shop, SHOP_REMOVED, now).await?;
+        Ok(all.len())
+    };
+    let result = forgotten.await;
+    lease.release().await;
+    result
+}
+
+/// Has the running daemon delete the subscriptions of a shop that it knew before the shop was taken out. None where no daemon
+/// answers, or where it does not know the shop; else what it did.
+pub async fn remove_through_daemon(config: &Config, store: &SharedStore, shop: &ShopName) -> Option<Value> {
+    let client = transport::client(&transport::Settings {
+        connect_timeout_s: 2,
+        timeout_s: 120,
+        ..transport::Settings::default()
+    });
+    let key = reach::known_key(store).await.ok()??;
+    let request = client
+        .ok()?
+        .post(format!("http://{}{PATH}", config.admin.listen))
+        .bearer_auth(local_token(&key).expose_secret())
+        .header("content-type", "application/json")
+        .body(json!({ "shop": shop, "remove": true }).to_string());
+    match request.send().await {
+        Ok(answer) if answer.status().is_success() => {
+            serde_json::from_slice(&answer.bytes().await.ok()?).ok()
+        }
+        Ok(answer) => {
+            tracing::debug!(status = %answer.status(), "the daemon does not remove the shop's subscriptions");
+            None
+        }
+        Err(error) => {
+            tracing::debug!(%error, "no daemon answered");
+            None
+        }
+    }
+}
