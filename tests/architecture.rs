@@ -29,6 +29,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("store", with_leaves(&[])),
         ("subscriptions", with_leaves(&["store", "shopify"])),
         ("reconcile", with_leaves(&["store", "shopify", "sync"])),
+        ("poll", with_leaves(&["store", "erp"])),
         ("shopify", with_leaves(&[])),
         ("erp", with_leaves(&[])),
         ("mapping", with_leaves(&[])),
@@ -62,6 +63,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "sync",
                 "subscriptions",
                 "reconcile",
+                "poll",
             ]),
         ),
         (

@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use lockstep::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
-    Timestamp,
+    ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName, ShopifyId,
+    System, Timestamp,
 };
 use lockstep::store::{
     BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
-    NewRun, NodeFile, NodeRow, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
-    RunOutcome, RunRow, Saved, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
+    EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory, Lane, Locked, NewGap,
+    NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted, PollCursor, PollForget,
+    PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
+    RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
 };
 
 #[derive(Default)]
@@ -73,6 +74,20 @@ without! {
     links(&ShopName, LinkKind, &[String]) -> Vec<Link>;
     link_of_erp(&ShopName, LinkKind, ErpId) -> Option<Link>;
     save_links(JobId, Fence, Vec<Link>) -> Saved;
+    open_intent(JobId, Fence, NewIntent, Timestamp) -> Option<i64>;
+    open_intents(&JobKey) -> Vec<Intent>;
+    close_intent(JobId, Fence, i64, Timestamp) -> bool;
+    note_items(JobId, Fence, Vec<String>) -> bool;
+    order_in_work(&ShopName, &str) -> Option<JobId>;
+    note_out_write(&ShopName, Object, &str, &str, Timestamp) -> ();
+    out_writes_since(&ShopName, Object, &str, &str, Timestamp) -> u64;
+    count_links(&ShopName, LinkKind) -> u64;
+    poll_cursor(&ShopName, &str) -> Option<PollCursor>;
+    poll_seen(&ShopName, &str, &[ErpId]) -> Vec<SeenRow>;
+    poll_present(&ShopName, &str, Option<ErpId>, Option<ErpId>) -> Vec<PresentId>;
+    commit_poll(PollCommit) -> PollCommitted;
+    forget_poll(PollForget) -> PollForgotten;
+    rename_subscriptions(&ShopName, &ShopName) -> ();
     shop_state(&ShopName, Timestamp) -> ShopState;
     set_shop_disabled(&ShopName, Option<&str>, Timestamp) -> ();
     cursor(&ShopName, &str) -> Option<String>;

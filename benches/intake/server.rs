@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use lockstep::domain::{Object, Priority, SharedClock, SystemClock, SystemEntropy};
 use lockstep::http::{
-    Admin, AdminSettings, Health, InstanceKey, Intake, IntakeShop, IntakeShops, Listeners, Public, Settings,
-    Signature, Verify, admin_router, public_router,
+    Admin, AdminSettings, Health, Hinted, Hints, InstanceKey, Intake, IntakeShop, IntakeShops, Listeners,
+    Public, Settings, Signature, Verify, admin_router, public_router,
 };
 use lockstep::secret::Secret;
 use lockstep::shopify::webhook;
@@ -148,6 +148,18 @@ pub(crate) fn run(kind: Kind) {
     runtime.block_on(serve(kind));
 }
 
+/// No shop's ERP gives hints.
+struct Nobody;
+
+#[async_trait::async_trait]
+impl Hinted for Nobody {
+    fn token(&self, _shop: &lockstep::domain::ShopName) -> Option<lockstep::secret::Secret> {
+        None
+    }
+
+    async fn hinted(&self, _shop: &lockstep::domain::ShopName, _model: Option<&str>) {}
+}
+
 async fn serve(kind: Kind) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let clock: SharedClock = Arc::new(SystemClock);
@@ -193,9 +205,11 @@ async fn serve(kind: Kind) {
         follow,
         verify,
         shared.clone(),
+        Arc::new(|_| None),
     ));
     let public = public_router(Public {
         intake: intake.clone(),
+        hints: Arc::new(Hints::new(Arc::new(Nobody), clock.clone())),
         health: Arc::new(Health::new(store.clone(), clock.clone(), pending)),
         instance_key: InstanceKey::new(vec![7; 32]),
         settings: shared,

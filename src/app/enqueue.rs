@@ -1,6 +1,6 @@
 //! "Sync this record now": finding out which record is meant, and making its job.
 
-use crate::domain::{Direction, IdError, JobKey, Object, Priority, SharedClock, ShopName, ShopifyId};
+use crate::domain::{Direction, ErpId, IdError, JobKey, Object, Priority, SharedClock, ShopName, ShopifyId};
 use crate::shopify::{Shopify, ShopifyError};
 use crate::store::{Enqueued, NewJob, SharedStore, StoreError};
 
@@ -98,15 +98,40 @@ pub async fn sync_now(
     object: Object,
     id: ShopifyId,
 ) -> Result<Enqueued, StoreError> {
+    let key = JobKey {
+        shop: shop.clone(),
+        object,
+        direction: Direction::In,
+        source_id: id.to_string(),
+    };
+    asked_for(store, clock, key).await
+}
+
+/// Makes sure that the job of a record in the ERP exists and is done next.
+///
+/// # Errors
+/// When the store fails.
+pub async fn push_now(
+    store: &SharedStore,
+    clock: &SharedClock,
+    shop: &ShopName,
+    object: Object,
+    id: ErpId,
+) -> Result<Enqueued, StoreError> {
+    let key = JobKey {
+        shop: shop.clone(),
+        object,
+        direction: Direction::Out,
+        source_id: id.to_string(),
+    };
+    asked_for(store, clock, key).await
+}
+
+async fn asked_for(store: &SharedStore, clock: &SharedClock, key: JobKey) -> Result<Enqueued, StoreError> {
     let now = clock.now();
     let enqueued = store
         .enqueue(NewJob {
-            key: JobKey {
-                shop: shop.clone(),
-                object,
-                direction: Direction::In,
-                source_id: id.to_string(),
-            },
+            key,
             priority: Priority::URGENT,
             now,
             cause: "sync command".to_owned(),

@@ -12,6 +12,7 @@ pub mod jobs;
 pub mod mappings;
 mod open;
 pub mod preview;
+pub mod push;
 pub mod reach;
 pub mod ring;
 pub mod setup;

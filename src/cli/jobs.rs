@@ -1,4 +1,4 @@
-//! `lockstep jobs`: list, show, retry, discard.
+//! `lockstep jobs`: list, show, retry, discard, and the answer to unusually large changes.
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -47,6 +47,29 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// Let the changes go to the shop that were held because there were unusually many.
+    Approve(HeldBack),
+    /// Give up the changes that were held because there were unusually many.
+    ///
+    /// What the ERP changes from now on is sent again.
+    Reject {
+        #[command(flatten)]
+        which: HeldBack,
+        /// Why, for those who ask later.
+        #[arg(long)]
+        reason: String,
+    },
+}
+
+/// What the limits on sudden change hold back.
+#[derive(Debug, Args)]
+struct HeldBack {
+    /// The shop.
+    #[arg(long, value_name = "NAME")]
+    shop: ShopName,
+    /// What the changes are about: customer, product or inventory.
+    #[arg(long, value_name = "OBJECT")]
+    object: Object,
 }
 
 #[derive(Debug, Args)]
@@ -140,7 +163,31 @@ async fn perform(
             output.line(format!("job {id} discarded"));
             Ok(())
         }
+        Command::Approve(HeldBack { shop, object }) => {
+            let jobs = app::jobs::approve(store, clock, &shop, object).await?;
+            app::ring::ring(config, store).await;
+            answered(output, jobs, "approved", "on their way to the shop")
+        }
+        Command::Reject {
+            which: HeldBack { shop, object },
+            reason,
+        } => {
+            let jobs = app::jobs::reject(store, clock, &shop, object, &reason).await?;
+            answered(output, jobs, "rejected", "given up")
+        }
     }
+}
+
+fn answered(output: Output, jobs: u64, result: &str, what: &str) -> Result<(), Failure> {
+    if output.json {
+        return output.document(&serde_json::json!({ "jobs": jobs, "result": result }));
+    }
+    output.line(match jobs {
+        0 => "nothing was held back".to_owned(),
+        1 => format!("1 job is {what}"),
+        jobs => format!("{jobs} jobs are {what}"),
+    });
+    Ok(())
 }
 
 fn unknown(id: JobId) -> Failure {

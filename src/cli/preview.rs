@@ -7,7 +7,7 @@ use clap::Args;
 use super::failure::{FAILED, Failure};
 use super::output::Output;
 use super::serve::not_started;
-use super::sync::{RecordArguments, found};
+use super::sync::{RecordArguments, SyncObject, found};
 use super::{Context, the_shop};
 use crate::app;
 use crate::app::preview::PreviewFailure;
@@ -27,6 +27,11 @@ pub(super) struct Arguments {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    if arguments.record.object == SyncObject::Inventory {
+        return Err(Failure::usage(
+            "stock goes from the ERP to the shop: nothing of it is written to the ERP",
+        ));
+    }
     let config = context.load()?;
     let shop = the_shop(&config, arguments.record.shop.as_ref())?;
     let id = found(shop, &arguments.record).await?;

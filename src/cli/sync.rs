@@ -1,24 +1,35 @@
 //! `lockstep sync`: carry one record over now.
 
+use std::io::IsTerminal as _;
+
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::failure::Failure;
+use super::failure::{FAILED, Failure, say};
+use super::output::counted;
+use super::setup::agreed;
 use super::{Context, opened, the_shop};
 use crate::app;
 use crate::app::enqueue::{FindError, Named};
 use crate::config::{Config, Shop};
-use crate::domain::{Direction, JobId, Object, ShopName, ShopifyId, SystemEntropy};
+use crate::domain::{Direction, ErpId, JobId, Object, ShopName, ShopifyId, SystemEntropy};
 use crate::subscriptions::{Toggle, WhenOff};
 
-/// Carry one record over to the ERP now.
+/// Carry one record over now: to the ERP, or with `--out` to the shop.
 ///
 /// Makes the record's job (or joins the one that is open) and puts it before all others. The running daemon does the
-/// work; without one it is done at the next start.
+/// work; without one it is done at the next start. With `--out` the id is the ERP's number, or `all`: then every record that is not
+/// archived gets a job, behind everything that is more urgent.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) record: RecordArguments,
+    /// From the ERP to the shop.
+    #[arg(long)]
+    pub(super) out: bool,
+    /// Do not ask before all records are carried over.
+    #[arg(long, short, requires = "out")]
+    pub(super) yes: bool,
 }
 
 /// Which record is meant.
@@ -42,6 +53,8 @@ pub(super) enum SyncObject {
     Customer,
     /// A product with its variants.
     Product,
+    /// The stock of a variant; only from the ERP to the shop.
+    Inventory,
 }
 
 impl From<SyncObject> for Object {
@@ -50,6 +63,7 @@ impl From<SyncObject> for Object {
             SyncObject::Order => Self::Order,
             SyncObject::Customer => Self::Customer,
             SyncObject::Product => Self::Product,
+            SyncObject::Inventory => Self::Inventory,
         }
     }
 }
@@ -58,7 +72,9 @@ impl From<SyncObject> for Object {
 struct Asked<'a> {
     shop: &'a ShopName,
     object: Object,
-    id: ShopifyId,
+    direction: Direction,
+    /// Shopify's number, or with `out` the ERP's.
+    id: u64,
     job: JobId,
     daemon_answered: bool,
 }
@@ -68,9 +84,32 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let record = &arguments.record;
     let shop = the_shop(&config, record.shop.as_ref())?;
     let object = record.object.into();
-    let id = found(shop, record).await?;
+    if arguments.out && record.id == "all" {
+        return all(context, &config, shop, object, arguments.yes).await;
+    }
+    let direction = if arguments.out {
+        Direction::Out
+    } else {
+        Direction::In
+    };
+    if (object, direction) == (Object::Inventory, Direction::In) {
+        return Err(Failure::usage("stock goes from the ERP to the shop").help("add --out"));
+    }
+    if (object, direction) == (Object::Order, Direction::Out) {
+        return Err(Failure::usage("orders go from the shop to the ERP").help("take --out away"));
+    }
+    let id = match direction {
+        Direction::In => found(shop, record).await?.0,
+        Direction::Out => erp_number(&record.id)?,
+    };
     let (store, clock) = opened(&config).await?;
-    let enqueued = app::enqueue::sync_now(&store, &clock, &shop.name, object, id).await;
+    let enqueued = match direction {
+        Direction::In => app::enqueue::sync_now(&store, &clock, &shop.name, object, ShopifyId(id)).await,
+        Direction::Out => {
+            let id = ErpId(i64::try_from(id).unwrap_or(i64::MAX));
+            app::enqueue::push_now(&store, &clock, &shop.name, object, id).await
+        }
+    };
     let daemon_answered = enqueued.is_ok() && app::ring::ring(&config, &store).await;
     store.close().await;
     let job = enqueued?.job;
@@ -78,6 +117,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         return context.output.document(&Asked {
             shop: &shop.name,
             object,
+            direction,
             id,
             job,
             daemon_answered,
@@ -87,7 +127,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         "job {job}: {object} {id} of {} is carried over next",
         shop.name
     ));
-    hints(context, &config, shop, object, daemon_answered);
+    hints(context, &config, shop, object, direction, daemon_answered);
     context
         .output
         .line(format!("see it with: lockstep jobs show {job}"));
@@ -95,10 +135,17 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
 }
 
 /// Why it may not happen at once.
-fn hints(context: &Context, config: &Config, shop: &Shop, object: Object, daemon_answered: bool) {
+fn hints(
+    context: &Context,
+    config: &Config,
+    shop: &Shop,
+    object: Object,
+    direction: Direction,
+    daemon_answered: bool,
+) {
     let toggle = app::status::toggles(shop)
         .into_iter()
-        .find(|(of, direction, _)| *of == object && *direction == Direction::In)
+        .find(|(of, way, _)| *of == object && *way == direction)
         .map(|(_, _, toggle)| toggle);
     let waits = match toggle {
         Some(Toggle::Paused) => true,
@@ -120,6 +167,83 @@ fn hints(context: &Context, config: &Config, shop: &Shop, object: Object, daemon
             config.admin.listen
         ));
     }
+}
+
+/// The ERP's number of a record.
+fn erp_number(text: &str) -> Result<u64, Failure> {
+    text.trim().parse().ok().filter(|id| *id > 0).ok_or_else(|| {
+        Failure::usage(format!("`{text}` is no number of a record in the ERP"))
+            .help("it stands at the end of the record's address in Odoo; or write `all`")
+    })
+}
+
+/// Every record of the object, after a yes.
+async fn all(
+    context: &Context,
+    config: &Config,
+    shop: &Shop,
+    object: Object,
+    yes: bool,
+) -> Result<(), Failure> {
+    let output = context.output;
+    if object == Object::Order {
+        return Err(Failure::usage("orders go from the shop to the ERP"));
+    }
+    let can_ask = std::io::stdin().is_terminal() && std::io::stderr().is_terminal() && !output.json;
+    if !yes && !can_ask {
+        return Err(Failure::usage("nobody can be asked for a yes here").help("add --yes"));
+    }
+    let erp = app::connect::erp(shop, &app::clock::process_clock())
+        .map_err(|error| Failure::because(format!("[shops.{}] cannot be connected", shop.name), error))?;
+    let records = app::push::records(&*erp, object).await.map_err(|error| {
+        Failure::because("the ERP cannot be asked", error).help("`lockstep check --live` says more")
+    })?;
+    let count = counted(records.len() as u64, "record");
+    if !yes && !agreed(&format!("Carry {count} over to [shops.{}]?", shop.name)) {
+        say("nothing was done");
+        return Err(Failure::Told(FAILED));
+    }
+    let (store, clock) = opened(config).await?;
+    let pushed = app::push::push(&store, &clock, &shop.name, object, &records).await;
+    let gone_too = match &pushed {
+        Ok(_) => app::push::accept_vanished(&store, &clock, &*erp, &shop.name, object).await,
+        Err(_) => Ok(false),
+    };
+    let daemon_answered = pushed.is_ok() && app::ring::ring(config, &store).await;
+    store.close().await;
+    let (pushed, gone_too) = (pushed?, gone_too?);
+    if output.json {
+        return output.document(&AskedForAll {
+            shop: &shop.name,
+            object,
+            records: pushed.records,
+            made: pushed.made,
+            gone_too,
+            daemon_answered,
+        });
+    }
+    output.line(format!(
+        "{count} of {} will be carried over, {} of them with a new job",
+        shop.name, pushed.made
+    ));
+    if gone_too {
+        output.line(
+            "what is gone from the ERP (erp_records_vanished) will be carried over, too, after the next poll",
+        );
+    }
+    hints(context, config, shop, object, Direction::Out, daemon_answered);
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct AskedForAll<'a> {
+    shop: &'a ShopName,
+    object: Object,
+    records: u64,
+    made: u64,
+    /// Whether records that are gone from the ERP waited for this word.
+    gone_too: bool,
+    daemon_answered: bool,
 }
 
 /// The id of the record that is meant.

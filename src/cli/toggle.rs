@@ -131,19 +131,32 @@ fn show(context: &Context, edited: &Edited) {
     context
         .output
         .line("written; a running daemon takes it up within 3 seconds");
-    if edited.direction == Direction::In
-        && let Some(note) = waiting(edited)
-    {
+    if (edited.direction, edited.before) == (Direction::Out, Toggle::Off) {
+        let object = match edited.category {
+            "customers" => "customer",
+            "inventory" => "inventory",
+            _ => "product",
+        };
+        context.output.line(format!(
+            "what changes in the ERP from now on is carried over; for all that is there: lockstep sync {object} all --out"
+        ));
+    }
+    if let Some(note) = waiting(edited.after, edited.when_off, edited.direction) {
         context.output.line(note);
     }
 }
 
 /// What becomes of jobs that wait.
-fn waiting(edited: &Edited) -> Option<&'static str> {
-    Some(match (edited.after, edited.when_off) {
+fn waiting(after: Toggle, when_off: WhenOff, direction: Direction) -> Option<&'static str> {
+    Some(match (after, when_off) {
         (Toggle::On, _) => return None,
         (Toggle::Paused, _) => "jobs are made and wait until it is \"on\" again",
-        (Toggle::Off, WhenOff::Drain) => "jobs that wait are still done (when_off = \"drain\")",
+        (Toggle::Off, WhenOff::Drain) if direction == Direction::Out => {
+            "jobs that wait are still done and write to the shop (when_off = \"drain\"); to stop at once, say \"paused\" instead"
+        }
+        (Toggle::Off, WhenOff::Drain) => {
+            "jobs that wait are still done and write to the ERP (when_off = \"drain\"); to stop at once, say \"paused\" instead"
+        }
         (Toggle::Off, WhenOff::Hold) => {
             "jobs that wait are kept until it is \"on\" again (when_off = \"hold\")"
         }
@@ -167,5 +180,37 @@ impl From<ToggleError> for Failure {
             }
             ToggleError::Layout { .. } | ToggleError::ChangedMeanwhile(_) => Self::new(error.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn off_says_what_waiting_jobs_still_do_and_how_to_stop_them() {
+        for (after, when_off, direction, parts) in [
+            (
+                Toggle::Off,
+                WhenOff::Drain,
+                Direction::Out,
+                &["write to the shop", "\"paused\""][..],
+            ),
+            (
+                Toggle::Off,
+                WhenOff::Drain,
+                Direction::In,
+                &["write to the ERP", "\"paused\""],
+            ),
+            (Toggle::Off, WhenOff::Hold, Direction::Out, &["kept until"]),
+            (Toggle::Off, WhenOff::Discard, Direction::Out, &["discarded"]),
+            (Toggle::Paused, WhenOff::Drain, Direction::Out, &["wait until"]),
+        ] {
+            let note = waiting(after, when_off, direction).unwrap();
+            for part in parts {
+                assert!(note.contains(part), "{after} {when_off:?} {direction}: {note}");
+            }
+        }
+        assert_eq!(waiting(Toggle::On, WhenOff::Drain, Direction::Out), None);
     }
 }

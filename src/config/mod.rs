@@ -98,6 +98,8 @@ pub struct Odoo {
     pub server: odoo::Settings,
     /// API key.
     pub api_key: Secret,
+    /// What Odoo's own webhooks show; without it none are taken.
+    pub hint_token: Option<Secret>,
     /// How it is reached.
     pub connection: transport::Settings,
 }

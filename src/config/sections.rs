@@ -110,12 +110,24 @@ pub struct OdooAccess {
     pub api_key: Option<SecretString>,
     /// File that holds the API key; read again when it changes and when Odoo refuses the key.
     pub api_key_file: Option<PathBuf>,
+    /// Token that Odoo's own webhooks show (see `docs/guides/odoo-hints.md`): at least 16 characters that nobody can guess.
+    /// Without one, hints are refused.
+    #[schemars(with = "Option<String>")]
+    pub hint_token: Option<SecretString>,
+    /// File that holds that token; read again when it changes.
+    pub hint_token_file: Option<PathBuf>,
     /// How Odoo is reached.
     pub connection: Option<transport::Settings>,
 }
 
 /// The keys of [`OdooAccess`].
-pub(super) const ODOO_ACCESS: &[&str] = &["api_key", "api_key_file", "connection"];
+pub(super) const ODOO_ACCESS: &[&str] = &[
+    "api_key",
+    "api_key_file",
+    "hint_token",
+    "hint_token_file",
+    "connection",
+];
 
 impl JsonSchema for OdooSection {
     fn schema_name() -> Cow<'static, str> {

@@ -7,6 +7,7 @@
 mod expect;
 mod report;
 mod scenario;
+mod way_back;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -183,6 +184,10 @@ impl Demo {
         self.settle(say).await?;
         scenario.a_problem(say)?;
         self.settle(say).await?;
+        if self.sabotage.is_none() {
+            broken.extend(way_back::WayBack::new(&self.shop, &self.erp)?.play(say).await?);
+            self.settle(say).await?;
+        }
         let expected = scenario.expected();
         broken.extend(self.wait_for(&expected).await);
         let jobs = report::all_jobs(&self.store).await?;
@@ -502,11 +507,12 @@ login = "connector@example.com"
 api_key = "{api_key}"
 calls_per_second = 500
 max_concurrent_calls = 8
+poll = "1s"
 
 [shops.main.sync]
 orders = {{ in = "{orders}" }}
-customers = {{ in = "on" }}
-products = {{ in = "on" }}
+customers = {{ in = "on", out = "on" }}
+products = {{ in = "on", out = "on" }}
 "#,
         domain = shop.domain(),
         client_id = access.client_id,

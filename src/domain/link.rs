@@ -24,6 +24,8 @@ text_enum! {
         Payment = "payment",
         /// Parcel and delivery.
         Fulfillment = "fulfillment",
+        /// Inventory item and product variant, for the quantities that are sent.
+        Inventory = "inventory",
     }
 }
 
@@ -63,4 +65,12 @@ pub struct Link {
     /// `{field: {"source": hash, "target": hash}}`.
     #[serde(default)]
     pub agreed: serde_json::Value,
+    /// The same for the way back: per field of the shop the hash of the value as it was made from the ERP, and as the shop
+    /// held it. Null while nothing was agreed that way; saving null keeps what is stored of the same pair.
+    #[serde(default)]
+    pub agreed_out: serde_json::Value,
+    /// The writes of the last minutes on either side, for whoever finds out that it goes in circles. Saving null keeps
+    /// what is stored.
+    #[serde(default)]
+    pub writes: serde_json::Value,
 }

@@ -10,16 +10,19 @@ mod clock;
 mod customer;
 mod disposition;
 mod entropy;
+mod erp_records;
 mod ids;
 mod job;
 mod link;
 mod money;
 mod order;
+mod outgoing;
 mod problem;
 mod product;
 mod raw_schema;
 mod report;
 mod retry;
+mod shop_fields;
 mod target;
 mod topic;
 
@@ -30,6 +33,7 @@ pub use clock::{Clock, ManualClock, SharedClock, SystemClock, Timestamp};
 pub use customer::{Address, Customer};
 pub use disposition::Disposition;
 pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
+pub use erp_records::{ErpProduct, ErpVariantRecord, Partner, Stock};
 pub(crate) use ids::text_enum;
 pub use ids::{
     Direction, ErpId, EventId, Fence, IdError, JobId, JobKey, Object, RecordKey, ShopName, ShopifyId, System,
@@ -42,10 +46,17 @@ pub use order::{
     OrderCompany, OrderCustomer, OrderTotals, Payment, Refund, RefundAdjustment, RefundedLine,
     RefundedShipping, Restock, Risk,
 };
+pub use outgoing::{
+    CustomerFound, ItemStock, LevelStock, Location, NewCustomer, NewProduct, NewVariant, QuantitiesSet,
+    Refusal, SetQuantities, SetQuantity, VariantFound,
+};
 pub use problem::{NewProblem, ProblemCode};
 pub use product::{OptionValue, Product, ProductOption, Variant};
 pub use raw_schema::{RawSchema, Selected, SelectionError};
 pub use report::{Outcome, Report};
 pub use retry::{LONGEST_CALL, RetryPolicy};
+pub use shop_fields::{
+    CUSTOMER_FIELDS, PRODUCT_FIELDS, STOCK_FIELDS, ShopField, ShopFieldKind, VARIANT_FIELDS, shop_fields,
+};
 pub use target::{ExternalId, FieldValue, Fields, LOOK_UP_KINDS, LookUp, LookUpKind, Need, Needed, Scalar};
 pub use topic::{Topic, TopicAction};

@@ -8,16 +8,20 @@ mod after;
 pub mod odoo;
 mod setup;
 mod types;
+mod watch;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{CheckRow, ErpId, ExternalId, LookUp, Needed, Timestamp};
+use crate::domain::{
+    CheckRow, ErpId, ErpProduct, ExternalId, LookUp, Needed, Object, Partner, Stock, Timestamp,
+};
 
 pub use after::*;
 pub use setup::{Choice, ChoiceKind, OrderFieldKind, SetupState, SetupWish};
 pub use types::*;
+pub use watch::{ChangedRow, PresentRow, Watched};
 
 /// An ERP that many workers share.
 pub type SharedErp = Arc<dyn Erp>;
@@ -143,6 +147,51 @@ pub trait Erp: Send + Sync + 'static {
 
     /// A product's variants with the option values they stand for.
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError>;
+
+    /// A person or company, whole, with these further fields in `raw`; `None` when it is gone. Archived ones count.
+    async fn partner(&self, id: ErpId, extra: &[String]) -> Result<Option<Partner>, ErpError>;
+
+    /// A product with all variants, with these further fields in `raw` of both; `None` when it is gone. Archived ones count.
+    async fn product_record(
+        &self,
+        id: ErpId,
+        extra: &[String],
+        variant_extra: &[String],
+    ) -> Result<Option<ErpProduct>, ErpError>;
+
+    /// The stock of variants, in each of these warehouses; without any, the sum of all.
+    async fn stock(&self, variants: &[ErpId], warehouses: &[ErpId]) -> Result<Vec<Stock>, ErpError>;
+
+    /// What is still to be delivered of a variant, one entry for each move.
+    async fn open_deliveries(&self, variant: ErpId) -> Result<Vec<OpenDelivery>, ErpError>;
+
+    /// The models whose changes mean work for records of this object.
+    fn watched(&self, object: Object) -> Vec<Watched>;
+
+    /// When the row of a model that was written last was, by the ERP's clock, in whole seconds; `None` where there is none.
+    async fn newest_change(&self, model: &str) -> Result<Option<Timestamp>, ErpError>;
+
+    /// Rows written since `since` and before `until` (whole seconds), archived ones included: at most `limit`, in the order
+    /// of their ids, from the first one after `after` on. A row's time is when the transaction that wrote it *began*, so that
+    /// rows become visible late, with times that lie behind those of others.
+    async fn changed(
+        &self,
+        model: &str,
+        owner: Option<&str>,
+        since: Timestamp,
+        until: Timestamp,
+        after: Option<ErpId>,
+        limit: u32,
+    ) -> Result<Vec<ChangedRow>, ErpError>;
+
+    /// All rows of a model in the order of their ids, from the first one after `after` on, archived ones included.
+    async fn all_ids(
+        &self,
+        model: &str,
+        owner: Option<&str>,
+        after: Option<ErpId>,
+        limit: u32,
+    ) -> Result<Vec<PresentRow>, ErpError>;
 
     /// How it stands with something that a shop needs in the ERP. Changes nothing.
     async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError>;

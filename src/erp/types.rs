@@ -393,3 +393,14 @@ pub struct ErpVariant {
     /// Option name and value.
     pub options: Vec<(String, String)>,
 }
+
+/// Units of a variant that an order is still to get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenDelivery {
+    /// The order.
+    pub order: ErpId,
+    /// How many are to leave the warehouse.
+    pub demanded: Decimal,
+    /// How many of them are reserved.
+    pub reserved: Decimal,
+}

@@ -138,18 +138,24 @@ impl Access {
         }))
     }
 
+    /// Where this request comes from; none without a peer.
+    pub(super) fn client(&self, request: &Request) -> Option<IpAddr> {
+        let Peer(peer) = request.extensions().get::<Peer>()?;
+        Some(client_address(
+            peer.ip(),
+            request.headers(),
+            &self.0.trusted_proxies,
+        ))
+    }
+
     /// Whether this request comes from somebody who may call.
     pub(super) fn lets(&self, request: &Request) -> bool {
-        let Rules {
-            allowed,
-            trusted_proxies,
-        } = &*self.0;
+        let allowed = &self.0.allowed;
         // Without a peer nobody can be told apart, so only open routes stay open.
         allowed.is_empty()
-            || request.extensions().get::<Peer>().is_some_and(|Peer(peer)| {
-                let client = client_address(peer.ip(), request.headers(), trusted_proxies);
-                allowed.iter().any(|range| range.contains(client))
-            })
+            || self
+                .client(request)
+                .is_some_and(|client| allowed.iter().any(|range| range.contains(client)))
     }
 }
 

@@ -17,6 +17,7 @@ mod admin;
 mod answer;
 mod health;
 mod intake;
+mod odoo;
 mod reach;
 mod serve;
 mod settings;
@@ -38,6 +39,7 @@ pub use admin::{Admin, admin_router, keep_metrics_small};
 pub use answer::problem;
 pub use health::Health;
 pub use intake::{Intake, IntakeShop, IntakeShops, OwnName, Signature, Verify};
+pub use odoo::{Hinted, Hints};
 pub use reach::{InstanceKey, NONCE_PATH, local_token, nonce_proof};
 pub use serve::{HttpError, Limits, Listeners, serve};
 pub use settings::{AdminSettings, AllowFrom, Settings};
@@ -47,6 +49,8 @@ pub use settings::{AdminSettings, AllowFrom, Settings};
 pub struct Public {
     /// Webhooks.
     pub intake: Arc<Intake>,
+    /// Hints of the ERP's.
+    pub hints: Arc<Hints>,
     /// Health.
     pub health: Arc<Health>,
     /// What proves that this very installation was reached.
@@ -61,6 +65,7 @@ pub struct Public {
 pub fn public_router(parts: Public) -> Router {
     let Public {
         intake,
+        hints,
         health,
         instance_key,
         settings,
@@ -85,7 +90,11 @@ pub fn public_router(parts: Public) -> Router {
     let reach = Router::new()
         .route(reach::ROUTE, get(reach::answer))
         .with_state(instance_key);
-    finish(webhooks.merge(health).merge(reach), entropy)
+    let hints = Router::new()
+        .route(odoo::ROUTE, post(odoo::receive))
+        .route(odoo::ROUTE_WITH_TOKEN, post(odoo::receive_with_token))
+        .with_state((hints, access(&[])));
+    finish(webhooks.merge(hints).merge(health).merge(reach), entropy)
 }
 
 /// What all routes have in common: answers for what is not there, request ids, no panic that gets out.

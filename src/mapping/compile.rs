@@ -15,11 +15,13 @@ use super::document::{self as doc, entries, expression, get, template, text, tex
 use super::expr::Compiled;
 use super::facts::settings_shape;
 use super::mapped::Truth;
+use super::outgoing::{self, OUT_KEYS};
 use super::overrides::{self, Overrides};
 use super::rule::{Let, Mapping, MatchRule, Rule, SkipRule, Table, stage_named};
 use super::types::{Kind, Typed};
 use crate::domain::{
-    Canonical as _, Customer, Direction, FieldValue, Object, Order, Product, RawSchema, Shape,
+    Canonical as _, Customer, Direction, ErpProduct, FieldValue, Object, Order, Partner, Product, RawSchema,
+    Shape, ShopField, Stock, shop_fields,
 };
 
 /// The ERPs that mappings can be written for.
@@ -56,12 +58,15 @@ pub(super) const TRUTHS: [(&str, Truth); 3] = [
 ];
 
 /// What a mapping of an object reads, by name and shape; none where there is nothing to map.
-pub(super) fn source_of(object: Object) -> Option<(&'static str, Shape)> {
-    match object {
-        Object::Order => Some(("order", Order::shape())),
-        Object::Customer => Some(("customer", Customer::shape())),
-        Object::Product => Some(("product", Product::shape())),
-        Object::Inventory | Object::Shop => None,
+pub(super) fn source_of(object: Object, direction: Direction) -> Option<(&'static str, Shape)> {
+    match (object, direction) {
+        (Object::Order, Direction::In) => Some(("order", Order::shape())),
+        (Object::Customer, Direction::In) => Some(("customer", Customer::shape())),
+        (Object::Product, Direction::In) => Some(("product", Product::shape())),
+        (Object::Customer, Direction::Out) => Some(("partner", Partner::shape())),
+        (Object::Product, Direction::Out) => Some(("product", ErpProduct::shape())),
+        (Object::Inventory, Direction::Out) => Some(("stock", Stock::shape())),
+        (Object::Inventory, Direction::In) | (Object::Order, Direction::Out) | (Object::Shop, _) => None,
     }
 }
 
@@ -103,7 +108,9 @@ fn mapping(
     raw: &dyn RawSchema,
     overrides: Option<&Arc<Overrides>>,
 ) -> Option<Mapping> {
-    doc::only(d, top, TOP_KEYS);
+    let directions = [("in", Direction::In), ("out", Direction::Out)];
+    let is_out = get(top, "direction").is_some_and(|node| node.get_ref().as_str() == Some("out"));
+    doc::only(d, top, if is_out { OUT_KEYS } else { TOP_KEYS });
     for key in [
         "version",
         "erp",
@@ -115,7 +122,7 @@ fn mapping(
         "external_id",
         "fields",
     ] {
-        if get(top, key).is_none() {
+        if get(top, key).is_none() && !(is_out && key == "model") {
             d.add(0..0, format!("`{key}` is missing"), "add it to this file");
         }
     }
@@ -124,13 +131,14 @@ fn mapping(
     if let Some(node) = get(top, "erp").filter(|_| !ERPS.contains(&erp)) {
         d.unknown(node.span(), "ERP", erp, ERPS.iter().copied());
     }
-    let objects = [
-        ("order", Object::Order),
-        ("customer", Object::Customer),
-        ("product", Object::Product),
-    ];
+    let direction = doc::choice_at(d, top, "direction", &directions)?;
+    let customer_and_product = [("customer", Object::Customer), ("product", Object::Product)];
+    let further = match direction {
+        Direction::In => ("order", Object::Order),
+        Direction::Out => ("inventory", Object::Inventory),
+    };
+    let objects = [further, customer_and_product[0], customer_and_product[1]];
     let object = doc::choice_at(d, top, "object", &objects)?;
-    let direction = doc::choice_at(d, top, "direction", &[("in", Direction::In)])?;
     let expected = format!("{object}.{direction}.toml");
     if d.file != expected
         && let Some(node) = get(top, "object")
@@ -147,8 +155,14 @@ fn mapping(
     if object == Object::Order {
         refuse_merging(d, top);
     }
-    let (name, mut shape) = source_of(object)?;
-    let select = selection(d, top, object, raw, &mut shape);
+    let (name, mut shape) = source_of(object, direction)?;
+    let (select, out) = match direction {
+        Direction::In => (selection(d, top, object, raw, &mut shape), None),
+        Direction::Out => {
+            outgoing::check_groups(d, top, object);
+            (String::new(), Some(outgoing::rules(d, top, object)))
+        }
+    };
     let mut scope = Scope::default()
         .with(name, Typed::from(&shape))
         .with("settings", Typed::from(&settings_shape()));
@@ -164,10 +178,14 @@ fn mapping(
         groups: &heads,
         fields: Vec::new(),
         truth,
+        shop_fields: is_out.then(|| shop_fields(object)),
     };
     let fields = fields(d, top, "fields", &scope, &mut context, true);
+    let match_keys = match_rules(d, top, &scope, context.shop_fields);
     let groups = groups(d, top, &scope, &mut context);
-    let match_keys = match_rules(d, top, &scope);
+    if object == Object::Inventory {
+        outgoing::check_stock(d, top, &fields, tables.get("locations"));
+    }
     let stage = stage(d, top, &scope, &mut context, object);
     let external_id = get(top, "external_id").and_then(|node| template(d, node, &scope));
     Some(Mapping {
@@ -175,10 +193,15 @@ fn mapping(
         direction,
         file: d.file.clone(),
         erp: erp.to_owned(),
-        model: identifier(d, top, "model").unwrap_or_default(),
+        model: if is_out {
+            object.to_string()
+        } else {
+            identifier(d, top, "model").unwrap_or_default()
+        },
         owner: filled(d, top, "owner"),
         note: filled(d, top, "note"),
         select,
+        out,
         external_id: external_id?,
         adopt_exact: adopt.unwrap_or(false),
         skips,
@@ -425,10 +448,15 @@ pub(super) fn condition(d: &mut Diagnostics, node: &doc::Node<'_>, scope: &Scope
     Some(compiled)
 }
 
-pub(super) fn match_rules(d: &mut Diagnostics, owner: &DeTable<'_>, scope: &Scope) -> Vec<MatchRule> {
+pub(super) fn match_rules(
+    d: &mut Diagnostics,
+    owner: &DeTable<'_>,
+    scope: &Scope,
+    shop: Option<&'static [ShopField]>,
+) -> Vec<MatchRule> {
     array_of_tables(d, owner, "match")
         .into_iter()
-        .filter_map(|node| match_rule(d, node, scope))
+        .filter_map(|node| match_rule(d, node, scope, shop))
         .collect()
 }
 
@@ -450,7 +478,18 @@ pub(super) fn fields(
     };
     let mut rules = Vec::new();
     for entry in entries(table) {
-        if !is_identifier(entry.key) || entry.key.contains('.') {
+        let of_shop = match context.shop_fields {
+            None => None,
+            Some(known) => match known.iter().find(|field| field.name == entry.key) {
+                Some(field) => Some(field),
+                None => {
+                    let names = known.iter().map(|field| field.name);
+                    d.unknown(entry.key_place(), "field of the shop", entry.key, names);
+                    continue;
+                }
+            },
+        };
+        if of_shop.is_none() && (!is_identifier(entry.key) || entry.key.contains('.')) {
             d.add(
                 entry.key_place(),
                 "this is no name of a field",
@@ -458,7 +497,10 @@ pub(super) fn fields(
             );
             continue;
         }
-        if let Some(rule) = rule(d, &entry, scope, context) {
+        if let Some(mut rule) = rule(d, &entry, scope, context, of_shop.map(outgoing::type_of)) {
+            if let Some(field) = of_shop {
+                outgoing::check_rule(d, entry.value, field, &mut rule);
+            }
             if main {
                 context.fields.push((rule.target.to_string(), rule.kind));
             }
@@ -486,7 +528,7 @@ fn stage(
         d.add(entry.key_place(), "only orders have a stage", "here");
         return None;
     }
-    let rule = rule(d, &entry, scope, context)?;
+    let rule = rule(d, &entry, scope, context, None)?;
     for (value, line) in rule.written_out() {
         let known = match value {
             FieldValue::Text(text) => stage_named(text).is_some(),

@@ -7,9 +7,11 @@ use super::compile::{condition, fields, identifier, is_name, match_rules};
 use super::compile_rule::{GroupHead, RuleContext};
 use super::diagnose::Diagnostics;
 use super::document::{self as doc, Entry, entries, expression, get, template, text};
-use super::rule::{Discounts, Group, RowSource};
+use super::expr::Compiled;
+use super::outgoing::OUT_GROUP_KEYS;
+use super::rule::{Discounts, Group, Part, RowSource, Template};
 use super::types::{Kind, Typed};
-use crate::domain::LinkKind;
+use crate::domain::{LinkKind, VARIANT_FIELDS};
 
 pub(super) const GROUP_KEYS: &[&str] = &[
     "model",
@@ -90,9 +92,10 @@ fn group(
         doc::not_a(d, entry.value, "a table");
         return None;
     };
-    doc::only(d, table, GROUP_KEYS);
+    let is_out = context.shop_fields.is_some();
+    doc::only(d, table, if is_out { OUT_GROUP_KEYS } else { GROUP_KEYS });
     for key in ["model", "each", "as", "key", "fields"] {
-        if get(table, key).is_none() {
+        if get(table, key).is_none() && !(is_out && matches!(key, "model" | "key")) {
             d.add(
                 entry.key_place(),
                 format!("`{key}` is missing in the group `{}`", entry.key),
@@ -152,12 +155,23 @@ fn group(
         ),
     };
     let when = get(table, "when").and_then(|node| condition(d, node, &scope));
-    let key = get(table, "key").and_then(|node| template(d, node, &scope));
+    let key = if is_out {
+        by_id(name, &scope, d.line(entry.key_place().start))
+    } else {
+        get(table, "key").and_then(|node| template(d, node, &scope))
+    };
     let field = get(table, "field").and_then(|_| identifier(d, table, "field"));
+    let of_shop = is_out.then_some(VARIANT_FIELDS);
+    let of_record = std::mem::replace(&mut context.shop_fields, of_shop);
     let rules = fields(d, table, "fields", &scope, context, false);
+    context.shop_fields = of_record;
     Some(Group {
         name: entry.key.to_owned(),
-        model: identifier(d, table, "model").unwrap_or_default(),
+        model: if is_out {
+            "variant".to_owned()
+        } else {
+            identifier(d, table, "model").unwrap_or_default()
+        },
         field,
         link,
         once: doc::flag_at(d, table, "once"),
@@ -166,8 +180,19 @@ fn group(
         when,
         key: key?,
         fields: rules,
-        match_keys: match_rules(d, table, &scope),
+        match_keys: match_rules(d, table, &scope, of_shop),
         line: d.line(entry.key_place().start),
+    })
+}
+
+/// The key of a row that is known by the ERP's id of its record.
+fn by_id(name: &str, scope: &Scope, line: usize) -> Option<Template> {
+    let text = format!("{name}.id");
+    let compiled = Compiled::new(&text, scope).ok()?;
+    Some(Template {
+        text,
+        parts: vec![Part::Value(compiled)],
+        line,
     })
 }
 

@@ -13,7 +13,7 @@ use super::mapped::Truth;
 use super::overrides::Overrides;
 use super::rule::{Choice, From, Missing, NotFound, Rule, Table};
 use super::types::{FieldType, Kind, Typed};
-use crate::domain::FieldValue;
+use crate::domain::{FieldValue, ShopField};
 
 /// What a rule may refer to.
 pub(super) struct RuleContext<'c> {
@@ -23,6 +23,8 @@ pub(super) struct RuleContext<'c> {
     pub(super) fields: Vec<(String, FieldType)>,
     /// The truth of fields that declare none.
     pub(super) truth: Truth,
+    /// The shop's fields, in the direction out.
+    pub(super) shop_fields: Option<&'static [ShopField]>,
 }
 
 /// A group as other rules see it.
@@ -88,12 +90,13 @@ pub(super) struct Draft<'t> {
     pub(super) node: &'t Node<'t>,
 }
 
-/// Compiles `target = …`.
+/// Compiles `target = …`. `fixed` is the type that the target has in any case.
 pub(super) fn rule(
     d: &mut Diagnostics,
     entry: &Entry<'_>,
     scope: &Scope,
     context: &RuleContext<'_>,
+    fixed: Option<FieldType>,
 ) -> Option<Rule> {
     let common = doc::table(entry.value);
     let listed = common
@@ -130,7 +133,7 @@ pub(super) fn rule(
     if let (true, Some(table), Some(last)) = (listed, common, drafts.last_mut()) {
         missing_of(d, table, last);
     }
-    let kind = rule_type(d, entry, declared, &drafts)?;
+    let kind = rule_type(d, entry, fixed.or(declared), &drafts)?;
     settle_missing(d, &mut drafts);
     let mut choices = Vec::new();
     for draft in drafts {

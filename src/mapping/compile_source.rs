@@ -10,7 +10,7 @@ use super::document::{self as doc, Node, entries, expression, get, text};
 use super::expr::Compiled;
 use super::rule::{From, MatchRule, Query, Table};
 use super::types::{FieldType, Kind};
-use crate::domain::{FieldValue, LOOK_UP_KINDS, LinkKind};
+use crate::domain::{FieldValue, LOOK_UP_KINDS, LinkKind, ShopField};
 
 /// Where the value comes from.
 pub(super) fn source<'t>(
@@ -327,7 +327,12 @@ pub(super) fn known_answers(
 }
 
 /// `[[match]]`: a way to recognise an existing record.
-pub(super) fn match_rule(d: &mut Diagnostics, node: &Node<'_>, scope: &Scope) -> Option<MatchRule> {
+pub(super) fn match_rule(
+    d: &mut Diagnostics,
+    node: &Node<'_>,
+    scope: &Scope,
+    shop: Option<&'static [ShopField]>,
+) -> Option<MatchRule> {
     let table = doc::table(node)?;
     doc::only(d, table, &["equal", "note"]);
     let Some(equal) = get(table, "equal").and_then(doc::table) else {
@@ -340,7 +345,19 @@ pub(super) fn match_rule(d: &mut Diagnostics, node: &Node<'_>, scope: &Scope) ->
     };
     let mut keys = Vec::new();
     for entry in entries(equal) {
-        if !is_identifier(entry.key) {
+        if let Some(known) = shop {
+            // What the shop can be searched by, exactly.
+            let searched = |field: &&ShopField| matches!(field.name, "email" | "phone" | "sku" | "barcode");
+            let names: Vec<&str> = known.iter().filter(searched).map(|field| field.name).collect();
+            if !names.contains(&entry.key) {
+                d.unknown(
+                    entry.key_place(),
+                    "field that the shop is searched by",
+                    entry.key,
+                    names,
+                );
+            }
+        } else if !is_identifier(entry.key) {
             d.add(entry.key_place(), "this is no name of a field", "here");
         }
         let Some(compiled) = expression(d, entry.value, scope) else {

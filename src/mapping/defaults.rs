@@ -6,6 +6,18 @@ pub const DEFAULTS: &[(&str, &str)] = &[
         "customer.in.toml",
         include_str!("../../mappings/customer.in.toml"),
     ),
+    (
+        "customer.out.toml",
+        include_str!("../../mappings/customer.out.toml"),
+    ),
+    (
+        "inventory.out.toml",
+        include_str!("../../mappings/inventory.out.toml"),
+    ),
     ("order.in.toml", include_str!("../../mappings/order.in.toml")),
     ("product.in.toml", include_str!("../../mappings/product.in.toml")),
+    (
+        "product.out.toml",
+        include_str!("../../mappings/product.out.toml"),
+    ),
 ];

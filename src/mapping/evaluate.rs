@@ -182,7 +182,7 @@ impl Mapping {
             .iter()
             .map(|group| (group.model.as_str(), &group.fields));
         own.chain(groups).flat_map(|(model, rules)| {
-            let optional = rules.iter().filter(|rule| rule.optional);
+            let optional = rules.iter().filter(|rule| rule.optional && self.out.is_none());
             optional.map(move |rule| (model, &*rule.target))
         })
     }
@@ -191,6 +191,10 @@ impl Mapping {
     /// that only a setting fills is not among them while the shop does not use that setting.
     pub fn targets(&self, settings: Option<&Fact>) -> BTreeMap<String, Vec<FieldNeed>> {
         let mut targets: BTreeMap<String, Vec<FieldNeed>> = BTreeMap::new();
+        if self.out.is_some() {
+            // It writes to the shop, whose fields are known at load.
+            return targets;
+        }
         let mut add = |model: &str, name: &str, written: bool, optional: bool, line: usize| {
             let known = targets.entry(model.to_owned()).or_default();
             let need = FieldNeed {

@@ -59,6 +59,13 @@ pub(super) fn cents(value: &Value, _: &[Value]) -> Result<Value, String> {
         .map_err(|_| "the amount is too large".to_owned())
 }
 
+/// Rounded down: of 2.7 units there are 2 to sell.
+pub(super) fn whole(value: &Value, _: &[Value]) -> Result<Value, String> {
+    i64::try_from(decimal(value)?.floor())
+        .map(Value::from)
+        .map_err(|_| "the number is too large".to_owned())
+}
+
 pub(super) fn fixed(value: &Value, args: &[Value]) -> Result<Value, String> {
     let digits = digits(args)?;
     let rounded = round_half_up(decimal(value)?, digits);

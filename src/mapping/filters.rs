@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::filter_work::{
     amount, attribute, cents, combine, date, decimal, digits, fixed, hash, html, items, joined, normal_email,
-    parts, shortened, split, str_of, sum, truncate,
+    parts, shortened, split, str_of, sum, truncate, whole,
 };
 use super::json_lines;
 use super::types::{Kind, Typed};
@@ -89,6 +89,16 @@ pub(super) const FILTERS: &[Filter] = &[
             })
         },
         cents,
+    ),
+    filter(
+        "whole",
+        |input, args| {
+            exact(input, args).map(|typed| Typed {
+                kind: Kind::Integer,
+                ..typed
+            })
+        },
+        whole,
     ),
     filter(
         "fixed",

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::expr::Compiled;
 use super::mapped::{Stage, Truth};
+use super::outgoing::OutRules;
 use super::overrides::Overrides;
 use super::types::FieldType;
 use crate::domain::{Direction, FieldValue, LinkKind, Object};
@@ -20,7 +21,7 @@ pub struct Mapping {
     pub file: String,
     /// Which ERP it is written for.
     pub erp: String,
-    /// The ERP's model.
+    /// The ERP's model; in the direction out, what the shop's record is.
     pub model: String,
     /// Who owns problems with it.
     pub owner: String,
@@ -28,6 +29,8 @@ pub struct Mapping {
     pub note: String,
     /// What it reads of the shop's own record besides what is always read, as it is sent; empty when nothing.
     pub select: String,
+    /// What is said only in the direction out; none in the direction in.
+    pub out: Option<OutRules>,
     pub(super) external_id: Template,
     pub(super) adopt_exact: bool,
     pub(super) skips: Vec<SkipRule>,
@@ -209,6 +212,12 @@ pub(super) struct MatchRule {
 }
 
 impl Mapping {
+    /// The model of a group's records.
+    pub fn group_model(&self, group: &str) -> Option<&str> {
+        let found = self.groups.iter().find(|known| known.name == group);
+        found.map(|group| group.model.as_str())
+    }
+
     /// The text that a static table has for a key, the shop's own entries first.
     pub fn table_text(&self, table: &str, key: &str) -> Option<&str> {
         match self.tables.get(table)?.entries.get(key)? {

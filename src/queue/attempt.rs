@@ -15,6 +15,7 @@ use crate::store::{ClaimedJob, Finish, Finished, StoreError, Verdict};
 use crate::telemetry;
 
 use super::breaker::Evidence;
+use super::slots::Place;
 use super::verdict::{self, Circumstances};
 use super::{Settings, Shared};
 
@@ -43,6 +44,8 @@ pub(super) struct Frame {
     pub(super) lost: CancellationToken,
     /// The lease ran out because the store could not be reached: another node may have taken the job over.
     pub(super) expired: CancellationToken,
+    /// What waits for a place is to be given back.
+    pub(super) recall: CancellationToken,
     /// The daemon stops and the time for running attempts is over.
     pub(super) hard_stop: CancellationToken,
 }
@@ -59,23 +62,39 @@ enum Run {
 }
 
 /// Runs one attempt from its claim to its saved result. Whatever is logged meanwhile, by the clients too, names the job.
-pub(super) async fn run(shared: &Shared, job: ClaimedJob, frame: Frame) -> Ended {
+pub(super) async fn run(shared: &Shared, job: ClaimedJob, frame: Frame, place: Place) -> Ended {
     let span = info_span!("attempt", job = %job.id, shop = %job.key.shop, object = %job.key.object);
-    run_in_span(shared, job, frame).instrument(span).await
+    run_in_span(shared, job, frame, place).instrument(span).await
 }
 
-async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame) -> Ended {
-    let started_at = shared.clock.now();
+async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: Place) -> Ended {
     let nothing = Ended {
         evidence: Evidence::Nothing,
     };
+    let is_called = select! {
+        biased;
+        () = place.enter() => true,
+        () = frame.lost.cancelled() => return nothing,
+        () = frame.recall.cancelled() => false,
+    };
+    let started_at = shared.clock.now();
     let run = match failpoint::reach(FailPoint::JobClaimed).await {
-        Ok(()) => run_handler(shared, &job, &frame, started_at).await,
+        Ok(()) if is_called => run_handler(shared, &job, &frame, started_at).await,
+        Ok(()) => Run::Reported {
+            report: Box::new(Report::of(
+                Outcome::Interrupted,
+                "claimed ahead and given back before it began",
+            )),
+            was_cut: true,
+        },
         Err(injected) => Run::Reported {
             report: Box::new(verdict::injected(&job, injected)),
             was_cut: false,
         },
     };
+    let went_well = matches!(&run, Run::Reported { report, .. }
+        if matches!(report.outcome, Outcome::Completed | Outcome::Obsolete(_)));
+    place.leave(went_well);
     let (report, was_cut) = match run {
         Run::Reported { report, was_cut } => (report, was_cut),
         Run::Abandoned => {

@@ -17,7 +17,8 @@ use crate::telemetry;
 use super::attempt::{self, Ended, Frame, chain};
 use super::breaker::{Admission, Breakers, Change, Evidence, mended_by_people};
 use super::leases::Leases;
-use super::turns::{Candidate, Turns};
+use super::slots::Slots;
+use super::turns::{Candidate, Turns, spread};
 use super::{Live, Settings, Shared};
 
 /// How long to leave the store alone after it failed.
@@ -27,6 +28,9 @@ const AFTER_FAILURE: Duration = Duration::from_secs(1);
 /// often than this: a flood for one shop must not become a flood of questions to the store.
 const CROWDED: Duration = Duration::from_millis(5);
 
+/// Nothing more is claimed while this many attempts have ended and wait for their results to be saved.
+const UNSAVED_MOST: usize = 512;
+
 /// State of the loop. One task owns it.
 pub(super) struct Dispatcher {
     shared: Arc<Shared>,
@@ -35,12 +39,15 @@ pub(super) struct Dispatcher {
     turns: Turns,
     breakers: Breakers,
     leases: Arc<Leases>,
+    slots: Arc<Slots>,
     tasks: JoinSet<Ended>,
     running: HashMap<Id, (JobId, Fence, Lane)>,
     /// When the store was looked at last.
     looked_at: Timestamp,
     /// When dead processes' jobs are looked for next.
     reclaim_at: Timestamp,
+    /// Jobs that were claimed ahead are to be given back.
+    recall: CancellationToken,
     hard_stop: CancellationToken,
 }
 
@@ -66,10 +73,12 @@ impl Dispatcher {
             turns: Turns::default(),
             breakers: Breakers::default(),
             leases: Arc::default(),
+            slots: Arc::default(),
             tasks: JoinSet::new(),
             running: HashMap::new(),
             looked_at: Timestamp::default(),
             reclaim_at: Timestamp::default(),
+            recall: CancellationToken::new(),
             hard_stop: CancellationToken::new(),
         }
     }
@@ -90,6 +99,7 @@ impl Dispatcher {
         }
         while !stop.is_cancelled() {
             let settings = Arc::new(self.live.borrow_and_update().settings.clone());
+            self.slots.follow(&settings);
             self.reclaim(&settings).await;
             match self.look(&settings).await {
                 Look::Again => self.note_ended(&settings).await,
@@ -174,24 +184,23 @@ impl Dispatcher {
         }
     }
 
-    fn free(&self, settings: &Settings) -> u32 {
-        let running = u32::try_from(self.running.len()).unwrap_or(u32::MAX);
-        settings.workers.get().saturating_sub(running)
-    }
-
-    fn running_of(&self, shop: &ShopName) -> u32 {
-        let running = self.running.values().filter(|(_, _, lane)| lane.shop == *shop);
-        u32::try_from(running.count()).unwrap_or(u32::MAX)
+    /// How many jobs may be claimed now.
+    fn free(&self) -> u32 {
+        if self.running.len() > UNSAVED_MOST {
+            return 0;
+        }
+        self.slots.free()
     }
 
     /// Claims what there is room for.
     async fn look(&mut self, settings: &Arc<Settings>) -> Look {
-        let free = self.free(settings);
+        let free = self.free();
         if free == 0 {
             return Look::Nothing { crowded: true };
         }
         let now = self.shared.clock.now();
         self.looked_at = now;
+        self.slots.asking();
         let ready = match self.shared.store.ready_lanes(now).await {
             Ok(ready) => ready,
             Err(failure) => {
@@ -214,12 +223,7 @@ impl Dispatcher {
                 })
             })
             .collect();
-        let room = |shop: &ShopName| {
-            settings
-                .workers_per_shop
-                .get()
-                .saturating_sub(self.running_of(shop))
-        };
+        let room = |shop: &ShopName| self.slots.room(shop);
         let lanes = self.turns.allot(&candidates, free, room, &settings.weights);
         if lanes.is_empty() {
             return Look::Nothing { crowded: true };
@@ -231,10 +235,12 @@ impl Dispatcher {
             now,
             lease: settings.lease(),
         };
-        match self.shared.store.claim(claim).await {
+        let claimed = self.shared.store.claim(claim).await;
+        self.slots.asked();
+        match claimed {
             Ok(jobs) => {
                 let claimed = u32::try_from(jobs.len()).unwrap_or(u32::MAX);
-                for job in jobs {
+                for job in spread(jobs) {
                     self.start(job, now, settings);
                 }
                 if claimed > 0 && claimed < asked {
@@ -264,20 +270,22 @@ impl Dispatcher {
             revision: self.live.borrow().revision,
             lost,
             expired,
+            recall: self.recall.clone(),
             hard_stop: self.hard_stop.clone(),
         };
         let shared = Arc::clone(&self.shared);
         let (id, fence) = (job.id, job.fence);
+        let place = self.slots.claimed(&lane.shop);
         let task = self
             .tasks
-            .spawn(async move { attempt::run(&shared, job, frame).await });
+            .spawn(async move { attempt::run(&shared, job, frame, place).await });
         self.running.insert(task.id(), (id, fence, lane));
         metrics::gauge!(telemetry::JOBS_RUNNING).set(count(self.running.len()));
     }
 
     /// Waits for a reason to look again.
     async fn wait(&mut self, settings: &Arc<Settings>, crowded: bool, stop: &CancellationToken) {
-        let has_room = self.free(settings) > 0;
+        let has_room = self.free() > 0;
         let due = if has_room { self.next_due().await } else { None };
         // Counted from the look: what became due since then has not been seen.
         let wake_at = [due, self.breakers.next_probe(self.looked_at)]
@@ -294,6 +302,7 @@ impl Dispatcher {
         let ended = select! {
             () = stop.cancelled() => None,
             Some(ended) = self.tasks.join_next_with_id(), if !self.tasks.is_empty() => Some(ended),
+            () = self.slots.left(), if !self.tasks.is_empty() => None,
             () = work_arrives, if has_room => None,
             () = shared.clock.sleep_until(wake_at), if has_room => None,
             Ok(()) = self.live.changed() => None,
@@ -341,6 +350,9 @@ impl Dispatcher {
             .breakers
             .end(&lane, job, &evidence, now, &settings.breaker, unit);
         for change in changes {
+            if matches!(change, Change::Opened(_)) {
+                std::mem::take(&mut self.recall).cancel();
+            }
             self.publish(change, now).await;
         }
     }
@@ -403,6 +415,7 @@ impl Dispatcher {
                 "stopping: no more jobs are claimed, running attempts may end"
             );
         }
+        self.recall.cancel();
         let soft = clock.sleep_until(clock.now().plus(settings.stop_within()));
         self.drain(&settings, soft).await;
         if self.running.is_empty() {

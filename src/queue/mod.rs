@@ -1,7 +1,7 @@
 //! Claiming, running and finishing jobs.
 //!
-//! One dispatcher per process. It claims as many jobs as it has free workers, in weighted turns between shops and
-//! lanes (`turns`), runs each through the [`Handler`], turns the report into what becomes of the job (`verdict`) and
+//! One dispatcher per process. It claims as many jobs as it has free workers (a few more where they end faster than the
+//! store can be asked, `slots`), in weighted turns between shops and lanes (`turns`), runs each through the [`Handler`], turns the report into what becomes of the job (`verdict`) and
 //! saves it under the claim's fence. It is woken by the store when work arrives and sleeps until the next job is due; the
 //! slow poll is only a safety net.
 //!
@@ -24,6 +24,7 @@ mod leases;
 mod retention;
 mod schedule;
 mod settings;
+mod slots;
 mod turns;
 mod verdict;
 

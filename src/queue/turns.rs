@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 
 use crate::domain::{Direction, Object, ShopName};
-use crate::store::Lane;
+use crate::store::{ClaimedJob, Lane};
 
 use super::settings::Weights;
 
@@ -121,6 +121,26 @@ impl Turns {
     }
 }
 
+/// The jobs of one claim in the order in which they are to begin: those of each lane in their own order, evenly spread over
+/// the whole, so that a lane with few of them does not wait for the end of one with many.
+pub(super) fn spread(jobs: Vec<ClaimedJob>) -> Vec<ClaimedJob> {
+    let mut of_lane: HashMap<Lane, (u64, u64)> = HashMap::new();
+    for job in &jobs {
+        of_lane.entry(Lane::of(&job.key)).or_default().0 += 1;
+    }
+    let mut placed: Vec<(u64, ClaimedJob)> = jobs
+        .into_iter()
+        .map(|job| {
+            let (count, seen) = of_lane.entry(Lane::of(&job.key)).or_default();
+            let place = (*seen * 2 + 1) * STRIDE / *count;
+            *seen += 1;
+            (place, job)
+        })
+        .collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, job)| job).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -128,6 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::domain::{Fence, JobId, JobKey, Timestamp};
 
     fn lane(shop: &str, object: Object) -> Lane {
         Lane {
@@ -145,6 +166,33 @@ mod tests {
                 probe: false,
             })
             .collect()
+    }
+
+    fn claimed(object: Object, id: i64) -> ClaimedJob {
+        ClaimedJob {
+            id: JobId(id),
+            key: JobKey {
+                shop: "a".parse().unwrap(),
+                object,
+                direction: Direction::In,
+                source_id: id.to_string(),
+            },
+            fence: Fence(1),
+            failed_attempts: 0,
+            attempt: 1,
+            unclean_at: None,
+            wanted_since: Timestamp::from_millis(0),
+            triggered_at: None,
+            record_name: None,
+        }
+    }
+
+    #[test]
+    fn jobs_of_one_claim_begin_spread_and_in_the_order_of_their_lane() {
+        let mut jobs: Vec<ClaimedJob> = (1..=6).map(|id| claimed(Object::Order, id)).collect();
+        jobs.extend((7..=8).map(|id| claimed(Object::Product, id)));
+        let order: Vec<i64> = spread(jobs).iter().map(|job| job.id.0).collect();
+        assert_eq!(order, [1, 2, 7, 3, 4, 5, 8, 6]);
     }
 
     /// What each lane was given, in the order of the candidates.

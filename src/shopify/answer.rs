@@ -228,6 +228,7 @@ fn kind(error: &Value) -> Kind {
         "ACCESS_DENIED" => Kind::Denied,
         "INVALID_VARIABLE"
         | "INVALID_FIELD_ARGUMENTS"
+        | "MAX_INPUT_SIZE_EXCEEDED"
         | "BAD_REQUEST"
         | "NOT_FOUND"
         | "RESOURCE_NOT_FOUND" => Kind::Refused,
@@ -391,6 +392,9 @@ fn payloads(document: &Document, data: &Value, request: &RequestId) -> Result<()
                 request: request.clone(),
             });
         };
+        if document.tells_refusals {
+            continue;
+        }
         let errors: Vec<&Value> = fields
             .iter()
             .filter(|(field, _)| *field == "userErrors" || field.ends_with("UserErrors"))
@@ -403,6 +407,7 @@ fn payloads(document: &Document, data: &Value, request: &RequestId) -> Result<()
             operation: document.name,
             reason: shorten(&texts.join("; "), LONGEST_REASON),
             code: first.get("code").and_then(Value::as_str).map(str::to_owned),
+            refusals: Vec::new(),
             request: request.clone(),
         });
     }
@@ -451,7 +456,7 @@ pub(super) fn first_message(value: &Value) -> Option<String> {
 }
 
 /// At most `longest` characters, on one line.
-fn shorten(text: &str, longest: usize) -> String {
+pub(super) fn shorten(text: &str, longest: usize) -> String {
     let printable = |c: char| if c.is_control() { ' ' } else { c };
     let mut short: String = text.chars().take(longest).map(printable).collect();
     if text.chars().nth(longest).is_some() {

@@ -19,6 +19,8 @@ pub(super) struct Document {
     pub(super) points: f64,
     /// Whether it writes: every payload is looked through for user errors.
     pub(super) writes: bool,
+    /// Whether whoever sends it reads the user errors itself; otherwise they are a failure.
+    pub(super) tells_refusals: bool,
     /// Whether it searches: an ignored search term is a failure.
     pub(super) searches: bool,
 }
@@ -47,6 +49,7 @@ macro_rules! document {
             ),
             points: $points,
             writes: false,
+            tells_refusals: false,
             searches: false,
         }
     };
@@ -168,6 +171,88 @@ pub(super) const SUBSCRIPTION_DELETE: Document = Document {
 };
 pub(super) const SCOPES: Document = document!("LockstepScopes", 2.0, "scopes");
 
+pub(super) const FIND_CUSTOMERS: Document =
+    document!("LockstepFindCustomers", 6.0, "find_customers", "customer_keys");
+pub(super) const CUSTOMER_OF_REF: Document = document!("LockstepCustomerOfRef", 1.0, "customer_of_ref");
+pub(super) const PRODUCT_OF_REF: Document = document!("LockstepProductOfRef", 1.0, "product_of_ref");
+pub(super) const PRODUCT_REF: Document = document!("LockstepProductRef", 2.0, "product_ref");
+pub(super) const CUSTOMER_SET: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!(
+        "LockstepCustomerSet",
+        24.0,
+        "customer_set",
+        "customer_record",
+        "address"
+    )
+};
+pub(super) const CUSTOMER_UPDATE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!(
+        "LockstepCustomerUpdate",
+        24.0,
+        "customer_update",
+        "customer_record",
+        "address"
+    )
+};
+pub(super) const DEFAULT_ADDRESS: Document = document!("LockstepDefaultAddress", 2.0, "default_address");
+pub(super) const ADDRESS_CREATE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepAddressCreate", 10.0, "address_create")
+};
+pub(super) const ADDRESS_UPDATE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepAddressUpdate", 10.0, "address_update")
+};
+pub(super) const FIND_VARIANTS: Document = Document {
+    searches: true,
+    ..document!("LockstepFindVariants", 20.0, "find_variants")
+};
+pub(super) const PRODUCT_SET: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepProductSet", 70.0, "product_set", "variant")
+};
+pub(super) const PRODUCT_UPDATE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepProductUpdate", 10.0, "product_update")
+};
+pub(super) const VARIANTS_UPDATE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepVariantsUpdate", 10.0, "variants_update")
+};
+pub(super) const VARIANTS_CREATE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepVariantsCreate", 15.0, "variants_create", "variant")
+};
+pub(super) const STOCK_LOCATIONS: Document = document!("LockstepStockLocations", 11.0, "stock_locations");
+pub(super) const ITEM_STOCK: Document = document!("LockstepItemStock", 28.0, "item_stock", "level");
+pub(super) const VARIANT_ITEMS: Document = document!("LockstepVariantItems", 4.0, "variant_items");
+pub(super) const ITEM_LEVELS: Document = document!("LockstepItemLevels", 30.0, "item_levels", "level");
+pub(super) const QUANTITIES_SET: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepQuantitiesSet", 10.0, "quantities_set")
+};
+pub(super) const REF_DEFINE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepRefDefine", 10.0, "ref_define")
+};
+pub(super) const REF_NOTE: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepRefNote", 10.0, "ref_note")
+};
+
 /// Every document.
 #[cfg(test)]
 pub(super) const ALL: &[&Document] = &[
@@ -198,6 +283,27 @@ pub(super) const ALL: &[&Document] = &[
     &SUBSCRIPTION_UPDATE,
     &SUBSCRIPTION_DELETE,
     &SCOPES,
+    &FIND_CUSTOMERS,
+    &CUSTOMER_OF_REF,
+    &PRODUCT_OF_REF,
+    &PRODUCT_REF,
+    &CUSTOMER_SET,
+    &CUSTOMER_UPDATE,
+    &DEFAULT_ADDRESS,
+    &ADDRESS_CREATE,
+    &ADDRESS_UPDATE,
+    &FIND_VARIANTS,
+    &PRODUCT_SET,
+    &PRODUCT_UPDATE,
+    &VARIANTS_UPDATE,
+    &VARIANTS_CREATE,
+    &STOCK_LOCATIONS,
+    &VARIANT_ITEMS,
+    &ITEM_STOCK,
+    &ITEM_LEVELS,
+    &QUANTITIES_SET,
+    &REF_DEFINE,
+    &REF_NOTE,
 ];
 
 #[cfg(test)]

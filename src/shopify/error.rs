@@ -4,12 +4,20 @@ use std::fmt;
 use std::time::Duration;
 
 use super::normalise::NormaliseError;
-use crate::domain::{Disposition, System};
+use crate::domain::{Disposition, Refusal, System};
 use crate::secret::SecretError;
 use crate::transport::Failure;
 
 /// How long a record that changes all the time is left alone.
 const SETTLING: Duration = Duration::from_mins(1);
+
+/// Codes of user errors that pass by themselves.
+const PASSING: [&str; 4] = [
+    "IDEMPOTENCY_CONCURRENT_REQUEST",
+    "INTERNAL_ERROR",
+    "GENERIC_ERROR",
+    "JOB_ERROR",
+];
 
 /// Shopify's number of an answer (`X-Request-Id`), which its support asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,7 +101,7 @@ pub enum ShopifyError {
         request: RequestId,
     },
     /// The token lacks a scope, or the app lacks the approval to see a field that is needed.
-    #[error("the access token may not read {path}: Shopify asks for {needed}{request}")]
+    #[error("the access token gives no access to {path}: Shopify asks for {needed}{request}")]
     AccessDenied {
         /// What was asked for, as a path of the query.
         path: String,
@@ -133,8 +141,18 @@ pub enum ShopifyError {
         reason: String,
         /// The first error's code, if it has one.
         code: Option<String>,
+        /// Each error in our words, where the write is one of a record.
+        refusals: Vec<Refusal>,
         /// Request.
         request: RequestId,
+    },
+    /// A value that the shop cannot take; nothing was sent.
+    #[error("{field}: {reason}")]
+    NotWritable {
+        /// Our name of the field.
+        field: String,
+        /// Why.
+        reason: String,
     },
     /// A search did not mean what we meant: Shopify ignored a part of it and would have matched everything.
     #[error("Shopify ignored a part of the search in {operation}: {reason}{request}")]
@@ -186,10 +204,13 @@ impl ShopifyError {
             // Nobody failed: neither burns an attempt.
             Self::InLine { after } => Disposition::NotYet { after: *after },
             Self::KeepsChanging { .. } => Disposition::NotYet { after: SETTLING },
+            // The same call is under way, or Shopify failed inside.
+            Self::Rejected { code: Some(code), .. } if PASSING.contains(&code.as_str()) => later(None),
             Self::TooExpensive { .. }
             | Self::AccessDenied { .. }
             | Self::Refused { .. }
             | Self::Rejected { .. }
+            | Self::NotWritable { .. }
             | Self::SearchIgnored { .. }
             | Self::Normalise(_) => Disposition::Permanent,
         }
@@ -215,6 +236,7 @@ impl ShopifyError {
             Self::Internal { .. } => "shopify_internal_error",
             Self::Refused { .. } => "shopify_query_refused",
             Self::Rejected { .. } => "shopify_write_rejected",
+            Self::NotWritable { .. } => "shopify_value_not_writable",
             Self::SearchIgnored { .. } => "shopify_search_ignored",
             Self::Incomplete { .. } => "shopify_answer_incomplete",
             Self::KeepsChanging { .. } => "record_keeps_changing",
@@ -227,7 +249,26 @@ impl ShopifyError {
         match self {
             Self::AccessDenied { path, .. } => Some(path),
             Self::Normalise(error) => Some(&error.field),
+            Self::NotWritable { field, .. } => Some(field),
+            Self::Rejected { refusals, .. } => refusals.first()?.field.as_deref(),
             _ => None,
+        }
+    }
+
+    /// Whether a write was refused because its record is not there any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Rejected { code: Some(code), .. }
+            if matches!(code.as_str(), "NOT_FOUND" | "PRODUCT_DOES_NOT_EXIST"))
+    }
+
+    /// Whether a write that ended so may have been carried out all the same: look before it is repeated, or repeat it
+    /// under the same key.
+    pub fn outcome_unknown(&self) -> bool {
+        match self {
+            Self::Transport(failure) => failure.outcome_unknown(),
+            // Done and not understood, or broken off somewhere inside.
+            Self::Internal { .. } | Self::Incomplete { .. } | Self::Normalise(_) => true,
+            _ => false,
         }
     }
 
@@ -268,6 +309,9 @@ impl ShopifyError {
                 "Set api_version to one that this version of lockstep knows, or update lockstep."
             }
             Self::Rejected { .. } => "Correct what Shopify names, then retry.",
+            Self::NotWritable { .. } => {
+                "Correct the value in the ERP, or round or leave it out in the mapping, then retry."
+            }
             Self::Normalise(error) => return error.fix.clone(),
         }
         .to_owned()

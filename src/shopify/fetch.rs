@@ -200,7 +200,7 @@ async fn attempt(client: &Client, kind: &Kind, id: ShopifyId, select: &str) -> R
 }
 
 /// The refused fields of a record by their names within it, each once whatever its place in a list.
-fn refused_of(root: &str, paths: &Value) -> Value {
+pub(super) fn refused_of(root: &str, paths: &Value) -> Value {
     let mut names: Vec<String> = paths
         .as_array()
         .into_iter()

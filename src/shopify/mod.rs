@@ -7,7 +7,7 @@
 //! Promises: the token appears in no log, error or `Debug`; a failure says what it means ([`ShopifyError::disposition`])
 //! and carries Shopify's number of the request; a record that cannot be read or proven is an error, never a guess.
 //! Written
-//! are webhook subscriptions and nothing else. Deliberately absent: retries over time (the queue's), bulk operations, caches.
+//! are webhook subscriptions, and what [`write`] says. Deliberately absent: retries over time (the queue's), bulk operations.
 
 mod answer;
 mod auth;
@@ -26,6 +26,7 @@ mod subscriptions;
 mod tests;
 mod throttle;
 pub mod webhook;
+mod write;
 
 use std::collections::BTreeSet;
 
@@ -51,6 +52,7 @@ pub struct Shopify {
     settings: Settings,
     client: client::Client,
     clock: SharedClock,
+    known: write::Known,
 }
 
 impl Shopify {
@@ -70,6 +72,7 @@ impl Shopify {
             client: client::Client::new(shop, settings, credentials, transport, clock.clone(), entropy)?,
             settings: settings.clone(),
             clock,
+            known: write::Known::default(),
         })
     }
 

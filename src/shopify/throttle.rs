@@ -271,6 +271,7 @@ mod tests {
         text: "",
         points: 300.0,
         writes: false,
+        tells_refusals: false,
         searches: false,
     };
     const CHEAP: Document = Document {

@@ -6,14 +6,16 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
-    Timestamp,
+    ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName, ShopifyId,
+    System, Timestamp,
 };
 use crate::store::{
     BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
-    NewRun, NodeFile, NodeRow, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
-    RunOutcome, RunRow, Saved, SharedStore, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
+    EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory, Lane, Locked, NewGap,
+    NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted, PollCursor, PollForget,
+    PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
+    RunOutcome, RunRow, Saved, SeenRow, SharedStore, ShopState, Standing, Store, StoreError, SubscriptionRow,
+    TakenUp,
 };
 
 /// What an operation does instead of its work.
@@ -142,6 +144,14 @@ pass_on! {
     links(shop: &ShopName, kind: LinkKind, source_ids: &[String]) -> Vec<Link>;
     link_of_erp(shop: &ShopName, kind: LinkKind, erp_id: ErpId) -> Option<Link>;
     save_links(job: JobId, fence: Fence, links: Vec<Link>) -> Saved;
+    open_intent(job: JobId, fence: Fence, intent: NewIntent, now: Timestamp) -> Option<i64>;
+    open_intents(key: &JobKey) -> Vec<Intent>;
+    close_intent(job: JobId, fence: Fence, intent: i64, now: Timestamp) -> bool;
+    note_items(job: JobId, fence: Fence, items: Vec<String>) -> bool;
+    order_in_work(shop: &ShopName, item: &str) -> Option<JobId>;
+    note_out_write(shop: &ShopName, object: Object, kind: &str, record: &str, now: Timestamp) -> ();
+    out_writes_since(shop: &ShopName, object: Object, kind: &str, but: &str, since: Timestamp) -> u64;
+    count_links(shop: &ShopName, kind: LinkKind) -> u64;
     shop_state(shop: &ShopName, now: Timestamp) -> ShopState;
     set_shop_disabled(shop: &ShopName, reason: Option<&str>, now: Timestamp) -> ();
     cursor(shop: &ShopName, name: &str) -> Option<String>;
@@ -170,6 +180,11 @@ pass_on! {
     open_gap(gap: NewGap, now: Timestamp) -> i64;
     close_gap(ended: GapRun) -> bool;
     gaps() -> Vec<GapRow>;
+    poll_cursor(shop: &ShopName, model: &str) -> Option<PollCursor>;
+    poll_seen(shop: &ShopName, model: &str, ids: &[ErpId]) -> Vec<SeenRow>;
+    poll_present(shop: &ShopName, model: &str, after: Option<ErpId>, upto: Option<ErpId>) -> Vec<PresentId>;
+    commit_poll(commit: PollCommit) -> PollCommitted;
+    forget_poll(forget: PollForget) -> PollForgotten;
     prune(before: Timestamp, limit: u32) -> u64;
     ping() -> ();
 }

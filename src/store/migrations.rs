@@ -45,6 +45,24 @@ const FILES: &[File] = &[
         sqlite: include_str!("../../migrations/sqlite/0004_nodes_that_left.sql"),
         postgres: include_str!("../../migrations/postgres/0004_nodes_that_left.sql"),
     },
+    File {
+        version: 5,
+        name: "polling",
+        sqlite: include_str!("../../migrations/sqlite/0005_polling.sql"),
+        postgres: include_str!("../../migrations/postgres/0005_polling.sql"),
+    },
+    File {
+        version: 6,
+        name: "way back",
+        sqlite: include_str!("../../migrations/sqlite/0006_way_back.sql"),
+        postgres: include_str!("../../migrations/postgres/0006_way_back.sql"),
+    },
+    File {
+        version: 7,
+        name: "outgoing",
+        sqlite: include_str!("../../migrations/sqlite/0007_outgoing.sql"),
+        postgres: include_str!("../../migrations/postgres/0007_outgoing.sql"),
+    },
 ];
 
 /// One of the two databases.

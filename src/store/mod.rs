@@ -10,9 +10,11 @@ mod conformance;
 mod fault;
 #[cfg(test)]
 pub mod faulty;
+mod intents;
 mod migrations;
 mod nodes;
 mod open;
+mod polls;
 mod postgres;
 mod prepared;
 mod rules;
@@ -28,9 +30,13 @@ use async_trait::async_trait;
 
 use crate::domain::{EventId, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
 
+pub use intents::{Intent, NewIntent};
 pub use migrations::{MigrationName, MigrationReport};
 pub use nodes::{NODE_DEAD_AFTER, NodeFile, NodeRow, Revision, Standing, TakenUp};
 pub use open::{OpenMode, is_usable_address, migrate, migrations, open};
+pub use polls::{
+    PollCommit, PollCommitted, PollCursor, PollForget, PollForgotten, PresentId, PresentPage, SeenRow,
+};
 pub use runs::{Covered, GapRow, GapRun, NewGap, NewRun, RUN_DEAD_AFTER, RunCounts, RunOutcome, RunRow};
 pub use types::*;
 
@@ -214,6 +220,66 @@ pub trait Store: Send + Sync + 'static {
         links: Vec<Link>,
     ) -> Result<Saved, StoreError>;
 
+    // --- outgoing writes --------------------------------------------------------------------------------------
+
+    /// Commits a write to the shop before it is sent, under the attempt's fence. Returns its number; `None` when the attempt
+    /// is no longer ours.
+    async fn open_intent(
+        &self,
+        job: JobId,
+        fence: crate::domain::Fence,
+        intent: NewIntent,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError>;
+
+    /// The writes of this record's jobs whose outcome is not known yet, oldest first. They outlive the job that decided them.
+    async fn open_intents(&self, key: &crate::domain::JobKey) -> Result<Vec<Intent>, StoreError>;
+
+    /// Closes an intent whose outcome is known. False when the attempt is no longer ours.
+    async fn close_intent(
+        &self,
+        job: JobId,
+        fence: crate::domain::Fence,
+        intent: i64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
+
+    /// Notes what the order of a running attempt sells (Shopify's numbers of variants), besides what was noted before. False
+    /// when the attempt is no longer ours.
+    async fn note_items(
+        &self,
+        job: JobId,
+        fence: crate::domain::Fence,
+        items: Vec<String>,
+    ) -> Result<bool, StoreError>;
+
+    /// An order of the shop that is still to be carried in and sells this variant, or of which nobody knows yet what it
+    /// sells.
+    async fn order_in_work(&self, shop: &ShopName, item: &str) -> Result<Option<JobId>, StoreError>;
+
+    /// Notes that a record is written to the shop, for the limits on sudden change; `kind` says what makes it count.
+    async fn note_out_write(
+        &self,
+        shop: &ShopName,
+        object: crate::domain::Object,
+        kind: &str,
+        record: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// How many records of the object, besides this one, were noted since.
+    async fn out_writes_since(
+        &self,
+        shop: &ShopName,
+        object: crate::domain::Object,
+        kind: &str,
+        but: &str,
+        since: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// How many records of a kind are linked.
+    async fn count_links(&self, shop: &ShopName, kind: LinkKind) -> Result<u64, StoreError>;
+
     // --- shops, cursors, configuration ------------------------------------------------------------------------
 
     /// What is known of a shop; made with `first_seen_at = now` when it is new, except by a tool, which only looks.
@@ -305,6 +371,36 @@ pub trait Store: Send + Sync + 'static {
 
     /// The open gaps, oldest first.
     async fn gaps(&self) -> Result<Vec<GapRow>, StoreError>;
+
+    // --- polling ----------------------------------------------------------------------------------------------
+
+    /// How far a model of the shop's ERP was read; `None` where it never was.
+    async fn poll_cursor(&self, shop: &ShopName, model: &str) -> Result<Option<PollCursor>, StoreError>;
+
+    /// Which of these rows were seen in the window that is still open.
+    async fn poll_seen(
+        &self,
+        shop: &ShopName,
+        model: &str,
+        ids: &[crate::domain::ErpId],
+    ) -> Result<Vec<SeenRow>, StoreError>;
+
+    /// The rows that were there when all ids were listed last, after one id and up to another.
+    async fn poll_present(
+        &self,
+        shop: &ShopName,
+        model: &str,
+        after: Option<crate::domain::ErpId>,
+        upto: Option<crate::domain::ErpId>,
+    ) -> Result<Vec<PresentId>, StoreError>;
+
+    /// Saves what a step of a poll found: cursor, rows seen, ids listed and the jobs that follow, all or nothing, and only
+    /// as long as the right to poll is held.
+    async fn commit_poll(&self, commit: PollCommit) -> Result<PollCommitted, StoreError>;
+
+    /// Forgets how far a model was read, so that the next poll begins anew: only as long as the right to poll is held, and
+    /// only for the newest configuration.
+    async fn forget_poll(&self, forget: PollForget) -> Result<PollForgotten, StoreError>;
 
     // --- subscriptions ----------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ use super::lease::{Lease, NotHeld};
 use super::outcome::{Applied, Changed, Gaps, Outcome, Restored, Why};
 use super::plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
 use super::{NewSubscription, Observed, Registry};
-use crate::domain::{Disposition, SharedClock, ShopName, ShopifyId};
+use crate::domain::{Disposition, SharedClock, ShopName, ShopifyId, Timestamp};
 use crate::failpoint::{self, FailPoint};
 use crate::shopify::ShopifyError;
 use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
@@ -28,6 +28,10 @@ const AT_ONCE: usize = 4;
 /// (<https://shopify.dev/changelog/updates-to-webhook-retry-mechanism>): while one stood, what happened longer ago than this
 /// had arrived.
 const RETRIES_LAST: Duration = Duration::from_hours(5);
+
+/// A gap may be looked at and closed before the change that ends it, if that comes long after it was noted: then it is noted again.
+/// Much less than Shopify's search lags behind, which a gap stays open for at least.
+const NOTE_LASTS: Duration = Duration::from_secs(20);
 
 /// Words of Shopify, which has no codes for them.
 const TAKEN: &str = "has already been taken";
@@ -210,6 +214,8 @@ pub async fn apply(
     let run = Run {
         site,
         lease,
+        gaps: &gaps,
+        noted_at: site.clock.now(),
         is_stopped: AtomicBool::new(false),
     };
     let mut results: Vec<Changed> = Vec::new();
@@ -299,6 +305,10 @@ impl Trouble {
 struct Run<'a> {
     site: &'a Site<'a>,
     lease: &'a Lease,
+    /// The gaps that changes end, by topic.
+    gaps: &'a BTreeMap<String, Restored>,
+    /// When they were noted.
+    noted_at: Timestamp,
     /// Something failed that may pass: nothing more is begun.
     is_stopped: AtomicBool,
 }
@@ -338,6 +348,11 @@ impl Run<'_> {
     }
 
     async fn carry_out(&self, line: &PlanLine) -> Result<(), Trouble> {
+        let site = self.site;
+        let is_stale = site.clock.now() >= self.noted_at.plus(NOTE_LASTS);
+        if let Some(gap) = self.gaps.get(&line.topic).filter(|_| is_stale && line.loses) {
+            site.gaps.open(site.shop, gap, false).await?;
+        }
         match (line.kind, line.id, &line.new) {
             (Kind::Delete, Some(id), _) => self.delete(id).await,
             (Kind::Adopt | Kind::Update, Some(id), Some(new)) => self.update(id, new).await,

@@ -85,8 +85,9 @@ impl Lease {
 
     /// Gives it back. Where that fails it ends by itself.
     pub async fn release(&self) {
-        self.is_given_back.store(true, Ordering::Relaxed);
         give_back(&self.store, &self.name, &self.holder).await;
+        // Not before: who waits for this may go away in the middle of it.
+        self.is_given_back.store(true, Ordering::Relaxed);
     }
 }
 

@@ -33,6 +33,17 @@ pub(super) enum Truth {
     Hold,
 }
 
+impl Truth {
+    /// The same as the other direction sees it, where the ERP is the source and the shop the target.
+    pub(super) const fn seen_from_the_erp(self) -> Self {
+        match self {
+            Self::Shopify => Self::Erp,
+            Self::Erp => Self::Shopify,
+            Self::Hold => Self::Hold,
+        }
+    }
+}
+
 /// What to do about one field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
@@ -85,6 +96,9 @@ fn is_simple(text: &str) -> bool {
 
 /// What is agreed on a field after an attempt that read it back as `held`. `written` says whether the attempt wrote it.
 ///
+/// `given_up` says that both sides changed it, the declared truth kept the target, and the other direction brings that
+/// value over: then it is settled, and only a later change counts as one again.
+///
 /// Equal sides agree. What was written and reads back differently is the ERP's own form of it where the mapping declares
 /// the field lossy, and else somebody's change in between, which stays visible as one. What was not written stays as it
 /// was agreed before: the ERP's edit is not agreed upon by looking at it.
@@ -94,11 +108,12 @@ pub(super) fn settle(
     held: &FieldValue,
     written: bool,
     lossy: bool,
+    given_up: bool,
 ) -> Agreed {
     let (source, now) = (hash(wanted), hash(held));
     let known = before.and_then(|agreed| agreed.target.clone());
     let target = match (written, known) {
-        _ if source == now => now,
+        _ if source == now || given_up => now,
         (true, _) if lossy => now,
         (true, _) => source.clone(),
         (false, Some(known)) => known,
@@ -304,10 +319,20 @@ mod tests {
             ),
             ("never read before", None, "theirs", false, false, "theirs"),
         ] {
-            let settled = settle(before.as_ref(), &text("new"), &text(held), written, lossy);
+            let settled = settle(before.as_ref(), &text("new"), &text(held), written, lossy, false);
             assert_eq!(settled.source, hash(&text("new")), "{name}");
             assert_eq!(settled.target, Some(hash(&text(expected))), "{name}");
         }
+    }
+
+    #[test]
+    fn what_was_given_up_is_settled_as_it_stands() {
+        let known = Agreed {
+            source: hash(&text("before")),
+            target: Some(hash(&text("old"))),
+        };
+        let settled = settle(Some(&known), &text("new"), &text("theirs"), false, false, true);
+        assert_eq!(settled.target, Some(hash(&text("theirs"))));
     }
 
     #[test]

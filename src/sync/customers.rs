@@ -9,11 +9,11 @@ use serde_json::json;
 
 use self::adopt::{Adopted, match_lock};
 use super::agree::{Agreement, hash};
-use super::flow::{Flow, agreed_of, agreement};
-use super::gone;
+use super::flow::{Flow, agreed_of, agreed_out_of};
 use super::orders::save_group;
 use super::stop::Stop;
 use super::withheld;
+use super::{both, circles, gone};
 use crate::domain::{
     Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Need, Needed, Object,
     ShopifyId, System,
@@ -195,6 +195,8 @@ async fn update(
     let writes = planned(flow, party, mapped, &before, held)?;
     let mut after = held.clone();
     if !writes.is_empty() {
+        circles::remember(flow, &mut link, "ERP", &writes)?;
+        let sent = sent_out(flow, party, link.erp_id).await?;
         flow.lock(System::Erp, &mapped.model, &link.erp_id.to_string())
             .await?;
         if link.state == LinkState::Linked {
@@ -215,8 +217,19 @@ async fn update(
         if read_back && let Some(row) = read(flow, mapped, link.erp_id).await? {
             after = row;
         }
+        if let Some(sent) = sent {
+            let meddled = both::is_meddled_with(&held.fields, &after.fields, &mapped.fields, &writes);
+            settle_out(flow, party, &mut link, Some(&sent), meddled).await?;
+        }
     }
-    let agreed = agreement(&mapped.fields, &writes, Some(&after), &before);
+    let agreed = both::agreement(
+        Direction::In,
+        &mapped.fields,
+        &writes,
+        Some(&after.fields),
+        &before,
+        flow.is_sent_out(Object::Customer) && !party.is_guest(),
+    );
     link.state = LinkState::Linked;
     link.source_updated_at = Some(party.record.updated_at);
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
@@ -299,13 +312,49 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) 
         None
     };
     let mut link = party.link(flow, mapped, erp_id, LinkState::Linked);
-    let agreed = agreement(&mapped.fields, &save.fields, after.as_ref(), &Agreement::new());
+    let agreed = both::agreement(
+        Direction::In,
+        &mapped.fields,
+        &save.fields,
+        after.as_ref().map(|row| &row.fields),
+        &Agreement::new(),
+        false,
+    );
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
+    settle_out(flow, party, &mut link, None, false).await?;
     Ok(Ensured {
         erp_id,
         link: Some(link),
         summary: "created the partner",
     })
+}
+
+/// What the way out makes of the partner, where it is sent to the shop's record of this party.
+async fn sent_out(flow: &Flow<'_>, party: &Party, id: ErpId) -> Result<Option<Mapped>, Stop> {
+    if party.is_guest() || !party.record.refused.is_empty() {
+        return Ok(None);
+    }
+    both::partner_out(flow, id).await
+}
+
+/// Settles what the way out agrees on after our write, so that the ERP's notice of it finds nothing changed. `before` is what
+/// it made of the partner before; none where this attempt made the partner. `meddled` says that somebody else changed the
+/// partner meanwhile.
+async fn settle_out(
+    flow: &Flow<'_>,
+    party: &Party,
+    link: &mut Link,
+    before: Option<&Mapped>,
+    meddled: bool,
+) -> Result<(), Stop> {
+    let Some(now) = sent_out(flow, party, link.erp_id).await? else {
+        return Ok(());
+    };
+    let held = super::out::held::customer(&party.record);
+    let before = before.map(|before| before.fields.as_slice());
+    let agreed = both::follow(&agreed_out_of(link), before, &now.fields, &held, meddled);
+    link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
+    Ok(())
 }
 
 async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop> {
@@ -394,6 +443,8 @@ impl Party {
             state,
             source_updated_at: Some(self.record.updated_at),
             agreed: serde_json::Value::Null,
+            agreed_out: serde_json::Value::Null,
+            writes: serde_json::Value::Null,
         }
     }
 }

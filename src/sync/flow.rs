@@ -1,5 +1,6 @@
 //! One attempt under way: what every flow of it shares.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,7 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ShopContext;
-use super::agree::{Agreed, Agreement, Change, Truth, decide, hash, settle};
+use super::agree::{Agreement, Change, decide, hash};
+use super::both::truth_in;
 use super::gather::{Answers, gather};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
@@ -18,10 +20,14 @@ use crate::domain::{
 };
 use crate::erp::{ErpError, Row};
 use crate::mapping::{FieldProblem, Mapped, MappedField, Mapping, Mappings, ShopFacts};
+use crate::shopify::ShopifyError;
 use crate::store::{ClaimedJob, Locked, Saved};
 
 /// How long a job that waits for a lock or another record sleeps at most; a release wakes it at once.
 const WAIT_AT_MOST: Duration = Duration::from_secs(120);
+
+/// Fields of a record of either side, by that side's names, as they were read.
+pub(super) type Held = BTreeMap<String, FieldValue>;
 
 /// One attempt of one job.
 pub(super) struct Flow<'a> {
@@ -74,6 +80,11 @@ impl<'a> Flow<'a> {
     /// How many decimals of a unit price the ERP keeps; none where it keeps all.
     pub(super) fn price_digits(&self) -> Option<u32> {
         self.price_digits
+    }
+
+    /// The currency of the ERP's company; none where the ERP does not say.
+    pub(super) fn company_currency(&self) -> Option<&str> {
+        self.company_currency.as_deref()
     }
 
     /// Adds to the story.
@@ -280,6 +291,19 @@ impl<'a> Flow<'a> {
         Ok(self.writes.send(call).await?)
     }
 
+    /// Sends a write to the shop, likewise.
+    pub(super) async fn send<T>(
+        &self,
+        call: impl Future<Output = Result<T, ShopifyError>>,
+    ) -> Result<T, Stop> {
+        Ok(self.writes.send(call).await?)
+    }
+
+    /// Whether changes of an object in the ERP are brought to the shop.
+    pub(super) fn is_sent_out(&self, object: Object) -> bool {
+        self.shop.out.contains(&object)
+    }
+
     /// Sends a write that nothing keeps from being done twice but a look at what stands in the ERP, which was taken just
     /// before. A look tells nothing as long as the same, sent by an earlier attempt, may still take effect: then the attempt
     /// ends, to look again when it no longer can.
@@ -320,10 +344,22 @@ impl<'a> Flow<'a> {
         agreed: &Agreement,
         held: &Row,
     ) -> Result<Vec<(String, FieldValue)>, Stop> {
+        self.changes_of(Direction::In, fields, agreed, &held.fields)
+    }
+
+    /// The same for either direction: which fields are to be written over what the target holds.
+    pub(super) fn changes_of(
+        &self,
+        direction: Direction,
+        fields: &[MappedField],
+        agreed: &Agreement,
+        held: &Held,
+    ) -> Result<Vec<(String, FieldValue)>, Stop> {
         let mut writes = Vec::new();
         for field in fields.iter().filter(|field| !field.create_only) {
-            let now = held.fields.get(&*field.target).unwrap_or(&FieldValue::Clear);
-            match decide(agreed.get(&*field.target), &field.value, now, field.truth.into()) {
+            let now = held.get(&*field.target).unwrap_or(&FieldValue::Clear);
+            let truth = truth_in(direction, field);
+            match decide(agreed.get(&*field.target), &field.value, now, truth) {
                 Change::Keep => {}
                 Change::Write => writes.push((field.target.to_string(), field.value.clone())),
                 Change::Conflict => {
@@ -337,7 +373,11 @@ impl<'a> Flow<'a> {
                         "Make both sides hold the same value, then retry.",
                     );
                     problem.field = Some(field.target.to_string());
-                    problem.detail = json!({ "shopify": field.value.to_string(), "erp": now.to_string() });
+                    let (ours, theirs) = (field.value.to_string(), now.to_string());
+                    problem.detail = match direction {
+                        Direction::In => json!({ "shopify": ours, "erp": theirs }),
+                        Direction::Out => json!({ "shopify": theirs, "erp": ours }),
+                    };
                     return Err(problem.into());
                 }
             }
@@ -438,44 +478,12 @@ fn resembles(held: &[(&Agreement, &Row)]) -> bool {
     known == 0 || same * 2 > known
 }
 
-/// What both sides agree on when an attempt ends. `held` is the record as it was read last: after the write, or before
-/// it where nothing of what it holds was written; `writes` are the fields that were written. Fields that were not read
-/// since they were written are agreed on one side only, until the next reading.
-pub(super) fn agreement(
-    fields: &[MappedField],
-    writes: &[(String, FieldValue)],
-    held: Option<&Row>,
-    before: &Agreement,
-) -> Agreement {
-    fields
-        .iter()
-        .filter(|field| !field.create_only)
-        .map(|field| {
-            let written = writes.iter().any(|(name, _)| *name == *field.target);
-            let known = before.get(&*field.target);
-            let agreed = match held.and_then(|row| row.fields.get(&*field.target)) {
-                Some(now) => settle(known, &field.value, now, written, field.lossy),
-                None => Agreed {
-                    source: hash(&field.value),
-                    target: known.filter(|_| !written).and_then(|known| known.target.clone()),
-                },
-            };
-            (field.target.to_string(), agreed)
-        })
-        .collect()
+/// What a link keeps as agreed on the way out.
+pub(super) fn agreed_out_of(link: &Link) -> Agreement {
+    serde_json::from_value(link.agreed_out.clone()).unwrap_or_default()
 }
 
 /// What a link keeps as agreed.
 pub(super) fn agreed_of(link: &Link) -> Agreement {
     serde_json::from_value(link.agreed.clone()).unwrap_or_default()
-}
-
-impl From<crate::mapping::Truth> for Truth {
-    fn from(truth: crate::mapping::Truth) -> Self {
-        match truth {
-            crate::mapping::Truth::Shopify => Self::Shopify,
-            crate::mapping::Truth::Erp => Self::Erp,
-            crate::mapping::Truth::Hold => Self::Hold,
-        }
-    }
 }

@@ -5,6 +5,8 @@
 //! becomes of the job. Flows are idempotent: run again after a crash at any step, they end in the same state.
 
 mod agree;
+mod both;
+mod circles;
 mod customers;
 mod explain;
 mod flow;
@@ -12,17 +14,19 @@ mod gather;
 mod gone;
 mod notices;
 mod orders;
+mod out;
 mod preview;
 mod products;
 mod settings;
 mod source;
 mod steps;
 mod stop;
+mod target;
 mod totals;
 mod withheld;
 mod writes;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use tokio::sync::watch;
@@ -37,6 +41,7 @@ use crate::store::{ClaimedJob, SharedStore};
 
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use orders::{OrderPlan, plan as plan_order};
+pub use out::{LimitState, Limits, SUDDEN_CHANGE, approve};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
 pub use settings::{
     BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, HighRisk, Invoices, NoProduct, Payments,
@@ -44,6 +49,7 @@ pub use settings::{
 };
 pub use source::Source;
 pub use steps::{Act, Step};
+pub use target::Target;
 pub use totals::RateTax;
 
 #[cfg(test)]
@@ -70,8 +76,12 @@ pub struct ShopContext {
     pub owner: String,
     /// Where records are read fresh.
     pub source: Arc<dyn Source>,
+    /// Where records of the shop are written.
+    pub target: Arc<dyn Target>,
     /// The ERP.
     pub erp: SharedErp,
+    /// The objects whose changes in the ERP are brought to the shop.
+    pub out: BTreeSet<Object>,
     /// The mappings in force; an attempt keeps the ones that it began with.
     pub mappings: watch::Receiver<Arc<Mappings>>,
     /// Durable state.
@@ -189,7 +199,7 @@ async fn run(flow: &mut Flow<'_>) -> Report {
 
 async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
     let key = &flow.job.key;
-    if key.object != Object::Shop && key.direction == Direction::In {
+    if key.object != Object::Shop {
         flow.learn().await?;
     }
     match (key.object, key.direction) {
@@ -200,7 +210,10 @@ async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
         },
         (Object::Customer, Direction::In) => customer(flow).await,
         (Object::Product, Direction::In) => product(flow).await,
-        (Object::Inventory, _) | (_, Direction::Out) => {
+        (Object::Customer, Direction::Out) => out::customer(flow).await,
+        (Object::Product, Direction::Out) => out::product(flow).await,
+        (Object::Inventory, Direction::Out) => out::inventory(flow).await,
+        (Object::Inventory, Direction::In) | (Object::Order, Direction::Out) => {
             Err(Stop::Obsolete("not_carried_out_by_this_version".into()))
         }
     }

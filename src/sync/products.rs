@@ -2,15 +2,16 @@
 //! how a product without one is found is said in `matching`.
 
 mod matching;
+mod settle;
 
 use std::collections::BTreeMap;
 
 use serde_json::json;
 
 use super::agree::Agreement;
-use super::flow::{Flow, agreed_of, agreement};
-use super::gone;
+use super::flow::{Flow, agreed_of};
 use super::stop::Stop;
+use super::{both, circles, gone};
 use crate::domain::{
     Canonical as _, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, Product, ShopifyId,
     System,
@@ -20,6 +21,7 @@ use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedRow};
 use crate::sync::settings::Deleted;
 pub(super) use matching::candidates;
+use settle::settle_out;
 
 /// What a product's job did.
 pub(super) struct Synced {
@@ -62,6 +64,9 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop>
             ..link
         });
         flow.commit_links(retired.collect()).await?;
+    }
+    if known.template.is_none() && flow.is_sent_out(Object::Product) {
+        matching::leave_to_its_maker(flow, &product).await?;
     }
     if known.template.is_none()
         && let Some(found) = matching::identify_or_match(flow, &product, &mapped).await?
@@ -177,6 +182,21 @@ async fn write(
         (Some(_), false) => "product is up to date",
     };
     let mut written = Written::default();
+    let mut known_links = Known::default();
+    let mut sent = None;
+    if changed || !all_bound {
+        if let Some(link) = &known.template {
+            let mut link = link.clone();
+            let all = variant_saves.iter().flat_map(|save| &save.fields);
+            let writes: Vec<_> = template_writes.iter().chain(all).cloned().collect();
+            if !writes.is_empty() {
+                circles::remember(flow, &mut link, "ERP", &writes)?;
+            }
+            sent = both::product_out(flow, link.erp_id).await?;
+            known_links.template = Some(link);
+        }
+        known_links.variants.clone_from(&known.variants);
+    }
     let (template, bound) = if changed || !all_bound {
         if let (Some(link), Some(held)) = (&known.template, &held)
             && link.state == LinkState::Linked
@@ -189,6 +209,7 @@ async fn write(
                 .await?;
         }
         written.template.clone_from(&template_writes);
+        written.anything = true;
         for save in &variant_saves {
             written.variants.insert(save.id, save.fields.clone());
         }
@@ -219,13 +240,27 @@ async fn write(
         (existing.unwrap_or(ErpId(0)), bound)
     };
 
+    let both = flow.is_sent_out(Object::Product);
     let mut links = Vec::new();
     let mut held = held;
+    let mut meddled = false;
     if changed || !all_bound {
         // As both sides agree from now on: the ERP's own forms of what was written.
         let ids: Vec<ErpId> = bound.iter().map(|(_, theirs)| *theirs).collect();
+        let (was, were) = (held, held_variants);
         held = read_one(flow, mapped, template).await?;
         held_variants = read_variants(flow, &variant_model, &ids, &rows).await?;
+        if let (Some(was), Some(now)) = (&was, &held) {
+            meddled = both::is_meddled_with(&was.fields, &now.fields, &mapped.fields, &written.template);
+        }
+        meddled |= bound.iter().any(|(ours, theirs)| {
+            let writes = written.variants.get(ours).map_or(&[][..], Vec::as_slice);
+            let (Some(was), Some(now)) = (were.get(theirs), held_variants.get(theirs)) else {
+                return false;
+            };
+            let fields = rows.get(ours).map_or(&[][..], |row| row.fields.as_slice());
+            both::is_meddled_with(&was.fields, &now.fields, fields, writes)
+        });
     }
     let mut product_link = link(
         flow,
@@ -236,11 +271,13 @@ async fn write(
         LinkState::Linked,
     );
     product_link.source_updated_at = Some(product.updated_at);
-    product_link.agreed = to_json(agreement(
+    product_link.agreed = to_json(both::agreement(
+        Direction::In,
         &mapped.fields,
         &written.template,
-        held.as_ref(),
+        held.as_ref().map(|row| &row.fields),
         &template_agreed,
+        both,
     ));
     links.push(product_link);
     for (ours, theirs) in bound {
@@ -256,10 +293,14 @@ async fn write(
         if let Some(row) = rows.get(&ours) {
             let before = variant_agreed.remove(&ours).unwrap_or_default();
             let writes = written.variants.remove(&ours).unwrap_or_default();
-            let after = held_variants.get(&theirs);
-            variant_link.agreed = to_json(agreement(&row.fields, &writes, after, &before));
+            let after = held_variants.get(&theirs).map(|row| &row.fields);
+            let agreed = both::agreement(Direction::In, &row.fields, &writes, after, &before, both);
+            variant_link.agreed = to_json(agreed);
         }
         links.push(variant_link);
+    }
+    if written.anything {
+        settle_out(flow, product, &mut links, &known_links, sent.as_ref(), meddled).await?;
     }
     Ok(Synced {
         links,
@@ -271,6 +312,7 @@ async fn write(
 /// What an attempt wrote.
 #[derive(Default)]
 struct Written {
+    anything: bool,
     template: Vec<(String, FieldValue)>,
     variants: BTreeMap<ShopifyId, Vec<(String, FieldValue)>>,
 }
@@ -367,6 +409,8 @@ fn link(
         state,
         source_updated_at: None,
         agreed: serde_json::Value::Null,
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
     }
 }
 

@@ -7,6 +7,7 @@ use rust_decimal::Decimal;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::out::Limits;
 use crate::domain::Currency;
 
 /// `[shops.NAME.flow]`: how this shop's records are carried over. Everything has a safe default.
@@ -62,6 +63,8 @@ pub struct Settings {
     pub time_zone: Tz,
     /// What becomes of an invoice or payment of a day for which the books are closed.
     pub closed_period: ClosedPeriod,
+    /// How much the ERP may change on the shop at once before a person is asked.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -108,6 +111,7 @@ impl Default for Settings {
             unlock_to_cancel: false,
             time_zone: Tz::UTC,
             closed_period: ClosedPeriod::Problem,
+            limits: Limits::default(),
         }
     }
 }

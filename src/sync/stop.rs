@@ -87,6 +87,12 @@ impl Subject {
 }
 
 impl Stop {
+    /// Whether the shop understood a write and did not carry it out.
+    pub(super) fn is_refused_by_shop(&self) -> bool {
+        matches!(self, Self::Shopify(error)
+            if !error.outcome_unknown() && matches!(error.disposition(), Disposition::Permanent))
+    }
+
     /// What the queue is told.
     pub(super) fn outcome(self, subject: &Subject) -> Outcome {
         let text = chain(&self);

@@ -1,4 +1,4 @@
-//! Writes to the ERP that one attempt has under way: what must be known when it is to end before its end.
+//! Writes to either side that one attempt has under way: what must be known when it is to end before its end.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -6,6 +6,29 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::erp::ErpError;
+use crate::shopify::ShopifyError;
+
+/// A failure of a write that may leave open whether it was carried out.
+pub(super) trait Doubtful {
+    /// Whether what was sent may have taken effect, or still may.
+    fn outcome_unknown(&self) -> bool;
+}
+
+impl Doubtful for ErpError {
+    fn outcome_unknown(&self) -> bool {
+        // Everything else is the ERP's own refusal, or says that nothing was sent.
+        matches!(
+            self,
+            Self::Unknown { .. } | Self::Nonsense { .. } | Self::Down { .. }
+        )
+    }
+}
+
+impl Doubtful for ShopifyError {
+    fn outcome_unknown(&self) -> bool {
+        ShopifyError::outcome_unknown(self)
+    }
+}
 
 /// The writes of one attempt. They are sent one after the other.
 #[derive(Debug, Default)]
@@ -18,14 +41,13 @@ pub(super) struct Writes {
 
 impl Writes {
     /// Sends a write and waits for its answer.
-    pub(super) async fn send<T>(
+    pub(super) async fn send<T, E: Doubtful>(
         &self,
-        call: impl Future<Output = Result<T, ErpError>>,
-    ) -> Result<T, ErpError> {
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
         self.sending.send_replace(true);
         let result = call.await;
-        // Everything else is the ERP's own refusal, or says that nothing was sent.
-        if let Err(ErpError::Unknown { .. } | ErpError::Nonsense { .. } | ErpError::Down { .. }) = &result {
+        if result.as_ref().err().is_some_and(Doubtful::outcome_unknown) {
             self.unknown.store(true, Ordering::Relaxed);
         }
         self.sending.send_replace(false);
@@ -85,7 +107,7 @@ mod tests {
             message: "a page".into(),
         };
         writes.send(async { Err::<(), _>(nonsense) }).await.unwrap_err();
-        writes.send(async { Ok(()) }).await.unwrap();
+        writes.send(async { Ok::<_, ErpError>(()) }).await.unwrap();
         assert!(writes.in_doubt(), "a later write says nothing of an earlier one");
     }
 

@@ -259,6 +259,48 @@ fn a_discarded_job_keeps_its_reason_and_is_closed_once() {
 }
 
 #[test]
+fn a_record_of_the_erp_is_carried_over_by_its_number_there() {
+    let place = Place::new();
+    let asked = place.json(&["sync", "inventory", "17", "--out"], 0);
+    assert_eq!(
+        (&asked["object"], &asked["direction"], &asked["id"]),
+        (&"inventory".into(), &"out".into(), &17.into())
+    );
+    let again = place.json(&["sync", "inventory", "17", "--out"], 0);
+    assert_eq!(again["job"], asked["job"]);
+    for (arguments, said) in [
+        (&["sync", "inventory", "17"][..], "add --out"),
+        (
+            &["sync", "order", "17", "--out"],
+            "orders go from the shop to the ERP",
+        ),
+        (
+            &["sync", "order", "all", "--out", "--yes"],
+            "orders go from the shop to the ERP",
+        ),
+        (
+            &["sync", "product", "0", "--out"],
+            "is no number of a record in the ERP",
+        ),
+        (
+            &["sync", "product", "#17", "--out"],
+            "is no number of a record in the ERP",
+        ),
+        // Nobody is there to say yes.
+        (&["sync", "product", "all", "--out"], "add --yes"),
+        (&["sync", "product", "17", "--yes"], "--out"),
+        (
+            &["preview", "inventory", "17"],
+            "stock goes from the ERP to the shop",
+        ),
+    ] {
+        let (code, out, err) = place.run(arguments);
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}: {err}");
+        assert!(err.contains(said), "{arguments:?}: {err}");
+    }
+}
+
+#[test]
 fn completions_are_scripts_for_the_shell_that_is_named() {
     let nowhere = Path::new("/nowhere/lockstep.toml");
     for (shell, mark) in [

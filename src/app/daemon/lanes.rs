@@ -64,14 +64,15 @@ pub(super) fn gate(toggles: Toggles, disabled: &Disabled, acted_on: &ActedOn) ->
             || (!disabled.contains(&lane.shop)
                 && is_open(sync, lane)
                 // What is to be discarded must not be done before it is.
-                && (!discards(sync, lane.object) || acted_on.is(&toggles)))
+                && (!discards(sync, lane) || acted_on.is(&toggles)))
     })
 }
 
 /// Whether what waits is discarded when the object is off, and it is.
-fn discards(sync: &subscriptions::Settings, object: Object) -> bool {
-    sync.category(object)
-        .is_some_and(|category| category.inward == Toggle::Off && category.when_off == WhenOff::Discard)
+fn discards(sync: &subscriptions::Settings, lane: &Lane) -> bool {
+    sync.category(lane.object).is_some_and(|category| {
+        sync.toggle(lane.object, lane.direction) == Toggle::Off && category.when_off == WhenOff::Discard
+    })
 }
 
 /// Whether the toggles let jobs of the lane run. What is off makes no new jobs, and those that wait are done unless they are
@@ -79,7 +80,14 @@ fn discards(sync: &subscriptions::Settings, object: Object) -> bool {
 /// off are done in any case.
 fn is_open(sync: &subscriptions::Settings, lane: &Lane) -> bool {
     if lane.direction == Direction::Out {
-        return false;
+        return match sync.toggle(lane.object, Direction::Out) {
+            Toggle::On => lane.object != Object::Order,
+            Toggle::Paused => false,
+            // It was asked for by hand, or was waiting when it was switched off.
+            Toggle::Off => sync
+                .category(lane.object)
+                .is_some_and(|category| category.when_off != WhenOff::Hold),
+        };
     }
     let is_needed = match lane.object {
         Object::Shop => return true,
@@ -187,8 +195,10 @@ mod tests {
             (Toggle::On, Toggle::Off, Object::Product, Direction::In, true),
             (Toggle::Off, Toggle::Off, Object::Product, Direction::In, true),
             (Toggle::On, Toggle::Paused, Object::Product, Direction::In, false),
-            // Not carried out by this version, whatever the toggle says.
-            (Toggle::On, Toggle::On, Object::Product, Direction::Out, false),
+            // What `in` says is of no concern to the way back.
+            (Toggle::Off, Toggle::Off, Object::Product, Direction::Out, true),
+            // Orders go one way.
+            (Toggle::On, Toggle::On, Object::Order, Direction::Out, false),
         ] {
             let sync = subscriptions::Settings {
                 orders: inward(orders),
@@ -200,6 +210,26 @@ mod tests {
                 open,
                 "orders {orders}, products {products}, {object}.{direction}"
             );
+        }
+    }
+
+    #[test]
+    fn the_way_back_has_toggles_of_its_own() {
+        let lane = |object| Lane {
+            shop: "main".parse().unwrap(),
+            object,
+            direction: Direction::Out,
+        };
+        for (toggle, when_off, open) in [
+            ("on", "hold", true),
+            ("paused", "drain", false),
+            ("off", "drain", true),
+            ("off", "hold", false),
+        ] {
+            let text = format!("products = {{ in = 'on', out = '{toggle}', when_off = '{when_off}' }}");
+            let sync: subscriptions::Settings = toml::from_str(&text).unwrap();
+            let seen = [Object::Product, Object::Inventory].map(|object| is_open(&sync, &lane(object)));
+            assert_eq!(seen, [open, open], "{text}");
         }
     }
 

@@ -11,6 +11,7 @@ mod catch_up;
 mod files;
 mod keys;
 mod lanes;
+mod poller;
 mod reconciler;
 mod reload;
 mod shops;
@@ -33,7 +34,7 @@ use crate::app::reach;
 use crate::app::subscriptions::{self, Departed, Installation};
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName, SystemEntropy};
-use crate::http::{self, Admin, Health, HttpError, Intake, Listeners, Public};
+use crate::http::{self, Admin, Health, Hints, HttpError, Intake, Listeners, Public};
 use crate::mapping::{MappingErrors, Mappings};
 use crate::queue::{self, Live, Queue};
 use crate::store::{OpenMode, SharedStore, Standing, StoreError};
@@ -42,6 +43,7 @@ use crate::transport::BuildError;
 
 use files::Fingerprint;
 use lanes::ActedOn;
+use poller::{HintBox, Poller};
 use reconciler::Reconciler;
 use reload::{ReloadRequest, Reloader};
 use shops::{Disabled, Flows, Wired};
@@ -227,14 +229,21 @@ async fn run(
         subscriptions::own_name(&installation.instance),
     ));
     let metrics = telemetry::metrics();
+    let current_config = watch::Sender::new(Arc::new(config));
+    let hints = Arc::new(HintBox::new(
+        current_config.subscribe(),
+        store.clone(),
+        clock.clone(),
+        &node,
+    ));
     let public = http::public_router(Public {
         intake: Arc::clone(&intake),
+        hints: Arc::new(Hints::new(hints.clone(), clock.clone())),
         health: Arc::new(Health::new(store.clone(), clock.clone(), pending.subscribe())),
         instance_key: instance_key.clone(),
         settings: Arc::clone(&settings),
         entropy: entropy.clone(),
     });
-    let current_config = watch::Sender::new(Arc::new(config));
     let standing = watch::Sender::new(wired.standing);
     let controls = Controls {
         standing: standing.subscribe(),
@@ -298,6 +307,15 @@ async fn run(
         "reload",
         reloader.follow(files, follow_files, reload_requests, stop.clone()),
     );
+    let poller = Poller {
+        current: current.clone(),
+        hints,
+        store: store.clone(),
+        clock: clock.clone(),
+        node: node.clone(),
+        stop: stop.clone(),
+    };
+    part.run("polling", poller.run());
     part.run(
         "catching up",
         catch_up::fill(current.clone(), store.clone(), clock.clone(), node, stop.clone()),

@@ -15,7 +15,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::shops::{Current, Disabled};
-use crate::app::subscriptions::{self, Departed, Installation, Order, SubscriptionsError, Target};
+use crate::app::subscriptions::{
+    self, Departed, Installation, Order, SubscriptionsError, Target, name_of_departed,
+};
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy, ShopName};
 use crate::queue::Schedule;
@@ -31,6 +33,17 @@ const PATIENCE: Duration = Duration::from_mins(4);
 /// How long a change is waited for that another process makes, or that failed at the store, before it is tried again.
 const AGAIN: Duration = Duration::from_secs(30);
 
+/// The same while another process changes a shop, the first few times: who is overtaken stops at its next change.
+const AGAIN_SOON: Duration = Duration::from_millis(1_500);
+
+/// How often in a row that is so short.
+const SOON: u32 = 6;
+
+/// How long to wait after so many looks in a row that found another process at it.
+fn wait_after_busy(looks: u32) -> Duration {
+    if looks <= SOON { AGAIN_SOON } else { AGAIN }
+}
+
 /// The task.
 pub(super) struct Reconciler {
     current: Current,
@@ -43,6 +56,8 @@ pub(super) struct Reconciler {
     declared: BTreeMap<ShopName, (String, Target)>,
     /// Those that were taken out since.
     departed: Departed,
+    /// Looks in a row that found another process at it.
+    busy: u32,
 }
 
 impl Reconciler {
@@ -63,6 +78,7 @@ impl Reconciler {
             told: BTreeMap::new(),
             declared: BTreeMap::new(),
             departed: departed.clone(),
+            busy: 0,
         })
     }
 
@@ -106,7 +122,7 @@ impl Reconciler {
             let next = Schedule::parse(&config.webhooks.schedule)
                 .ok()
                 .and_then(|schedule| schedule.next_after(now));
-            let next = match (next, again.then(|| now.plus(AGAIN))) {
+            let next = match (next, again.map(|wait| now.plus(wait))) {
                 (Some(next), Some(soon)) => Some(next.min(soon)),
                 (next, soon) => next.or(soon),
             };
@@ -127,38 +143,38 @@ impl Reconciler {
         }
     }
 
-    /// Looks at every shop once. Says whether to look again soon.
-    async fn look(&mut self, config: &Config, interrupt: &CancellationToken) -> bool {
+    /// Looks at every shop once. Says when to look again, if soon.
+    async fn look(&mut self, config: &Config, interrupt: &CancellationToken) -> Option<Duration> {
         self.note_who_departs(config);
         // Two nodes with different toggles must not undo each other's work.
         let acting_for = {
             let standing = self.current.standing.borrow();
             if !standing.is_newest {
-                return false;
+                return None;
             }
             standing.newest.hash.clone()
         };
         // What is known here may be some seconds old. Who saved something meanwhile looks by itself.
         match is_newest(&self.installation.store, Some(&acting_for)).await {
             Ok(true) => {}
-            Ok(false) => return false,
+            Ok(false) => return None,
             Err(error) => {
                 tracing::warn!(error = %error, "cannot look which configuration is the newest");
-                return true;
+                return Some(AGAIN);
             }
         }
         let mut installation = match self.installation.refreshed().await {
             Ok(installation) => installation,
             Err(error) => {
                 tracing::warn!(error = %error, "cannot read the installation's id");
-                return true;
+                return Some(AGAIN);
             }
         };
         installation.acting_for = Some(acting_for);
         installation.interrupt = interrupt.clone();
         if let Err(error) = subscriptions::follow_renames(&installation, config).await {
             tracing::warn!(error = %error, "cannot see which shops have another name");
-            return true;
+            return Some(AGAIN);
         }
         installation.public_url.clone_from(&config.http.public_url);
         let clients = Arc::clone(&self.current.clients.borrow());
@@ -180,9 +196,15 @@ impl Reconciler {
         if let Err(error) = told {
             tracing::warn!(error = %error, "cannot see which subscriptions are left behind");
         }
-        let mut again = false;
+        let is_busy =
+            |result: &Option<Result<Looked, _>>| matches!(result, Some(Err(SubscriptionsError::Busy)));
+        let busy = results.iter().any(|(_, result)| is_busy(result));
+        self.busy = if busy { self.busy.saturating_add(1) } else { 0 };
+        let mut again = busy.then(|| wait_after_busy(self.busy));
         for (shop, result) in results {
-            again |= self.tell(&shop, result);
+            if self.tell(&shop, result) {
+                again = again.or(Some(AGAIN));
+            }
         }
         again
     }
@@ -193,8 +215,15 @@ impl Reconciler {
         let is_there = |domain: &str| config.shops.values().any(|shop| shop.shopify.domain == domain);
         for (name, (domain, target)) in std::mem::take(&mut self.declared) {
             // With another name it is the same shop.
-            if !config.shops.contains_key(&name) && !is_there(&domain) {
-                self.departed.insert(target);
+            if is_there(&domain) {
+                continue;
+            }
+            let name = match config.shops.get(&name) {
+                Some(_) => name_of_departed(config, &domain),
+                None => Some(name),
+            };
+            if let Some(name) = name {
+                self.departed.insert(Target { name, ..target });
             }
         }
         self.departed.retain(|shop| !config.shops.contains_key(shop));
@@ -243,9 +272,11 @@ impl Reconciler {
                 }
                 return false;
             }
-            Some(Err(SubscriptionsError::Busy)) => return true,
-            // Whoever saved that one looks by itself; what interrupts a look is followed by another one.
-            Some(Err(SubscriptionsError::NotNewest | SubscriptionsError::Interrupted)) => return false,
+            // It is looked at again soon. Whoever saved a newer one looks by itself; what interrupts a look is followed by another
+            // one.
+            Some(Err(
+                SubscriptionsError::Busy | SubscriptionsError::NotNewest | SubscriptionsError::Interrupted,
+            )) => return false,
             Some(Err(error @ (SubscriptionsError::Store(_) | SubscriptionsError::Changed))) => {
                 (error.to_string(), true)
             }

@@ -13,14 +13,15 @@ use super::lanes::{ActedOn, declared, gate, in_force, intake};
 use super::{StartError, pause};
 use crate::app::{connect, status};
 use crate::config::{Config, Shop};
-use crate::domain::{Report, SharedClock, SharedEntropy, ShopName, Timestamp};
+use crate::domain::{Direction, Object, Report, SharedClock, SharedEntropy, ShopName, Timestamp};
 use crate::http::{IntakeShops, Signature, Verify};
 use crate::mapping::{Mappings, ShopFacts};
 use crate::queue::{Handler, Live};
 use crate::shopify::Shopify;
 use crate::shopify::webhook::{self, SignatureError};
 use crate::store::{ClaimedJob, NodeFile, SharedStore, Standing, StoreError, TakenUp};
-use crate::sync::{Engine, ShopContext, Source};
+use crate::subscriptions::Toggle;
+use crate::sync::{Engine, ShopContext, Source, Target};
 use crate::transport;
 
 /// How often it is looked whether a shop was disabled or enabled. Machine time: tests cannot move it.
@@ -170,7 +171,13 @@ fn connected(
         start_at: shop.start_at,
         owner: shop.owner.clone(),
         source: Arc::clone(&shopify) as Arc<dyn Source>,
+        target: Arc::clone(&shopify) as Arc<dyn Target>,
         erp: connect::erp(shop, clock).map_err(failed)?,
+        out: Object::ALL
+            .iter()
+            .copied()
+            .filter(|object| shop.sync.toggle(*object, Direction::Out) != Toggle::Off)
+            .collect(),
         mappings: mappings.subscribe(),
         store: store.clone(),
         clock: clock.clone(),

@@ -1,10 +1,12 @@
 //! Daemons in this process: started, asked, changed, stopped. Neither system is reached: what is shown here happens before.
 
 mod between;
+mod elsewhere;
 mod follows;
 mod gaps;
 mod nodes;
 mod notices;
+mod polls;
 mod saving;
 mod seen;
 

@@ -11,7 +11,8 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::{
-    Installation, Lease, SHOP_REMOVED, SubscriptionsError, Target, left_behind, plan_removal, standing,
+    Installation, Lease, OF_DECLARED, SHOP_REMOVED, SubscriptionsError, Target, left_behind, plan_removal,
+    standing,
 };
 use crate::app::reach;
 use crate::config::Config;
@@ -60,12 +61,50 @@ impl Departed {
     }
 }
 
-/// Lets what is known of a shop follow when it has another name in the file: the same domain is the same shop.
+/// The name under which a shop is left behind whose own name belongs to a shop with another domain now: the domain's.
+pub fn name_of_departed(config: &Config, domain: &str) -> Option<ShopName> {
+    let label = domain.split('.').next().unwrap_or_default();
+    let mut name: String = label
+        .chars()
+        .map(|c| c.to_ascii_lowercase())
+        .filter(|c| c.is_ascii_alphanumeric() || *c == '-')
+        .collect();
+    if !name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        name.insert_str(0, "shop-");
+    }
+    // Room for what tells it from the declared ones.
+    name.truncate(30);
+    (1..=config.shops.len() + 1)
+        .map(|n| {
+            if n == 1 {
+                name.clone()
+            } else {
+                format!("{name}-{n}")
+            }
+        })
+        .filter_map(|name| name.parse().ok())
+        .find(|name| !config.shops.contains_key(name))
+}
+
+/// Lets what is known of a shop follow when it has another name in the file: the same domain is the same shop. What is known of a
+/// domain that another one has replaced in its section is left behind under a name of its own.
 ///
 /// # Errors
 /// When the store fails.
 pub async fn follow_renames(at: &Installation, config: &Config) -> Result<(), StoreError> {
     let now = at.clock.now();
+    for shop in config.shops.values() {
+        let domain = &shop.shopify.domain;
+        let known = at.store.cursor(&shop.name, DOMAIN).await?;
+        if let Some(old) = known.filter(|known| known != domain)
+            && let Some(left) = name_of_departed(config, &old)
+        {
+            at.store.set_cursor(&left, DOMAIN, &old, now).await?;
+            at.store.rename_subscriptions(&shop.name, &left).await?;
+            at.store.set_cursor(&shop.name, DOMAIN, domain, now).await?;
+            tracing::info!(shop = %shop.name, %old, %domain, %left, "the shop has another domain: what stood at the old one is kept apart");
+        }
+    }
     for old in at.store.subscribed_shops().await? {
         if config.shops.contains_key(&old) {
             continue;
@@ -145,6 +184,16 @@ pub async fn note_departed(
         .map(|row| (&row.shop, &row.problem.detail))
         .collect();
     let now = at.clock.now();
+    // Nobody looks at these shops any more, so nobody else would find that it is over.
+    let over = open
+        .iter()
+        .filter(|row| row.job.is_none() && !config.shops.contains_key(&row.shop))
+        .filter(|row| OF_DECLARED.contains(&row.problem.code.0.as_str()));
+    for row in over {
+        at.store
+            .close_shop_problem(&row.shop, &row.problem.code.0, &row.problem.cluster, now)
+            .await?;
+    }
     for shop in known.keys().filter(|shop| !left.contains_key(**shop)) {
         at.store.close_shop_problems(shop, SHOP_REMOVED, now).await?;
         tracing::info!(%shop, "nothing of ours stands any more in a shop that is not declared");
@@ -154,13 +203,20 @@ pub async fn note_departed(
         let plan = plans.remove(&shop);
         // While the shop does not answer what was told of it stays.
         let is_silent = plan.is_none() && departed.get(&shop).is_some();
-        let problem = problem(&shop, standing, plan.as_deref());
-        if known
-            .get(&shop)
-            .is_some_and(|known| is_silent || **known == problem.detail)
-        {
-            continue;
-        }
+        let planned = plan.as_deref().map(told);
+        let problem = match known.get(&shop) {
+            Some(_) if is_silent => continue,
+            Some(known) => {
+                // Another node may have the credentials that this one has not: what it found stays.
+                let planned = planned.unwrap_or_else(|| known["plan"].clone());
+                let problem = problem(&shop, standing, planned);
+                if **known == problem.detail {
+                    continue;
+                }
+                problem
+            }
+            None => problem(&shop, standing, planned.unwrap_or_default()),
+        };
         // What was told before is not right any more.
         at.store.close_shop_problems(&shop, SHOP_REMOVED, now).await?;
         at.store.open_shop_problem(&shop, problem, now).await?;
@@ -169,17 +225,24 @@ pub async fn note_departed(
     Ok(news)
 }
 
-fn problem(shop: &ShopName, standing: usize, plan: Option<&[PlanLine]>) -> NewProblem {
+/// What is to be deleted, for programs.
+fn told(plan: &[PlanLine]) -> Value {
+    let line = |line: &PlanLine| json!({ "change": line.kind, "topic": line.topic, "id": line.id, "address": line.uri });
+    plan.iter().map(line).collect()
+}
+
+/// `plan` is null where nobody could look yet.
+fn problem(shop: &ShopName, standing: usize, plan: Value) -> NewProblem {
     let remove = format!("`lockstep webhooks apply --remove-shop {shop}`");
-    let fix = if plan.is_some() {
-        format!("Run {remove} while this daemon runs: it still has the shop's credentials.")
+    let put_back =
+        format!("put [shops.{shop}] with its credentials back, run {remove}, then take it out again.");
+    let fix = if plan.is_null() {
+        put_back.replacen('p', "P", 1)
     } else {
-        format!("Put [shops.{shop}] with its credentials back, run {remove}, then take it out again.")
+        format!(
+            "Run {remove} while this daemon runs: it still has the shop's credentials. Once it was restarted, {put_back}"
+        )
     };
-    let plan = plan.map(|lines| {
-        let line = |line: &PlanLine| json!({ "change": line.kind, "topic": line.topic, "id": line.id, "address": line.uri });
-        lines.iter().map(line).collect::<Vec<_>>()
-    });
     NewProblem {
         code: ProblemCode::from(SHOP_REMOVED),
         record: None,
@@ -222,32 +285,60 @@ pub async fn forget(at: &Installation, shop: &ShopName) -> Result<usize, Subscri
     result
 }
 
-/// Has the running daemon delete the subscriptions of a shop that it knew before the shop was taken out. None where no daemon
-/// answers, or where it does not know the shop; else what it did.
-pub async fn remove_through_daemon(config: &Config, store: &SharedStore, shop: &ShopName) -> Option<Value> {
+/// What came of asking the running daemon to remove the subscriptions of a shop that was taken out.
+#[derive(Debug)]
+pub enum Removal {
+    /// What it did.
+    Done(Value),
+    /// It does not do it.
+    Refused {
+        /// Stable.
+        code: String,
+        /// A sentence.
+        detail: String,
+    },
+    /// Nobody could be asked, for this reason.
+    Silent(String),
+}
+
+/// Has the running daemon delete the subscriptions of a shop that it knew before the shop was taken out.
+pub async fn remove_through_daemon(config: &Config, store: &SharedStore, shop: &ShopName) -> Removal {
+    match ask_daemon(config, store, shop).await {
+        Ok(removal) => removal,
+        Err(why) => Removal::Silent(why),
+    }
+}
+
+async fn ask_daemon(config: &Config, store: &SharedStore, shop: &ShopName) -> Result<Removal, String> {
     let client = transport::client(&transport::Settings {
         connect_timeout_s: 2,
         timeout_s: 120,
         ..transport::Settings::default()
-    });
-    let key = reach::known_key(store).await.ok()??;
-    let request = client
-        .ok()?
-        .post(format!("http://{}{PATH}", config.admin.listen))
+    })
+    .map_err(|error| error.to_string())?;
+    let key = reach::known_key(store).await.map_err(|error| error.to_string())?;
+    let key = key.ok_or("no daemon ever ran with this store")?;
+    let listen = config.admin.listen;
+    let answer = client
+        .post(format!("http://{listen}{PATH}"))
         .bearer_auth(local_token(&key).expose_secret())
         .header("content-type", "application/json")
-        .body(json!({ "shop": shop, "remove": true }).to_string());
-    match request.send().await {
-        Ok(answer) if answer.status().is_success() => {
-            serde_json::from_slice(&answer.bytes().await.ok()?).ok()
-        }
-        Ok(answer) => {
-            tracing::debug!(status = %answer.status(), "the daemon does not remove the shop's subscriptions");
-            None
-        }
-        Err(error) => {
+        .body(json!({ "shop": shop, "remove": true }).to_string())
+        .send()
+        .await
+        .map_err(|error| {
             tracing::debug!(%error, "no daemon answered");
-            None
-        }
+            format!("no daemon answered on {listen}")
+        })?;
+    let status = answer.status();
+    let body = answer.bytes().await.map_err(|error| error.to_string())?;
+    let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+    if status.is_success() {
+        return Ok(Removal::Done(body));
     }
+    let text = |name: &str| body[name].as_str().map(str::to_owned);
+    Ok(Removal::Refused {
+        code: text("code").unwrap_or_else(|| "refused".to_owned()),
+        detail: text("detail").unwrap_or_else(|| format!("it answered {status}")),
+    })
 }

@@ -1,5 +1,7 @@
 //! Desired and observed side by side, with what arrives.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -198,7 +200,11 @@ pub(super) fn notes(planned: &Planned, sums: &[DeliverySum]) -> Vec<String> {
     notes
 }
 
-/// Topics whose events also arrive through a subscription that the API does not list.
+/// How far apart the deliveries of one event through two subscriptions are at most.
+const TOGETHER: Duration = Duration::from_mins(5);
+
+/// Topics whose events also arrive through a subscription that the API does not list. A subscription that was only given
+/// another name brought events under the old one until then: what says it is that both names bring them now.
 pub(super) fn unlisted(planned: &Planned, sums: &[DeliverySum]) -> Vec<&'static str> {
     planned
         .desired
@@ -213,9 +219,11 @@ pub(super) fn unlisted(planned: &Planned, sums: &[DeliverySum]) -> Vec<&'static 
                     .filter(|one| one.topic == wanted.topic_name())
             };
             let own = of_topic().find(|one| planned.ours.has(one) && one.name.is_some())?;
+            let last = through(own, sums)?.last_at;
             let is_unlisted = |sum: &&DeliverySum| {
                 sum.topic == wanted.topic.name
                     && sum.last_at > own.created_at
+                    && sum.last_at >= last.minus(TOGETHER)
                     && sum.accepted + sum.failed > 0
                     && of_topic().all(|one| one.name.as_deref().unwrap_or_default() != sum.name)
             };

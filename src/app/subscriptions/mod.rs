@@ -6,6 +6,7 @@ mod error;
 mod gaps;
 mod list;
 mod problems;
+mod removed;
 mod reports;
 mod target;
 #[cfg(test)]
@@ -15,31 +16,32 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sha2::{Digest as _, Sha256};
 
 use crate::config::{Config, is_local};
-use crate::domain::{Direction, Object, ShopName, ShopifyId, Timestamp};
+use crate::domain::{Direction, Object, ShopName, ShopifyId};
 use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
 use crate::subscriptions::{
     self, Applied, Desired, Lease, NotHeld, Observed, Ours, Plan, Site, Toggle, Wish,
 };
 
-pub use departed::{Departed, LeftBehind, follow_renames, forget, note_departed, remove_through_daemon};
+pub use departed::{
+    Departed, LeftBehind, Removal, follow_renames, forget, name_of_departed, note_departed,
+    remove_through_daemon,
+};
 pub use error::{NOT_NEWEST, SubscriptionsError};
 pub use list::{ListRow, Listed, Status, list};
+use problems::OF_DECLARED;
 pub use problems::{
     PUBLIC_URL_MISSING, SCOPE_MISSING, SHOP_REMOVED, SUBSCRIPTION_BLOCKED, SUBSCRIPTION_OVERLAP,
     SUBSCRIPTION_REFUSED, TWIN_INSTALLATION,
 };
+pub use removed::{is_removed, set_removed};
 pub use reports::{
     ApplyReport, ErrorReport, ListReport, PlanReport, PlanReports, is_complete, report_applied, report_lists,
     report_plans,
 };
 pub use target::{Installation, Target, instance, renew_instance};
 pub(super) use target::{own_name, serving};
-
-/// The named position of shops whose subscriptions were removed by a command while they were declared still.
-const REMOVED: &str = "subscriptions_removed";
 
 /// Shops that are asked at the same time.
 const SHOPS_AT_ONCE: usize = 16;
@@ -80,7 +82,8 @@ impl Planned {
     }
 }
 
-/// The named position of the address to which the subscriptions of a shop were last begun to be moved.
+/// The named position of the address at which subscriptions of a shop are being put; empty when that is done, so that a copy of
+/// the store knows no address of ours.
 const MOVING_TO: &str = "subscriptions_moving_to";
 
 /// What is wanted of a shop.
@@ -135,17 +138,18 @@ async fn plan_with(
     };
     let moving_to = at.store.cursor(&target.name, MOVING_TO).await?;
     let wanted = at.public_url.as_deref().map(subscriptions::address);
-    // Where it is wanted, where it stood when we looked last, and where we were about to put it when we were killed.
-    let is_known = |one: &Observed, row: &SubscriptionRow| {
-        [Some(&row.uri), moving_to.as_ref(), wanted.as_ref()]
+    // Where it is wanted, where it stood when we looked last, and where we were about to put it when we were killed. One that we
+    // never recorded carries our name all the same: somebody with our identity made it.
+    let is_known = |one: &Observed| {
+        let row = standing(&rows).find(|row| row.id == one.id);
+        [row.map(|row| &row.uri), moving_to.as_ref(), wanted.as_ref()]
             .into_iter()
             .flatten()
             .any(|known| subscriptions::is_same_address(known, &one.uri))
     };
     let moved = observed
         .iter()
-        .filter(|one| ours.has(one))
-        .filter(|one| standing(&rows).any(|row| row.id == one.id && !is_known(one, row)))
+        .filter(|one| ours.has(one) && !is_known(one))
         .cloned()
         .collect();
     Ok(Planned {
@@ -356,14 +360,44 @@ async fn apply_under(
     // What stands elsewhere than it did was moved by us, or a person says that it is ours: from here on it stands there.
     site.remember_addresses(&planned.observed).await?;
     let moves_to = planned.plan.changes().find_map(|line| {
-        let found = planned.observed.iter().find(|one| Some(one.id) == line.id)?;
+        let found = planned.observed.iter().find(|one| Some(one.id) == line.id);
         let to = &line.new.as_ref()?.uri;
-        (!subscriptions::is_same_address(to, &found.uri)).then_some(to)
+        (!found.is_some_and(|found| subscriptions::is_same_address(to, &found.uri))).then_some(to)
     });
     if let Some(to) = moves_to {
         let now = at.clock.now();
         at.store.set_cursor(&target.name, MOVING_TO, to, now).await?;
     }
+    let done = rounds(at, target, &site, lease, planned).await?;
+    if done.rounds.last().is_some_and(Applied::is_complete)
+        && let Err(error) = forget_move(at, &target.name).await
+    {
+        tracing::debug!(shop = %target.name, error = %error, "the next look notes that everything stands where it is wanted");
+    }
+    Ok(done)
+}
+
+/// Notes that nothing is on its way any more, as soon as it is recorded where everything stands.
+async fn forget_move(at: &Installation, shop: &ShopName) -> Result<(), StoreError> {
+    let moving = at.store.cursor(shop, MOVING_TO).await?.unwrap_or_default();
+    if moving.is_empty() {
+        return Ok(());
+    }
+    let rows = at.store.subscriptions(shop).await?;
+    if standing(&rows).all(|row| subscriptions::is_same_address(&row.uri, &moving)) {
+        at.store.set_cursor(shop, MOVING_TO, "", at.clock.now()).await?;
+    }
+    Ok(())
+}
+
+/// Carries out the plan, and what is still to be done after it.
+async fn rounds(
+    at: &Installation,
+    target: &Target,
+    site: &Site<'_>,
+    lease: &Lease,
+    planned: Planned,
+) -> Result<Done, SubscriptionsError> {
     let unlisted = list::unlisted(&planned, &arrived(at, &target.name).await?);
     let mut rounds = Vec::new();
     let mut next = planned.plan;
@@ -380,7 +414,7 @@ async fn apply_under(
             }
             return Ok(Done { rounds, unlisted });
         }
-        let applied = subscriptions::apply(&site, lease, next, &planned.desired, &planned.granted).await?;
+        let applied = subscriptions::apply(site, lease, next, &planned.desired, &planned.granted).await?;
         told(&target.name, &applied);
         // What was not tried waited for one that failed: when reading back shows that one, the rest follows at once.
         let stuck = applied.results.iter().any(|changed| {
@@ -430,62 +464,6 @@ fn may_adopt(planned: &Planned, id: ShopifyId) -> Result<(), SubscriptionsError>
             topic: found.topic.clone(),
         })
     }
-}
-
-/// How long a removed shop's subscriptions stay away: long enough to take the shop out of the configuration.
-const STAYS_REMOVED: Duration = Duration::from_hours(24);
-
-/// Whether a command removed the shop's subscriptions while this configuration was in force: then they stay away for a day, until
-/// the configuration changes, or until a command brings them back.
-///
-/// # Errors
-/// When the store fails.
-pub async fn is_removed(
-    store: &SharedStore,
-    shop: &ShopName,
-    config: &Config,
-    now: Timestamp,
-) -> Result<bool, StoreError> {
-    let Some(known) = store
-        .cursor(shop, REMOVED)
-        .await?
-        .filter(|known| !known.is_empty())
-    else {
-        return Ok(false);
-    };
-    let (marked, at) = known.split_once(' ').unwrap_or((&known, ""));
-    let at = Timestamp::from_millis(at.parse().unwrap_or_default());
-    if marked == mark(config) && now < at.plus(STAYS_REMOVED) {
-        return Ok(true);
-    }
-    // It is over for good: the same configuration may come back one day, and means what it says then.
-    store.set_cursor(shop, REMOVED, "", now).await?;
-    Ok(false)
-}
-
-/// Notes (or forgets) that a command removed them.
-///
-/// # Errors
-/// When the store fails.
-pub async fn set_removed(
-    store: &SharedStore,
-    shop: &ShopName,
-    config: &Config,
-    removed: bool,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let value = if removed {
-        format!("{} {}", mark(config), now.millis())
-    } else {
-        String::new()
-    };
-    store.set_cursor(shop, REMOVED, &value, now).await
-}
-
-/// What tells this configuration from another one.
-fn mark(config: &Config) -> String {
-    let url = config.http.public_url.as_deref().unwrap_or_default();
-    hex::encode(Sha256::digest(format!("{} {url}", config.hash)))
 }
 
 /// The shops that are not declared any more and still have subscriptions, with how many.

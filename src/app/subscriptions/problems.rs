@@ -24,6 +24,16 @@ pub const SUBSCRIPTION_OVERLAP: &str = "subscription_overlap";
 /// A shop is not declared any more and still has subscriptions.
 pub const SHOP_REMOVED: &str = "shop_removed";
 
+/// The problems that only a look at a declared shop opens and closes.
+pub(super) const OF_DECLARED: &[&str] = &[
+    PUBLIC_URL_MISSING,
+    SCOPE_MISSING,
+    SUBSCRIPTION_REFUSED,
+    SUBSCRIPTION_BLOCKED,
+    SUBSCRIPTION_OVERLAP,
+    TWIN_INSTALLATION,
+];
+
 /// Problems of a shop by code and cluster.
 type Wrong = BTreeMap<(&'static str, String), NewProblem>;
 
@@ -44,7 +54,7 @@ pub(super) async fn note(at: &Installation, target: &Target, done: &Done) -> Res
                     topics.join(", ")
                 ),
                 "Take these topics out of the app's own configuration (shopify.app.toml) and release it. Until then every change \
-                 is looked at twice; nothing is lost. This is over a day after the last of them."
+                 is looked at twice; nothing is lost. This is over when only ours bring something, or a day after the last of them."
                     .to_owned(),
                 json!({ "topics": topics }),
             ),
@@ -146,20 +156,7 @@ pub(super) async fn note(at: &Installation, target: &Target, done: &Done) -> Res
             ),
         );
     }
-    settle(
-        at,
-        &target.name,
-        wrong,
-        &[
-            PUBLIC_URL_MISSING,
-            SCOPE_MISSING,
-            SUBSCRIPTION_REFUSED,
-            SUBSCRIPTION_BLOCKED,
-            SUBSCRIPTION_OVERLAP,
-            TWIN_INSTALLATION,
-        ],
-    )
-    .await
+    settle(at, &target.name, wrong, OF_DECLARED).await
 }
 
 /// Notes why nothing could be done, where a person is needed for it.

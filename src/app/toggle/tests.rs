@@ -394,3 +394,90 @@ fn several_at_once_lose_nothing() {
         assert_eq!(sync.toggle(object, direction), toggle, "{object} {direction}");
     }
 }
+
+/// Names the file for the process that edits it.
+const EDITS: &str = "LOCKSTEP_TEST_TOGGLES";
+
+/// The system's user without rights.
+const NOBODY: u32 = 65_534;
+
+/// What the process without rights does, which runs the same test again.
+fn edit_as_another_user(path: &std::ffi::OsStr) {
+    let (order, off) = (Object::Order, Toggle::Off);
+    let edited = set_with(
+        Path::new(path),
+        &shop("main"),
+        order,
+        Direction::In,
+        off,
+        &environment,
+    );
+    println!("edited: {}", serde_json::to_string(&edited.unwrap()).unwrap());
+}
+
+/// Switches orders off, without the rights of the system's administrator: those of permissions do not count for them.
+fn edited_without_rights(place: &Place, is_admin: bool) -> serde_json::Value {
+    use std::os::unix::process::CommandExt as _;
+
+    let mut command = std::process::Command::new("/proc/self/exe");
+    command
+        .args(["--exact", "app::toggle::tests::a_file_that_cannot_be_replaced_is_written_over_and_one_that_cannot_be_either_is_shown"])
+        .arg("--nocapture")
+        .env(EDITS, place.path());
+    if is_admin {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let line = text.lines().find_map(|line| line.split_once("edited: "));
+    let (_, edited) = line.unwrap_or_else(|| panic!("{text}"));
+    serde_json::from_str(edited).unwrap()
+}
+
+#[test]
+fn a_file_that_cannot_be_replaced_is_written_over_and_one_that_cannot_be_either_is_shown() {
+    if let Some(path) = std::env::var_os(EDITS) {
+        return edit_as_another_user(&path);
+    }
+    let set_mode = |path: &Path, mode: u32| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let place = Place::new(FILE);
+    let is_admin = std::fs::metadata(place.path()).unwrap().uid() == 0;
+    if is_admin {
+        std::os::unix::fs::chown(place.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    set_mode(&place.path(), 0o644);
+    // No draft can be made in the folder, and nothing moved over what is there.
+    set_mode(place.folder.path(), 0o555);
+    let before = std::fs::metadata(place.path()).unwrap();
+    let edited = edited_without_rights(&place, is_admin);
+    assert_eq!(edited["written"], true, "{edited}");
+    assert!(edited["read_only"].is_null(), "{edited}");
+    let new = FILE.replace("orders    = { in = \"on\" }  ", "orders    = { in = \"off\" }  ");
+    assert_eq!(place.text(), new);
+    let after = std::fs::metadata(place.path()).unwrap();
+    assert_eq!(after.ino(), before.ino(), "the same file");
+    assert_eq!(place.files(), 1, "nothing is left beside it");
+
+    // Now the file may not be written either.
+    set_mode(place.folder.path(), 0o755);
+    std::fs::write(place.path(), FILE).unwrap();
+    if is_admin {
+        std::os::unix::fs::chown(place.path(), Some(0), Some(0)).unwrap();
+    } else {
+        set_mode(&place.path(), 0o444);
+    }
+    set_mode(place.folder.path(), 0o555);
+    let edited = edited_without_rights(&place, is_admin);
+    assert_eq!(edited["written"], false, "{edited}");
+    assert!(edited["read_only"].is_string(), "{edited}");
+    let diff = edited["diff"].as_str().unwrap();
+    assert!(
+        diff.contains("\n-orders    = { in = \"on\" }") && diff.contains("\n+orders    = { in = \"off\" }"),
+        "{diff}"
+    );
+    assert_eq!(place.text(), FILE);
+    assert_eq!(place.files(), 1);
+    set_mode(place.folder.path(), 0o755);
+}

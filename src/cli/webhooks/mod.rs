@@ -346,15 +346,25 @@ impl Desk<'_> {
         if left.contains_key(shop) && !self.may(yes, &question)? {
             return Err(Failure::Told(FAILED));
         }
-        let done = match left.get(shop) {
-            Some(_) => subscriptions::remove_through_daemon(self.config, &self.at.store, shop).await,
-            None => None,
-        };
-        let Some(done) = done else {
-            return Err(Failure::usage(format!("the configuration has no shop `{shop}`")).help(
+        let unknown = |why: &str| {
+            Failure::usage(format!("the configuration has no shop `{shop}`{why}")).help(
                 "its credentials are needed to delete its subscriptions, and no running daemon has them: put its section back, run \
                  this again, then take it out",
-            ));
+            )
+        };
+        if !left.contains_key(shop) {
+            return Err(unknown(""));
+        }
+        let done = match subscriptions::remove_through_daemon(self.config, &self.at.store, shop).await {
+            subscriptions::Removal::Done(done) => done,
+            subscriptions::Removal::Refused { code, detail } => {
+                return Err(unknown(&format!(
+                    ", and the running daemon does not delete its subscriptions ({code}): {detail}"
+                )));
+            }
+            subscriptions::Removal::Silent(why) => {
+                return Err(unknown(&format!(", and no running daemon can be asked: {why}")));
+            }
         };
         let is_complete = done[0]["is_complete"] == true;
         if self.output.json {

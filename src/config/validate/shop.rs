@@ -7,13 +7,17 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Checker, is_local};
 use crate::config::finding::{Finding, Level};
-use crate::config::sections::{OdooSection, ShopSection};
+use crate::config::sections::{OdooAccess, OdooSection, ShopSection};
 use crate::config::{Odoo, Shop};
 use crate::domain::{ShopName, Timestamp};
+use crate::queue::Schedule;
 use crate::secret::Secret;
 use crate::shopify::{self, Credentials, PINNED_VERSION};
 use crate::sync::{self, Guests};
 use crate::transport;
+
+/// Characters that a hint's token has at least.
+const LEAST_TOKEN: usize = 16;
 
 impl Checker<'_> {
     pub(super) fn shop(&mut self, name: &str, section: &ShopSection) -> Option<Shop> {
@@ -318,6 +322,7 @@ impl Checker<'_> {
                 "add api_key = \"${ODOO_KEY}\" or api_key_file (Odoo: Preferences, Account Security, New API Key)",
             );
         }
+        let hint_token = self.hint_token(&at("hint_token"), &at("hint_token_file"), access);
         let connection = self.connection(&at("connection"), access.connection.as_ref());
         let server = section.server.clone()?;
         for (key, fault) in server.faults() {
@@ -327,6 +332,13 @@ impl Checker<'_> {
                 self.found
                     .push(Finding::error(place, format!("`{key}` is not usable")).label(fault));
             }
+        }
+        if let Err(error) = Schedule::parse(&server.sweep) {
+            self.error(
+                &at("sweep"),
+                format!("`sweep` is no schedule: {}", error.reason),
+                "write five fields (minute hour day month weekday), e.g. \"17 3 * * *\" for every night",
+            );
         }
         if let Ok(url) = Url::parse(&server.url)
             && url.scheme() == "http"
@@ -341,8 +353,31 @@ impl Checker<'_> {
         Some(Odoo {
             server,
             api_key: api_key?,
+            hint_token,
             connection,
         })
+    }
+
+    fn hint_token(&mut self, key: &[&str], file_key: &[&str], access: &OdooAccess) -> Option<Secret> {
+        let token = self.secret(
+            key,
+            access.hint_token.as_ref(),
+            file_key,
+            access.hint_token_file.as_ref(),
+        )?;
+        let is_usable = token.current().is_ok_and(|token| {
+            let text = token.expose_secret();
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
+            text.len() >= LEAST_TOKEN && text.bytes().all(plain)
+        });
+        if !is_usable {
+            self.error(
+                if self.says(key) { key } else { file_key },
+                "this token cannot be used",
+                "at least 16 letters, digits, `-`, `_`, `.` or `~` (it may stand in an address), e.g. from: openssl rand -hex 24",
+            );
+        }
+        Some(token)
     }
 
     fn flow(&mut self, shop: &str, flow: &sync::Settings) {

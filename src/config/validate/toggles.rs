@@ -27,10 +27,7 @@ impl Checker<'_> {
                 );
             }
         };
-        not_yet(self, "customers", "out", sync.customers.outward);
-        not_yet(self, "products", "out", sync.products.outward);
         if let Some(inventory) = &sync.inventory {
-            not_yet(self, "inventory", "out", inventory.outward);
             not_yet(self, "inventory", "in", inventory.inward);
         }
         let categories = [
@@ -44,13 +41,19 @@ impl Checker<'_> {
                 self.topics(shop, object, category);
             }
         }
-        let says_in = ["orders", "customers", "products"]
+        let says_any = ["orders", "customers", "products", "inventory"]
             .iter()
-            .any(|object| self.says(&["shops", shop, "sync", object, "in"]));
-        let all = [&sync.orders, &sync.customers, &sync.products];
-        let all_off = all.iter().all(|category| category.inward == Toggle::Off);
+            .any(|object| {
+                ["in", "out"]
+                    .iter()
+                    .any(|direction| self.says(&["shops", shop, "sync", object, direction]))
+            });
+        let all_off = [&sync.orders, &sync.customers, &sync.products]
+            .into_iter()
+            .chain(sync.inventory.as_ref())
+            .all(|category| category.inward == Toggle::Off && category.outward == Toggle::Off);
         // What is written and refused is reported already; what is written as "off" is meant so.
-        if all_off && !says_in {
+        if all_off && !says_any {
             self.warning(
                 &["shops", shop, "sync"],
                 format!("nothing is switched on for [shops.{shop}]"),

@@ -9,7 +9,7 @@ use super::call::Call;
 use super::value::{decimal, record, records, text};
 use super::{Odoo, nonsense};
 use crate::domain::ErpId;
-use crate::erp::{Delivery, DeliveryMove, DeliveryState, ErpError};
+use crate::erp::{Delivery, DeliveryMove, DeliveryState, ErpError, OpenDelivery};
 use crate::failpoint::{FailPoint, reach};
 
 const PICKING: &str = "stock.picking";
@@ -69,6 +69,48 @@ impl Odoo {
             .map(|row| {
                 parse(row, &moves)
                     .ok_or_else(|| nonsense(PICKING, "search_read", "a field is missing or has another type"))
+            })
+            .collect()
+    }
+
+    /// The open moves of a variant out of the warehouse, with the orders that they belong to.
+    pub(super) async fn read_open_moves(&self, variant: ErpId) -> Result<Vec<OpenDelivery>, ErpError> {
+        const OPEN: [&str; 4] = ["waiting", "confirmed", "partially_available", "assigned"];
+        let domain = vec![
+            json!(["product_id", "=", variant.0]),
+            json!(["state", "in", OPEN]),
+            json!(["sale_line_id", "!=", false]),
+            json!(["picking_id.picking_type_code", "=", "outgoing"]),
+        ];
+        let fields = ["sale_line_id", "product_uom_qty", "quantity"];
+        let moves = self.search_read(MOVE, domain, &fields, None, false).await?;
+        let lines: Vec<ErpId> = moves
+            .iter()
+            .filter_map(|row| record(&row["sale_line_id"]))
+            .collect();
+        if lines.is_empty() {
+            return Ok(Vec::new());
+        }
+        let call = Call::read("sale.order.line", "read")
+            .on(lines)
+            .arg("fields", json!(["order_id"]));
+        let lines = self.session.call(&call).await?;
+        let order_of = |line: Option<ErpId>| {
+            let rows = lines.as_array()?;
+            let row = rows.iter().find(|row| record(&row["id"]) == line)?;
+            record(&row["order_id"])
+        };
+        let open = |row: &Value| {
+            Some(OpenDelivery {
+                order: order_of(record(&row["sale_line_id"]))?,
+                demanded: decimal(&row["product_uom_qty"])?,
+                reserved: decimal(&row["quantity"])?,
+            })
+        };
+        moves
+            .iter()
+            .map(|row| {
+                open(row).ok_or_else(|| nonsense(MOVE, "search_read", "a move lacks its order or a number"))
             })
             .collect()
     }

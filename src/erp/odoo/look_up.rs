@@ -273,7 +273,7 @@ impl Odoo {
     }
 
     /// All countries.
-    async fn countries(&self) -> Result<Arc<Countries>, ErpError> {
+    pub(super) async fn countries(&self) -> Result<Arc<Countries>, ErpError> {
         let fetch = async {
             let rows = self
                 .search_read("res.country", Vec::new(), &["code", "name"], None, false)

@@ -15,11 +15,13 @@ mod choose;
 mod country;
 mod deliveries;
 mod fault;
+mod interval;
 mod load;
 mod login;
 mod look_up;
 mod names;
 mod orders;
+mod outgoing;
 mod places;
 mod products;
 mod records;
@@ -29,6 +31,7 @@ mod setup;
 #[cfg(test)]
 mod tests;
 mod value;
+mod watch;
 mod wire;
 
 use std::sync::Arc;
@@ -42,14 +45,19 @@ use serde_json::Value;
 use self::call::Call;
 use self::look_up::LookUps;
 use self::session::Session;
-use crate::domain::{CheckRow, ErpId, ExternalId, Fields, LookUp, Needed, SharedClock, ShopName, Timestamp};
+use crate::domain::{
+    CheckRow, ErpId, ErpProduct, ExternalId, Fields, LookUp, Needed, Object, Partner, SharedClock, ShopName,
+    Stock, Timestamp,
+};
 use crate::erp::{
-    About, Choice, ChoiceKind, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable, Find,
-    Identified, Needs, PaymentSave, ProductSave, ProductSaved, Row, SalesOrder, Save, SetupState, SetupWish,
+    About, ChangedRow, Choice, ChoiceKind, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable,
+    Find, Identified, Needs, OpenDelivery, PaymentSave, PresentRow, ProductSave, ProductSaved, Row,
+    SalesOrder, Save, SetupState, SetupWish, Watched,
 };
 use crate::secret::Secret;
 use crate::transport::{self, BuildError};
 
+pub use interval::Interval;
 pub use settings::{Protocol, Reference, Settings};
 
 /// Decimals of a unit price that Odoo keeps before version 19, unless its settings say otherwise.
@@ -63,6 +71,8 @@ pub struct Odoo {
     session: Session,
     tables: Cache<String, Arc<FieldTable>>,
     look_ups: LookUps,
+    /// Codes of states and provinces.
+    state_codes: Cache<ErpId, Option<String>>,
     /// Whether `web_read` and `web_save` are there; they belong to Odoo's own client and are not documented.
     has_web_methods: AtomicBool,
 }
@@ -95,6 +105,10 @@ impl Odoo {
                 .time_to_live(FIELDS_KEPT)
                 .build(),
             look_ups: LookUps::new(),
+            state_codes: Cache::builder()
+                .max_capacity(5_000)
+                .time_to_live(FIELDS_KEPT)
+                .build(),
             has_web_methods: AtomicBool::new(true),
         })
     }
@@ -178,6 +192,7 @@ impl Erp for Odoo {
     fn forget_everything(&self) {
         self.forget_look_ups();
         self.tables.invalidate_all();
+        self.state_codes.invalidate_all();
     }
 
     async fn identify(&self, id: &ExternalId) -> Result<Option<Identified>, ErpError> {
@@ -280,6 +295,57 @@ impl Erp for Odoo {
 
     async fn variants(&self, template: ErpId) -> Result<Vec<ErpVariant>, ErpError> {
         self.read_variants(template).await
+    }
+
+    async fn partner(&self, id: ErpId, extra: &[String]) -> Result<Option<Partner>, ErpError> {
+        self.read_partner(id, extra).await
+    }
+
+    async fn product_record(
+        &self,
+        id: ErpId,
+        extra: &[String],
+        variant_extra: &[String],
+    ) -> Result<Option<ErpProduct>, ErpError> {
+        self.read_product(id, extra, variant_extra).await
+    }
+
+    async fn stock(&self, variants: &[ErpId], warehouses: &[ErpId]) -> Result<Vec<Stock>, ErpError> {
+        self.read_stock(variants, warehouses).await
+    }
+
+    async fn open_deliveries(&self, variant: ErpId) -> Result<Vec<OpenDelivery>, ErpError> {
+        self.read_open_moves(variant).await
+    }
+
+    fn watched(&self, object: Object) -> Vec<Watched> {
+        watch::watched(object)
+    }
+
+    async fn newest_change(&self, model: &str) -> Result<Option<Timestamp>, ErpError> {
+        self.last_write(model).await
+    }
+
+    async fn changed(
+        &self,
+        model: &str,
+        owner: Option<&str>,
+        since: Timestamp,
+        until: Timestamp,
+        after: Option<ErpId>,
+        limit: u32,
+    ) -> Result<Vec<ChangedRow>, ErpError> {
+        self.written_in(model, owner, since, until, after, limit).await
+    }
+
+    async fn all_ids(
+        &self,
+        model: &str,
+        owner: Option<&str>,
+        after: Option<ErpId>,
+        limit: u32,
+    ) -> Result<Vec<PresentRow>, ErpError> {
+        self.present(model, owner, after, limit).await
     }
 
     async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError> {

@@ -4,11 +4,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use std::time::Duration;
+
 use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::interval::Interval;
 use crate::domain::Timestamp;
 
 /// How long before an API key ends people are told.
@@ -53,12 +56,23 @@ pub struct Settings {
     /// Service products by purpose (`shipping`, `discount`, `rounding`…), each by internal reference or id of the variant.
     #[serde(default)]
     pub services: BTreeMap<String, Reference>,
+    /// How often it is asked what changed, for everything that is carried to the shop, e.g. `15s` or `2m`; five times as often
+    /// while something changes. A poll costs two small calls for each kind of record.
+    #[serde(default)]
+    pub poll: Interval,
+    /// When all ids are listed, to find what was deleted: a cron expression (UTC).
+    #[serde(default = "default_sweep")]
+    pub sweep: String,
     /// How many calls may run at the same time; more than four buy little.
     #[serde(default = "default_concurrency")]
     pub max_concurrent_calls: u32,
     /// How many calls may be started per second.
     #[serde(default = "default_rate")]
     pub calls_per_second: u32,
+}
+
+fn default_sweep() -> String {
+    "17 3 * * *".to_owned()
 }
 
 const fn default_concurrency() -> u32 {
@@ -147,6 +161,8 @@ impl Settings {
             pricelist: None,
             language: None,
             services: BTreeMap::new(),
+            poll: Interval::default(),
+            sweep: default_sweep(),
             max_concurrent_calls: default_concurrency(),
             calls_per_second: default_rate(),
         }
@@ -184,6 +200,11 @@ impl Settings {
             "calls_per_second",
             self.calls_per_second == 0,
             "must be at least 1",
+        );
+        fault(
+            "poll",
+            !(Duration::from_secs(1)..=Duration::from_hours(1)).contains(&self.poll.0),
+            "must be from 1s to 1h",
         );
         let code = self.language.as_deref().unwrap_or("en_US");
         let valid = !code.is_empty()
@@ -251,6 +272,7 @@ mod tests {
     fn faults_name_their_key() {
         for (name, more, key) in [
             ("no calls", "calls_per_second = 0", "calls_per_second"),
+            ("no interval", "poll = \"0s\"", "poll"),
             ("no slots", "max_concurrent_calls = 0", "max_concurrent_calls"),
             ("language", "language = \"de DE\"", "language"),
         ] {

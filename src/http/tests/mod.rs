@@ -2,6 +2,7 @@
 
 mod connections;
 mod intake;
+mod odoo;
 mod rig;
 
 use std::net::SocketAddr;

@@ -1,8 +1,9 @@
 //! The public routes over a real SQLite store that can be made to fail, called without a network.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
@@ -15,9 +16,12 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::super::{
-    Health, InstanceKey, Intake, IntakeShop, IntakeShops, Public, Settings, Signature, Verify, public_router,
+    Health, Hinted, Hints, InstanceKey, Intake, IntakeShop, IntakeShops, Public, Settings, Signature, Verify,
+    public_router,
 };
-use crate::domain::{Clock as _, ManualClock, Object, Priority, SharedClock, SystemEntropy, Timestamp};
+use crate::domain::{
+    Clock as _, ManualClock, Object, Priority, SharedClock, ShopName, SystemEntropy, Timestamp,
+};
 use crate::secret::Secret;
 use crate::shopify::webhook;
 use crate::store::faulty::FaultyStore;
@@ -26,6 +30,29 @@ use crate::store::{JobFilter, JobRow, ProblemRow, RejectionCount, SharedStore, S
 pub(super) const DOMAIN: &str = "main.myshopify.com";
 pub(super) const SECRET: &str = "the live secret";
 pub(super) const OLD_SECRET: &str = "the secret before";
+pub(super) const HINT_TOKEN: &str = "0123456789abcdef";
+
+/// What was hinted at: shop and model. Only `main` takes hints.
+#[derive(Default)]
+pub(super) struct Told(Mutex<Vec<(String, Option<String>)>>);
+
+impl Told {
+    pub(super) fn take(&self) -> Vec<(String, Option<String>)> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+#[async_trait]
+impl Hinted for Told {
+    fn token(&self, shop: &ShopName) -> Option<Secret> {
+        (shop.as_str() == "main").then(|| Secret::text(HINT_TOKEN))
+    }
+
+    async fn hinted(&self, shop: &ShopName, model: Option<&str>) {
+        let told = (shop.to_string(), model.map(str::to_owned));
+        self.0.lock().unwrap().push(told);
+    }
+}
 
 pub(super) struct Rig {
     pub(super) store: Arc<FaultyStore>,
@@ -34,6 +61,7 @@ pub(super) struct Rig {
     pub(super) shops: watch::Sender<Arc<IntakeShops>>,
     pub(super) pending: watch::Sender<Vec<String>>,
     pub(super) stop: CancellationToken,
+    pub(super) hinted: Arc<Told>,
     counting: JoinHandle<()>,
     _folder: TempDir,
 }
@@ -92,8 +120,13 @@ impl Rig {
             let (intake, stop) = (Arc::clone(&intake), stop.clone());
             async move { intake.keep_count(stop).await }
         });
+        let hinted = Arc::new(Told::default());
         let router = public_router(Public {
             intake,
+            hints: Arc::new(Hints::new(
+                Arc::clone(&hinted) as Arc<dyn Hinted>,
+                Arc::clone(&shared),
+            )),
             health: Arc::new(Health::new(
                 Arc::clone(&store) as SharedStore,
                 shared,
@@ -110,6 +143,7 @@ impl Rig {
             shops,
             pending,
             stop,
+            hinted,
             counting,
             _folder: folder,
         }

@@ -385,9 +385,11 @@ fn a_folder_replaces_shipped_files_and_must_hold_nothing_unknown() {
         "an empty folder"
     );
 
-    let changed = super::super::DEFAULTS[1]
-        .1
-        .replace("\"order desk\"", "\"somebody else\"");
+    let (_, order) = super::super::DEFAULTS
+        .iter()
+        .find(|(file, _)| *file == "order.in.toml")
+        .unwrap();
+    let changed = order.replace("\"order desk\"", "\"somebody else\"");
     std::fs::write(folder.path().join("order.in.toml"), changed).unwrap();
     std::fs::write(folder.path().join(".order.in.toml.swp"), "not read").unwrap();
     let own = Mappings::load(Some(folder.path()), &AdminSchema).unwrap();

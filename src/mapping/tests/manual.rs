@@ -4,6 +4,7 @@ use super::super::compile::TOP_KEYS;
 use super::super::compile_group::GROUP_KEYS;
 use super::super::compile_rule::{CHOICE_KEYS, RULE_KEYS};
 use super::super::filters::{FILTERS, TESTS};
+use super::super::outgoing::{OUT_GROUP_KEYS, OUT_KEYS};
 use super::super::types::FieldType;
 use super::super::{DEFAULTS, Mappings, Source};
 use crate::domain::LOOK_UP_KINDS;
@@ -16,6 +17,8 @@ fn every_word_of_the_language_is_explained() {
     let words = TOP_KEYS
         .iter()
         .chain(GROUP_KEYS)
+        .chain(OUT_KEYS)
+        .chain(OUT_GROUP_KEYS)
         .chain(CHOICE_KEYS)
         .chain(RULE_KEYS)
         .copied()

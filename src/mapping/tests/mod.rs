@@ -2,6 +2,7 @@
 
 mod diagnostics;
 mod manual;
+mod out;
 mod overrides;
 mod plain;
 mod policies;

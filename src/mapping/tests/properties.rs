@@ -95,7 +95,7 @@ pub(super) fn fact(shape: &Shape) -> BoxedStrategy<Fact> {
 }
 
 fn record(object: Object) -> BoxedStrategy<Fact> {
-    fact(&source_of(object).expect("it has a shape").1)
+    fact(&source_of(object, Direction::In).expect("it has a shape").1)
 }
 
 fn settings() -> BoxedStrategy<Fact> {
@@ -217,7 +217,7 @@ proptest! {
 
     #[test]
     fn any_expression_is_refused_or_evaluates(tokens in prop::collection::vec(token(), 1..14), record in record(Object::Order)) {
-        let (name, shape) = source_of(Object::Order).expect("orders have a shape");
+        let (name, shape) = source_of(Object::Order, Direction::In).expect("orders have a shape");
         let scope = Scope::default().with(name, Typed::from(&shape));
         let text = tokens.join(" ");
         if let Ok(compiled) = Compiled::new(&text, &scope) {

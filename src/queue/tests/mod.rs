@@ -355,6 +355,43 @@ async fn a_stop_claims_nothing_more_and_gives_back_what_still_runs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_claimed_ahead_of_fast_work_is_given_back_at_a_stop() {
+    let gate = Arc::new(Semaphore::new(200));
+    let opened = Arc::clone(&gate);
+    let settings = Settings {
+        workers: NonZeroU32::new(2).unwrap(),
+        ..Settings::default()
+    };
+    let (rig, queue) = Rig::prepare(settings, move |_, _| {
+        let gate = Arc::clone(&opened);
+        async move {
+            gate.acquire().await.unwrap().forget();
+            done()
+        }
+    })
+    .await;
+    for id in 1..=300 {
+        rig.enqueue("main", Object::Order, id).await;
+    }
+    let mut rig = rig.await_start(queue);
+    rig.until_in_state(JobState::Completed, 200).await;
+    rig.until("two work", 202, async || rig.began()).await;
+    rig.stop.cancel();
+    // Those that work may go on; the others need not wait for them.
+    rig.until_in_state(JobState::Running, 2).await;
+    assert_eq!(rig.in_state(JobState::Available).await, 98);
+    assert!(
+        rig.jobs()
+            .await
+            .iter()
+            .all(|job| job.state != JobState::Available || job.attempts == 0)
+    );
+    gate.add_permits(2);
+    rig.until_stopped().await;
+    assert_eq!(rig.in_state(JobState::Completed).await, 202);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_attempt_that_ignores_the_stop_is_left_to_the_next_start() {
     let a_day = NonZeroU64::new(24 * 3600).unwrap();
     let settings = Settings {

@@ -6,7 +6,7 @@ use super::env::Env;
 use super::error::{OdooError, Res};
 use super::methods::Bound;
 use super::models::account::{matching, payment, posting, refund};
-use super::models::{delivery, invoicing};
+use super::models::{delivery, invoicing, quant};
 use super::schema::Model;
 
 /// Parameters of a button of `model` beside the ids, as in `Signature`; `None` when there is no such button.
@@ -22,6 +22,7 @@ pub(super) fn params(model: &str, method: &str) -> Option<&'static str> {
         ("sale.advance.payment.inv", "create_invoices") => "|",
         ("stock.picking", "button_validate" | "action_assign" | "action_cancel") => "|",
         ("stock.backorder.confirmation", "process" | "process_cancel_backorder") => "|",
+        ("stock.quant", "action_apply_inventory") => "|",
         _ => return None,
     })
 }
@@ -64,6 +65,7 @@ pub(super) fn run(
         ("stock.backorder.confirmation", "process" | "process_cancel_backorder") => {
             delivery::answer(env, model, ids, method == "process").map(Some)
         }
+        ("stock.quant", "action_apply_inventory") => quant::apply(env, model, ids).map(|()| None),
         _ => Err(OdooError::attribute(format!(
             "The method '{}.{method}' does not exist",
             model.name

@@ -222,13 +222,15 @@ impl Shared {
         }
     }
 
-    /// Does something as the administrator, in this process, uncounted and untouched by faults.
+    /// Does something as the administrator, in this process, uncounted and untouched by faults; in a transaction that began
+    /// now, or earlier.
     pub(super) fn as_admin(
         &self,
         model: &str,
         method: &str,
         args: Vec<Json>,
         named: Map,
+        began: Option<chrono::NaiveDateTime>,
     ) -> Res<Option<Json>> {
         let call = Call {
             caller: Caller::Key(String::new()),
@@ -236,7 +238,7 @@ impl Shared {
             method: method.to_owned(),
             arguments: Arguments::Positional(args, named),
         };
-        let now = (self.sys.options.clock)().naive_utc();
+        let now = began.unwrap_or_else(|| (self.sys.options.clock)().naive_utc());
         let snapshot = lock(&self.db).commits;
         self.execute(ADMIN_UID, &call, now, snapshot).0
     }

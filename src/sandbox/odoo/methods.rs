@@ -7,7 +7,7 @@ use super::env::Env;
 use super::error::{OdooError, Res};
 use super::external;
 use super::load;
-use super::models::{confirm, mail, partner};
+use super::models::{confirm, mail, partner, quant};
 use super::options::Version;
 use super::orm::search::{self, Page};
 use super::orm::{read, unlink, write};
@@ -347,12 +347,12 @@ fn create(env: &mut Env<'_>, protocol: Protocol, model: &'static Model, vals: &J
         Json::Array(list) => {
             let ids = list
                 .iter()
-                .map(|vals| write::create(env, model, &object(vals)?))
+                .map(|vals| create_one(env, model, vals, &object(vals)?))
                 .collect::<Res<Vec<_>>>()?;
             Ok(json!(ids))
         }
         single => {
-            let id = write::create(env, model, &object(single)?)?;
+            let id = create_one(env, model, single, &object(single)?)?;
             Ok(if protocol == Protocol::Json2 {
                 json!([id])
             } else {
@@ -360,6 +360,17 @@ fn create(env: &mut Env<'_>, protocol: Protocol, model: &'static Model, vals: &J
             })
         }
     }
+}
+
+/// Makes a record; a stock level that is there already is changed instead.
+fn create_one(env: &mut Env<'_>, model: &'static Model, vals: &Json, object: &Map) -> Res<i64> {
+    if model.name == "stock.quant"
+        && let Some(level) = quant::existing(env, vals)
+    {
+        write::write(env, model, &[level], object)?;
+        return Ok(level);
+    }
+    write::create(env, model, object)
 }
 
 /// Write (or create) and read in one transaction.

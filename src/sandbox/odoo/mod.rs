@@ -12,6 +12,7 @@ use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
 use tokio::net::TcpSocket;
 
@@ -228,6 +229,33 @@ impl OdooSandbox {
     /// # Errors
     /// What the method raises.
     pub fn as_admin(&self, model: &str, method: &str, args: Json, named: Json) -> Result<Json, OdooError> {
+        self.carry_out(None, model, method, args, named)
+    }
+
+    /// As [`as_admin`](Self::as_admin), in a transaction that began at `began` and is committed now: what it writes becomes
+    /// visible late, with a `write_date` behind that of rows which are visible already.
+    ///
+    /// # Errors
+    /// What the method raises.
+    pub fn as_admin_since(
+        &self,
+        began: DateTime<Utc>,
+        model: &str,
+        method: &str,
+        args: Json,
+        named: Json,
+    ) -> Result<Json, OdooError> {
+        self.carry_out(Some(began), model, method, args, named)
+    }
+
+    fn carry_out(
+        &self,
+        began: Option<DateTime<Utc>>,
+        model: &str,
+        method: &str,
+        args: Json,
+        named: Json,
+    ) -> Result<Json, OdooError> {
         let args = match args {
             Json::Array(args) => args,
             other => vec![other],
@@ -236,9 +264,10 @@ impl OdooSandbox {
             Json::Object(named) => named,
             _ => value::Map::new(),
         };
+        let began = began.map(|began| began.naive_utc());
         Ok(self
             .shared
-            .as_admin(model, method, args, named)?
+            .as_admin(model, method, args, named, began)?
             .unwrap_or(Json::Null))
     }
 }

@@ -64,6 +64,29 @@ impl OdooSandbox {
         Ok(())
     }
 
+    /// Counts so many units of a variant in a warehouse's stock (none: the first warehouse).
+    ///
+    /// # Errors
+    /// When there is no such variant or warehouse.
+    pub fn set_stock(&self, variant: i64, warehouse: Option<i64>, units: i64) -> Result<(), OdooError> {
+        let domain = warehouse.map_or(json!([]), |id| json!([["id", "=", id]]));
+        let found = self.as_admin(
+            "stock.warehouse",
+            "search_read",
+            json!([domain, ["lot_stock_id"]]),
+            json!({"limit": 1, "load": null}),
+        )?;
+        let values = json!([{"product_id": variant, "location_id": found[0]["lot_stock_id"], "inventory_quantity": units}]);
+        let mode = json!({"context": {"inventory_mode": true}});
+        let level = self.as_admin("stock.quant", "create", values, mode)?;
+        self.press(
+            "stock.quant",
+            "action_apply_inventory",
+            &[level.as_i64().unwrap_or_default()],
+        )
+        .map(drop)
+    }
+
     /// Invoices what is open on a confirmed order and posts the invoice: its id.
     ///
     /// # Errors

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
-use super::facts::Order;
+use super::facts::{Order, StockAdjustment};
 use super::shop::Shop;
 pub use super::webhook::deliver::DeliveryRecord;
 
@@ -18,6 +18,8 @@ pub struct Ledger {
     pub products: Vec<ProductFact>,
     /// Kind and number of records that were deleted.
     pub deleted: Vec<(&'static str, u64)>,
+    /// Writes of quantities that changed something, oldest first.
+    pub adjustments: Vec<StockAdjustment>,
     /// What the API was asked.
     pub calls: Calls,
     /// Every webhook delivery.

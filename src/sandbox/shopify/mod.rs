@@ -10,8 +10,10 @@
 //! - [`shopping`] makes realistic orders of many kinds; [`faults`] go wrong on demand;
 //! - [`Ledger`] is the shop's own truth and what happened on the wire.
 //!
-//! Absent: every mutation but those on webhook subscriptions, bulk operations, draft orders, fulfillment orders,
-//! returns as objects, REST, XML.
+//! - what an app writes about customers, products, variants, quantities, metafields and tags is carried out as the real
+//!   shop does it: lists that are given replace what was there, keys work once, user errors have the schema's codes.
+//!
+//! Absent: mutations on orders, bulk operations, draft orders, fulfillment orders, returns as objects, REST, XML.
 
 mod access;
 mod actions;

@@ -226,15 +226,17 @@ impl ShopSandbox {
 
     /// A copy of the shop's own truth.
     pub fn ledger(&self) -> Ledger {
-        let (orders, customers, products, deleted) = self.read(|shop| {
+        let (orders, customers, products, deleted, adjustments) = self.read(|shop| {
             let (orders, customers, products) = records(shop);
-            (orders, customers, products, shop.deleted.clone())
+            let adjustments = shop.adjustments.clone();
+            (orders, customers, products, shop.deleted.clone(), adjustments)
         });
         Ledger {
             orders,
             customers,
             products,
             deleted,
+            adjustments,
             calls: lock(&self.inner.calls).clone(),
             deliveries: self.inner.delivery.records(),
             deleted_subscriptions: self.inner.delivery.deleted_subscriptions(),

@@ -7,7 +7,10 @@ use std::collections::{BTreeMap, HashMap};
 
 use chrono::{DateTime, Utc};
 
-use super::facts::{Company, Customer, Location, Order, Product, Variant};
+use super::facts::{
+    Company, Customer, Location, MetafieldDefinition, Order, Product, StockAdjustment, Variant,
+};
+use super::graphql::{Complaint, Keys};
 use super::ids::{Clock, Ids};
 use super::options::Options;
 use super::raw::RawRecords;
@@ -36,6 +39,13 @@ pub struct Shop {
     /// Product of each variant and of each inventory item.
     pub(super) product_of: HashMap<u64, u64>,
     pub(super) subscriptions: Vec<Subscription>,
+    pub(super) definitions: Vec<MetafieldDefinition>,
+    /// Writes of quantities that changed something, oldest first.
+    pub(super) adjustments: Vec<StockAdjustment>,
+    /// Idempotency keys that were used.
+    pub(super) keys: Keys,
+    /// Mutations that are refused the next time, each once.
+    pub(super) refusals: Vec<(String, Complaint)>,
     /// Kind and number of what was deleted.
     pub(super) deleted: Vec<(&'static str, u64)>,
     /// Changes that are not yet handed to the delivery.
@@ -52,6 +62,8 @@ impl Shop {
             name: "Main warehouse".to_owned(),
             city: "Berlin".to_owned(),
             country_code: options.country.clone(),
+            active: true,
+            fulfills_online: true,
         };
         Self {
             domain: options.domain.clone(),
@@ -74,6 +86,10 @@ impl Shop {
             locations: vec![location],
             product_of: HashMap::new(),
             subscriptions: Vec::new(),
+            definitions: Vec::new(),
+            adjustments: Vec::new(),
+            keys: Keys::default(),
+            refusals: Vec::new(),
             deleted: Vec::new(),
             announced: Vec::new(),
             id,
@@ -130,6 +146,8 @@ impl Shop {
             name: name.to_owned(),
             city: city.to_owned(),
             country_code: country_code.to_owned(),
+            active: true,
+            fulfills_online: true,
         });
         id
     }
@@ -142,12 +160,43 @@ impl Shop {
             name: name.to_owned(),
             city: city.to_owned(),
             country_code: country_code.to_owned(),
+            active: true,
+            fulfills_online: true,
         });
     }
 
     /// A place by the number part of its gid.
     pub fn location(&self, id: u64) -> Option<&Location> {
         self.locations.iter().find(|l| l.id == id)
+    }
+
+    /// Takes a place out of use, or back into it.
+    pub fn set_location_active(&mut self, id: u64, active: bool) {
+        if let Some(place) = self.locations.iter_mut().find(|place| place.id == id) {
+            place.active = active;
+        }
+    }
+
+    /// The next mutation of this name is refused with this user error and does nothing.
+    pub fn refuse_next(&mut self, mutation: &str, field: &[&str], message: &str, code: Option<&str>) {
+        self.refusals
+            .push((mutation.to_owned(), Complaint::new(field, message, code)));
+    }
+
+    /// The user error that the next mutation of this name is refused with, if one is due.
+    pub(super) fn next_refusal(&mut self, mutation: &str) -> Option<Complaint> {
+        let at = self.refusals.iter().position(|(name, _)| name == mutation)?;
+        Some(self.refusals.remove(at).1)
+    }
+
+    /// Writes of quantities that changed something, oldest first.
+    pub fn adjustments(&self) -> &[StockAdjustment] {
+        &self.adjustments
+    }
+
+    /// Definitions of metafields.
+    pub fn definitions(&self) -> &[MetafieldDefinition] {
+        &self.definitions
     }
 
     /// Orders of a customer, oldest first.

@@ -24,7 +24,7 @@ mod tests;
 use serde_json::Value;
 
 use super::settings::CurrencyChoice;
-use crate::domain::{Customer, Order, Product};
+use crate::domain::{Customer, Order, Product, Variant};
 
 /// Why a record cannot be made canonical.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -54,6 +54,14 @@ pub fn order(raw: Value, currency: CurrencyChoice) -> Result<Order, NormaliseErr
 /// When something that must be there is not.
 pub fn customer(raw: Value) -> Result<Customer, NormaliseError> {
     customer::customer(raw)
+}
+
+/// A variant as it stands in a list of variants; `plain` says that its product has no options.
+///
+/// # Errors
+/// When something that must be there is not.
+pub(super) fn variant(raw: &Value, plain: bool) -> Result<Variant, NormaliseError> {
+    product::variant(&read::At::root(raw), plain)
 }
 
 /// The product with its variants.

@@ -61,7 +61,7 @@ fn product_option(at: &At<'_>) -> Result<ProductOption, NormaliseError> {
     })
 }
 
-fn variant(at: &At<'_>, plain: bool) -> Result<Variant, NormaliseError> {
+pub(super) fn variant(at: &At<'_>, plain: bool) -> Result<Variant, NormaliseError> {
     let item = at.get("inventoryItem");
     let mut options = Vec::new();
     let list = at.get("selectedOptions");

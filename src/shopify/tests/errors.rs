@@ -18,6 +18,7 @@ const WRITE: Document = Document {
     text: "mutation Write { tagsAdd(id: 1, tags: []) { node { id } userErrors { field message } } }",
     points: 10.0,
     writes: true,
+    tells_refusals: false,
     searches: false,
 };
 
@@ -584,7 +585,7 @@ async fn messages_name_request_scope_and_field() {
     let error = outcome(&stage, &CUSTOMER, vec![reply]).await.unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the access token may not read customer.displayName: Shopify asks for `read_customers` access scope \
+        "the access token gives no access to customer.displayName: Shopify asks for `read_customers` access scope \
          (request req-1)"
     );
     assert_eq!(error.field(), Some("customer.displayName"));

@@ -106,6 +106,8 @@ pub(super) fn link(kind: LinkKind, source_id: &str, erp_id: i64) -> Link {
         state: LinkState::Linked,
         source_updated_at: Some(START),
         agreed: json!({ "name": { "source": "a", "target": "b" } }),
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
     }
 }
 

@@ -10,7 +10,9 @@ mod links;
 mod locks;
 mod model;
 mod nodes;
+mod outgoing;
 mod people;
+mod polls;
 mod postgres;
 mod queue;
 mod rests;
@@ -117,11 +119,23 @@ suite! {
         retired_links_set_their_record_free,
         agreed_values_come_back,
         shops_cursors_and_breakers;
+    outgoing:
+        a_write_is_noted_under_the_fence_and_outlives_its_job,
+        an_order_in_work_is_found_by_what_it_sells,
+        writes_to_the_shop_are_counted_by_record;
+
+    polls:
+        a_poll_is_saved_with_its_jobs_or_not_at_all,
+        what_was_seen_is_kept_as_long_as_its_window,
+        listed_ids_are_replaced_page_by_page,
+        a_poll_without_its_right_saves_nothing,
+        a_poll_that_is_forgotten_begins_anew,
+        what_is_followed_anew_is_not_forgotten_by_who_comes_late;
     subscriptions:
         subscriptions_are_remembered_by_shop_and_topic,
         what_is_known_follows_a_shops_name,
         a_lease_has_one_holder_until_it_ends,
-        a_crash_frees_the_leases_of_who_served_where_one_serves,
+        a_crash_frees_the_leases_of_who_served,
         of_many_that_want_a_lease_one_gets_it,
         deliveries_add_up_by_topic_name_and_hour,
         a_shops_problem_is_closed_by_its_cluster;

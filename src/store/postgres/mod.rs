@@ -17,6 +17,8 @@ mod finish;
 mod housekeeping;
 #[path = "../shared/intake.rs"]
 mod intake;
+#[path = "../shared/intents.rs"]
+mod intents;
 #[path = "../shared/links.rs"]
 mod links;
 #[path = "../shared/nodes.rs"]
@@ -25,6 +27,8 @@ mod nodes;
 mod operations;
 #[path = "../shared/people.rs"]
 mod people;
+#[path = "../shared/polls.rs"]
+mod polls;
 #[path = "../shared/problems.rs"]
 mod problems;
 #[path = "../shared/queue.rs"]
@@ -329,6 +333,15 @@ impl PgStore {
 
     fn node_id(&self) -> Option<i64> {
         self.node.as_ref().map(|node| node.id)
+    }
+
+    /// Who holds a lease, as the statements want it: with the node that it lives and dies with. A command is none; its leases
+    /// end by their time alone.
+    fn holder(&self, holder: &str) -> String {
+        match &self.node {
+            Some(node) => format!("{holder}{}{}", sql::OF_NODE, node.id),
+            None => holder.to_owned(),
+        }
     }
 
     /// The backstop of announcements.

@@ -76,6 +76,46 @@ macro_rules! lives {
 }
 pub(super) use lives;
 
+/// Stands between a lease's holder and the number of its node.
+pub(super) const OF_NODE: &str = "@";
+
+/// Ends the lease if another than `holder` has it, of a node that is dead: its row is gone, or nobody holds its advisory lock.
+pub(super) async fn end_lease_of_the_dead(conn: &mut Conn, name: &str, holder: &str) -> Result<(), Fault> {
+    let held: Option<String> = sqlx::query_scalar("SELECT holder FROM leases WHERE name = $1")
+        .bind(clean(name))
+        .fetch_optional(&mut *conn)
+        .await?;
+    let node_of = |holder: &str| holder.rsplit_once(OF_NODE)?.1.parse::<i64>().ok();
+    let Some((held, node)) = held.and_then(|held| node_of(&held).map(|node| (held, node))) else {
+        return Ok(());
+    };
+    // Of our own session it is not known here whether it was cut; that we live is.
+    if node_of(holder) == Some(node) {
+        return Ok(());
+    }
+    let lock_key: Option<i64> = sqlx::query_scalar("SELECT lock_key FROM nodes WHERE id = $1")
+        .bind(node)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let is_dead = match lock_key {
+        Some(lock_key) => {
+            sqlx::query_scalar("SELECT pg_try_advisory_xact_lock($1)")
+                .bind(lock_key)
+                .fetch_one(&mut *conn)
+                .await?
+        }
+        None => true,
+    };
+    if is_dead {
+        sqlx::query("DELETE FROM leases WHERE name = $1 AND holder = $2")
+            .bind(clean(name))
+            .bind(held)
+            .execute(conn)
+            .await?;
+    }
+    Ok(())
+}
+
 /// Has nobody else change revisions until the transaction ends. (Advisory locks belong to the whole database.)
 pub(super) async fn alone(conn: &mut Conn) -> Result<(), Fault> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('revisions of ' || current_schema(), 0))")
@@ -273,14 +313,16 @@ pub(super) const LINKS_IN_CONFLICT: &str = "
 
 pub(super) const LINKS_SAVE: &str = "
     INSERT INTO links AS l (shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed,
-                            updated_at)
-    SELECT shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed, $2
+                            agreed_out, writes, updated_at)
+    SELECT shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed, agreed_out, writes, $2
     FROM json_to_recordset($1::json) AS x (shop text, kind text, source_id text, model text, erp_id bigint,
-        erp_name text, state text, source_updated_at bigint, agreed text)
+        erp_name text, state text, source_updated_at bigint, agreed text, agreed_out text, writes text)
     ON CONFLICT (shop, kind, source_id) DO UPDATE SET model = excluded.model, erp_id = excluded.erp_id,
         erp_name = coalesce(excluded.erp_name, l.erp_name), state = excluded.state,
         source_updated_at = coalesce(excluded.source_updated_at, l.source_updated_at), agreed = excluded.agreed,
-        updated_at = excluded.updated_at";
+        agreed_out = CASE WHEN excluded.erp_id = l.erp_id THEN coalesce(excluded.agreed_out, l.agreed_out)
+                          ELSE excluded.agreed_out END,
+        writes = coalesce(excluded.writes, l.writes), updated_at = excluded.updated_at";
 
 pub(super) const CLOCK_WENT_BACK: &str = "
     UPDATE jobs SET run_at = $1 WHERE id = ANY (ARRAY(
@@ -394,3 +436,18 @@ pub(super) async fn insert_events(conn: &mut Conn, events: &[NewEvent<'_>]) -> R
         .await?;
     Ok(())
 }
+
+/// `$1`: array of `[job, item]`.
+pub(super) const JOB_ITEMS_ADD: &str = "
+    INSERT INTO job_items (job_id, item)
+    SELECT (v ->> 0)::bigint, v ->> 1 FROM json_array_elements($1::json) AS x (v)
+    ON CONFLICT (job_id, item) DO NOTHING";
+
+/// `$1`: lane, `$2`: item. An open job of the lane that has this item, or of which no items are known yet. One that could not
+/// even be read waits for a person, and must not hold up everything meanwhile.
+pub(super) const ITEM_IN_WORK: &str = "
+    SELECT j.id FROM jobs AS j WHERE j.lane_id = $1 AND j.ended_at IS NULL
+       AND (EXISTS (SELECT 1 FROM job_items AS i WHERE i.job_id = j.id AND i.item = $2)
+            OR (j.state NOT IN ('problem', 'held')
+                AND NOT EXISTS (SELECT 1 FROM job_items AS i WHERE i.job_id = j.id)))
+    ORDER BY j.source_id LIMIT 1";

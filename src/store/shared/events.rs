@@ -150,7 +150,8 @@ pub(super) async fn redact(
         let jobs = jobs_about(conn, record, lanes).await?;
         touched += blank_jobs(conn, &jobs).await?;
         touched += sqlx::query(
-            "UPDATE links SET erp_name = NULL, agreed = CASE kind WHEN 'customer' THEN '{}' ELSE agreed END
+            "UPDATE links SET erp_name = NULL, agreed = CASE kind WHEN 'customer' THEN '{}' ELSE agreed END,
+                agreed_out = CASE kind WHEN 'customer' THEN NULL ELSE agreed_out END
              WHERE shop = $1 AND kind = $2 AND source_id = $3",
         )
         .bind(shop.as_str())
@@ -317,7 +318,8 @@ pub(super) async fn redact_shop_links(
         return Ok((touched, None));
     };
     let touched = sqlx::query(
-        "UPDATE links SET erp_name = NULL, agreed = CASE kind WHEN 'customer' THEN '{}' ELSE agreed END
+        "UPDATE links SET erp_name = NULL, agreed = CASE kind WHEN 'customer' THEN '{}' ELSE agreed END,
+                agreed_out = CASE kind WHEN 'customer' THEN NULL ELSE agreed_out END
          WHERE shop = $1 AND (kind, source_id) > ($2, $3) AND (kind, source_id) <= ($4, $5)",
     )
     .bind(shop.as_str())

@@ -22,6 +22,7 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
             concat!("DELETE FROM events WHERE job_id ", sql::in_array!("$1")),
             concat!("DELETE FROM attempts WHERE job_id ", sql::in_array!("$1")),
             concat!("DELETE FROM problems WHERE job_id ", sql::in_array!("$1")),
+            concat!("DELETE FROM job_items WHERE job_id ", sql::in_array!("$1")),
         ] {
             sqlx::query(statement).bind(&jobs).execute(&mut *conn).await?;
         }
@@ -43,6 +44,10 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
         "DELETE FROM runs WHERE id IN (SELECT id FROM runs
              WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
         "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps
+             WHERE closed_at IS NOT NULL AND closed_at < $1 ORDER BY closed_at LIMIT $2)",
+        "DELETE FROM out_writes WHERE (shop, object, kind, record) IN (SELECT shop, object, kind, record FROM out_writes
+             WHERE at < $1 ORDER BY at LIMIT $2)",
+        "DELETE FROM intents WHERE id IN (SELECT id FROM intents
              WHERE closed_at IS NOT NULL AND closed_at < $1 ORDER BY closed_at LIMIT $2)",
     ] {
         let left = limit.saturating_sub(deleted);

@@ -14,7 +14,8 @@ use crate::store::rules::{clean, millis};
 macro_rules! select {
     ($($rest:expr),+) => {
         concat!(
-            "SELECT shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed FROM links ",
+            "SELECT shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed,
+             agreed_out, writes FROM links ",
             $($rest),+
         )
     };
@@ -28,6 +29,10 @@ fn read(row: &DbRow) -> Result<Link, Fault> {
         column,
     };
     let text = |column| row.try_get::<String, _>(column);
+    let optional = |column: &'static str| match row.try_get::<Option<String>, _>(column)? {
+        Some(json) => serde_json::from_str(&json).map_err(|_| bad(column)),
+        None => Ok(serde_json::Value::Null),
+    };
     Ok(Link {
         shop: text("shop")?.parse().map_err(|_| bad("shop"))?,
         kind: text("kind")?.parse().map_err(|_| bad("kind"))?,
@@ -40,6 +45,8 @@ fn read(row: &DbRow) -> Result<Link, Fault> {
             .try_get::<Option<i64>, _>("source_updated_at")?
             .map(Timestamp::from_millis),
         agreed: serde_json::from_str(&text("agreed")?).map_err(|_| bad("agreed"))?,
+        agreed_out: optional("agreed_out")?,
+        writes: optional("writes")?,
     })
 }
 
@@ -93,6 +100,8 @@ fn row(link: &Link) -> serde_json::Value {
         "state": link.state,
         "source_updated_at": millis(link.source_updated_at),
         "agreed": link.agreed.to_string(),
+        "agreed_out": (!link.agreed_out.is_null()).then(|| link.agreed_out.to_string()),
+        "writes": (!link.writes.is_null()).then(|| link.writes.to_string()),
     })
 }
 

@@ -8,20 +8,22 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 
 use super::{
-    Backend, events, housekeeping, intake, links, nodes, people, problems, queue, runs, shops, subscriptions,
+    Backend, events, housekeeping, intake, intents, links, nodes, people, polls, problems, queue, runs,
+    shops, subscriptions,
 };
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, Link, LinkKind, NewProblem, RecordKey, ShopName, ShopifyId, System,
-    Timestamp,
+    Direction, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName,
+    ShopifyId, System, Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
     BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, GapRow, GapRun, JobFilter, JobRow, JobStory, Lane, Locked, NewGap, NewJob,
-    NewRun, NodeFile, NodeRow, OpenMode, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision,
-    RunCounts, RunOutcome, RunRow, Saved, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
-    Verdict,
+    EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory, Lane, Locked, NewGap,
+    NewIntent, NewJob, NewRun, NodeFile, NodeRow, OpenMode, PollCommit, PollCommitted, PollCursor,
+    PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision,
+    RunCounts, RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError, SubscriptionRow,
+    TakenUp, Verdict,
 };
 
 /// Runs a question on a connection of its own.
@@ -385,6 +387,86 @@ impl Store for Backend {
         ))
     }
 
+    async fn open_intent(
+        &self,
+        job: JobId,
+        fence: Fence,
+        intent: NewIntent,
+        now: Timestamp,
+    ) -> Result<Option<i64>, StoreError> {
+        change!(self, "note a write before it is sent", |conn| intents::open(
+            conn, job, fence, &intent, now
+        ))
+    }
+
+    async fn open_intents(&self, key: &JobKey) -> Result<Vec<Intent>, StoreError> {
+        let lane_id = self.lane_ids(vec![Lane::of(key)]).await?[0];
+        ask!(self, "read writes without an answer", |conn| {
+            intents::open_ones(conn, lane_id, &key.source_id)
+        })
+    }
+
+    async fn close_intent(
+        &self,
+        job: JobId,
+        fence: Fence,
+        intent: i64,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        change!(self, "note the answer to a write", |conn| intents::close(
+            conn, job, fence, intent, now
+        ))
+    }
+
+    async fn note_items(&self, job: JobId, fence: Fence, items: Vec<String>) -> Result<bool, StoreError> {
+        change!(self, "note what an order sells", |conn| intents::note_items(
+            conn, job, fence, &items
+        ))
+    }
+
+    async fn order_in_work(&self, shop: &ShopName, item: &str) -> Result<Option<JobId>, StoreError> {
+        let lane = Lane {
+            shop: shop.clone(),
+            object: Object::Order,
+            direction: Direction::In,
+        };
+        let lane_id = self.lane_ids(vec![lane]).await?[0];
+        ask!(self, "look for open orders", |conn| intents::in_work(
+            conn, lane_id, item
+        ))
+    }
+
+    async fn note_out_write(
+        &self,
+        shop: &ShopName,
+        object: Object,
+        kind: &str,
+        record: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (shop, kind, record) = (shop.clone(), kind.to_owned(), record.to_owned());
+        change!(self, "note a write to the shop", |conn| intents::note_write(
+            conn, &shop, object, &kind, &record, now
+        ))
+    }
+
+    async fn out_writes_since(
+        &self,
+        shop: &ShopName,
+        object: Object,
+        kind: &str,
+        but: &str,
+        since: Timestamp,
+    ) -> Result<u64, StoreError> {
+        ask!(self, "count writes to the shop", |conn| intents::writes_since(
+            conn, shop, object, kind, but, since
+        ))
+    }
+
+    async fn count_links(&self, shop: &ShopName, kind: LinkKind) -> Result<u64, StoreError> {
+        ask!(self, "count links", |conn| intents::linked(conn, shop, kind))
+    }
+
     async fn shop_state(&self, shop: &ShopName, now: Timestamp) -> Result<ShopState, StoreError> {
         let known = ask!(self, "read a shop's state", |conn| shops::known_state(conn, shop))?;
         if let Some(state) = known {
@@ -522,14 +604,14 @@ impl Store for Backend {
         now: Timestamp,
         until: Timestamp,
     ) -> Result<bool, StoreError> {
-        let (name, holder) = (name.to_owned(), holder.to_owned());
+        let (name, holder) = (name.to_owned(), self.holder(holder));
         change!(self, "take a lease", |conn| subscriptions::take_lease(
             conn, &name, &holder, now, until
         ))
     }
 
     async fn release_lease(&self, name: &str, holder: &str) -> Result<(), StoreError> {
-        let (name, holder) = (name.to_owned(), holder.to_owned());
+        let (name, holder) = (name.to_owned(), self.holder(holder));
         change!(self, "give a lease back", |conn| {
             subscriptions::release_lease(conn, &name, &holder)
         })
@@ -605,6 +687,55 @@ impl Store for Backend {
 
     async fn gaps(&self) -> Result<Vec<GapRow>, StoreError> {
         ask!(self, "list gaps", |conn| runs::gaps(conn))
+    }
+
+    async fn poll_cursor(&self, shop: &ShopName, model: &str) -> Result<Option<PollCursor>, StoreError> {
+        ask!(self, "read how far the ERP was read", |conn| polls::cursor(
+            conn, shop, model
+        ))
+    }
+
+    async fn poll_seen(
+        &self,
+        shop: &ShopName,
+        model: &str,
+        ids: &[ErpId],
+    ) -> Result<Vec<SeenRow>, StoreError> {
+        ask!(self, "read what was seen in the ERP", |conn| polls::seen(
+            conn, shop, model, ids
+        ))
+    }
+
+    async fn poll_present(
+        &self,
+        shop: &ShopName,
+        model: &str,
+        after: Option<ErpId>,
+        upto: Option<ErpId>,
+    ) -> Result<Vec<PresentId>, StoreError> {
+        ask!(self, "read what was there in the ERP", |conn| polls::present(
+            conn, shop, model, after, upto
+        ))
+    }
+
+    async fn commit_poll(&self, mut commit: PollCommit) -> Result<PollCommitted, StoreError> {
+        commit.lease.1 = self.holder(&commit.lease.1);
+        let lanes = commit.jobs.iter().map(|job| Lane::of(&job.key)).collect();
+        let lane_ids = self.lane_ids(lanes).await?;
+        let jobs: Vec<(NewJob, i64)> = commit.jobs.iter().cloned().zip(lane_ids).collect();
+        let rings = !jobs.is_empty();
+        let committed = change!(self, "save a poll", |conn| polls::commit(conn, &commit, &jobs))?;
+        if rings {
+            self.ring().await;
+        }
+        Ok(committed)
+    }
+
+    async fn forget_poll(&self, mut forget: PollForget) -> Result<PollForgotten, StoreError> {
+        forget.lease.1 = self.holder(&forget.lease.1);
+        change!(self, "forget how far the ERP was read", |conn| polls::forget(
+            conn, &forget
+        ))
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -63,7 +63,8 @@ pub(super) async fn shops(conn: &mut Conn) -> Result<Vec<ShopName>, Fault> {
         .collect()
 }
 
-/// What is known of one shop's subscriptions is another's from now on. Where both know the same, the second is right.
+/// What is known of one shop's subscriptions, and what may have been missed for want of them, is another's from now on. Where
+/// both know the same, the second is right; of two gaps of one object it becomes one that is as wide as both.
 pub(super) async fn rename(conn: &mut Conn, from: &ShopName, to: &ShopName) -> Result<(), Fault> {
     for statement in [
         "UPDATE subscriptions SET shop = $2 WHERE shop = $1 AND NOT EXISTS
@@ -72,6 +73,17 @@ pub(super) async fn rename(conn: &mut Conn, from: &ShopName, to: &ShopName) -> R
              (SELECT 1 FROM deliveries AS other WHERE other.shop = $2 AND other.topic = deliveries.topic
                  AND other.name = deliveries.name AND other.hour = deliveries.hour)",
         "DELETE FROM subscriptions WHERE shop = $1 AND shop <> $2",
+        "UPDATE gaps SET
+             since = (SELECT CASE WHEN old.since < gaps.since THEN old.since ELSE gaps.since END FROM gaps AS old
+                 WHERE old.shop = $1 AND old.object = gaps.object AND old.closed_at IS NULL),
+             stood_at = (SELECT CASE WHEN old.stood_at > gaps.stood_at THEN old.stood_at ELSE gaps.stood_at END
+                 FROM gaps AS old WHERE old.shop = $1 AND old.object = gaps.object AND old.closed_at IS NULL)
+         WHERE shop = $2 AND closed_at IS NULL AND EXISTS (SELECT 1 FROM gaps AS old
+             WHERE old.shop = $1 AND old.object = gaps.object AND old.closed_at IS NULL)",
+        "UPDATE gaps SET shop = $2 WHERE shop = $1 AND closed_at IS NULL AND NOT EXISTS
+             (SELECT 1 FROM gaps AS other WHERE other.shop = $2 AND other.object = gaps.object
+                 AND other.closed_at IS NULL)",
+        "DELETE FROM gaps WHERE shop = $1 AND shop <> $2 AND closed_at IS NULL",
     ] {
         sqlx::query(statement)
             .bind(from.as_str())
@@ -164,7 +176,8 @@ pub(super) async fn saw(
     Ok(())
 }
 
-/// Takes a right, or keeps it for longer. Of many that ask at once one gets it.
+/// Takes a right, or keeps it for longer. Of many that ask at once one gets it. It ends by its time, and with the process that
+/// holds it where that is known.
 pub(super) async fn take_lease(
     conn: &mut Conn,
     name: &str,
@@ -172,6 +185,7 @@ pub(super) async fn take_lease(
     now: Timestamp,
     until: Timestamp,
 ) -> Result<bool, Fault> {
+    sql::end_lease_of_the_dead(conn, name, holder).await?;
     // The length is what counts: of several machines, the database's clock says when it is over.
     let taken = sqlx::query(concat!(
         "INSERT INTO leases (name, holder, until) VALUES ($1, $2, ",
@@ -184,7 +198,7 @@ pub(super) async fn take_lease(
     .bind(clean(holder))
     .bind(now.millis())
     .bind(until.millis())
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
     Ok(taken.rows_affected() > 0)
 }

@@ -19,6 +19,8 @@ mod finish;
 mod housekeeping;
 #[path = "../shared/intake.rs"]
 mod intake;
+#[path = "../shared/intents.rs"]
+mod intents;
 #[path = "../shared/links.rs"]
 mod links;
 #[path = "../shared/nodes.rs"]
@@ -27,6 +29,8 @@ mod nodes;
 mod operations;
 #[path = "../shared/people.rs"]
 mod people;
+#[path = "../shared/polls.rs"]
+mod polls;
 #[path = "../shared/problems.rs"]
 mod problems;
 #[path = "../shared/queue.rs"]
@@ -278,6 +282,12 @@ impl SqliteStore {
     #[expect(clippy::unused_self, reason = "PostgreSQL numbers its nodes")]
     fn node_id(&self) -> Option<i64> {
         None
+    }
+
+    /// Who holds a lease, as the statements want it.
+    #[expect(clippy::unused_self, reason = "PostgreSQL numbers its nodes")]
+    fn holder(&self, holder: &str) -> String {
+        holder.to_owned()
     }
 
     async fn shut(&self) {

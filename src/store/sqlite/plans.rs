@@ -31,6 +31,8 @@ fn reads_everything(step: &str) -> bool {
         "links",
         "problems",
         "jobs_waiting",
+        "job_items",
+        "i",
     ];
     step.strip_prefix("SCAN ")
         .and_then(|rest| rest.split(' ').next())
@@ -42,7 +44,9 @@ async fn no_statement_of_a_hot_path_reads_a_whole_table() {
     let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
     let schema = include_str!("../../../migrations/sqlite/0001_first.sql");
     let later = include_str!("../../../migrations/sqlite/0003_nodes_and_runs.sql");
-    for schema in [schema, later] {
+    let way_back = include_str!("../../../migrations/sqlite/0006_way_back.sql");
+    let outgoing = include_str!("../../../migrations/sqlite/0007_outgoing.sql");
+    for schema in [schema, later, way_back, outgoing] {
         sqlx::raw_sql(schema).execute(&mut conn).await.unwrap();
     }
     let lanes = Lanes::default();
@@ -82,6 +86,8 @@ async fn no_statement_of_a_hot_path_reads_a_whole_table() {
         ("CLOCK_WENT_BACK", sql::CLOCK_WENT_BACK),
         ("LINKS_IN_CONFLICT", sql::LINKS_IN_CONFLICT),
         ("LINKS_SAVE", sql::LINKS_SAVE),
+        ("JOB_ITEMS_ADD", sql::JOB_ITEMS_ADD),
+        ("ITEM_IN_WORK", sql::ITEM_IN_WORK),
         ("jobs list --problems", problems.as_str()),
         ("jobs list NAME", named.as_str()),
     ] {

@@ -46,6 +46,12 @@ pub(super) async fn free_leases(conn: &mut Conn) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Ends a lease whose holder is dead: whoever serves next has done that at its start.
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
+pub(super) async fn end_lease_of_the_dead(_conn: &mut Conn, _name: &str, _holder: &str) -> Result<(), Fault> {
+    Ok(())
+}
+
 /// The time by which nodes and runs are seen to live: this machine's, because only one serves.
 macro_rules! seen_now {
     ($parameter:literal) => {
@@ -252,14 +258,17 @@ pub(super) const LINKS_IN_CONFLICT: &str = "
 
 /// `$1`: array of links, `$2`: now.
 pub(super) const LINKS_SAVE: &str = "
-    INSERT INTO links (shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed, updated_at)
+    INSERT INTO links (shop, kind, source_id, model, erp_id, erp_name, state, source_updated_at, agreed, agreed_out,
+                       writes, updated_at)
     SELECT v ->> 'shop', v ->> 'kind', v ->> 'source_id', v ->> 'model', v ->> 'erp_id', v ->> 'erp_name',
-           v ->> 'state', v ->> 'source_updated_at', v ->> 'agreed', $2
+           v ->> 'state', v ->> 'source_updated_at', v ->> 'agreed', v ->> 'agreed_out', v ->> 'writes', $2
     FROM (SELECT value AS v FROM json_each($1)) WHERE true
     ON CONFLICT (shop, kind, source_id) DO UPDATE SET model = excluded.model, erp_id = excluded.erp_id,
         erp_name = coalesce(excluded.erp_name, erp_name), state = excluded.state,
         source_updated_at = coalesce(excluded.source_updated_at, source_updated_at), agreed = excluded.agreed,
-        updated_at = excluded.updated_at";
+        agreed_out = CASE WHEN excluded.erp_id = erp_id THEN coalesce(excluded.agreed_out, agreed_out)
+                          ELSE excluded.agreed_out END,
+        writes = coalesce(excluded.writes, writes), updated_at = excluded.updated_at";
 
 /// `$1`: now. Ready work whose time lies in the future, because the clock was set back.
 pub(super) const CLOCK_WENT_BACK: &str = "
@@ -349,3 +358,17 @@ pub(super) async fn insert_events(conn: &mut Conn, events: &[NewEvent<'_>]) -> R
     }
     Ok(())
 }
+
+/// `$1`: array of `[job, item]`.
+pub(super) const JOB_ITEMS_ADD: &str = "
+    INSERT INTO job_items (job_id, item) SELECT value ->> 0, value ->> 1 FROM json_each($1) WHERE true
+    ON CONFLICT (job_id, item) DO NOTHING";
+
+/// `$1`: lane, `$2`: item. An open job of the lane that has this item, or of which no items are known yet. One that could not
+/// even be read waits for a person, and must not hold up everything meanwhile.
+pub(super) const ITEM_IN_WORK: &str = "
+    SELECT j.id FROM jobs AS j WHERE j.lane_id = $1 AND j.ended_at IS NULL
+       AND (EXISTS (SELECT 1 FROM job_items AS i WHERE i.job_id = j.id AND i.item = $2)
+            OR (j.state NOT IN ('problem', 'held')
+                AND NOT EXISTS (SELECT 1 FROM job_items AS i WHERE i.job_id = j.id)))
+    ORDER BY j.source_id LIMIT 1";

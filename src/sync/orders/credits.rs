@@ -128,6 +128,8 @@ async fn remember(
         state: LinkState::Linked,
         source_updated_at: None,
         agreed: json!({ REFERENCE: held.reference }),
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
     });
     if !link.agreed.is_object() {
         link.agreed = json!({ REFERENCE: held.reference });
@@ -191,6 +193,8 @@ fn link(flow: &Flow<'_>, refund: &Refund, credit: &Credit, document: &Document) 
         state: LinkState::Linked,
         source_updated_at: None,
         agreed: json!({ "credit": credit, "total": document.total }),
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
     }
 }
 

@@ -338,6 +338,8 @@ fn link(flow: &Flow<'_>, parcel: &Fulfillment, transfer: &Delivery) -> Link {
         state: LinkState::Linked,
         source_updated_at: None,
         agreed: json!({ "tracking": parcel.tracking_numbers }),
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
     }
 }
 

@@ -83,5 +83,7 @@ pub(super) async fn link(
         state: LinkState::Linked,
         source_updated_at: Some(order.updated_at),
         agreed,
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
     })
 }

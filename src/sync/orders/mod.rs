@@ -52,6 +52,25 @@ pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
 pub(super) use references::{buyer, party, save_group};
 pub(super) use refunds::Decided;
 
+/// Tells pushes of stock what this order sells, until it is carried in.
+async fn note_items(flow: &Flow<'_>, order: &Order) -> Result<(), Stop> {
+    if !flow.is_sent_out(Object::Inventory) {
+        return Ok(());
+    }
+    let variants = order.lines.iter().filter_map(|line| line.variant_id);
+    let mut items: Vec<String> = variants.map(|id| id.to_string()).collect();
+    if items.is_empty() {
+        // Without a word it would count for every variant.
+        items.push("none".to_owned());
+    }
+    let store = &flow.shop.store;
+    if store.note_items(flow.job.id, flow.job.fence, items).await? {
+        Ok(())
+    } else {
+        Err(Stop::Stale)
+    }
+}
+
 /// An order's job.
 pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, Stop> {
     let shop = flow.shop;
@@ -66,6 +85,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     };
     flow.subject.record = Some(order.name.clone());
     reach(FailPoint::SourceFetched).await?;
+    note_items(flow, &order).await?;
     let mapping = flow.mapping(Object::Order, Direction::In)?;
     let record = order.fact();
     if link.is_none() {

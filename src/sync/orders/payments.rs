@@ -245,6 +245,8 @@ async fn link(flow: &Flow<'_>, payment: &Payment, id: ErpId) -> Result<(), Stop>
         state: LinkState::Linked,
         source_updated_at: None,
         agreed: json!({ "amount": moved(payment) }),
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
     }])
     .await
 }

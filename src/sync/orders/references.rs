@@ -343,6 +343,8 @@ pub(in crate::sync) async fn save_group(
             state: LinkState::Linked,
             source_updated_at: None,
             agreed: serde_json::Value::Null,
+            agreed_out: serde_json::Value::Null,
+            writes: serde_json::Value::Null,
         });
     }
     flow.commit_links(links).await

@@ -357,7 +357,8 @@ async fn stand_in(
             | LinkKind::Address
             | LinkKind::Refund
             | LinkKind::Payment
-            | LinkKind::Fulfillment => {}
+            | LinkKind::Fulfillment
+            | LinkKind::Inventory => {}
         }
     }
     Ok(())

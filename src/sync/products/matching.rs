@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -17,6 +18,28 @@ use crate::domain::{ErpId, FieldValue, Link, LinkKind, LinkState, Product, Shopi
 use crate::erp::{ErpVariant, Find, Row};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::Mapped;
+
+/// How long a product that carries our mark is left to the job that made it.
+const MADE_LATELY: Duration = Duration::from_mins(10);
+
+/// When to look again whether that job has linked it.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// Waits for the job of the way out that made this product: it links the product, or dies before it does and does it in its next
+/// attempt. To make a record for it meanwhile would be to have it twice in the ERP.
+pub(super) async fn leave_to_its_maker(flow: &Flow<'_>, product: &Product) -> Result<(), Stop> {
+    let now = flow.shop.clock.now();
+    if product.created_at.plus(MADE_LATELY) <= now {
+        return Ok(());
+    }
+    let Some(name) = flow.shop.target.ref_of_product(product.id).await? else {
+        return Ok(());
+    };
+    flow.note("left_to_the_job_that_made_it", json!({ "erp_record": name }));
+    Err(Stop::Later {
+        at: now.plus(LOOK_AGAIN),
+    })
+}
 
 /// The product's template where an earlier attempt made it without saying so, or where it may be adopted.
 pub(super) async fn identify_or_match(

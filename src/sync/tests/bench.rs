@@ -29,13 +29,24 @@ pub(super) fn services() -> Vec<ServiceSeed> {
 
 /// The shipped mappings, one of them with `from` replaced.
 fn edited(file: &str, from: &str, to: &str) -> Mappings {
+    edited_all(&[(file, from, to)])
+}
+
+/// The shipped mappings, with several such changes.
+fn edited_all(changes: &[(&str, &str, &str)]) -> Mappings {
     let folder = tempfile::tempdir().unwrap();
-    let (_, text) = crate::mapping::DEFAULTS
-        .iter()
-        .find(|(name, _)| *name == file)
-        .unwrap();
-    assert!(text.contains(from), "{file} has no {from}");
-    std::fs::write(folder.path().join(file), text.replace(from, to)).unwrap();
+    for (file, from, to) in changes {
+        let path = folder.path().join(file);
+        let text = std::fs::read_to_string(&path).unwrap_or_else(|_| {
+            let (_, text) = crate::mapping::DEFAULTS
+                .iter()
+                .find(|(name, _)| name == file)
+                .unwrap();
+            (*text).to_owned()
+        });
+        assert!(text.contains(from), "{file} has no {from}");
+        std::fs::write(path, text.replace(from, to)).unwrap();
+    }
     crate::app::mappings::load(Some(folder.path())).unwrap()
 }
 
@@ -75,7 +86,37 @@ impl Bench {
         Self::built(ShopOptions::default(), options, mappings, adjust).await
     }
 
-    async fn built(
+    /// With the way back switched on, and the shipped mappings changed like this.
+    pub(super) async fn both_ways(version: Version, changes: &[(&str, &str, &str)]) -> Self {
+        let options = OdooOptions {
+            services: services(),
+            ..OdooOptions::version(version)
+        };
+        Self::built(ShopOptions::default(), options, edited_all(changes), |shop| {
+            shop.out = BTreeSet::from([Object::Customer, Object::Product]);
+        })
+        .await
+    }
+
+    /// Makes the job that brings a record of the ERP to the shop, and runs it and whatever it waits for.
+    pub(super) async fn send(&self, object: Object, id: i64) -> (JobState, Option<String>) {
+        let job = NewJob {
+            key: JobKey {
+                direction: Direction::Out,
+                source_id: id.to_string(),
+                ..self.key(object, 1)
+            },
+            priority: Priority::LIVE,
+            now: crate::domain::Clock::now(&SystemClock),
+            cause: "test".into(),
+        };
+        let job = self.store.enqueue(job).await.unwrap().job;
+        self.drain().await;
+        self.story(job).await
+    }
+
+    /// Between a shop and an ERP like these, with these mappings and something else about the shop.
+    pub(super) async fn built(
         shop_options: ShopOptions,
         mut options: OdooOptions,
         mappings: Mappings,
@@ -131,6 +172,7 @@ impl Bench {
             Arc::new(SystemEntropy),
         )
         .unwrap();
+        let shopify = Arc::new(shopify);
         let (keep, mappings) = watch::channel(Arc::new(mappings));
         let mut context = ShopContext {
             name,
@@ -139,8 +181,10 @@ impl Bench {
             facts: ShopFacts::default(),
             start_at: Some(Timestamp::from_millis(0)),
             owner: "operator".into(),
-            source: Arc::new(shopify),
+            source: Arc::clone(&shopify) as Arc<dyn crate::sync::Source>,
+            target: shopify,
             erp: Arc::clone(&odoo) as SharedErp,
+            out: BTreeSet::new(),
             mappings,
             store: Arc::clone(&store),
             clock,
@@ -365,7 +409,16 @@ pub(super) fn finish(job: JobId, fence: crate::domain::Fence, report: Report) ->
         record_name: report.record_name,
         erp_name: report.erp_name,
         links: report.links,
-        enqueue: Vec::new(),
+        enqueue: report
+            .enqueue
+            .into_iter()
+            .map(|(key, priority, cause)| NewJob {
+                key,
+                priority,
+                now,
+                cause,
+            })
+            .collect(),
     }
 }
 

@@ -383,7 +383,7 @@ impl Source for Withholding {
 }
 
 /// The bench after Shopify withdrew its approval for these fields.
-fn withheld(bench: &Bench, fields: &[&'static str]) -> Engine {
+pub(super) fn withheld(bench: &Bench, fields: &[&'static str]) -> Engine {
     let mut context = (**bench.engine.shop(&"main".parse().unwrap()).unwrap()).clone();
     context.source = Arc::new(Withholding(context.source, fields.to_vec()));
     Engine::new([context])

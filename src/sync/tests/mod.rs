@@ -12,13 +12,15 @@ mod golden;
 mod gone;
 mod money;
 mod orders;
+mod out;
 mod parcels;
 mod previews;
 mod products;
 mod refunds;
 mod sold;
+mod stock;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -1,7 +1,9 @@
 //! The subscriptions of a stand-in shop follow the toggles, whatever happens in between.
 
 mod attacks;
+mod departed;
 mod flows;
+mod long;
 mod random;
 mod twins;
 
@@ -10,7 +12,7 @@ use std::sync::Arc;
 use tempfile::TempDir;
 
 use super::*;
-use crate::domain::{ManualClock, SeededEntropy, SharedClock, SharedEntropy};
+use crate::domain::{ManualClock, SeededEntropy, SharedClock, SharedEntropy, Timestamp};
 use crate::sandbox::shopify::options::Rate;
 use crate::sandbox::shopify::webhook::Subscription;
 use crate::sandbox::shopify::{Options, ShopSandbox};

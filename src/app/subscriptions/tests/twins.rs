@@ -93,6 +93,48 @@ async fn a_copied_store_is_noticed_and_nothing_is_written_until_a_person_decided
 }
 
 #[tokio::test]
+async fn a_copy_touches_nothing_that_was_made_after_it_was_taken() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.apply().await;
+    // It was moved once: what the copy remembers of that must not make it ours there.
+    here.at.public_url = Some("https://second.example.com".to_owned());
+    here.apply().await;
+    let mut copy = copy_of(&here, &sandbox).await;
+    let moving = here.at.store.cursor(&here.target.name, MOVING_TO).await.unwrap();
+    let now = here.at.clock.now();
+    copy.at
+        .store
+        .set_cursor(&copy.target.name, MOVING_TO, &moving.unwrap(), now)
+        .await
+        .unwrap();
+    let paid = registered(&sandbox)
+        .into_iter()
+        .find(|one| one.topic == "ORDERS_PAID")
+        .unwrap();
+    sandbox.change(|shop| shop.unregister(paid.id));
+    here.apply().await;
+    let before = writes(&sandbox);
+    let urls = [None, Some(STAGING.to_owned())];
+    for (url, toggles) in urls.into_iter().zip(["", ORDERS]) {
+        copy.at.public_url = url;
+        copy.toggles(toggles);
+        let error = copy.try_apply().await.unwrap_err();
+        assert!(
+            matches!(&error, SubscriptionsError::Moved { count: 1, to, .. } if to.starts_with("https://second")),
+            "{error}"
+        );
+        assert_eq!(copy.codes().await, ["twin_installation twin_installation"]);
+    }
+    assert_eq!(
+        writes(&sandbox),
+        before,
+        "nothing is written until a person decided"
+    );
+    assert!(here.apply().await[0].plan.is_empty());
+}
+
+#[tokio::test]
 async fn a_changed_address_is_no_twin_even_where_we_died_between_the_move_and_its_record() {
     let sandbox = sandbox().await;
     let mut here = Here::new(&sandbox, ORDERS).await;

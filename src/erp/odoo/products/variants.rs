@@ -11,11 +11,11 @@ const VARIANT: &str = "product.product";
 const LINE_VALUE: &str = "product.template.attribute.value";
 
 /// A variant with everything that was read of it.
-pub(super) struct Known {
-    id: ErpId,
-    active: bool,
-    options: Vec<(String, String)>,
-    row: Value,
+pub(in crate::erp::odoo) struct Known {
+    pub(in crate::erp::odoo) id: ErpId,
+    pub(in crate::erp::odoo) active: bool,
+    pub(in crate::erp::odoo) options: Vec<(String, String)>,
+    pub(in crate::erp::odoo) row: Value,
 }
 
 impl Odoo {
@@ -38,7 +38,7 @@ impl Odoo {
     }
 
     /// All variants of a template, archived ones last, with the values that they stand for.
-    pub(super) async fn known_variants(
+    pub(in crate::erp::odoo) async fn known_variants(
         &self,
         template: ErpId,
         more: &[String],

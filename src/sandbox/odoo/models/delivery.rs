@@ -111,6 +111,7 @@ fn finish(env: &mut Env<'_>, picking: i64, backorder: bool) -> Res<()> {
             ],
         );
         env.touch(MOVE, known);
+        super::quant::moved(env, known, taken);
     }
     let next = (backorder && !rest.is_empty()).then(|| continuation(env, picking));
     for (known, left) in rest {

@@ -19,6 +19,7 @@ pub(super) mod line;
 pub(super) mod mail;
 pub(super) mod partner;
 pub(super) mod product;
+pub(in crate::sandbox::odoo) mod quant;
 pub(in crate::sandbox::odoo) mod register;
 pub(super) mod sale;
 pub(super) mod stock;
@@ -38,6 +39,11 @@ pub(super) fn defaults(env: &Env<'_>, model: &'static Model) -> Row {
         ]),
         "account.tax" => register::tax_defaults(env),
         "stock.picking" => Row::from([("state", Val::text("draft"))]),
+        "stock.quant" => Row::from([
+            ("company_id", Val::Int(env.company())),
+            ("quantity", Val::Dec(Decimal::ZERO)),
+            ("inventory_quantity", Val::Dec(Decimal::ZERO)),
+        ]),
         "account.move" => account::defaults(env),
         "account.move.line" => account::item_defaults(),
         "account.payment" => account::payment::defaults(env),
@@ -78,6 +84,7 @@ pub(super) fn before_create(env: &mut Env<'_>, model: &'static Model, parsed: &m
         "account.tax" => register::before_write_tax(env, None, parsed),
         "ir.model.data" => register::before_create_external_id(env, parsed)?,
         "ir.model.fields" => register::before_create_field(env, parsed)?,
+        "stock.quant" => quant::before_change(env, parsed),
         "account.move" => account::before_create(env, parsed),
         "account.move.line" => account::item_before_create(env, parsed)?,
         "account.payment" => account::payment::before_create(env, parsed)?,
@@ -122,6 +129,7 @@ pub(super) fn before_write(
         "account.move.line" => account::item_before_write(env, id, parsed)?,
         "account.payment" => account::payment::before_write(env, id, parsed)?,
         "stock.move" => delivery::before_write_move(env, id, parsed)?,
+        "stock.quant" => quant::before_change(env, parsed),
         _ => {}
     }
     Ok(())
@@ -196,6 +204,7 @@ pub(super) fn has_inverse(model: &Model, field: &Field) -> bool {
             "product.template",
             "default_code" | "barcode" | "weight" | "volume" | "standard_price"
         ) | ("product.product", "lst_price")
+            | ("stock.quant", "inventory_quantity_auto_apply")
             | ("res.partner", "company_type")
             | ("res.users", "name" | "email")
     )
@@ -215,6 +224,7 @@ pub(super) fn inverse(
     match model.name {
         "product.template" => product::write_only_variant(env, id, field, json),
         "product.product" => product::write_list_price(env, id, json),
+        "stock.quant" => quant::auto_apply(env, id, json),
         "res.partner" => {
             partner::write_company_type(env, id, json);
             Ok(())
@@ -239,6 +249,11 @@ pub(super) fn live(env: &Env<'_>, model: &'static Model, id: i64, field: &Field)
         ("account.move", name) => account::live(env, id, name),
         ("account.move.line", name) => account::item_live(env, id, name),
         ("account.payment", name) => account::payment::live(env, id, name),
+        (
+            "product.product",
+            "qty_available" | "free_qty" | "virtual_available" | "incoming_qty" | "outgoing_qty",
+        ) => quant::quantity(env, id, field.name),
+        ("stock.quant", _) => quant::live(env, id, field),
         ("product.template", name) => product::live_template(env, id, name),
         ("product.product", name) => product::live_variant(env, id, name),
         ("product.template.attribute.value" | "product.template.attribute.line", name) => {

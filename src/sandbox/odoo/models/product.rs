@@ -182,6 +182,12 @@ pub(super) fn live_template(env: &Env<'_>, id: i64, name: &str) -> Val {
             [only] => env.get(VARIANT, only, name),
             _ => Val::Empty,
         },
+        "qty_available" | "virtual_available" => Val::Dec(
+            variants
+                .iter()
+                .map(|id| super::quant::quantity(env, *id, name).as_dec())
+                .sum(),
+        ),
         _ => Val::Empty,
     }
 }

@@ -2,7 +2,7 @@
 
 use rust_decimal::Decimal;
 
-use super::product;
+use super::{product, quant};
 use crate::sandbox::odoo::db::Row;
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::error::{OdooError, Res};
@@ -100,18 +100,32 @@ fn add_move(env: &mut Env<'_>, picking: i64, line: i64, product: i64, quantity: 
     refresh(env, picking);
 }
 
-/// Reserves what a move asks for. Goods that are not stored need no stock and always are; those that are stored wait,
-/// because there are no stock levels here. Not observed.
+/// Reserves what a move asks for. Goods that are not stored need no stock and always are; of those that are stored as much
+/// as is there and free. Not observed.
 pub(super) fn reserve(env: &mut Env<'_>, known: i64) {
     let product = env.id(MOVE, known, "product_id").unwrap_or_default();
-    if product::is_stored(env, product) || !is_open(env, MOVE, known) {
+    if !is_open(env, MOVE, known) {
         return;
     }
-    let demand = env.get(MOVE, known, "product_uom_qty");
+    let demand = env.dec(MOVE, known, "product_uom_qty");
+    let taken = if product::is_stored(env, product) {
+        demand.min(quant::reservable(env, known))
+    } else {
+        demand
+    };
+    // What somebody wrote there by hand stays, whether there is stock or not.
+    if taken <= env.dec(MOVE, known, "quantity") {
+        return;
+    }
+    let state = if taken < demand {
+        "partially_available"
+    } else {
+        "assigned"
+    };
     env.set(
         MOVE,
         known,
-        [("quantity", demand), ("state", Val::text("assigned"))],
+        [("quantity", Val::Dec(taken)), ("state", Val::text(state))],
     );
 }
 

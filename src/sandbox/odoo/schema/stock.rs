@@ -9,6 +9,7 @@ pub(super) fn models(version: Version) -> Vec<Model> {
         picking(version),
         stock_move(version),
         backorder(),
+        quant(),
     ]
 }
 
@@ -133,5 +134,25 @@ fn backorder() -> Model {
         "Backorder Confirmation",
         "id",
         vec![many_many("pick_ids", "Transfers", "stock.picking")],
+    )
+}
+
+/// How many of a product lie where.
+fn quant() -> Model {
+    Model::new(
+        "stock.quant",
+        "Quants",
+        "id",
+        vec![
+            one("product_id", "Product", "product.product").required(),
+            one("location_id", "Location", "stock.location").required(),
+            one("company_id", "Company", "res.company"),
+            float("quantity", "Quantity").digits(2),
+            float("reserved_quantity", "Reserved Quantity").live(),
+            float("available_quantity", "Available Quantity").live(),
+            float("inventory_quantity", "Counted Quantity").digits(2),
+            boolean("inventory_quantity_set", "Inventory Quantity Set"),
+            float("inventory_quantity_auto_apply", "Inventoried Quantity").live(),
+        ],
     )
 }

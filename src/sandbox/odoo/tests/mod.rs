@@ -13,6 +13,7 @@ mod products;
 mod protocol;
 mod reading;
 mod setup;
+mod stock;
 mod support;
 mod taxes;
 mod trouble;

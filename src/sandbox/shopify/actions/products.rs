@@ -1,7 +1,9 @@
 //! Products come, change and go; stock is counted.
 
+use std::collections::HashSet;
+
 use super::{ActionError, not_found, refused, tidy_tags};
-use crate::sandbox::shopify::draft::{ProductDraft, VariantDraft};
+use crate::sandbox::shopify::draft::{LineDraft, OrderDraft, ProductDraft, VariantDraft};
 use crate::sandbox::shopify::facts::{
     InventoryItem, Level, OptionValue, Product, ProductOption, ProductStatus, Variant,
 };
@@ -106,6 +108,70 @@ impl Shop {
         Ok(())
     }
 
+    /// Stores a product as a mutation made it: new, or over what was there. Variants that it no longer has are gone.
+    pub(in crate::sandbox::shopify) fn store_product(&mut self, mut product: Product) {
+        let id = product.id;
+        let now = self.now();
+        let old = self.products.remove(&id);
+        let kept: Vec<u64> = product.variants.iter().map(|v| v.id).collect();
+        let gone: Vec<u64> = old
+            .iter()
+            .flat_map(|p| &p.variants)
+            .map(|v| v.id)
+            .filter(|v| !kept.contains(v))
+            .collect();
+        self.forget_variants(&gone);
+        for variant in &product.variants {
+            self.product_of.insert(variant.id, id);
+            self.product_of.insert(variant.item.id, id);
+        }
+        product.updated_at = now;
+        if product.status == ProductStatus::Active && product.published_at.is_none() {
+            product.published_at = Some(now);
+        }
+        self.complete_options(&mut product);
+        self.products.insert(id, product);
+        let topic = if old.is_some() {
+            "products/update"
+        } else {
+            "products/create"
+        };
+        self.announce(&[Change::Product(topic, id)]);
+    }
+
+    /// A variant that is not stored yet.
+    pub(in crate::sandbox::shopify) fn blank_variant(
+        &mut self,
+        product: u64,
+        values: Vec<String>,
+    ) -> Variant {
+        let draft = VariantDraft {
+            option_values: values,
+            sku: None,
+            barcode: None,
+            price: rust_decimal::Decimal::ZERO,
+            compare_at_price: None,
+            cost: None,
+            weight_kg: rust_decimal::Decimal::ZERO,
+            taxable: true,
+            requires_shipping: true,
+            tracked: false,
+            available: 0,
+        };
+        self.new_variant(product, false, draft)
+    }
+
+    /// Somebody buys units at the main place with an order of nobody; returns the order.
+    ///
+    /// # Errors
+    /// The variant does not exist.
+    pub fn sell(&mut self, variant: u64, units: u32) -> Result<u64, ActionError> {
+        self.place_order(OrderDraft {
+            lines: vec![LineDraft::variant(variant, units)],
+            ..OrderDraft::default()
+        })
+    }
+
     /// Changes one variant.
     ///
     /// # Errors
@@ -167,6 +233,28 @@ impl Shop {
         self.deleted.push(("Product", id));
         self.announce(&[Change::Deleted("products/delete", "Product", id)]);
         Ok(())
+    }
+
+    /// Sets what lies at a place: what is committed or set aside stays, what can be sold follows.
+    ///
+    /// # Errors
+    /// The variant does not exist.
+    pub fn set_level(&mut self, variant: u64, location: u64, on_hand: i64) -> Result<(), ActionError> {
+        self.change_stock(variant, location, |level| {
+            level.available = on_hand - level.committed - level.reserved - level.damaged;
+        })?;
+        let item = self
+            .variant(variant)
+            .map(|(_, v)| v.item.id)
+            .ok_or_else(|| not_found("variant", variant))?;
+        self.announce(&[Change::Level("inventory_levels/update", item, location)]);
+        Ok(())
+    }
+
+    /// What is there of a variant at a place.
+    pub fn level(&self, variant: u64, location: u64) -> Option<&Level> {
+        let (_, found) = self.variant(variant)?;
+        found.item.levels.iter().find(|level| level.location == location)
     }
 
     /// Sets what can be sold at a place.
@@ -254,9 +342,11 @@ impl Shop {
                 .iter()
                 .filter_map(|v| v.option_values.get(index).cloned())
                 .collect();
-            option.values.retain(|v| used.contains(&v.name));
+            let names: HashSet<&String> = used.iter().collect();
+            option.values.retain(|v| names.contains(&v.name));
+            let mut known: HashSet<String> = option.values.iter().map(|v| v.name.clone()).collect();
             for name in used {
-                if option.values.iter().all(|v| v.name != name) {
+                if known.insert(name.clone()) {
                     option.values.push(OptionValue {
                         id: self.ids.take(),
                         name,
@@ -277,7 +367,7 @@ impl Shop {
         }
     }
 
-    fn free_handle(&self, title: &str) -> String {
+    pub(in crate::sandbox::shopify) fn free_handle(&self, title: &str) -> String {
         let words: Vec<String> = title
             .to_lowercase()
             .split(|c: char| !c.is_alphanumeric())

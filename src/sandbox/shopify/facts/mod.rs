@@ -4,6 +4,7 @@
 //! arithmetic; nothing of the connector's code is used for it.
 
 mod aftersale;
+mod custom;
 mod customer;
 mod discount;
 mod order;
@@ -14,6 +15,7 @@ pub use aftersale::{
     Adjustment, Cancellation, FinancialStatus, Fulfillment, FulfillmentStatus, Refund, RefundDuty,
     RefundLine, RefundShipping, Restock, Transaction, TransactionKind, TransactionStatus,
 };
+pub use custom::{MetafieldDefinition, QuantityChange, StockAdjustment};
 pub use customer::{Address, Company, Customer, EmailConsent, Metafield, country_name};
 pub use discount::{Allocation, AllocationMethod, Discount, DiscountKind, DiscountTarget, DiscountValue};
 pub use order::{Duty, Line, LineGroup, Order, Purchasing, ShippingLine, Tax, TaxLine};

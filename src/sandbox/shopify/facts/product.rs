@@ -217,4 +217,8 @@ pub struct Location {
     pub city: String,
     /// Two letters.
     pub country_code: String,
+    /// In use.
+    pub active: bool,
+    /// Orders of the online shop are sent from here.
+    pub fulfills_online: bool,
 }

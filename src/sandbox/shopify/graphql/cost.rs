@@ -39,7 +39,7 @@ pub(super) fn of(
         .map(|field| {
             let value = data.map(|d| &d[field.response_key().as_str()]);
             if mutation {
-                10.0 + costing.payload(field, value)
+                10.0 + costing.input(field) + costing.payload(field, value)
             } else if field.definition.ty.inner_named_type() == "Count" {
                 10.0
             } else {
@@ -193,6 +193,22 @@ impl<'a> Costing<'a> {
             .sum()
     }
 
+    /// What the input of a mutation costs besides: the official schema names it for `productSet` only.
+    fn input(&self, field: &'a Field) -> f64 {
+        if field.name != "productSet" {
+            return 0.0;
+        }
+        let args = arguments(field, self.variables);
+        let length = |value: &Json| value.as_array().map_or(0, Vec::len);
+        let input = args.get("input").unwrap_or(&Json::Null);
+        let variants = input["variants"].as_array().map_or(&[][..], Vec::as_slice);
+        let metafields =
+            length(&input["metafields"]) + variants.iter().map(|v| length(&v["metafields"])).sum::<usize>();
+        // A product has at most 2048 variants.
+        let count = |n: usize| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
+        0.2 * count(variants.len()) + 0.4 * count(metafields) + 1.9 * count(length(&input["files"]))
+    }
+
     /// The payload of a mutation and its direct objects are in the 10 already; what they lead to is not.
     fn payload(&self, field: &'a Field, value: Option<&Json>) -> f64 {
         let mut parts = Vec::new();
@@ -276,6 +292,17 @@ mod tests {
         ] {
             assert_eq!(requested(text, None), cost, "{text}");
         }
+    }
+
+    #[test]
+    fn variants_that_are_set_cost_something() {
+        let text = include_str!("../../../../fixtures/shopify/connector-documents.graphql");
+        let document = ExecutableDocument::parse_and_validate(schema(), text, "test.graphql").unwrap();
+        let operation = document.operations.get(Some("ConnectorProductSet")).unwrap();
+        let variant = json!({"metafields": [{"key": "erp_ref", "value": "variant_1"}]});
+        let input = json!({"input": {"variants": vec![variant; 250]}});
+        let variables = input.as_object().cloned().unwrap();
+        assert_eq!(of(&document, operation, &variables, None), 26 + 150);
     }
 
     #[test]

@@ -18,6 +18,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 pub(super) use check::Documents;
+pub(super) use mutate::{Complaint, Keys};
 
 use super::bucket::Bucket;
 use super::schema::schema;

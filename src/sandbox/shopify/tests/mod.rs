@@ -3,6 +3,7 @@
 mod api;
 mod conformity;
 mod limits;
+mod mutations;
 mod raw;
 mod totals;
 mod webhooks;

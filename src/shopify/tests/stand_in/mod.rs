@@ -4,6 +4,7 @@ mod changed;
 mod recent;
 mod stories;
 mod whole;
+mod write;
 
 use std::sync::Arc;
 

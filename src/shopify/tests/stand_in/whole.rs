@@ -142,11 +142,25 @@ async fn costs_are_assumed_about_right_before_they_are_known() {
         "id": "gid://shopify/Order/1", "owner": "gid://shopify/Order/1", "holder": "gid://shopify/Order/1",
         "cursor": "x", "search": "name:x", "topics": ["ORDERS_CREATE"],
         "topic": "ORDERS_CREATE", "subscription": { "uri": "https://sync.example.com" },
+        "email": "ana@example.com", "phone": "+4915112345678", "byEmail": true, "byPhone": true,
+        "value": "customer_1", "ref": "customer_1", "input": {}, "address": {}, "ids": [],
+        "customer": "gid://shopify/Customer/1", "product": "gid://shopify/Product/1", "variants": [], "fields": [],
+        "key": "k", "definition": { "name": "x", "key": "xx", "type": "id", "ownerType": "PRODUCT" },
     });
+    // Two inputs of the same name as others that are of another shape.
+    let mut quantities = none.clone();
+    quantities["input"] = serde_json::json!({ "name": "on_hand", "reason": "correction", "quantities": [] });
+    let mut whole_product = none.clone();
+    whole_product["product"] = serde_json::json!({});
     for document in documents::ALL {
         let before = sandbox.ledger().calls.requested_cost;
         // Whether it finds anything does not matter: the cost is that of the question.
-        drop(shop.client.call(document, &none).await);
+        let variables = match document.name {
+            "LockstepQuantitiesSet" => &quantities,
+            "LockstepProductUpdate" => &whole_product,
+            _ => &none,
+        };
+        drop(shop.client.call(document, variables).await);
         let after = sandbox.ledger().calls.requested_cost;
         let told = Decimal::from(after - before);
         let assumed = Decimal::try_from(document.points).unwrap();
@@ -336,6 +350,7 @@ async fn topics_without_a_subscription_at_our_address_are_listed() {
             webhookSubscriptionCreate(topic: $topic, webhookSubscription: {uri: $uri}) { userErrors { field message } } }",
         points: 10.0,
         writes: true,
+        tells_refusals: false,
         searches: false,
     };
     for (topic, uri) in [

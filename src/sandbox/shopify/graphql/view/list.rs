@@ -46,10 +46,16 @@ fn select<'a, T: Copy + 'a>(
         items.collect()
     } else {
         let expr = parse(query);
-        // The index that searches use lags behind the records.
+        // The index that searches use lags behind the records: what was made lately is not in it yet, and what changed
+        // lately still has its old time there. (Its other old values are not kept: it is found by its new ones.)
         let horizon = shop.now() - shop.search_lag;
+        let by_change = query.contains("updated_at");
+        let indexed = |item: &T| match (kind.fields)(shop, item, "created_at").as_deref() {
+            Some([Value::Time(made), ..]) if !by_change => *made,
+            _ => (kind.updated_at)(item),
+        };
         items
-            .filter(|item| shop.search_lag.is_zero() || (kind.updated_at)(item) <= horizon)
+            .filter(|item| shop.search_lag.is_zero() || indexed(item) <= horizon)
             .filter(|item| matches(&expr, &|field| (kind.fields)(shop, item, field), &mut unknown))
             .collect()
     };

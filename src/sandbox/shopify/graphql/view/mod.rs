@@ -18,6 +18,7 @@ use super::node::{Args, Out};
 use crate::sandbox::shopify::facts::{Address, Metafield, TaxLine};
 use crate::sandbox::shopify::ids::{gid, utc_text};
 use crate::sandbox::shopify::money::{Bag, Currencies, graphql_text};
+use crate::sandbox::shopify::shop::Shop;
 
 fn id<'a>(kind: &str, id: u64) -> Out<'a> {
     Out::leaf(gid(kind, id))
@@ -167,6 +168,72 @@ fn metafields<'a>(owner: &Out<'a>, fields: &[Metafield], args: &Args) -> Out<'a>
     super::page::page_of_list(args, chosen, |m| one_metafield(owner.clone(), m))
 }
 
+/// An address out of a customer's book.
+pub(super) fn stored_address<'a>(shop: &Shop, customer: u64, number: u64) -> Out<'a> {
+    let found = shop.customer(customer).map(|c| &c.addresses);
+    let found = found.and_then(|all| all.iter().find(|a| a.id == number));
+    found.map_or(Out::Absent, |a| address(a, a.id))
+}
+
+/// One level of an item.
+pub(super) fn level_of(shop: &Shop, item: u64, location: u64) -> Out<'_> {
+    let Some((_, variant)) = shop.inventory_item(item) else {
+        return Out::Absent;
+    };
+    let level = variant.item.levels.iter().find(|l| l.location == location);
+    level.map_or(Out::Absent, |level| product::level_node(shop, variant, level))
+}
+
+/// A stored metafield by its owner and key.
+pub(super) fn one_metafield_of<'a>(
+    shop: &Shop,
+    owner: Out<'a>,
+    kind: &str,
+    id: u64,
+    namespace: &str,
+    key: &str,
+) -> Out<'a> {
+    let found = shop.metafields_of(kind, id).and_then(|all| {
+        all.iter()
+            .find(|field| field.namespace == namespace && field.key == key)
+    });
+    found.map_or(Out::Absent, |field| one_metafield(owner, field))
+}
+
+/// A definition of metafields.
+pub(super) fn definition<'a>(shop: &Shop, number: u64) -> Out<'a> {
+    let Some(found) = shop.definitions.iter().find(|d| d.id == number) else {
+        return Out::Absent;
+    };
+    let kind = Out::record(
+        "MetafieldDefinitionType",
+        vec![
+            ("name", Out::leaf(found.kind.clone())),
+            ("category", Out::leaf("ID")),
+        ],
+    );
+    Out::record(
+        "MetafieldDefinition",
+        vec![
+            ("id", id("MetafieldDefinition", found.id)),
+            ("name", Out::leaf(found.name.clone())),
+            ("namespace", Out::leaf(found.namespace.clone())),
+            ("key", Out::leaf(found.key.clone())),
+            ("ownerType", Out::leaf(found.owner_type.clone())),
+            ("type", kind),
+        ],
+    )
+}
+
+/// What tells one value of a metafield from another.
+pub(super) fn digest(field: &Metafield) -> String {
+    // FNV-1a: only equality counts here.
+    let hash = field.value.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{:016x}{hash:016x}", field.id)
+}
+
 /// The namespace behind `$app` and `$app:x`.
 pub(super) fn own_namespace(namespace: &str) -> String {
     match namespace.strip_prefix("$app") {
@@ -191,7 +258,7 @@ fn one_metafield<'a>(owner: Out<'a>, field: &Metafield) -> Out<'a> {
                 "jsonValue",
                 Out::leaf(serde_json::from_str(&field.value).unwrap_or(json!(field.value))),
             ),
-            ("compareDigest", Out::leaf(format!("{:016x}", field.id))),
+            ("compareDigest", Out::leaf(digest(field))),
         ],
     )
 }

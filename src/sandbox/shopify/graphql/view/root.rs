@@ -3,7 +3,6 @@
 use serde_json::Value as Json;
 
 use super::aftersale::refund;
-use super::count;
 use super::customer::{CompanyNode, CustomerNode};
 use super::list::{customers, items, orders, products, variants};
 use super::order::{OrderNode, visible};
@@ -11,6 +10,7 @@ use super::product::{ItemNode, ProductNode, VariantNode, level_node};
 use super::raw;
 use super::shop::{ShopNode, installation, location, version};
 use super::webhook::{number_of_subscriptions, subscription, subscriptions};
+use super::{address, count};
 use crate::sandbox::shopify::graphql::node::{Args, Failure, Node, Out};
 use crate::sandbox::shopify::graphql::page::page_of_list;
 use crate::sandbox::shopify::ids::parse_gid;
@@ -53,9 +53,11 @@ impl<'a> Node<'a> for Root<'a> {
             "products" => products(shop, args),
             "productVariants" => variants(shop, args),
             "inventoryItems" => items(shop, args),
-            "locations" => page_of_list(args, shop.locations.iter().collect(), |place| {
-                location(shop, place.id)
-            }),
+            "locations" => {
+                let all = args.get("includeInactive").and_then(Json::as_bool) == Some(true);
+                let places = shop.locations.iter().filter(|place| all || place.active);
+                page_of_list(args, places.collect(), |place| location(shop, place.id))
+            }
             "orderByIdentifier" => by_identifier(shop, args, "Order"),
             "customerByIdentifier" => by_identifier(shop, args, "Customer"),
             "productByIdentifier" => by_identifier(shop, args, "Product"),
@@ -99,7 +101,11 @@ fn level_item(gid: &str) -> u64 {
 }
 
 /// A record by kind and number; `None` for kinds that the shop does not keep.
-fn record<'a>(shop: &'a Shop, kind: &str, id: u64) -> Option<Out<'a>> {
+pub(in crate::sandbox::shopify::graphql) fn record<'a>(
+    shop: &'a Shop,
+    kind: &str,
+    id: u64,
+) -> Option<Out<'a>> {
     if let Some(found) = raw::find(shop, kind, id) {
         return Some(found);
     }
@@ -120,6 +126,10 @@ fn record<'a>(shop: &'a Shop, kind: &str, id: u64) -> Option<Out<'a>> {
             product,
             variant,
         })),
+        "MailingAddress" => {
+            let mut all = shop.customers.values().flat_map(|c| &c.addresses);
+            all.find(|a| a.id == id).map_or(Out::Absent, |a| address(a, a.id))
+        }
         "InventoryLevel" => shop.inventory_item(id).map_or(Out::Absent, |(_, variant)| {
             variant
                 .item
@@ -166,10 +176,10 @@ fn by_identifier<'a>(shop: &'a Shop, args: &Args, kind: &str) -> Out<'a> {
         return record(shop, kind, id.1).unwrap_or(Out::Absent);
     }
     if !identifier["customId"].is_null() {
-        return Out::Failed(Failure::new(
-            "Metafield definition of type 'id' is required when using custom ids.",
-            "NOT_FOUND",
-        ));
+        return match shop.owner_of_custom_id(kind, &identifier["customId"]) {
+            Ok(owner) => owner.and_then(|id| record(shop, kind, id)).unwrap_or(Out::Absent),
+            Err(failure) => Out::Failed(failure),
+        };
     }
     match kind {
         "Customer" => {

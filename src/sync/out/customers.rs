@@ -1,0 +1,388 @@
+//! Customers: the customer of the shop that stands for a partner of the ERP.
+
+use serde_json::json;
+
+use super::super::agree::Agreement;
+use super::super::flow::{Flow, agreed_of, agreed_out_of};
+use super::super::stop::Stop;
+use super::super::{both, circles, withheld};
+use super::{
+    Done, as_the_erp_says, ask_about, guard, held, is_unfinished, left_alone, linked, model, retired, rules,
+    shopify_id,
+};
+use crate::domain::{
+    Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, NewCustomer, Object,
+    Partner, System,
+};
+use crate::failpoint::{FailPoint, reach};
+use crate::mapping::{Archived, Mapped, MappedField};
+
+pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
+    let mapping = flow.mapping(Object::Customer, Direction::Out)?;
+    let rules = rules(&mapping);
+    let model = model(flow, Object::Customer, "res.partner");
+    let link = linked(flow, LinkKind::Customer, Object::Customer, &model, id).await?;
+    let Some(partner) = flow.shop.erp.partner(id, &rules.select).await? else {
+        return gone(flow, rules.archived, link);
+    };
+    reach(FailPoint::SourceFetched).await?;
+    let settings = flow.settings_fact(None);
+    let record = partner.fact();
+    let Some(link) = link else {
+        let skip = mapping
+            .skip(&record, &settings)
+            .map_err(|problems| flow.field_problems(&problems))?;
+        if let Some(skip) = skip {
+            return Err(left_alone(flow, &skip.reason));
+        }
+        if !partner.active {
+            return Err(left_alone(flow, "archived"));
+        }
+        let mapped = flow.evaluate(&mapping, &record, &settings).await?;
+        reach(FailPoint::Planned).await?;
+        return match adopt(flow, &model, id, &mapped).await? {
+            Some((link, customer)) => update(flow, &partner, &mapped, link, &customer).await,
+            None => make(flow, &model, &partner, &mapped).await,
+        };
+    };
+    let number = shopify_id(flow, &link)?;
+    let select = flow.select(Object::Customer);
+    let Some(customer) = flow.shop.source.customer(number, select).await? else {
+        flow.note("link_is_dead", json!({ "customer": number }));
+        return Ok(Done {
+            links: retired(vec![link]),
+            name: partner.name,
+            summary: "the customer is not on the shop any more".to_owned(),
+            new_variants: Vec::new(),
+        });
+    };
+    if !partner.active {
+        ask_about(flow, rules.archived, "partner", "archived", "the customer")?;
+    }
+    let mapped = flow.evaluate(&mapping, &record, &settings).await?;
+    reach(FailPoint::Planned).await?;
+    update(flow, &partner, &mapped, link, &customer).await
+}
+
+/// The partner does not exist any more.
+fn gone(flow: &Flow<'_>, archived: Archived, link: Option<Link>) -> Result<Done, Stop> {
+    let Some(link) = link else {
+        return Err(flow.nothing_to_do("deleted_before_it_was_sent"));
+    };
+    ask_about(flow, archived, "partner", "deleted", "the customer")?;
+    Ok(Done {
+        name: format!("customer {}", link.source_id),
+        links: retired(vec![link]),
+        summary: "the partner was deleted in the ERP; the customer stays".to_owned(),
+        new_variants: Vec::new(),
+    })
+}
+
+/// Writes what changed since both sides agreed.
+async fn update(
+    flow: &Flow<'_>,
+    partner: &Partner,
+    mapped: &Mapped,
+    mut link: Link,
+    customer: &Customer,
+) -> Result<Done, Stop> {
+    let shop = flow.shop;
+    let known_in = agreed_of(&link);
+    let mut known = agreed_out_of(&link);
+    let now = held::customer(customer);
+    let mut fields = if is_unfinished(&link) {
+        as_the_erp_says(&mapped.fields)
+    } else {
+        mapped.fields.clone()
+    };
+    let mut withheld = Agreement::new();
+    if !customer.refused.is_empty() {
+        // Nothing is known of these: they are neither written nor agreed on, until Shopify shows them again.
+        known.retain(|name, agreed| {
+            let is_shown = !is_withheld(name, &customer.refused);
+            if !is_shown {
+                withheld.insert(name.clone(), agreed.clone());
+            }
+            is_shown
+        });
+        fields.retain(|field| !is_withheld(&field.target, &customer.refused));
+        flow.note("withheld_by_shopify", json!({ "fields": customer.refused }));
+        withheld::tell(flow, customer.id).await?;
+    }
+    let known_is_empty = known.is_empty() && withheld.is_empty();
+    if known_is_empty && !known_in.is_empty() {
+        let names: Vec<String> = known_in.keys().cloned().collect();
+        let rows = shop.erp.read(&link.model, &[link.erp_id], &names).await?;
+        let edited = rows.first().map(|row| both::edited(&known_in, &row.fields));
+        known = both::first_way_out(&known, &fields, &now, &edited.unwrap_or_default());
+    }
+    let writes = flow.changes_of(Direction::Out, &fields, &known, &now)?;
+    let mut after = now;
+    let meets_first = known_in.is_empty();
+    if !writes.is_empty() {
+        circles::remember(flow, &mut link, "Shopify", &writes)?;
+        guard::pass(flow, &guard::Changes::of(&writes)).await?;
+        let written = flow
+            .send(shop.target.update_customer(customer.id, &writes))
+            .await?;
+        reach(FailPoint::RecordSaved).await?;
+        flow.note(
+            "updated",
+            json!({ "customer": customer.id, "fields": names(&writes) }),
+        );
+        let written = whole(flow, written).await?;
+        after = held::customer(&written);
+        // What somebody else changed on the shop meanwhile is still to be carried into the ERP.
+        let arrived = held::arrived(&writes, &fields, &after);
+        let ours = held::customer_as_written(customer, &written, &arrived);
+        settle_in(flow, &mut link, &known_in, Some(customer), &ours).await?;
+    } else if meets_first {
+        settle_in(flow, &mut link, &known_in, Some(customer), customer).await?;
+    }
+    let mut agreed = both::agreement(Direction::Out, &fields, &writes, Some(&after), &known, true);
+    agreed.extend(withheld);
+    link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
+    link.state = LinkState::Linked;
+    Ok(Done {
+        links: vec![link],
+        name: partner.name.clone(),
+        summary: if writes.is_empty() {
+            "the customer is up to date".to_owned()
+        } else {
+            "updated the customer".to_owned()
+        },
+        new_variants: Vec::new(),
+    })
+}
+
+/// Settles what the way in agrees on after our write, so that its echo finds nothing changed.
+async fn settle_in(
+    flow: &Flow<'_>,
+    link: &mut Link,
+    known: &Agreement,
+    before: Option<&Customer>,
+    after: &Customer,
+) -> Result<(), Stop> {
+    let was = match before {
+        Some(before) => both::customer_in(flow, before).await?,
+        None => None,
+    };
+    let Some(now) = both::customer_in(flow, after).await? else {
+        return Ok(());
+    };
+    if before.is_some() && was.is_none() {
+        return Ok(());
+    }
+    let targets: Vec<String> = compared(&now.fields)
+        .map(|field| field.target.to_string())
+        .collect();
+    let rows = flow.shop.erp.read(&link.model, &[link.erp_id], &targets).await?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(());
+    };
+    let was = was.as_ref().map(|mapped| mapped.fields.as_slice());
+    let agreed = both::follow(known, was, &now.fields, &row.fields, false);
+    link.agreed = serde_json::to_value(agreed).unwrap_or_default();
+    link.source_updated_at = Some(after.updated_at);
+    Ok(())
+}
+
+/// A customer as the way in reads one: what a write answers lacks what that mapping selects besides.
+async fn whole(flow: &Flow<'_>, customer: Customer) -> Result<Customer, Stop> {
+    let select = flow.select(Object::Customer);
+    if select.is_empty() {
+        return Ok(customer);
+    }
+    let read = flow.shop.source.customer(customer.id, select).await?;
+    Ok(read.unwrap_or(customer))
+}
+
+/// Whether Shopify keeps this field of ours from the app: itself, what it is a part of, or a part of it.
+fn is_withheld(field: &str, refused: &[String]) -> bool {
+    let path = match field {
+        "first_name" => "firstName",
+        "last_name" => "lastName",
+        "email" => "defaultEmailAddress.emailAddress",
+        "phone" => "defaultPhoneNumber.phoneNumber",
+        "tax_exempt" => "taxExempt",
+        "address.company" => "defaultAddress.company",
+        "address.first_name" => "defaultAddress.firstName",
+        "address.last_name" => "defaultAddress.lastName",
+        "address.address1" => "defaultAddress.address1",
+        "address.address2" => "defaultAddress.address2",
+        "address.zip" => "defaultAddress.zip",
+        "address.city" => "defaultAddress.city",
+        "address.country_code" => "defaultAddress.countryCodeV2",
+        "address.province_code" => "defaultAddress.provinceCode",
+        "address.phone" => "defaultAddress.phone",
+        same => same,
+    };
+    let is_part = |part: &str, of: &str| {
+        part.strip_prefix(of)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    refused
+        .iter()
+        .any(|refused| is_part(path, refused) || is_part(refused, path))
+}
+
+fn compared(fields: &[MappedField]) -> impl Iterator<Item = &MappedField> {
+    fields.iter().filter(|field| !field.create_only)
+}
+
+/// Makes the customer.
+async fn make(flow: &Flow<'_>, model: &str, partner: &Partner, mapped: &Mapped) -> Result<Done, Stop> {
+    let new = NewCustomer {
+        erp_ref: mapped.external_id.clone(),
+        fields: held::given(&mapped.fields),
+    };
+    guard::pass(flow, &guard::Changes::of(&new.fields)).await?;
+    let customer = flow.send(flow.shop.target.create_customer(&new)).await?;
+    let mut link = link(flow, model, ErpId(partner.id), &customer, LinkState::Linked);
+    // The shop tells of it at once: whoever hears it must find the link.
+    flow.commit_links(vec![link.clone()]).await?;
+    reach(FailPoint::ReferenceSaved).await?;
+    flow.note(
+        "created",
+        json!({ "customer": customer.id, "fields": names(&new.fields) }),
+    );
+    flow.lock(System::Shopify, Object::Customer.as_str(), &link.source_id)
+        .await?;
+    let customer = whole(flow, customer).await?;
+    let now = held::customer(&customer);
+    let agreed = both::agreement(
+        Direction::Out,
+        &mapped.fields,
+        &new.fields,
+        Some(&now),
+        &Agreement::new(),
+        true,
+    );
+    link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
+    settle_in(flow, &mut link, &Agreement::new(), None, &customer).await?;
+    Ok(Done {
+        links: vec![link],
+        name: partner.name.clone(),
+        summary: "created the customer".to_owned(),
+        new_variants: Vec::new(),
+    })
+}
+
+fn link(flow: &Flow<'_>, model: &str, id: ErpId, customer: &Customer, state: LinkState) -> Link {
+    Link {
+        shop: flow.shop.name.clone(),
+        kind: LinkKind::Customer,
+        source_id: customer.id.to_string(),
+        model: model.to_owned(),
+        erp_id: id,
+        erp_name: None,
+        state,
+        source_updated_at: Some(customer.updated_at),
+        agreed: serde_json::Value::Null,
+        agreed_out: serde_json::Value::Null,
+        writes: serde_json::Value::Null,
+    }
+}
+
+/// The one customer of the shop that is the same by the mapping's keys, linked before anything is written to it.
+async fn adopt(
+    flow: &Flow<'_>,
+    model: &str,
+    id: ErpId,
+    mapped: &Mapped,
+) -> Result<Option<(Link, Customer)>, Stop> {
+    let shop = flow.shop;
+    // Whoever has our mark was made by us, in this job or in one that was given up.
+    if let Some(number) = flow.shop.target.customer_of_ref(&mapped.external_id).await?
+        && let Some(customer) = shop
+            .source
+            .customer(number, flow.select(Object::Customer))
+            .await?
+    {
+        // Made by an attempt that did not live to say so.
+        let link = link(flow, model, id, &customer, LinkState::Linked);
+        flow.lock(System::Shopify, Object::Customer.as_str(), &link.source_id)
+            .await?;
+        flow.commit_links(vec![link.clone()]).await?;
+        return Ok(Some((link, customer)));
+    }
+    for key in &mapped.match_keys {
+        let value = |wanted: &str| {
+            key.equal.iter().find_map(|(name, value)| match value {
+                FieldValue::Text(text) if name == wanted => Some(text.as_str()),
+                _ => None,
+            })
+        };
+        let (email, phone) = (value("email"), value("phone"));
+        let mut found = shop.target.find_customers(email, phone).await?;
+        // A search may be looser than meant: only equal values count.
+        found.retain(|found| {
+            let same = |wanted: Option<&str>, now: Option<&str>| {
+                wanted.is_none_or(|wanted| now.is_some_and(|now| now.trim().eq_ignore_ascii_case(wanted)))
+            };
+            same(email, found.email.as_deref()) && same(phone, found.phone.as_deref())
+        });
+        let by: Vec<&str> = key.equal.iter().map(|(name, _)| name.as_str()).collect();
+        let by = by.join(" and ");
+        let numbers: Vec<String> = found.iter().map(|found| found.id.to_string()).collect();
+        let [number] = numbers.as_slice() else {
+            if numbers.is_empty() {
+                continue;
+            }
+            let reason = format!(
+                "Several customers of the shop have the same {by}: {}.",
+                numbers.join(", ")
+            );
+            return Err(ambiguous(flow, &by, &numbers, reason));
+        };
+        let owner = shop
+            .store
+            .links(&shop.name, LinkKind::Customer, std::slice::from_ref(number))
+            .await?
+            .into_iter()
+            .find(|link| link.state != LinkState::Retired && link.erp_id != id);
+        if let Some(owner) = owner {
+            let reason = format!(
+                "The customer {number} with the same {by} belongs to the partner {} already.",
+                owner.erp_id
+            );
+            return Err(ambiguous(flow, &by, &numbers, reason));
+        }
+        if !mapped.adopt_exact {
+            let reason =
+                format!("The shop has a customer with the same {by} ({number}), and nothing is linked yet.");
+            return Err(ambiguous(flow, &by, &numbers, reason));
+        }
+        flow.lock(System::Shopify, Object::Customer.as_str(), number)
+            .await?;
+        let Some(customer) = shop
+            .source
+            .customer(found[0].id, flow.select(Object::Customer))
+            .await?
+        else {
+            continue;
+        };
+        let link = link(flow, model, id, &customer, LinkState::Adopted);
+        flow.commit_links(vec![link.clone()]).await?;
+        reach(FailPoint::LinkAdopted).await?;
+        flow.note("adopted", json!({ "customer": customer.id, "by": by }));
+        return Ok(Some((link, customer)));
+    }
+    Ok(None)
+}
+
+fn ambiguous(flow: &Flow<'_>, by: &str, numbers: &[String], reason: String) -> Stop {
+    let mut problem = flow.subject.problem(
+        "customer_ambiguous",
+        &numbers.join(","),
+        reason,
+        "Merge the customers on the shop or the partners in the ERP, or change the one that is not meant so that exactly one fits (with `adopt = \"exact\"` in customer.out.toml), then retry.",
+    );
+    problem.field = Some(by.to_owned());
+    problem.detail = json!({ "candidates": numbers });
+    problem.into()
+}
+
+fn names(fields: &[(String, FieldValue)]) -> Vec<&str> {
+    fields.iter().map(|(name, _)| name.as_str()).collect()
+}

@@ -1,0 +1,491 @@
+//! Products: the product of the shop, with its variants, that stands for a template of the ERP.
+//!
+//! Variants are bound by link, else by their option values; new ones are made. None is ever taken away: a variant that is
+//! archived in the ERP stays on the shop as it is, and one that was deleted on the shop is not made again.
+
+mod currency;
+mod matching;
+mod settle;
+mod variants;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use rust_decimal::Decimal;
+use serde_json::json;
+
+use self::settle::{Pair, Settled, edits, settle};
+use self::variants::{
+    fits, new_link, new_variant, options_of, pairs, rows, same_options, variant_links, variant_model,
+};
+use super::super::agree::{Agreed, hash};
+use super::super::flow::{Flow, agreed_of, agreed_out_of};
+use super::super::stop::Stop;
+use super::super::{both, circles};
+use super::{
+    Done, as_the_erp_says, ask_about, guard, held, is_new, is_unfinished, left_alone, linked, model, retired,
+    rules, shopify_id, stock_of,
+};
+use crate::domain::{
+    Canonical as _, Direction, ErpId, ErpProduct, FieldValue, Fields, Link, LinkKind, NewProduct, NewVariant,
+    Object, Product, Refusal, ShopifyId, System, Variant,
+};
+use crate::failpoint::{FailPoint, reach};
+use crate::mapping::{Archived, Mapped, MappedField, OutRules, Truth};
+use crate::store::NewJob;
+
+/// The name of the mapping's group that holds the variants.
+const VARIANTS: &str = "variants";
+
+/// What stands for the status as far as archives go: whether the product is archived.
+const ARCHIVED: &str = "archived";
+
+/// The shop's word for archived products, and for those that nobody sees yet.
+const STATUS_ARCHIVED: &str = "ARCHIVED";
+const STATUS_DRAFT: &str = "DRAFT";
+
+pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
+    let mapping = flow.mapping(Object::Product, Direction::Out)?;
+    let rules = rules(&mapping);
+    let model = model(flow, Object::Product, "product.template");
+    let link = linked(flow, LinkKind::Product, Object::Product, &model, id).await?;
+    let erp = &flow.shop.erp;
+    let record = erp
+        .product_record(id, &rules.select, &rules.variant_select)
+        .await?;
+    let Some(record) = record else {
+        return gone(flow, rules.archived, link).await;
+    };
+    reach(FailPoint::SourceFetched).await?;
+    let (settings, fact) = (flow.settings_fact(None), record.fact());
+    let source = &flow.shop.source;
+    let select = flow.select(Object::Product);
+    let Some(link) = link else {
+        let skip = mapping
+            .skip(&fact, &settings)
+            .map_err(|problems| flow.field_problems(&problems))?;
+        if let Some(skip) = skip {
+            return Err(left_alone(flow, &skip.reason));
+        }
+        if !record.active {
+            return Err(left_alone(flow, "archived"));
+        }
+        let mapped = flow.evaluate(&mapping, &fact, &settings).await?;
+        currency::is_one(flow, &mapped).await?;
+        reach(FailPoint::Planned).await?;
+        return match matching::found(flow, &record, &mapped, &model).await? {
+            Some((link, product)) => update(flow, &record, &mapped, &rules, link, &product).await,
+            None => make(flow, &record, &mapped, &model).await,
+        };
+    };
+    let number = shopify_id(flow, &link)?;
+    let Some(product) = source.product(number, select).await? else {
+        flow.note("link_is_dead", json!({ "product": number }));
+        return Ok(Done {
+            links: retired(vec![link]),
+            name: record.name,
+            summary: "the product is not on the shop any more".to_owned(),
+            new_variants: Vec::new(),
+        });
+    };
+    let mapped = flow.evaluate(&mapping, &fact, &settings).await?;
+    currency::is_one(flow, &mapped).await?;
+    reach(FailPoint::Planned).await?;
+    update(flow, &record, &mapped, &rules, link, &product).await
+}
+
+/// The product does not exist any more in the ERP.
+async fn gone(flow: &Flow<'_>, archived: Archived, link: Option<Link>) -> Result<Done, Stop> {
+    let Some(link) = link else {
+        return Err(flow.nothing_to_do("deleted_before_it_was_sent"));
+    };
+    ask_about(flow, archived, "product", "deleted", "the product")?;
+    let number = shopify_id(flow, &link)?;
+    let product = flow
+        .shop
+        .source
+        .product(number, flow.select(Object::Product))
+        .await?;
+    let mut links = Vec::new();
+    let mut summary = "the product was deleted in the ERP; the shop's stays";
+    if let Some(product) = &product {
+        links = variant_links(flow, product).await?;
+        if archived == Archived::Archive && product.status != STATUS_ARCHIVED {
+            let fields = vec![("status".to_owned(), FieldValue::Text(STATUS_ARCHIVED.to_owned()))];
+            guard::pass(flow, &guard::Changes::default()).await?;
+            flow.send(flow.shop.target.update_product(number, &fields))
+                .await?;
+            reach(FailPoint::RecordSaved).await?;
+            summary = "the product was deleted in the ERP and is archived on the shop";
+        }
+    }
+    links.push(link);
+    Ok(Done {
+        links: retired(links),
+        name: product.map_or_else(|| format!("product {number}"), |product| product.title),
+        summary: summary.to_owned(),
+        new_variants: Vec::new(),
+    })
+}
+
+/// Writes what changed since both sides agreed, and makes the variants that the shop lacks.
+async fn update(
+    flow: &Flow<'_>,
+    record: &ErpProduct,
+    mapped: &Mapped,
+    rules: &OutRules,
+    mut link: Link,
+    product: &Product,
+) -> Result<Done, Stop> {
+    let target = &flow.shop.target;
+    let (mut pairs, missing) = pairs(flow, record, mapped, product).await?;
+    let edited = edits(flow, &link, &pairs).await?;
+    let is_unfinished = is_unfinished(&link);
+    let mut fields = if is_unfinished {
+        as_the_erp_says(&mapped.fields)
+    } else {
+        mapped.fields.clone()
+    };
+    let mut now = held::product(product);
+    if rules.archived != Archived::Ignore {
+        fields.push(archive_field(record, mapped));
+        now.insert(
+            ARCHIVED.to_owned(),
+            FieldValue::Bool(product.status == STATUS_ARCHIVED),
+        );
+    }
+    let mut known = agreed_out_of(&link);
+    let is_first = known.is_empty() && !agreed_of(&link).is_empty();
+    if !record.active && !known.contains_key(ARCHIVED) {
+        // Nobody agreed on it yet, but a product is never made archived: it became so since.
+        let agreed = Agreed {
+            source: hash(&FieldValue::Bool(false)),
+            target: now.get(ARCHIVED).map(hash),
+        };
+        known.insert(ARCHIVED.to_owned(), agreed);
+    }
+    if is_first {
+        known = both::first_way_out(&known, &fields, &now, &edited.template);
+    }
+    let decided = flow.changes_of(Direction::Out, &fields, &known, &now)?;
+    if rules.archived == Archived::Problem && decided.contains(&(ARCHIVED.to_owned(), FieldValue::Bool(true)))
+    {
+        ask_about(flow, rules.archived, "product", "archived", "the product")?;
+    }
+    let mut by_variant: BTreeMap<ShopifyId, Fields> = BTreeMap::new();
+    let mut prices = Vec::new();
+    for pair in &mut pairs {
+        let Some(variant) = product.variants.iter().find(|variant| variant.id == pair.variant) else {
+            continue;
+        };
+        let (known_in, mut known) = (agreed_of(&pair.link), agreed_out_of(&pair.link));
+        let row_fields = if is_unfinished && is_new(&pair.link) {
+            Cow::Owned(as_the_erp_says(&pair.row.fields))
+        } else {
+            Cow::Borrowed(&pair.row.fields)
+        };
+        let now = held::variant(variant);
+        if known.is_empty() && !known_in.is_empty() {
+            let edited = edited.of(pair.link.erp_id);
+            known = both::first_way_out(&known, &row_fields, &now, &edited);
+            pair.link.agreed_out = serde_json::to_value(&known).unwrap_or_default();
+        }
+        let changes = flow.changes_of(Direction::Out, &row_fields, &known, &now)?;
+        prices.extend(moved_prices(&changes, variant));
+        if !changes.is_empty() {
+            by_variant.insert(pair.variant, changes);
+        }
+    }
+    link.agreed_out = serde_json::to_value(&known).unwrap_or_default();
+    if !decided.is_empty() || !by_variant.is_empty() {
+        let all: Fields = decided
+            .iter()
+            .chain(by_variant.values().flatten())
+            .cloned()
+            .collect();
+        circles::remember(flow, &mut link, "Shopify", &all)?;
+    }
+    if !missing.is_empty() {
+        fits(flow, record, product, &missing)?;
+    }
+    let writes = with_status(&decided, mapped);
+    if !writes.is_empty() || !by_variant.is_empty() || !missing.is_empty() {
+        let of_variants = by_variant.iter().flat_map(|(variant, fields)| {
+            fields
+                .iter()
+                .map(move |(name, value)| (format!("{variant}.{name}"), value.clone()))
+        });
+        let changes = guard::Changes {
+            prices,
+            plan: writes.iter().cloned().chain(of_variants).collect(),
+            ..guard::Changes::default()
+        };
+        guard::pass(flow, &changes).await?;
+    }
+    if !writes.is_empty() {
+        flow.send(target.update_product(product.id, &writes)).await?;
+        reach(FailPoint::RecordSaved).await?;
+        flow.note(
+            "updated",
+            json!({ "product": product.id, "fields": names(&writes) }),
+        );
+    }
+    let mut refusals = Vec::new();
+    if !by_variant.is_empty() {
+        let variants: Vec<(ShopifyId, Fields)> = by_variant.clone().into_iter().collect();
+        refusals = flow.send(target.update_variants(product.id, &variants)).await?;
+        reach(FailPoint::RecordSaved).await?;
+        flow.note(
+            "variants_updated",
+            json!({ "product": product.id, "variants": variants.len(), "refused": refusals.len() }),
+        );
+        // What was refused is not agreed on.
+        for (n, (id, _)) in variants.iter().enumerate() {
+            let is_refused = |refusal: &Refusal| refusal.index.is_none_or(|index| index == n);
+            if refusals.iter().any(is_refused) {
+                by_variant.remove(id);
+                pairs.retain(|pair| pair.variant != *id);
+            }
+        }
+    }
+    let mut made: BTreeMap<ShopifyId, Fields> = BTreeMap::new();
+    if !missing.is_empty() {
+        let new: Vec<NewVariant> = missing
+            .iter()
+            .map(|(id, row)| new_variant(record, *id, &row.fields))
+            .collect();
+        let variants = flow.send(target.create_variants(product.id, &new)).await?;
+        reach(FailPoint::RecordSaved).await?;
+        flow.note(
+            "variants_created",
+            json!({ "product": product.id, "variants": variants.len() }),
+        );
+        let model = variant_model(flow);
+        for (((id, row), new), variant) in missing.iter().zip(&new).zip(&variants) {
+            made.insert(variant.id, new.fields.clone());
+            pairs.push(Pair {
+                row,
+                variant: variant.id,
+                link: new_link(flow, LinkKind::Variant, &model, *id, variant.id),
+            });
+        }
+    }
+    let wrote = !writes.is_empty() || !by_variant.is_empty() || !made.is_empty() || !refusals.is_empty();
+    let after = if wrote {
+        flow.shop
+            .source
+            .product(product.id, flow.select(Object::Product))
+            .await?
+    } else {
+        None
+    };
+    if !refusals.is_empty() {
+        // Some were refused: of the others only what can be seen counts as written.
+        let seen = |id: &ShopifyId, fields: &Fields| {
+            let mut variants = after.as_ref().unwrap_or(product).variants.iter();
+            let held = variants.find(|variant| variant.id == *id).map(held::variant);
+            held.is_some_and(|held| {
+                let mut fields = fields.iter();
+                fields.any(|(name, value)| held.get(name).map(hash) == Some(hash(value)))
+            })
+        };
+        pairs.retain(|pair| {
+            let written = by_variant.get(&pair.variant);
+            written.is_none_or(|fields| seen(&pair.variant, fields))
+        });
+    }
+    let new_variants = unstocked(record, &pairs);
+    let links = settle(
+        flow,
+        Settled {
+            fields: &fields,
+            link,
+            pairs,
+            template: decided,
+            variants: by_variant,
+            made,
+            before: Some(product),
+            after: after.as_ref().unwrap_or(product),
+            wrote,
+        },
+    )
+    .await?;
+    if let Some(first) = refusals.first() {
+        flow.commit_links(links).await?;
+        for (key, priority, cause) in stock_of(flow, &new_variants) {
+            let job = NewJob {
+                key,
+                priority,
+                now: flow.shop.clock.now(),
+                cause,
+            };
+            flow.shop.store.enqueue(job).await?;
+        }
+        return Err(refused(flow, first, &refusals, product));
+    }
+    Ok(Done {
+        links,
+        name: record.name.clone(),
+        summary: if wrote {
+            "updated the product".to_owned()
+        } else {
+            "the product is up to date".to_owned()
+        },
+        new_variants,
+    })
+}
+
+/// The prices that move: what the shop shows, and what it is to show.
+fn moved_prices(changes: &Fields, variant: &Variant) -> Vec<(Decimal, Decimal)> {
+    let moved = |(name, value): &(String, FieldValue)| {
+        let shown = match name.as_str() {
+            "price" => variant.price,
+            "compare_at_price" => variant.compare_at_price?,
+            _ => return None,
+        };
+        match value {
+            FieldValue::Decimal(wanted) => Some((shown, *wanted)),
+            FieldValue::Integer(wanted) => Some((shown, Decimal::from(*wanted))),
+            _ => None,
+        }
+    };
+    changes.iter().filter_map(moved).collect()
+}
+
+/// The variants that the shop did not have so far and that the ERP keeps stock of.
+fn unstocked(record: &ErpProduct, pairs: &[Pair<'_>]) -> Vec<ErpId> {
+    let new = pairs.iter().filter(|pair| record.stocked && is_new(&pair.link));
+    new.map(|pair| pair.link.erp_id).collect()
+}
+
+/// Whether the product is archived, as a field that is decided on like the others.
+fn archive_field(record: &ErpProduct, mapped: &Mapped) -> MappedField {
+    let status = mapped.field("status");
+    MappedField {
+        target: ARCHIVED.into(),
+        value: FieldValue::Bool(!record.active),
+        source: "product.active".into(),
+        truth: status.map_or(Truth::Shopify, |status| status.truth),
+        lossy: false,
+        create_only: false,
+        line: status.map_or(0, |status| status.line),
+    }
+}
+
+/// The product's writes, with the status that an archived or restored product gets.
+fn with_status(decided: &Fields, mapped: &Mapped) -> Fields {
+    let mut writes: Fields = decided
+        .iter()
+        .filter(|(name, _)| name != ARCHIVED)
+        .cloned()
+        .collect();
+    if let Some((_, archived)) = decided.iter().find(|(name, _)| name == ARCHIVED) {
+        writes.retain(|(name, _)| name != "status");
+        let first = mapped.field("status").map(|status| status.value.clone());
+        let status = if *archived == FieldValue::Bool(true) {
+            FieldValue::Text(STATUS_ARCHIVED.to_owned())
+        } else {
+            first.unwrap_or_else(|| FieldValue::Text(STATUS_DRAFT.to_owned()))
+        };
+        writes.push(("status".to_owned(), status));
+    }
+    writes
+}
+
+fn refused(flow: &Flow<'_>, first: &Refusal, all: &[Refusal], product: &Product) -> Stop {
+    let field = first.field.as_deref().unwrap_or("a field");
+    let mut problem = flow.subject.problem(
+        "shopify_write_rejected",
+        first.code.as_deref().unwrap_or(field),
+        format!(
+            "Shopify refused {} of the product's variants ({field}: {}); the others are written.",
+            all.len(),
+            first.message
+        ),
+        "Correct the value in the ERP or in the mapping, then retry.",
+    );
+    problem.field.clone_from(&first.field);
+    problem.detail = json!({
+        "product": product.id,
+        "refused": all.iter().map(|refusal| json!({
+            "variant": refusal.index, "field": refusal.field, "message": refusal.message, "code": refusal.code,
+        })).collect::<Vec<_>>(),
+    });
+    problem.into()
+}
+
+/// Makes the product with its variants.
+async fn make(flow: &Flow<'_>, record: &ErpProduct, mapped: &Mapped, model: &str) -> Result<Done, Stop> {
+    let rows = rows(mapped);
+    if rows.is_empty() {
+        return Err(left_alone(flow, "it has no variant to sell"));
+    }
+    let new = NewProduct {
+        erp_ref: mapped.external_id.clone(),
+        fields: held::given(&mapped.fields),
+        options: record
+            .options
+            .iter()
+            .map(|option| (option.name.clone(), option.values.clone()))
+            .collect(),
+        variants: rows
+            .iter()
+            .map(|(id, row)| new_variant(record, *id, &row.fields))
+            .collect(),
+    };
+    guard::pass(flow, &guard::Changes::default()).await?;
+    let product = flow.send(flow.shop.target.create_product(&new)).await?;
+    let link = new_link(flow, LinkKind::Product, model, ErpId(record.id), product.id);
+    let model = variant_model(flow);
+    let mut pairs = Vec::new();
+    let mut made = BTreeMap::new();
+    for ((id, row), new) in rows.iter().zip(&new.variants) {
+        let options = options_of(record, *id);
+        let same = |variant: &&Variant| same_options(&variant.options, options);
+        let Some(variant) = product.variants.iter().find(same) else {
+            continue;
+        };
+        made.insert(variant.id, new.fields.clone());
+        pairs.push(Pair {
+            row,
+            variant: variant.id,
+            link: new_link(flow, LinkKind::Variant, &model, *id, variant.id),
+        });
+    }
+    // The shop tells of it at once: whoever hears it must find the links.
+    let links = std::iter::once(&link).chain(pairs.iter().map(|pair| &pair.link));
+    flow.commit_links(links.cloned().collect()).await?;
+    reach(FailPoint::ReferenceSaved).await?;
+    flow.note(
+        "created",
+        json!({ "product": product.id, "variants": pairs.len() }),
+    );
+    flow.lock(System::Shopify, Object::Product.as_str(), &link.source_id)
+        .await?;
+    let new_variants = unstocked(record, &pairs);
+    let links = settle(
+        flow,
+        Settled {
+            fields: &mapped.fields,
+            link,
+            pairs,
+            template: new.fields,
+            variants: BTreeMap::new(),
+            made,
+            before: None,
+            after: &product,
+            wrote: true,
+        },
+    )
+    .await?;
+    Ok(Done {
+        links,
+        name: record.name.clone(),
+        summary: "created the product".to_owned(),
+        new_variants,
+    })
+}
+
+fn names(fields: &Fields) -> Vec<&str> {
+    fields.iter().map(|(name, _)| name.as_str()).collect()
+}

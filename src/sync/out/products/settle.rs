@@ -1,0 +1,231 @@
+//! What both directions agree on at the end of an attempt at a product.
+
+use std::collections::BTreeMap;
+
+use super::super::super::agree::Agreement;
+use super::super::super::both;
+use super::super::super::flow::{Flow, Held, agreed_of, agreed_out_of};
+use super::super::super::stop::Stop;
+use super::super::held;
+use super::{ARCHIVED, STATUS_ARCHIVED, VARIANTS};
+use crate::domain::{Direction, ErpId, FieldValue, Fields, Link, LinkState, Product, ShopifyId};
+use crate::mapping::{Mapped, MappedField, MappedRow};
+
+/// A variant of both sides.
+pub(super) struct Pair<'m> {
+    pub(super) row: &'m MappedRow,
+    pub(super) variant: ShopifyId,
+    pub(super) link: Link,
+}
+
+/// What an attempt did to a product.
+pub(super) struct Settled<'a, 'm> {
+    /// The product's own fields.
+    pub(super) fields: &'a [MappedField],
+    pub(super) link: Link,
+    pub(super) pairs: Vec<Pair<'m>>,
+    /// What was written of the product.
+    pub(super) template: Fields,
+    /// What was written of each variant.
+    pub(super) variants: BTreeMap<ShopifyId, Fields>,
+    /// Variants that were made.
+    pub(super) made: BTreeMap<ShopifyId, Fields>,
+    /// The shop's product before, unless this attempt made it.
+    pub(super) before: Option<&'a Product>,
+    /// The shop's product now.
+    pub(super) after: &'a Product,
+    pub(super) wrote: bool,
+}
+
+impl Settled<'_, '_> {
+    /// The product as this attempt's own writes left it: what somebody else changed on the shop meanwhile is still to be carried
+    /// into the ERP.
+    fn as_written(&self, before: &Product) -> Product {
+        let mut template = held::arrived(&self.template, self.fields, &held::product(self.after));
+        if template.contains(&ARCHIVED) {
+            template.push("status");
+        }
+        let mut variants: BTreeMap<ShopifyId, Vec<&str>> = BTreeMap::new();
+        for pair in &self.pairs {
+            if self.made.contains_key(&pair.variant) {
+                variants.insert(pair.variant, Vec::new());
+                continue;
+            }
+            let writes = self.variants.get(&pair.variant);
+            let now = self.after.variants.iter().find(|now| now.id == pair.variant);
+            if let (Some(writes), Some(now)) = (writes, now) {
+                let arrived = held::arrived(writes, &pair.row.fields, &held::variant(now));
+                variants.insert(pair.variant, arrived);
+            }
+        }
+        held::product_as_written(before, self.after, &template, &variants)
+    }
+}
+
+/// What somebody changed in the ERP since the way in agreed with it.
+#[derive(Default)]
+pub(super) struct Edits {
+    pub(super) template: Vec<String>,
+    variants: BTreeMap<ErpId, Vec<String>>,
+}
+
+impl Edits {
+    /// What a variant's fields may be made of: edits of its own, and of its product.
+    pub(super) fn of(&self, variant: ErpId) -> Vec<String> {
+        let own = self.variants.get(&variant).into_iter().flatten();
+        self.template.iter().chain(own).cloned().collect()
+    }
+}
+
+/// What was changed in the ERP of records that the way out meets first.
+pub(super) async fn edits(flow: &Flow<'_>, link: &Link, pairs: &[Pair<'_>]) -> Result<Edits, Stop> {
+    let mut edits = Edits::default();
+    let is_first = |link: &Link| agreed_out_of(link).is_empty() && !agreed_of(link).is_empty();
+    if !is_first(link) && !pairs.iter().any(|pair| is_first(&pair.link)) {
+        return Ok(edits);
+    }
+    let known = agreed_of(link);
+    edits.template = both::edited(&known, &read(flow, link, known.keys().cloned().collect()).await?);
+    let known: Vec<(&Link, Agreement)> = pairs
+        .iter()
+        .map(|pair| (&pair.link, agreed_of(&pair.link)))
+        .collect();
+    let mut names: Vec<String> = known
+        .iter()
+        .flat_map(|(_, agreed)| agreed.keys().cloned())
+        .collect();
+    names.sort();
+    names.dedup();
+    if let Some((first, _)) = known.first() {
+        let ids: Vec<ErpId> = known.iter().map(|(link, _)| link.erp_id).collect();
+        for row in flow.shop.erp.read(&first.model, &ids, &names).await? {
+            if let Some((_, agreed)) = known.iter().find(|(link, _)| link.erp_id == row.id) {
+                edits.variants.insert(row.id, both::edited(agreed, &row.fields));
+            }
+        }
+    }
+    Ok(edits)
+}
+
+/// One ERP record's fields.
+async fn read(flow: &Flow<'_>, link: &Link, names: Vec<String>) -> Result<Held, Stop> {
+    let rows = flow.shop.erp.read(&link.model, &[link.erp_id], &names).await?;
+    Ok(rows.into_iter().next().map(|row| row.fields).unwrap_or_default())
+}
+
+/// Settles both directions. Returns the links to be saved.
+pub(super) async fn settle(flow: &Flow<'_>, mut done: Settled<'_, '_>) -> Result<Vec<Link>, Stop> {
+    if done.wrote || agreed_of(&done.link).is_empty() {
+        settle_in(flow, &mut done).await?;
+    }
+    let mut now = held::product(done.after);
+    now.insert(
+        ARCHIVED.to_owned(),
+        FieldValue::Bool(done.after.status == STATUS_ARCHIVED),
+    );
+    let known = agreed_out_of(&done.link);
+    let agreed = both::agreement(
+        Direction::Out,
+        done.fields,
+        &done.template,
+        Some(&now),
+        &known,
+        true,
+    );
+    done.link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
+    done.link.state = LinkState::Linked;
+    let mut links = vec![done.link];
+    for mut pair in done.pairs {
+        let Some(variant) = done
+            .after
+            .variants
+            .iter()
+            .find(|variant| variant.id == pair.variant)
+        else {
+            // Taken away on the shop while we worked.
+            continue;
+        };
+        let nothing = Fields::new();
+        let writes = done
+            .variants
+            .get(&pair.variant)
+            .or_else(|| done.made.get(&pair.variant))
+            .unwrap_or(&nothing);
+        let known = agreed_out_of(&pair.link);
+        let now = held::variant(variant);
+        let agreed = both::agreement(Direction::Out, &pair.row.fields, writes, Some(&now), &known, true);
+        pair.link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
+        pair.link.state = LinkState::Linked;
+        links.push(pair.link);
+    }
+    Ok(links)
+}
+
+/// Settles what the way in agrees on, so that the shop's notice of our write finds nothing changed.
+async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), Stop> {
+    let was = match done.before {
+        Some(before) => both::product_in(flow, before).await?,
+        None => None,
+    };
+    let own = done.before.map(|before| done.as_written(before));
+    let Some(now) = both::product_in(flow, own.as_ref().unwrap_or(done.after)).await? else {
+        return Ok(());
+    };
+    if done.before.is_some() && was.is_none() {
+        return Ok(());
+    }
+    let known = agreed_of(&done.link);
+    let held = read(flow, &done.link, targets(&now.fields)).await?;
+    let before = was.as_ref().map(|was| was.fields.as_slice());
+    let agreed = both::follow(&known, before, &now.fields, &held, false);
+    done.link.agreed = serde_json::to_value(agreed).unwrap_or_default();
+    done.link.source_updated_at = Some(done.after.updated_at);
+    let mut names: Vec<String> = Vec::new();
+    for row in rows_of(&now) {
+        for name in targets(&row.fields) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    let Some(model) = done.pairs.first().map(|pair| pair.link.model.clone()) else {
+        return Ok(());
+    };
+    let ids: Vec<ErpId> = done.pairs.iter().map(|pair| pair.link.erp_id).collect();
+    let rows = flow.shop.erp.read(&model, &ids, &names).await?;
+    for pair in &mut done.pairs {
+        let Some(held) = rows.iter().find(|row| row.id == pair.link.erp_id) else {
+            continue;
+        };
+        let Some(now) = row_of(&now, pair.variant) else {
+            continue;
+        };
+        // A variant that this attempt made was not there before.
+        let is_new = done.before.is_none() || done.made.contains_key(&pair.variant);
+        let before = was.as_ref().and_then(|was| row_of(was, pair.variant));
+        let before = match before {
+            Some(row) => Some(row.fields.as_slice()),
+            None if is_new => None,
+            None => continue,
+        };
+        let agreed = both::follow(&agreed_of(&pair.link), before, &now.fields, &held.fields, false);
+        pair.link.agreed = serde_json::to_value(agreed).unwrap_or_default();
+        pair.link.source_updated_at = Some(done.after.updated_at);
+    }
+    Ok(())
+}
+
+fn rows_of(mapped: &Mapped) -> &[MappedRow] {
+    mapped.group(VARIANTS).map_or(&[], |group| group.rows.as_slice())
+}
+
+fn row_of(mapped: &Mapped, variant: ShopifyId) -> Option<&MappedRow> {
+    let key = variant.to_string();
+    rows_of(mapped).iter().find(|row| row.key == key)
+}
+
+/// The fields that are compared: those written at creation only are never looked at again.
+fn targets(fields: &[MappedField]) -> Vec<String> {
+    let compared = fields.iter().filter(|field| !field.create_only);
+    compared.map(|field| field.target.to_string()).collect()
+}
