@@ -47,10 +47,6 @@ text_enum! {
         PaymentSaved = "payment_saved",
         /// Quantities and tracking number of a parcel are on the delivery, it is not yet carried out.
         DeliveryPrepared = "delivery_prepared",
-        /// A write to the shop is noted as an intent, it is not yet sent.
-        IntentOpened = "intent_opened",
-        /// Quantities are set on the shop, the intent is not yet closed.
-        QuantitiesSet = "quantities_set",
         /// A webhook subscription was made on Shopify, its number is not stored.
         SubscriptionCreated = "subscription_created",
         /// A privacy request was carried out on our data, its record is not stored.

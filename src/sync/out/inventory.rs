@@ -447,7 +447,6 @@ async fn set(
     let Some(intent) = opened else {
         return Err(Stop::Stale);
     };
-    reach(FailPoint::IntentOpened).await?;
     send(flow, intent, &sent.with_key(key)).await
 }
 
@@ -463,7 +462,6 @@ async fn send(flow: &Flow<'_>, intent: i64, set: &SetQuantities) -> Result<Quant
             return Err(stop);
         }
     };
-    reach(FailPoint::QuantitiesSet).await?;
     flow.note(
         "set_quantities",
         json!({
