@@ -351,12 +351,16 @@ async fn who_is_overtaken_in_the_middle_changes_nothing_more_and_who_was_before_
     assert_eq!((topics(&sandbox).as_str(), writes(&sandbox)), (ALL_TOPICS, 8));
 }
 
-/// A shop that never answers.
-struct Silent;
+/// A shop that never answers, and tells that it was asked.
+#[derive(Default)]
+struct Silent {
+    asked: tokio::sync::Notify,
+}
 
 #[async_trait::async_trait]
 impl Registry for Silent {
     async fn list(&self) -> Result<Vec<Observed>, ShopifyError> {
+        self.asked.notify_one();
         std::future::pending().await
     }
     async fn create(&self, _: &subscriptions::NewSubscription) -> Result<Observed, ShopifyError> {
@@ -373,6 +377,7 @@ impl Registry for Silent {
         std::future::pending().await
     }
     async fn granted_scopes(&self) -> Result<BTreeSet<String>, ShopifyError> {
+        self.asked.notify_one();
         std::future::pending().await
     }
     fn has_names(&self) -> bool {
@@ -395,24 +400,26 @@ async fn is_free(here: &Here) -> bool {
 async fn what_is_interrupted_leaves_no_lease_behind() {
     let sandbox = sandbox().await;
     let mut here = Here::new(&sandbox, ORDERS).await;
-    here.target.registry = Arc::new(Silent);
+    let silent = Arc::new(Silent::default());
+    here.target.registry = silent.clone();
     // Told to end.
     let interrupt = here.at.interrupt.clone();
     let end = async {
-        while is_free(&here).await {
-            tokio::task::yield_now().await;
-        }
+        silent.asked.notified().await;
+        assert!(!is_free(&here).await, "a look holds it");
         interrupt.cancel();
     };
     let (result, ()) = tokio::join!(here.try_apply(), end);
     assert_eq!(result.unwrap_err().code(), "interrupted");
     assert!(is_free(&here).await);
 
+    let silent = Arc::new(Silent::default());
+    here.target.registry = silent.clone();
     // Left alone in the middle of it, as by a caller that hangs up.
     here.at.interrupt = tokio_util::sync::CancellationToken::new();
     tokio::select! {
         _ = here.try_apply() => unreachable!("nobody answers"),
-        () = async { while is_free(&here).await { tokio::task::yield_now().await; } } => {}
+        () = silent.asked.notified() => {}
     }
     let wait = async {
         while !is_free(&here).await {
