@@ -12,33 +12,26 @@
 //! The write has no natural key. It is committed as an intent first and sent with the intent's idempotency key; an attempt
 //! that finds one open sends the very same again before it looks at anything.
 
-use std::collections::BTreeMap;
+mod reckon;
+mod send;
+
 use std::time::Duration;
 
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use self::reckon::{Open, Place, Plan, Quantity, Wanted, assign, plan, units};
+use self::send::{set, settle_intents};
+use super::guard;
 use crate::domain::{
-    Canonical as _, Direction, Disposition, ErpId, FieldValue, ItemStock, JobId, LevelStock, Link, LinkKind,
-    LinkState, Location, Object, Outcome, QuantitiesSet, Report, SetQuantities, SetQuantity, ShopifyId,
-    Stock,
+    Canonical as _, Direction, Disposition, ErpId, ItemStock, JobId, Link, LinkKind, LinkState, Object,
+    Outcome, QuantitiesSet, Report, ShopifyId, Stock,
 };
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::Mapping;
-use crate::store::NewIntent;
 use crate::sync::flow::Flow;
 use crate::sync::stop::Stop;
-
-use super::guard;
-
-/// The kind of the intents.
-const SET: &str = "set_quantities";
-
-/// How long Shopify surely remembers an idempotency key. An older intent is not sent again: its number is out of date, and
-/// whatever it did shows in the shop by now.
-const KEY_LIVES: Duration = Duration::from_secs(12 * 3600);
 
 /// How often numbers are read anew within one attempt because the shop's moved in between.
 const TRIES: u32 = 3;
@@ -113,13 +106,6 @@ fn record_name(stock: &Stock) -> String {
     format!("stock of {of}")
 }
 
-/// A location of the shop, and the warehouse that feeds it (none: all of them).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
-    location: ShopifyId,
-    warehouse: Option<ErpId>,
-}
-
 /// Which location shows what.
 async fn places(flow: &Flow<'_>, mapping: &Mapping) -> Result<Vec<Place>, Stop> {
     let mut locations = flow.shop.target.locations().await?;
@@ -144,64 +130,6 @@ async fn places(flow: &Flow<'_>, mapping: &Mapping) -> Result<Vec<Place>, Stop> 
                 "Add `[tables.locations]` to inventory.out.toml: each location's number with the id of a warehouse, then retry.",
             )
             .into()),
-    }
-}
-
-/// A single location is fed by everything unless something else is said. Of several, those that the table names are fed.
-fn assign(
-    locations: &[Location],
-    feeds: &BTreeMap<ShopifyId, Option<ErpId>>,
-) -> Result<(Vec<Place>, Vec<String>), Vec<String>> {
-    let named = |location: &Location| format!("{} ({})", location.name, location.id);
-    if let ([only], true) = (locations, feeds.is_empty()) {
-        let place = Place {
-            location: only.id,
-            warehouse: None,
-        };
-        return Ok((vec![place], Vec::new()));
-    }
-    let fed = |location: &Location| {
-        Some(Place {
-            location: location.id,
-            warehouse: *feeds.get(&location.id)?,
-        })
-    };
-    let places: Vec<Place> = locations.iter().filter_map(fed).collect();
-    let left = locations.iter().filter(|location| fed(location).is_none());
-    let left: Vec<String> = left.map(named).collect();
-    if places.is_empty() {
-        return Err(left);
-    }
-    Ok((places, left))
-}
-
-/// What the mapping makes of the ERP's numbers, for each location.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Wanted {
-    /// Which of the shop's quantities is set.
-    quantity: Quantity,
-    at: Vec<(ShopifyId, i64)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Quantity {
-    OnHand,
-    Available,
-}
-
-impl Quantity {
-    const fn name(self) -> &'static str {
-        match self {
-            Self::OnHand => "on_hand",
-            Self::Available => "available",
-        }
-    }
-
-    const fn of(self, level: &LevelStock) -> i64 {
-        match self {
-            Self::OnHand => level.on_hand,
-            Self::Available => level.available,
-        }
     }
 }
 
@@ -262,22 +190,6 @@ fn unknown_warehouse(flow: &Flow<'_>, place: &Place) -> Stop {
     problem.into()
 }
 
-/// Whole units that can be sold: parts of one are not there yet, and fewer than none the shop does not take.
-fn units(value: &FieldValue) -> i64 {
-    match value {
-        FieldValue::Integer(units) => (*units).max(0),
-        FieldValue::Decimal(units) => units.floor().max(Decimal::ZERO).to_i64().unwrap_or(i64::MAX),
-        _ => 0,
-    }
-}
-
-/// What the ERP is still to deliver of a variant to the shop's orders.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Open {
-    demanded: i64,
-    reserved: i64,
-}
-
 impl Open {
     async fn of(flow: &Flow<'_>, variant: ErpId) -> Result<Self, Stop> {
         let shop = flow.shop;
@@ -298,211 +210,6 @@ impl Open {
             reserved: reserved.floor().to_i64().unwrap_or_default(),
         })
     }
-
-    /// What may be shown of what the ERP has.
-    fn taken_off(self, mut wanted: Wanted, held: &ItemStock, minus_open_orders: bool) -> Wanted {
-        let committed: i64 = held.levels.iter().map(|level| level.committed).sum();
-        match wanted.quantity {
-            Quantity::OnHand => {
-                // The shop has sent these already (they are committed no more), the ERP has not.
-                let ahead = (self.demanded - committed).max(0);
-                for (_, quantity) in &mut wanted.at {
-                    *quantity = (*quantity - ahead).max(0);
-                }
-            }
-            Quantity::Available if minus_open_orders => {
-                let mut left = (committed - self.reserved).max(0);
-                for (location, quantity) in &mut wanted.at {
-                    let here = held.levels.iter().find(|level| level.location == *location);
-                    let taken = here.map_or(0, |level| level.committed).clamp(0, left);
-                    left -= taken;
-                    *quantity = (*quantity - taken).max(0);
-                }
-            }
-            Quantity::Available => {}
-        }
-        wanted
-    }
-}
-
-/// What is to be done at the locations.
-#[derive(Debug, PartialEq, Eq)]
-struct Plan {
-    quantity: Quantity,
-    /// To be written: with the number that the shop holds now, where it holds one.
-    sets: Vec<Set>,
-    /// To rise once the orders in work are carried in.
-    waits: Vec<(ShopifyId, i64)>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Set {
-    location: ShopifyId,
-    quantity: i64,
-    from: Option<i64>,
-}
-
-impl Plan {
-    /// What the limits on sudden change are to know.
-    fn changes(&self, item: ShopifyId) -> guard::Changes {
-        let zeroed = self
-            .sets
-            .iter()
-            .filter(|set| set.quantity == 0 && set.from.is_some_and(|from| from > 0));
-        guard::Changes {
-            zeroed: zeroed.map(|set| format!("{item}@{}", set.location)).collect(),
-            plan: self
-                .sets
-                .iter()
-                .map(|set| (set.location.to_string(), FieldValue::Integer(set.quantity)))
-                .collect(),
-            ..guard::Changes::default()
-        }
-    }
-}
-
-fn plan(wanted: &Wanted, held: &ItemStock, may_rise: bool) -> Plan {
-    let mut plan = Plan {
-        quantity: wanted.quantity,
-        sets: Vec::new(),
-        waits: Vec::new(),
-    };
-    for &(location, quantity) in &wanted.at {
-        let level = held.levels.iter().find(|level| level.location == location);
-        let from = level.map(|level| wanted.quantity.of(level));
-        // A location that never had any of it shows none.
-        let shown = from.unwrap_or(0);
-        if quantity > shown && !may_rise {
-            plan.waits.push((location, quantity));
-        } else if quantity != shown {
-            plan.sets.push(Set {
-                location,
-                quantity,
-                from,
-            });
-        }
-    }
-    plan
-}
-
-/// An intent's content: what is sent, but for its key.
-#[derive(Debug, Serialize, Deserialize)]
-struct Sent {
-    name: String,
-    reference: String,
-    /// Item, location, quantity, and what it is changed from.
-    items: Vec<(ShopifyId, ShopifyId, i64, Option<i64>)>,
-}
-
-impl Sent {
-    fn with_key(self, key: String) -> SetQuantities {
-        SetQuantities {
-            name: self.name,
-            key,
-            reference: self.reference,
-            items: self
-                .items
-                .into_iter()
-                .map(|(item, location, quantity, from)| SetQuantity {
-                    item,
-                    location,
-                    quantity,
-                    from,
-                })
-                .collect(),
-        }
-    }
-}
-
-/// Commits the write as an intent, sends it, and closes the intent when its outcome is known.
-async fn set(
-    flow: &Flow<'_>,
-    mapping: &Mapping,
-    quantity: Quantity,
-    item: ShopifyId,
-    plan: &Plan,
-) -> Result<QuantitiesSet, Stop> {
-    let shop = flow.shop;
-    let overwrite = mapping.out.as_ref().is_some_and(|rules| rules.overwrite);
-    let sent = Sent {
-        name: quantity.name().to_owned(),
-        reference: format!("gid://lockstep/Job/{}", flow.job.id),
-        items: plan
-            .sets
-            .iter()
-            .map(|set| (item, set.location, set.quantity, set.from.filter(|_| !overwrite)))
-            .collect(),
-    };
-    let key = uuid::Uuid::new_v4().to_string();
-    let intent = NewIntent {
-        kind: SET.to_owned(),
-        key: key.clone(),
-        payload: serde_json::to_value(&sent).unwrap_or_default(),
-    };
-    let now = shop.clock.now();
-    let opened = shop
-        .store
-        .open_intent(flow.job.id, flow.job.fence, intent, now)
-        .await?;
-    let Some(intent) = opened else {
-        return Err(Stop::Stale);
-    };
-    send(flow, intent, &sent.with_key(key)).await
-}
-
-async fn send(flow: &Flow<'_>, intent: i64, set: &SetQuantities) -> Result<QuantitiesSet, Stop> {
-    let shop = flow.shop;
-    let outcome = match flow.send(shop.target.set_quantities(set)).await {
-        Ok(outcome) => outcome,
-        Err(stop) => {
-            // What the shop refused it did not do; of anything else nobody knows.
-            if stop.is_refused_by_shop() {
-                close(flow, intent).await?;
-            }
-            return Err(stop);
-        }
-    };
-    flow.note(
-        "set_quantities",
-        json!({
-            "name": set.name,
-            "outcome": if matches!(outcome, QuantitiesSet::Done) { "done" } else { "stale" },
-            "items": set.items.iter().map(|item| json!({
-                "location": item.location, "quantity": item.quantity, "from": item.from,
-            })).collect::<Vec<_>>(),
-        }),
-    );
-    close(flow, intent).await?;
-    Ok(outcome)
-}
-
-async fn close(flow: &Flow<'_>, intent: i64) -> Result<(), Stop> {
-    let now = flow.shop.clock.now();
-    let store = &flow.shop.store;
-    if store
-        .close_intent(flow.job.id, flow.job.fence, intent, now)
-        .await?
-    {
-        Ok(())
-    } else {
-        Err(Stop::Stale)
-    }
-}
-
-/// Sends again what an earlier attempt may or may not have sent. With the same key it takes effect once.
-async fn settle_intents(flow: &Flow<'_>) -> Result<(), Stop> {
-    let shop = flow.shop;
-    for intent in shop.store.open_intents(&flow.job.key).await? {
-        let is_fresh = shop.clock.now().since(intent.created_at) < KEY_LIVES;
-        match serde_json::from_value::<Sent>(intent.payload) {
-            Ok(sent) if is_fresh && intent.kind == SET => {
-                flow.note("sent_again", json!({ "key": intent.key }));
-                send(flow, intent.id, &sent.with_key(intent.key)).await?;
-            }
-            _ => close(flow, intent.id).await?,
-        }
-    }
-    Ok(())
 }
 
 /// What is remembered of a variant's stock: its inventory item.
@@ -603,170 +310,5 @@ fn waits_for(flow: &Flow<'_>, order: JobId) -> Outcome {
             retry_after: Some(ORDER_IN_WORK),
         },
         problem,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn location(id: u64, name: &str) -> Location {
-        Location {
-            id: ShopifyId(id),
-            name: name.to_owned(),
-            active: true,
-            fulfills_online: true,
-        }
-    }
-
-    #[test]
-    fn one_location_is_fed_by_everything_and_several_as_the_table_says() {
-        let one = [location(1, "Shop")];
-        let two = [location(1, "Shop"), location(2, "Depot")];
-        let feeds = |pairs: &[(u64, i64)]| {
-            let feed = |(location, warehouse): &(u64, i64)| {
-                (
-                    ShopifyId(*location),
-                    (*warehouse > 0).then_some(ErpId(*warehouse)),
-                )
-            };
-            pairs.iter().map(feed).collect()
-        };
-        let place = |location, warehouse: Option<i64>| Place {
-            location: ShopifyId(location),
-            warehouse: warehouse.map(ErpId),
-        };
-        assert_eq!(assign(&one, &feeds(&[])), Ok((vec![place(1, None)], vec![])));
-        assert_eq!(
-            assign(&one, &feeds(&[(1, 7)])),
-            Ok((vec![place(1, Some(7))], vec![]))
-        );
-        assert_eq!(
-            assign(&two, &feeds(&[(2, 7)])),
-            Ok((vec![place(2, Some(7))], vec!["Shop (1)".to_owned()]))
-        );
-        let nothing = vec!["Shop (1)".to_owned(), "Depot (2)".to_owned()];
-        assert_eq!(assign(&two, &feeds(&[])), Err(nothing));
-        assert!(assign(&one, &feeds(&[(9, 7)])).is_err());
-    }
-
-    #[test]
-    fn only_whole_units_that_are_there_are_sent() {
-        for (value, expected) in [
-            (FieldValue::Integer(5), 5),
-            (FieldValue::Integer(-2), 0),
-            (FieldValue::Decimal(Decimal::new(29, 1)), 2),
-            (FieldValue::Decimal(Decimal::new(-5, 1)), 0),
-            (FieldValue::Clear, 0),
-        ] {
-            assert_eq!(units(&value), expected, "{value}");
-        }
-    }
-
-    fn level(location: ShopifyId, on_hand: i64, committed: i64) -> LevelStock {
-        LevelStock {
-            location,
-            available: on_hand - committed,
-            on_hand,
-            committed,
-        }
-    }
-
-    fn held(levels: Vec<LevelStock>) -> ItemStock {
-        ItemStock {
-            item: ShopifyId(5),
-            variant: None,
-            tracked: true,
-            levels,
-        }
-    }
-
-    #[test]
-    fn units_that_nobody_reserved_are_taken_off_where_they_are_committed() {
-        let (front, back) = (ShopifyId(1), ShopifyId(2));
-        let held = held(vec![level(front, 3, 3), level(back, 4, 4)]);
-        let sent = Wanted {
-            quantity: Quantity::Available,
-            at: vec![(front, 10), (back, 2)],
-        };
-        let after = |reserved, minus| {
-            let open = Open {
-                demanded: reserved,
-                reserved,
-            };
-            let wanted = open.taken_off(sent.clone(), &held, minus);
-            (wanted.at[0].1, wanted.at[1].1)
-        };
-        assert_eq!(after(0, false), (10, 2), "the mapping does not ask");
-        assert_eq!(after(7, true), (10, 2), "all is reserved");
-        assert_eq!(after(9, true), (10, 2));
-        assert_eq!(after(5, true), (8, 2));
-        assert_eq!(after(0, true), (7, 0), "never below none");
-    }
-
-    #[test]
-    fn what_the_shop_sent_and_the_erp_did_not_is_taken_off_what_is_on_hand() {
-        let at = ShopifyId(1);
-        for (name, erp, demanded, committed, expected) in [
-            ("nothing open", 12, 0, 0, 12),
-            ("sold, and sent by nobody", 12, 3, 3, 12),
-            ("sent by the shop", 12, 3, 0, 9),
-            ("one of two parcels sent", 12, 5, 2, 9),
-            ("sold, and not carried in yet", 12, 0, 4, 12),
-            ("more than there is", 2, 5, 0, 0),
-        ] {
-            let wanted = Wanted {
-                quantity: Quantity::OnHand,
-                at: vec![(at, erp)],
-            };
-            let open = Open {
-                demanded,
-                reserved: 0,
-            };
-            let held = held(vec![level(at, 7, committed)]);
-            assert_eq!(
-                open.taken_off(wanted, &held, false).at,
-                [(at, expected)],
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn fewer_are_sent_at_once_and_more_only_when_no_order_is_in_work() {
-        let at = ShopifyId(1);
-        let set = |quantity, from| {
-            (
-                vec![Set {
-                    location: at,
-                    quantity,
-                    from,
-                }],
-                vec![],
-            )
-        };
-        let nothing = (vec![], vec![]);
-        for (name, wanted, shown, may_rise, expected) in [
-            ("never stocked there", 5, None, true, set(5, None)),
-            ("fewer", 2, Some(3), false, set(2, Some(3))),
-            ("more", 9, Some(3), true, set(9, Some(3))),
-            (
-                "more, with an order in work",
-                9,
-                Some(3),
-                false,
-                (vec![], vec![(at, 9)]),
-            ),
-            ("the same", 3, Some(3), false, nothing.clone()),
-            ("none where nothing ever was", 0, None, false, nothing),
-        ] {
-            let wanted = Wanted {
-                quantity: Quantity::OnHand,
-                at: vec![(at, wanted)],
-            };
-            let held = held(shown.map(|shown| level(at, shown, 1)).into_iter().collect());
-            let plan = plan(&wanted, &held, may_rise);
-            assert_eq!((plan.sets, plan.waits), expected, "{name}");
-        }
     }
 }
