@@ -47,11 +47,17 @@ text_enum! {
         PaymentSaved = "payment_saved",
         /// Quantities and tracking number of a parcel are on the delivery, it is not yet carried out.
         DeliveryPrepared = "delivery_prepared",
+        /// A write to the shop that has no natural key is noted with its own, it is not yet sent.
+        IntentCommitted = "intent_committed",
+        /// The shop has answered a write, nothing of it is recorded here.
+        ShopWritten = "shop_written",
+        /// The link of a record that was made on the shop is stored, what both sides agree on is not.
+        ShopLinked = "shop_linked",
         /// A webhook subscription was made on Shopify, its number is not stored.
         SubscriptionCreated = "subscription_created",
         /// A privacy request was carried out on our data, its record is not stored.
         Redacted = "redacted",
-        /// Everything is written to the ERP, nothing is recorded here.
+        /// Everything is written, nothing is recorded here.
         BeforeFinish = "before_finish",
         /// The attempt's result is committed.
         AfterFinish = "after_finish",

@@ -162,6 +162,16 @@ metrics_table! {
         "Calls to the ERP by shop, method and outcome.";
     ERP_ERRORS = "lockstep_erp_errors_total", Counter,
         "Failed calls to the ERP by shop, method and code.";
+    POLL_SECONDS = "lockstep_poll_seconds", Seconds,
+        "Polls of the ERP that succeeded, by shop and model.";
+    POLL_ROWS = "lockstep_poll_rows_total", Counter,
+        "Rows in the windows that polls read, by shop and model.";
+    POLL_CHANGES = "lockstep_poll_changes_total", Counter,
+        "Rows of them that had changed, by shop and model.";
+    POLL_FAILURES = "lockstep_poll_failures_total", Counter,
+        "Polls of the ERP that failed, by shop and model.";
+    POLL_AGE_SECONDS = "lockstep_poll_age_seconds", Gauge,
+        "Since the last poll that succeeded began, by shop and model: so long a change may have been waiting.";
     SHOPIFY_CALL_SECONDS = "lockstep_shopify_call_seconds", Seconds,
         "Calls to Shopify by shop and operation.";
     SHOPIFY_ERRORS = "lockstep_shopify_errors_total", Counter,
@@ -242,6 +252,11 @@ mod tests {
                 "lockstep_http_connections",
                 "lockstep_erp_call_seconds",
                 "lockstep_erp_errors_total",
+                "lockstep_poll_seconds",
+                "lockstep_poll_rows_total",
+                "lockstep_poll_changes_total",
+                "lockstep_poll_failures_total",
+                "lockstep_poll_age_seconds",
                 "lockstep_shopify_call_seconds",
                 "lockstep_shopify_errors_total",
                 "lockstep_shopify_bucket_points",

@@ -8,11 +8,12 @@ use lockstep::domain::{
     System, Timestamp,
 };
 use lockstep::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory, Lane, Locked, NewGap,
-    NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted, PollCursor, PollForget,
-    PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
-    RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError, SubscriptionRow, TakenUp,
+    Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
+    DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
+    Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted,
+    PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
+    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError,
+    SubscriptionRow, TakenUp,
 };
 
 #[derive(Default)]
@@ -73,7 +74,9 @@ without! {
     compliance_records(&ShopName) -> Vec<ComplianceRecord>;
     links(&ShopName, LinkKind, &[String]) -> Vec<Link>;
     link_of_erp(&ShopName, LinkKind, ErpId) -> Option<Link>;
+    links_of_erp(&ShopName, LinkKind, &[ErpId]) -> Vec<Link>;
     save_links(JobId, Fence, Vec<Link>) -> Saved;
+    adopt_links(Vec<Adoption>, Timestamp) -> Vec<Adopted>;
     open_intent(JobId, Fence, NewIntent, Timestamp) -> Option<i64>;
     open_intents(&JobKey) -> Vec<Intent>;
     close_intent(JobId, Fence, i64, Timestamp) -> bool;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use crate::domain::{Direction, ErpId, JobKey, Object, Priority, SharedClock, ShopName, Timestamp};
+use crate::domain::{ErpId, JobKey, Object, Priority, SharedClock, ShopName, Timestamp};
 use crate::erp::{Erp, ErpError};
-use crate::poll::Hold;
+use crate::poll::{Hold, owners};
 use crate::store::{NewJob, SharedStore, StoreError};
 use crate::sync::LimitState;
 
@@ -48,7 +48,10 @@ pub async fn records(erp: &dyn Erp, object: Object) -> Result<BTreeSet<ErpId>, E
         found.extend(active.map(|row| row.owner.unwrap_or(row.id)));
         after = rows.last().map(|row| row.id);
         if rows.len() < PAGE as usize {
-            return Ok(found);
+            return match watched.through {
+                Some((model, field)) => owners(erp, model, field, &found).await,
+                None => Ok(found),
+            };
         }
     }
 }
@@ -83,12 +86,7 @@ pub async fn push(
     for some in records.chunks(TOGETHER) {
         let asked = some.iter().map(|id| {
             store.enqueue(NewJob {
-                key: JobKey {
-                    shop: shop.clone(),
-                    object,
-                    direction: Direction::Out,
-                    source_id: id.to_string(),
-                },
+                key: JobKey::of_erp(shop, object, *id),
                 priority: Priority::BACKGROUND,
                 now: clock.now(),
                 cause: "push all".to_owned(),
@@ -172,7 +170,8 @@ mod tests {
                 assert_eq!((pushed.records, pushed.made), (count, made), "{version:?}");
             }
             let jobs = store.jobs(JobFilter::default()).await.unwrap();
-            assert!(jobs.iter().all(|job| job.key.direction == Direction::Out));
+            let out = crate::domain::Direction::Out;
+            assert!(jobs.iter().all(|job| job.key.direction == out));
 
             // Nothing was held, then one of its models is.
             let (object, model) = (Object::Product, "product.product");

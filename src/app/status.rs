@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::polls::{self, PollStatus};
 use super::reach;
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
@@ -45,6 +46,8 @@ pub struct Status {
     pub revision: Option<RevisionStatus>,
     /// The nodes that live.
     pub nodes: Vec<NodeStatus>,
+    /// The polls of the ERP for changes that go to the shops.
+    pub polls: Vec<PollStatus>,
     /// Times of which changes may be missing, until runs have looked for them.
     pub gaps: Vec<GapRow>,
     /// The last runs that looked for missed changes, newest first, at most 10.
@@ -160,6 +163,10 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
             api_key_expires: shop.odoo.server.api_key_expires,
         });
     }
+    let mut polls = Vec::new();
+    for shop in config.shops.values() {
+        polls.extend(polls::of_shop(store, shop, now).await?);
+    }
     let not_taken = store
         .cursor(&reach::installation(), reach::NOT_TAKEN)
         .await?
@@ -198,6 +205,7 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         .concat(),
         revision,
         nodes,
+        polls,
         // What is switched off is not looked for.
         gaps: store
             .gaps()

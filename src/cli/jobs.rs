@@ -7,7 +7,7 @@ use super::failure::{FAILED, Failure};
 use super::output::{Output, relative, span, time};
 use super::{Context, opened};
 use crate::app;
-use crate::app::jobs::DiscardError;
+use crate::app::jobs::{DiscardError, Keep, ResolveError};
 use crate::config::Config;
 use crate::domain::{JobId, JobState, NewProblem, Object, SharedClock, ShopName, Timestamp};
 use crate::store::{JobFilter, JobRow, JobStory, Retried, SharedStore};
@@ -47,6 +47,20 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
+    /// Choose whose value is kept where both sides changed a field.
+    ///
+    /// For a problem `changed_on_both_sides`, whose fields and values `lockstep jobs show` lists. The kept values are carried to
+    /// the other side. A value that changed since it was shown is asked about anew.
+    Resolve {
+        /// The job's number.
+        id: i64,
+        /// The side whose value is kept.
+        #[arg(long, value_enum)]
+        keep: KeepName,
+        /// Only of this field; of all that are shown by default.
+        #[arg(long, value_name = "NAME")]
+        field: Option<String>,
+    },
     /// Let the changes go to the shop that were held because there were unusually many.
     Approve(HeldBack),
     /// Give up the changes that were held because there were unusually many.
@@ -59,6 +73,12 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum KeepName {
+    Shopify,
+    Erp,
 }
 
 /// What the limits on sudden change hold back.
@@ -163,6 +183,13 @@ async fn perform(
             output.line(format!("job {id} discarded"));
             Ok(())
         }
+        Command::Resolve { id, keep, field } => {
+            let keep = match keep {
+                KeepName::Shopify => Keep::Shopify,
+                KeepName::Erp => Keep::Erp,
+            };
+            resolve(output, JobId(id), keep, field.as_deref(), config, store, clock).await
+        }
         Command::Approve(HeldBack { shop, object }) => {
             let jobs = app::jobs::approve(store, clock, &shop, object).await?;
             app::ring::ring(config, store).await;
@@ -176,6 +203,47 @@ async fn perform(
             answered(output, jobs, "rejected", "given up")
         }
     }
+}
+
+async fn resolve(
+    output: Output,
+    id: JobId,
+    keep: Keep,
+    field: Option<&str>,
+    config: &Config,
+    store: &SharedStore,
+    clock: &SharedClock,
+) -> Result<(), Failure> {
+    let chosen = app::jobs::resolve(store, clock, id, keep, field).await;
+    let chosen = chosen.map_err(|error| match error {
+        ResolveError::Unknown(_) => unknown(id),
+        ResolveError::Store(error) => error.into(),
+        ResolveError::NotAsked { .. } | ResolveError::Choose(_) => {
+            Failure::new(error.to_string()).help(format!("`lockstep jobs show {id}` says what it asks"))
+        }
+    })?;
+    app::ring::ring(config, store).await;
+    if output.json {
+        return output.document(&serde_json::json!({ "job": id, "keep": keep, "fields": chosen }));
+    }
+    output.table(
+        ["OF", "FIELD", "ON SHOPIFY", "IN THE ERP", "KEPT"],
+        chosen.into_iter().map(|conflict| {
+            let kept = match keep {
+                Keep::Shopify => "Shopify's",
+                Keep::Erp => "the ERP's",
+            };
+            [
+                conflict.of.unwrap_or_default(),
+                conflict.field,
+                conflict.shopify,
+                conflict.erp,
+                kept.to_owned(),
+            ]
+        }),
+    );
+    output.line(format!("job {id} is tried again now"));
+    Ok(())
 }
 
 fn answered(output: Output, jobs: u64, result: &str, what: &str) -> Result<(), Failure> {

@@ -6,6 +6,7 @@
 mod check;
 mod demo;
 mod failure;
+mod import;
 mod init;
 mod jobs;
 mod mappings;
@@ -80,6 +81,7 @@ enum Command {
     Sync(sync::Arguments),
     Toggle(toggle::Arguments),
     Preview(preview::Arguments),
+    Import(import::Arguments),
     Mappings(mappings::Arguments),
     Setup(setup::Arguments),
     Webhooks(webhooks::Arguments),
@@ -125,8 +127,9 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Status(arguments) => block_on(status::run(&context, &arguments)),
         Command::Jobs(arguments) => block_on(jobs::run(&context, arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
-        Command::Toggle(arguments) => toggle::run(&context, &arguments),
+        Command::Toggle(arguments) => block_on(toggle::run(&context, &arguments)),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
+        Command::Import(arguments) => block_on(import::run(&context, &arguments)),
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
         Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),
         Command::Webhooks(arguments) => block_on(webhooks::run(&context, &arguments)),

@@ -7,46 +7,52 @@ use clap::Args;
 use super::failure::{FAILED, Failure};
 use super::output::Output;
 use super::serve::not_started;
-use super::sync::{RecordArguments, SyncObject, found};
+use super::sync::{RecordArguments, SyncObject, erp_number, found};
 use super::{Context, the_shop};
 use crate::app;
 use crate::app::preview::PreviewFailure;
 use crate::app::preview::{
     ErpAmounts, ExplainedRow, Explanation, Preview, PreviewError, PreviewedWrite, Step,
 };
-use crate::domain::{SharedEntropy, SystemEntropy};
+use crate::domain::{ErpId, SharedEntropy, SystemEntropy};
 
-/// Show what would be written to the ERP for one record, field by field, and what would follow. Writes nothing.
+/// Show what would be written for one record, field by field, and what would follow. Writes nothing.
 ///
-/// What follows an order are its parcels, invoices, credit notes and payments. The exit code is 1 where a person would be
-/// needed.
+/// To the ERP, or with `--out` to the shop: then the id is the ERP's number. What follows an order are its parcels, invoices,
+/// credit notes and payments. The exit code is 1 where a person would be needed.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     record: RecordArguments,
+    /// From the ERP to the shop.
+    #[arg(long)]
+    out: bool,
 }
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    if arguments.record.object == SyncObject::Inventory {
-        return Err(Failure::usage(
-            "stock goes from the ERP to the shop: nothing of it is written to the ERP",
-        ));
+    match arguments.record.object {
+        SyncObject::Inventory if !arguments.out => {
+            let why = "stock goes from the ERP to the shop: nothing of it is written to the ERP";
+            return Err(Failure::usage(why).help("add --out"));
+        }
+        SyncObject::Order if arguments.out => {
+            return Err(Failure::usage("orders go from the shop to the ERP").help("take --out away"));
+        }
+        _ => {}
     }
     let config = context.load()?;
     let shop = the_shop(&config, arguments.record.shop.as_ref())?;
-    let id = found(shop, &arguments.record).await?;
+    let object = arguments.record.object.into();
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let clock = app::clock::process_clock();
-    let preview = app::preview::preview(
-        &config,
-        shop,
-        arguments.record.object.into(),
-        id,
-        &clock,
-        &entropy,
-    )
-    .await
-    .map_err(failed)?;
+    let preview = if arguments.out {
+        let id = ErpId(i64::try_from(erp_number(&arguments.record.id)?).unwrap_or(i64::MAX));
+        app::preview::preview_out(&config, shop, object, id, &clock, &entropy).await
+    } else {
+        let id = found(shop, &arguments.record).await?;
+        app::preview::preview(&config, shop, object, id, &clock, &entropy).await
+    };
+    let preview = preview.map_err(failed)?;
     if context.output.json {
         context.output.document(&preview)?;
     } else {

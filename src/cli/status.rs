@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::failure::Failure;
-use super::output::{Output, absolute, counted, relative, time};
+use super::output::{Output, absolute, counted, relative, span, time};
 use super::{Context, opened};
 use crate::app;
 use crate::app::status::{LaneStatus, Status};
@@ -86,6 +86,7 @@ fn show(output: Output, status: &Status) {
             }),
         );
     }
+    polls(output, status);
     nodes_and_runs(output, status);
     problems(output, status);
     if !status.rejections.is_empty() {
@@ -108,6 +109,46 @@ fn show(output: Output, status: &Status) {
             output.line(format!("  {warning}"));
         }
     }
+}
+
+fn polls(output: Output, status: &Status) {
+    if status.polls.is_empty() {
+        return;
+    }
+    let now = status.now;
+    let ago = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), |at| relative(now, at));
+    let number = |count: Option<u64>| count.map_or_else(|| "-".to_owned(), |count| count.to_string());
+    output.line("\nPolls of the ERP:");
+    output.table(
+        [
+            "SHOP",
+            "MODEL",
+            "POLLED",
+            "TOOK",
+            "ROWS",
+            "CHANGED",
+            "LAG",
+            "IDS LISTED",
+            "HINT",
+            "FAILED",
+        ],
+        status.polls.iter().map(|poll| {
+            [
+                poll.shop.to_string(),
+                poll.model.clone(),
+                ago(poll.polled_at),
+                poll.took_ms
+                    .map_or_else(|| "-".to_owned(), |ms| format!("{ms} ms")),
+                number(poll.rows),
+                number(poll.changed),
+                poll.lag_s
+                    .map_or_else(|| "-".to_owned(), |s| span(std::time::Duration::from_secs(s))),
+                ago(poll.listed_at),
+                ago(poll.hinted_at),
+                poll.error.clone().unwrap_or_default(),
+            ]
+        }),
+    );
 }
 
 fn nodes_and_runs(output: Output, status: &Status) {

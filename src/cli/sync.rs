@@ -1,5 +1,6 @@
 //! `lockstep sync`: carry one record over now.
 
+use std::collections::BTreeSet;
 use std::io::IsTerminal as _;
 
 use clap::{Args, ValueEnum};
@@ -13,6 +14,7 @@ use crate::app;
 use crate::app::enqueue::{FindError, Named};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, ErpId, JobId, Object, ShopName, ShopifyId, SystemEntropy};
+use crate::erp::SharedErp;
 use crate::subscriptions::{Toggle, WhenOff};
 
 /// Carry one record over now: to the ERP, or with `--out` to the shop.
@@ -170,10 +172,10 @@ fn hints(
 }
 
 /// The ERP's number of a record.
-fn erp_number(text: &str) -> Result<u64, Failure> {
+pub(super) fn erp_number(text: &str) -> Result<u64, Failure> {
     text.trim().parse().ok().filter(|id| *id > 0).ok_or_else(|| {
         Failure::usage(format!("`{text}` is no number of a record in the ERP"))
-            .help("it stands at the end of the record's address in Odoo; or write `all`")
+            .help("it stands at the end of the record's address in Odoo; `lockstep sync` takes `all`, too")
     })
 }
 
@@ -195,49 +197,93 @@ async fn all(
     }
     let erp = app::connect::erp(shop, &app::clock::process_clock())
         .map_err(|error| Failure::because(format!("[shops.{}] cannot be connected", shop.name), error))?;
-    let records = app::push::records(&*erp, object).await.map_err(|error| {
-        Failure::because("the ERP cannot be asked", error).help("`lockstep check --live` says more")
-    })?;
+    let records = records(&erp, object).await?;
     let count = counted(records.len() as u64, "record");
     if !yes && !agreed(&format!("Carry {count} over to [shops.{}]?", shop.name)) {
         say("nothing was done");
         return Err(Failure::Told(FAILED));
     }
+    let asked = ask_for(config, shop, object, &erp, &records).await?;
+    tell(context, config, shop, &asked)
+}
+
+async fn records(erp: &SharedErp, object: Object) -> Result<BTreeSet<ErpId>, Failure> {
+    app::push::records(&**erp, object).await.map_err(|error| {
+        Failure::because("the ERP cannot be asked", error).help("`lockstep check --live` says more")
+    })
+}
+
+/// Every record of the object, after a yes that was given already.
+pub(super) async fn all_of(config: &Config, shop: &Shop, object: Object) -> Result<AskedForAll, Failure> {
+    let erp = app::connect::erp(shop, &app::clock::process_clock())
+        .map_err(|error| Failure::because(format!("[shops.{}] cannot be connected", shop.name), error))?;
+    let records = records(&erp, object).await?;
+    ask_for(config, shop, object, &erp, &records).await
+}
+
+async fn ask_for(
+    config: &Config,
+    shop: &Shop,
+    object: Object,
+    erp: &SharedErp,
+    records: &BTreeSet<ErpId>,
+) -> Result<AskedForAll, Failure> {
     let (store, clock) = opened(config).await?;
-    let pushed = app::push::push(&store, &clock, &shop.name, object, &records).await;
+    let pushed = app::push::push(&store, &clock, &shop.name, object, records).await;
     let gone_too = match &pushed {
-        Ok(_) => app::push::accept_vanished(&store, &clock, &*erp, &shop.name, object).await,
+        Ok(_) => app::push::accept_vanished(&store, &clock, &**erp, &shop.name, object).await,
         Err(_) => Ok(false),
     };
     let daemon_answered = pushed.is_ok() && app::ring::ring(config, &store).await;
     store.close().await;
     let (pushed, gone_too) = (pushed?, gone_too?);
+    Ok(AskedForAll {
+        shop: shop.name.clone(),
+        object,
+        records: pushed.records,
+        made: pushed.made,
+        gone_too,
+        daemon_answered,
+    })
+}
+
+/// Tells what was asked for.
+pub(super) fn tell(
+    context: &Context,
+    config: &Config,
+    shop: &Shop,
+    asked: &AskedForAll,
+) -> Result<(), Failure> {
+    let output = context.output;
     if output.json {
-        return output.document(&AskedForAll {
-            shop: &shop.name,
-            object,
-            records: pushed.records,
-            made: pushed.made,
-            gone_too,
-            daemon_answered,
-        });
+        return output.document(asked);
     }
     output.line(format!(
-        "{count} of {} will be carried over, {} of them with a new job",
-        shop.name, pushed.made
+        "{} of {} will be carried over, {} of them with a new job",
+        counted(asked.records, "record"),
+        shop.name,
+        asked.made
     ));
-    if gone_too {
+    if asked.gone_too {
         output.line(
             "what is gone from the ERP (erp_records_vanished) will be carried over, too, after the next poll",
         );
     }
-    hints(context, config, shop, object, Direction::Out, daemon_answered);
+    hints(
+        context,
+        config,
+        shop,
+        asked.object,
+        Direction::Out,
+        asked.daemon_answered,
+    );
     Ok(())
 }
 
+/// What came of asking for everything.
 #[derive(Serialize)]
-struct AskedForAll<'a> {
-    shop: &'a ShopName,
+pub(super) struct AskedForAll {
+    shop: ShopName,
     object: Object,
     records: u64,
     made: u64,

@@ -260,7 +260,41 @@ impl fmt::Display for JobKey {
     }
 }
 
+/// What stands before the number of a product in the key of its stock's job.
+const STOCK_OF: &str = "product_";
+
+/// Whose stock a job of the direction out brings to the shop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StockOf {
+    /// That of all variants of this product of the ERP.
+    Product(ErpId),
+    /// That of the product to which this variant of the ERP belongs. A person names one so, and so did earlier versions.
+    Variant(ErpId),
+}
+
 impl JobKey {
+    /// The key of the work for a record of the ERP. Of stock it is a product's: all its variants are brought over together.
+    pub fn of_erp(shop: &ShopName, object: Object, id: ErpId) -> Self {
+        Self {
+            shop: shop.clone(),
+            object,
+            direction: Direction::Out,
+            source_id: match object {
+                Object::Inventory => format!("{STOCK_OF}{id}"),
+                _ => id.to_string(),
+            },
+        }
+    }
+
+    /// Whose stock this job is about; none where the key names nobody.
+    pub fn stock_of(&self) -> Option<StockOf> {
+        let number = |text: &str| text.parse().ok().filter(|id| *id > 0).map(ErpId);
+        match self.source_id.strip_prefix(STOCK_OF) {
+            Some(product) => number(product).map(StockOf::Product),
+            None => number(&self.source_id).map(StockOf::Variant),
+        }
+    }
+
     /// The record that this job is about, as a lock names it.
     pub fn record(&self) -> RecordKey {
         let system = match self.direction {

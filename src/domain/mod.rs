@@ -36,7 +36,8 @@ pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
 pub use erp_records::{ErpProduct, ErpVariantRecord, Partner, Stock};
 pub(crate) use ids::text_enum;
 pub use ids::{
-    Direction, ErpId, EventId, Fence, IdError, JobId, JobKey, Object, RecordKey, ShopName, ShopifyId, System,
+    Direction, ErpId, EventId, Fence, IdError, JobId, JobKey, Object, RecordKey, ShopName, ShopifyId,
+    StockOf, System,
 };
 pub use job::{JobState, Priority};
 pub use link::{Link, LinkKind, LinkState};

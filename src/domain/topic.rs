@@ -12,8 +12,6 @@ pub enum TopicAction {
     Look(Object, &'static str),
     /// The record is gone on Shopify.
     Gone(Object, &'static str),
-    /// Kept, and not used by this version.
-    Record,
     /// The app was uninstalled from the shop.
     Uninstalled,
     /// A privacy request to carry out on our own data.
@@ -109,11 +107,12 @@ const TOPICS: &[Topic] = &[
         graphql: Some("PRODUCTS_DELETE"),
         action: TopicAction::Gone(Object::Product, "id"),
     },
-    Topic {
-        name: "inventory_levels/update",
-        graphql: Some("INVENTORY_LEVELS_UPDATE"),
-        action: TopicAction::Record,
-    },
+    look(
+        "inventory_levels/update",
+        "INVENTORY_LEVELS_UPDATE",
+        Object::Inventory,
+        "inventory_item_id",
+    ),
     Topic {
         name: "app/uninstalled",
         graphql: Some("APP_UNINSTALLED"),

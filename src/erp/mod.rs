@@ -151,6 +151,9 @@ pub trait Erp: Send + Sync + 'static {
     /// A person or company, whole, with these further fields in `raw`; `None` when it is gone. Archived ones count.
     async fn partner(&self, id: ErpId, extra: &[String]) -> Result<Option<Partner>, ErpError>;
 
+    /// Several of them, in few calls; those that are gone are absent.
+    async fn partners(&self, ids: &[ErpId], extra: &[String]) -> Result<Vec<Partner>, ErpError>;
+
     /// A product with all variants, with these further fields in `raw` of both; `None` when it is gone. Archived ones count.
     async fn product_record(
         &self,
@@ -159,11 +162,30 @@ pub trait Erp: Send + Sync + 'static {
         variant_extra: &[String],
     ) -> Result<Option<ErpProduct>, ErpError>;
 
+    /// The ERP's own fields that a part of its record is made of (e.g. `name` for `partner.first_name`), with those from which it
+    /// works them out by itself; `None` where that is not known.
+    fn made_of(&self, path: &str) -> Option<&'static [&'static str]> {
+        let _ = path;
+        None
+    }
+
+    /// The ids of a product's variants, archived ones included; none where the product is gone.
+    async fn variants_of(&self, product: ErpId) -> Result<Vec<ErpId>, ErpError>;
+
+    /// Several of them, in few calls; those that are gone are absent.
+    async fn product_records(
+        &self,
+        ids: &[ErpId],
+        extra: &[String],
+        variant_extra: &[String],
+    ) -> Result<Vec<ErpProduct>, ErpError>;
+
     /// The stock of variants, in each of these warehouses; without any, the sum of all.
     async fn stock(&self, variants: &[ErpId], warehouses: &[ErpId]) -> Result<Vec<Stock>, ErpError>;
 
-    /// What is still to be delivered of a variant, one entry for each move.
-    async fn open_deliveries(&self, variant: ErpId) -> Result<Vec<OpenDelivery>, ErpError>;
+    /// What is still to be delivered of these variants, one entry for each move, and for each line of an order that is not
+    /// confirmed yet.
+    async fn open_deliveries(&self, variants: &[ErpId]) -> Result<Vec<OpenDelivery>, ErpError>;
 
     /// The models whose changes mean work for records of this object.
     fn watched(&self, object: Object) -> Vec<Watched>;

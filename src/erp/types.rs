@@ -397,6 +397,8 @@ pub struct ErpVariant {
 /// Units of a variant that an order is still to get.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenDelivery {
+    /// The variant.
+    pub variant: ErpId,
     /// The order.
     pub order: ErpId,
     /// How many are to leave the warehouse.

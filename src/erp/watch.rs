@@ -12,6 +12,8 @@ pub struct Watched {
     /// The many2one that names whose work it is, e.g. `product_tmpl_id`; a row without a value there is its own, and so is
     /// every row where there is none.
     pub owner: Option<&'static str>,
+    /// Where the owner's own record names whose work it is: its model, and the many2one there.
+    pub through: Option<(&'static str, &'static str)>,
     /// What is compared to tell a change from a mere touch. A model may lack some of them.
     pub fields: Vec<String>,
     /// Whether it counts only for who reads the stock that is expected (`forecast`).

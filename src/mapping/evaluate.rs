@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::expr::Frame;
-use super::mapped::{FieldProblem, Mapped, MappedGroup, Skip, Stage};
+use super::mapped::{FieldProblem, Keys, Mapped, MappedGroup, Skip, Stage};
 use super::pass::{Answers, Pass, Place};
-use super::rule::{From, Group, Mapping, Rule};
+use super::rule::{From, Group, Mapping, MatchRule, Rule};
 use super::value::is_empty;
 use super::words::{At, Cause};
 use crate::domain::{Fact, FieldNeed, Need};
@@ -64,6 +64,39 @@ impl Mapping {
         let base = pass.base.clone();
         pass.external_id(&self.external_id, &base, "external_id")
             .ok_or(pass.problems)
+    }
+
+    /// The values by which an existing record is recognised, of the record and of its rows. Pure, and without any answer.
+    ///
+    /// # Errors
+    /// When one of them cannot be worked out.
+    pub fn keys(&self, record: &Fact, settings: &Fact) -> Result<Keys, Vec<FieldProblem>> {
+        let answers = Answers::new();
+        let lets = self.lets(record, settings);
+        let mut pass = Pass::new(self, Some(&answers), frame(record, settings, &lets));
+        let base = pass.base.clone();
+        pass.heads(&base, |group| !group.match_keys.is_empty());
+        let own = pass.match_keys(&self.match_keys, &base, Place::Record);
+        let rows = pass.row_keys(&base);
+        if pass.problems.is_empty() {
+            Ok(Keys { own, rows })
+        } else {
+            Err(pass.problems)
+        }
+    }
+
+    /// The ways to recognise an existing record, best first: the line of each, and the target's fields that it compares.
+    /// `group` names the rows that are meant; none means the record.
+    pub fn key_fields(&self, group: Option<&str>) -> Vec<(usize, Vec<&str>)> {
+        let rules = match group {
+            None => Some(&self.match_keys),
+            Some(name) => {
+                let group = self.groups.iter().find(|group| group.name == name);
+                group.map(|group| &group.match_keys)
+            }
+        };
+        let rules = rules.into_iter().flatten();
+        rules.map(|rule| (rule.line, names_of(rule))).collect()
     }
 
     /// How far an order is to be carried, where that follows from the record alone. Pure.
@@ -250,6 +283,10 @@ impl Rule {
             .and_then(|name| settings.at(name))
             .is_some_and(|fact| *fact == Fact::Null)
     }
+}
+
+fn names_of(rule: &MatchRule) -> Vec<&str> {
+    rule.equal.iter().map(|(name, _)| name.as_str()).collect()
 }
 
 fn frame<'f>(record: &'f Fact, settings: &'f Fact, lets: &'f [Fact]) -> Frame<'f> {

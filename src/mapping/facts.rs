@@ -11,6 +11,9 @@ canonical! {
     ShopFacts {
         /// The shop's name in the configuration.
         name: String,
+        /// Where its records stand in Shopify's admin, e.g. `https://main-store.myshopify.com/admin`: `/customers/NUMBER`,
+        /// `/products/NUMBER` and `/orders/NUMBER` lead from there to a record.
+        admin_url: String,
         /// The currency of the ERP's company, e.g. `EUR`; none in previews without an ERP.
         company_currency: Option<String>,
         /// The partner (its database id) on which all guests are booked, where the shop wants that.
@@ -33,6 +36,7 @@ impl Default for ShopFacts {
     fn default() -> Self {
         Self {
             name: "main".to_owned(),
+            admin_url: "https://main-store.myshopify.com/admin".to_owned(),
             company_currency: None,
             guest_partner: None,
             buyer: None,

@@ -101,6 +101,15 @@ pub struct MatchKey {
     pub line: usize,
 }
 
+/// The values by which an existing record and its rows are recognised.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Keys {
+    /// The record's, best way first.
+    pub own: Vec<MatchKey>,
+    /// Those of each row, by the group's name and the row's key.
+    pub rows: Vec<(String, String, Vec<MatchKey>)>,
+}
+
 /// Who is right when a field was changed on both sides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]

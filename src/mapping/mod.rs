@@ -48,7 +48,9 @@ pub use defaults::DEFAULTS;
 pub use diagnose::{MappingError, MappingErrors};
 pub use discounts::in_small_units;
 pub use facts::ShopFacts;
-pub use mapped::{FieldProblem, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth};
+pub use mapped::{
+    FieldProblem, Keys, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth,
+};
 pub use outgoing::{Archived, OutRules};
 pub use overrides::{SUGGESTED_TABLES, TODO, Todo};
 pub use rule::Mapping;

@@ -24,6 +24,10 @@ pub enum Archived {
 
 /// What a mapping of the direction out says besides its fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a key of its own in the file"
+)]
 pub struct OutRules {
     /// Fields of the ERP's record that are read besides what is always read, for `raw`.
     pub select: Vec<String>,
@@ -35,6 +39,8 @@ pub struct OutRules {
     pub minus_open_orders: bool,
     /// Whether a quantity is written whatever the shop holds.
     pub overwrite: bool,
+    /// Whether records of the shop that were found, not made, are marked with our name of the ERP's record, too.
+    pub mark_adopted: bool,
     /// Whether stock that is expected (`stock.forecast`) may be read: then moves that are planned count, too.
     pub reads_forecast: bool,
 }
@@ -69,6 +75,7 @@ pub(super) const OUT_KEYS: &[&str] = &[
     "archived",
     "minus_open_orders",
     "overwrite",
+    "mark_adopted",
 ];
 
 /// Keys of a group of the direction out.
@@ -96,12 +103,22 @@ pub(super) fn rules(d: &mut Diagnostics, top: &DeTable<'_>, object: Object) -> O
             }
         }
     }
+    if object == Object::Inventory
+        && let Some(node) = get(top, "mark_adopted")
+    {
+        d.add(
+            node.span(),
+            "stock has no `mark_adopted`",
+            "its variants belong to a product",
+        );
+    }
     OutRules {
         select: selected(d, top),
         variant_select: variants.map(|group| selected(d, group)).unwrap_or_default(),
         archived: doc::choice_at(d, top, "archived", choices).unwrap_or_default(),
         minus_open_orders: doc::flag_at(d, top, "minus_open_orders"),
         overwrite: doc::flag_at(d, top, "overwrite"),
+        mark_adopted: doc::flag_at(d, top, "mark_adopted"),
         reads_forecast: object == Object::Inventory
             && entries(top).iter().any(|entry| mentions(entry.value, FORECAST)),
     }

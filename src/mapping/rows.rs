@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::expr::Frame;
-use super::mapped::{MappedGroup, MappedRow, Stage};
+use super::mapped::{MappedGroup, MappedRow, MatchKey, Stage};
 use super::pass::{Head, Pass, Place};
 use super::rule::{Group, RowSource, Rule, Template, stage_named};
 use super::value::is_empty;
@@ -146,6 +146,25 @@ impl<'p> Pass<'p> {
                 }
             }
         }
+    }
+
+    /// The ways to recognise each row, by its group and its key.
+    pub(super) fn row_keys(&mut self, base: &Frame<'p>) -> Vec<(String, String, Vec<MatchKey>)> {
+        let mapping = self.mapping;
+        let heads = Rc::clone(&self.heads);
+        let mut keys = Vec::new();
+        for (group, heads) in mapping.groups.iter().zip(&*heads) {
+            for head in once_each(heads) {
+                let frame = base.with_row(&head.item, &head.second);
+                let place = Place::Row {
+                    group: &group.name,
+                    key: &head.key,
+                };
+                let of_row = self.match_keys(&group.match_keys, &frame, place);
+                keys.push((group.name.clone(), head.key.clone(), of_row));
+            }
+        }
+        keys
     }
 
     fn row(&mut self, group: &'p Group, head: &Head<'_>, base: &Frame<'_>) -> MappedRow {

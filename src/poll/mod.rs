@@ -22,9 +22,7 @@ mod window;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::domain::{
-    Direction, Disposition, ErpId, FieldValue, JobKey, Priority, SharedClock, ShopName, Timestamp,
-};
+use crate::domain::{Disposition, ErpId, FieldValue, JobKey, Priority, SharedClock, ShopName, Timestamp};
 use crate::erp::{ChangedRow, ErpError, Row, Watched};
 use crate::store::{NewJob, PollCommit, PollCommitted, PresentId, SeenRow, SharedStore, StoreError};
 
@@ -144,21 +142,20 @@ impl<W: Watch + ?Sized> Poll<'_, W> {
         }
     }
 
-    /// One job for each of these records.
-    fn jobs(&self, records: &BTreeSet<ErpId>, cause: &str) -> Vec<NewJob> {
+    /// One job for each of these records, or for what they belong to.
+    async fn jobs(&self, records: &BTreeSet<ErpId>, cause: &str) -> Result<Vec<NewJob>, PollError> {
+        let named = match self.watched.through {
+            Some((model, field)) => owners(self.erp, model, field, records).await?,
+            None => records.clone(),
+        };
         let now = self.clock.now();
         let job = |id: &ErpId| NewJob {
-            key: JobKey {
-                shop: self.shop.clone(),
-                object: self.watched.object,
-                direction: Direction::Out,
-                source_id: id.to_string(),
-            },
+            key: JobKey::of_erp(&self.shop, self.watched.object, *id),
             priority: self.priority,
             now,
             cause: format!("{cause} {}", self.watched.model),
         };
-        records.iter().map(job).collect()
+        Ok(named.iter().map(job).collect())
     }
 
     /// Reads the compared fields of these rows; rows that are gone are absent.
@@ -173,6 +170,28 @@ impl<W: Watch + ?Sized> Poll<'_, W> {
         }
         Ok(found)
     }
+}
+
+/// What these records name in `field`; records that are gone are nobody's any more.
+///
+/// # Errors
+/// When the ERP cannot be asked.
+pub async fn owners<W: Watch + ?Sized>(
+    erp: &W,
+    model: &str,
+    field: &str,
+    records: &BTreeSet<ErpId>,
+) -> Result<BTreeSet<ErpId>, ErpError> {
+    let records: Vec<ErpId> = records.iter().copied().collect();
+    let mut found = BTreeSet::new();
+    for ids in records.chunks(READ) {
+        for row in erp.read(model, ids, &[field.to_owned()]).await? {
+            if let Some(FieldValue::Record(owner)) = row.fields.get(field) {
+                found.insert(*owner);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Looks once at what changed, and makes the jobs for it. The first time it only notes what is there: from then on counts.
@@ -265,7 +284,7 @@ async fn page<W: Watch + ?Sized>(
     }
     polled.rows += rows.len() as u64;
     if !polled.began {
-        step.jobs = poll.jobs(&records, "change in");
+        step.jobs = poll.jobs(&records, "change in").await?;
     }
     Ok(step)
 }

@@ -89,7 +89,7 @@ pub async fn sweep<W: Watch + ?Sized>(poll: &Poll<'_, W>, is_accepted: bool) -> 
         };
         if !swept.began {
             swept.changed += found.changed;
-            step.jobs = poll.jobs(&found.records, "sweep of");
+            step.jobs = poll.jobs(&found.records, "sweep of").await?;
         }
         swept.made += poll.save(step).await?;
         poll.hold().await?;

@@ -126,12 +126,14 @@ pub(super) const FULFILLMENT_LINES: Document = document!(
     "fulfillment_lines",
     "fulfilled_line"
 );
-pub(super) const CUSTOMER: Document = document!("LockstepCustomer", 13.0, "customer", "address");
+pub(super) const CUSTOMER: Document = document!("LockstepCustomer", 14.0, "customer", "address");
 pub(super) const CUSTOMER_ADDRESSES: Document =
     document!("LockstepCustomerAddresses", 13.0, "customer_addresses", "address");
-pub(super) const PRODUCT: Document = document!("LockstepProduct", 51.0, "product", "variant");
+pub(super) const PRODUCT: Document = document!("LockstepProduct", 52.0, "product", "variant");
 pub(super) const PRODUCT_VARIANTS: Document =
     document!("LockstepProductVariants", 49.0, "product_variants", "variant");
+pub(super) const CUSTOMERS: Document = document!("LockstepCustomers", 68.0, "customers", "address");
+pub(super) const PRODUCTS: Document = document!("LockstepProducts", 160.0, "products", "variant");
 pub(super) const ORDERS_BY_NAME: Document = Document {
     searches: true,
     ..document!("LockstepOrdersByName", 12.0, "orders_by_name")
@@ -211,7 +213,16 @@ pub(super) const ADDRESS_UPDATE: Document = Document {
 };
 pub(super) const FIND_VARIANTS: Document = Document {
     searches: true,
-    ..document!("LockstepFindVariants", 20.0, "find_variants")
+    ..document!("LockstepFindVariants", 20.0, "find_variants", "found_variants")
+};
+pub(super) const FIND_MANY_VARIANTS: Document = Document {
+    searches: true,
+    ..document!(
+        "LockstepFindManyVariants",
+        100.0,
+        "find_many_variants",
+        "found_variants"
+    )
 };
 pub(super) const PRODUCT_SET: Document = Document {
     writes: true,
@@ -269,6 +280,8 @@ pub(super) const ALL: &[&Document] = &[
     &CUSTOMER_ADDRESSES,
     &PRODUCT,
     &PRODUCT_VARIANTS,
+    &CUSTOMERS,
+    &PRODUCTS,
     &ORDERS_BY_NAME,
     &RECENT_ORDERS,
     &CHANGED_ORDERS,
@@ -293,6 +306,7 @@ pub(super) const ALL: &[&Document] = &[
     &ADDRESS_CREATE,
     &ADDRESS_UPDATE,
     &FIND_VARIANTS,
+    &FIND_MANY_VARIANTS,
     &PRODUCT_SET,
     &PRODUCT_UPDATE,
     &VARIANTS_UPDATE,

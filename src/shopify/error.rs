@@ -1,6 +1,7 @@
 //! In which ways Shopify fails us, and what each of them means for the job.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::normalise::NormaliseError;
@@ -183,6 +184,9 @@ pub enum ShopifyError {
     /// The record was read whole, and cannot be made canonical.
     #[error(transparent)]
     Normalise(#[from] NormaliseError),
+    /// What became of a question that was asked together with others.
+    #[error(transparent)]
+    Shared(Arc<ShopifyError>),
 }
 
 impl ShopifyError {
@@ -195,6 +199,7 @@ impl ShopifyError {
         let later = |retry_after: Option<Duration>| Disposition::Transient { retry_after };
         match self {
             Self::Transport(failure) => of_failure(failure),
+            Self::Shared(error) => error.disposition(),
             Self::Secret(_) | Self::Unauthorized { .. } | Self::NoToken { .. } | Self::NoSuchShop { .. } => {
                 down(None)
             }
@@ -241,6 +246,7 @@ impl ShopifyError {
             Self::Incomplete { .. } => "shopify_answer_incomplete",
             Self::KeepsChanging { .. } => "record_keeps_changing",
             Self::Normalise(error) => error.code,
+            Self::Shared(error) => error.code(),
         }
     }
 
@@ -251,6 +257,7 @@ impl ShopifyError {
             Self::Normalise(error) => Some(&error.field),
             Self::NotWritable { field, .. } => Some(field),
             Self::Rejected { refusals, .. } => refusals.first()?.field.as_deref(),
+            Self::Shared(error) => error.field(),
             _ => None,
         }
     }
@@ -268,6 +275,7 @@ impl ShopifyError {
             Self::Transport(failure) => failure.outcome_unknown(),
             // Done and not understood, or broken off somewhere inside.
             Self::Internal { .. } | Self::Incomplete { .. } | Self::Normalise(_) => true,
+            Self::Shared(error) => error.outcome_unknown(),
             _ => false,
         }
     }
@@ -313,6 +321,7 @@ impl ShopifyError {
                 "Correct the value in the ERP, or round or leave it out in the mapping, then retry."
             }
             Self::Normalise(error) => return error.fix.clone(),
+            Self::Shared(error) => return error.fix(),
         }
         .to_owned()
     }

@@ -17,6 +17,7 @@ mod client;
 mod documents;
 mod error;
 mod fetch;
+mod list;
 pub mod normalise;
 mod recent;
 mod schema;
@@ -40,11 +41,13 @@ use crate::transport;
 pub use changed::Page;
 pub use check::{CheckNeeds, Checked};
 pub use error::{RequestId, ShopifyError};
+pub use list::Listed;
 pub use normalise::NormaliseError;
 pub use recent::{Recent, RecentTax};
 pub use schema::AdminSchema;
 pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
 pub use subscriptions::{NewSubscription, Subscription, scope_is_granted, scope_of_topic};
+pub use write::ExpectedLook;
 
 /// One shop. Share it in an `Arc`: all users share one throttle and one token.
 #[derive(Debug)]
@@ -108,6 +111,37 @@ impl Shopify {
             return Ok(None);
         };
         Ok(Some(normalise::product(raw)?))
+    }
+
+    /// All customers, page by page, each as [`Shopify::customer`] would read it; `after` is where an earlier page said that the
+    /// next one begins.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn customers(
+        &self,
+        select: &str,
+        after: Option<&str>,
+    ) -> Result<Listed<Customer>, ShopifyError> {
+        let page = list::page(&self.client, &list::CUSTOMERS, select, after).await?;
+        let records = page.records.into_iter().map(normalise::customer);
+        Ok(Listed {
+            records: records.collect::<Result<_, _>>()?,
+            next: page.next,
+        })
+    }
+
+    /// All products, likewise.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn products(&self, select: &str, after: Option<&str>) -> Result<Listed<Product>, ShopifyError> {
+        let page = list::page(&self.client, &list::PRODUCTS, select, after).await?;
+        let records = page.records.into_iter().map(normalise::product);
+        Ok(Listed {
+            records: records.collect::<Result<_, _>>()?,
+            next: page.next,
+        })
     }
 
     /// The orders with this name, e.g. `#1001` (the `#` may be left out), with their names as Shopify spells them.

@@ -10,12 +10,12 @@ use crate::domain::{
     System, Timestamp,
 };
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory, Lane, Locked, NewGap,
-    NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted, PollCursor, PollForget,
-    PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision, RunCounts,
-    RunOutcome, RunRow, Saved, SeenRow, SharedStore, ShopState, Standing, Store, StoreError, SubscriptionRow,
-    TakenUp,
+    Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
+    DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
+    Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted,
+    PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
+    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SharedStore, ShopState, Standing,
+    Store, StoreError, SubscriptionRow, TakenUp,
 };
 
 /// What an operation does instead of its work.
@@ -143,7 +143,9 @@ pass_on! {
     compliance_records(shop: &ShopName) -> Vec<ComplianceRecord>;
     links(shop: &ShopName, kind: LinkKind, source_ids: &[String]) -> Vec<Link>;
     link_of_erp(shop: &ShopName, kind: LinkKind, erp_id: ErpId) -> Option<Link>;
+    links_of_erp(shop: &ShopName, kind: LinkKind, erp_ids: &[ErpId]) -> Vec<Link>;
     save_links(job: JobId, fence: Fence, links: Vec<Link>) -> Saved;
+    adopt_links(groups: Vec<Adoption>, now: Timestamp) -> Vec<Adopted>;
     open_intent(job: JobId, fence: Fence, intent: NewIntent, now: Timestamp) -> Option<i64>;
     open_intents(key: &JobKey) -> Vec<Intent>;
     close_intent(job: JobId, fence: Fence, intent: i64, now: Timestamp) -> bool;

@@ -4,6 +4,7 @@
 //! nodes). SQL appears nowhere else. Both pass one conformance suite. Every operation is atomic: it happens wholly or
 //! not at all, and when it returned `Ok` it survives a power cut.
 
+mod adoption;
 mod body;
 #[cfg(test)]
 mod conformance;
@@ -11,6 +12,7 @@ mod fault;
 #[cfg(test)]
 pub mod faulty;
 mod intents;
+mod look_only;
 mod migrations;
 mod nodes;
 mod open;
@@ -30,7 +32,9 @@ use async_trait::async_trait;
 
 use crate::domain::{EventId, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
 
+pub use adoption::{Adopted, Adoption};
 pub use intents::{Intent, NewIntent};
+pub use look_only::LookOnly;
 pub use migrations::{MigrationName, MigrationReport};
 pub use nodes::{NODE_DEAD_AFTER, NodeFile, NodeRow, Revision, Standing, TakenUp};
 pub use open::{OpenMode, is_usable_address, migrate, migrations, open};
@@ -212,6 +216,14 @@ pub trait Store: Send + Sync + 'static {
         erp_id: crate::domain::ErpId,
     ) -> Result<Option<Link>, StoreError>;
 
+    /// The live links of these ERP records, in no particular order; those that are not linked are missing from the answer.
+    async fn links_of_erp(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        erp_ids: &[crate::domain::ErpId],
+    ) -> Result<Vec<Link>, StoreError>;
+
     /// Commits links before an attempt ends (adoption, references), under its fence.
     async fn save_links(
         &self,
@@ -219,6 +231,10 @@ pub trait Store: Send + Sync + 'static {
         fence: crate::domain::Fence,
         links: Vec<Link>,
     ) -> Result<Saved, StoreError>;
+
+    /// Links records that exist on both sides, each group of links wholly or not at all, and only where no attempt works on
+    /// one of its records and none of them is linked. An attempt that begins later finds the links. Answers in the order given.
+    async fn adopt_links(&self, groups: Vec<Adoption>, now: Timestamp) -> Result<Vec<Adopted>, StoreError>;
 
     // --- outgoing writes --------------------------------------------------------------------------------------
 

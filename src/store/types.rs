@@ -163,7 +163,7 @@ pub enum DeliveryAction {
         /// How urgent.
         priority: Priority,
     },
-    /// Nothing but to be kept, with the reason, e.g. `unused_topic`, `toggle_off`.
+    /// Nothing but to be kept, with the reason, e.g. `unknown_topic`, `toggle_off`.
     Record {
         /// Why no work follows.
         reason: &'static str,

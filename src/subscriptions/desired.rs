@@ -141,19 +141,21 @@ pub fn desired(shop: &Wish) -> Vec<Desired> {
         );
     };
     for (object, topics) in DEFAULTS {
-        let toggle = shop.toggles.toggle(*object, Direction::In);
         let Some(category) = shop.toggles.category(*object) else {
             continue;
         };
+        let (mut toggle, mut direction) = (shop.toggles.toggle(*object, Direction::In), Direction::In);
+        if toggle == Toggle::Off && *object == Object::Inventory {
+            // Stock that is sent must not stay what somebody else made of it.
+            direction = Direction::Out;
+            toggle = shop.toggles.toggle(*object, direction);
+        }
         if toggle == Toggle::Off {
             continue;
         }
         let follows = *object == Object::Inventory && shop.toggles.inventory.is_none();
-        let why = if follows {
-            format!("{}.in is {toggle}", section(Object::Product))
-        } else {
-            format!("{}.in is {toggle}", section(*object))
-        };
+        let said_of = if follows { Object::Product } else { *object };
+        let why = format!("{}.{direction} is {toggle}", section(said_of));
         for (topic, optional) in *topics {
             add(topic, *optional || follows, why.clone());
         }
@@ -170,6 +172,8 @@ pub fn desired(shop: &Wish) -> Vec<Desired> {
 pub fn object_to_heal(topic: &str) -> Option<Object> {
     let topic = of_graphql(topic)?;
     match topic.action {
+        // Levels cannot be listed by when they changed: the next change in the ERP looks at them again.
+        TopicAction::Look(Object::Inventory, _) => None,
         TopicAction::Look(object, _) => Some(object),
         _ => None,
     }
@@ -273,6 +277,14 @@ mod tests {
             (
                 "products = { in = 'on' }\ninventory = { in = 'off' }",
                 format!("app/uninstalled {PRODUCTS}"),
+            ),
+            (
+                "inventory = { out = 'on' }",
+                "app/uninstalled inventory_levels/update".to_owned(),
+            ),
+            (
+                "products = { out = 'on' }",
+                "app/uninstalled inventory_levels/update?".to_owned(),
             ),
         ] {
             assert_eq!(names(toggles), expected, "{toggles}");

@@ -4,10 +4,13 @@
 //! what the other direction makes of both sides then, and settles that, too: the echo finds nothing changed, whatever
 //! either side does to the form of a value. What somebody changed meanwhile and nobody sent yet is left as it was agreed.
 
+use std::collections::BTreeSet;
+
 use super::agree::{Agreed, Agreement, Truth, hash, settle};
 use super::flow::{Flow, Held};
 use super::stop::Stop;
 use crate::domain::{Canonical as _, Customer, Direction, ErpId, FieldValue, Object, Partner, Product};
+use crate::erp::Erp;
 use crate::mapping::{Mapped, MappedField, Mapping};
 
 /// What both sides agree on when an attempt ends. `held` is the record as it was read last: after the write, or before
@@ -68,13 +71,15 @@ impl From<crate::mapping::Truth> for Truth {
 /// before and after the write (no `before` where this attempt made the record), and `held` what its target holds.
 ///
 /// `meddled` says that somebody else changed the record between the two readings, and that `after` shows it: then what
-/// changed is not known to be our own doing, and is settled only where both sides are alike.
+/// changed is not known to be our own doing, and is settled only where both sides are alike. `is_ours` says of a field
+/// whether our write can have changed it at all: a change of any other one is somebody's, too.
 pub(super) fn follow(
     known: &Agreement,
     before: Option<&[MappedField]>,
     after: &[MappedField],
     held: &Held,
     meddled: bool,
+    is_ours: impl Fn(&MappedField) -> bool,
 ) -> Agreement {
     let mut settled = known.clone();
     for field in after.iter().filter(|field| !field.create_only) {
@@ -85,15 +90,16 @@ pub(super) fn follow(
             let was = fields.iter().find(|was| was.target == field.target);
             was.map(|was| hash(&was.value))
         });
+        let may_be_theirs = meddled || !is_ours(field);
         let nobody_changed_it = match (was, known.get(&*field.target)) {
             (None, _) => true,
             (Some(Some(was)), Some(agreed)) => {
-                was == agreed.source && !(meddled && was != hash(&field.value))
+                was == agreed.source && !(may_be_theirs && was != hash(&field.value))
             }
             // Nothing was made before, and something is now: our own write did that.
             (Some(None), _) => !meddled,
             // Never agreed that way: alike on both sides before is as good, and so is what our own write changed.
-            (Some(Some(was)), None) => was == hash(now) || (was != hash(&field.value) && !meddled),
+            (Some(Some(was)), None) => was == hash(now) || (was != hash(&field.value) && !may_be_theirs),
         };
         // Alike on both sides is agreed, even where our write went over somebody's edit: the declared truth wanted that.
         if nobody_changed_it || hash(&field.value) == hash(now) {
@@ -105,6 +111,110 @@ pub(super) fn follow(
         }
     }
     settled
+}
+
+/// Whether an attempt settled a field that it did not write: both sides were alike, or the declared truth kept the target.
+pub(super) fn is_settled_by_a_look(
+    before: &Agreement,
+    after: &Agreement,
+    writes: &[(String, FieldValue)],
+) -> bool {
+    after.iter().any(|(name, now)| {
+        let is_other =
+            |was: &Agreed| was.source != now.source || (was.target.is_some() && was.target != now.target);
+        before.get(name).is_some_and(is_other) && writes.iter().all(|(written, _)| written != name)
+    })
+}
+
+/// What the other direction has agreed on after an attempt of this one that settled a field by a look. `made` is what it
+/// makes of its source, and `held` what its target holds, both as the attempt saw them.
+///
+/// It must not count a value any more from which both sides have moved on: its source may return to that before it runs, and
+/// would pass for unchanged. So where both sides changed, as it sees them, it is settled what it would settle itself: alike is
+/// agreed on, what the declared truth gives up is given up, and what is to be written is to be written whatever it is by then.
+/// Where only one side changed, nothing is lost by waiting.
+pub(super) fn follow_a_look(
+    direction: Direction,
+    known: &Agreement,
+    made: &[MappedField],
+    held: &Held,
+) -> Agreement {
+    let mut settled = known.clone();
+    for field in made.iter().filter(|field| !field.create_only) {
+        let (Some(now), Some(agreed)) = (held.get(&*field.target), settled.get_mut(&*field.target)) else {
+            continue;
+        };
+        let (source, target) = (hash(&field.value), hash(now));
+        let both_changed =
+            agreed.source != source && agreed.target.as_ref().is_some_and(|known| *known != target);
+        match truth_in(direction, field) {
+            _ if source == target => {
+                agreed.source = source;
+                agreed.target = Some(target);
+            }
+            Truth::Erp if both_changed => {
+                agreed.source = source;
+                agreed.target = Some(target);
+            }
+            // No value has this hash: the source changed.
+            Truth::Shopify if both_changed => agreed.source = String::new(),
+            _ => {}
+        }
+    }
+    settled
+}
+
+/// Whether a mapping makes other values of a record now than it made of it before.
+pub(super) fn is_another(before: &[MappedField], now: &[MappedField]) -> bool {
+    now.iter().filter(|field| !field.create_only).any(|now| {
+        let was = before.iter().find(|was| was.target == now.target);
+        was.is_some_and(|was| hash(&was.value) != hash(&now.value))
+    })
+}
+
+/// What our own writes can change of what a mapping of the way out reads.
+pub(super) struct OwnWrites<'a> {
+    erp: &'a dyn Erp,
+    /// The ERP's fields that were written.
+    written: BTreeSet<&'a str>,
+}
+
+impl<'a> OwnWrites<'a> {
+    pub(super) fn new(erp: &'a dyn Erp, writes: impl IntoIterator<Item = &'a (String, FieldValue)>) -> Self {
+        Self {
+            erp,
+            written: writes.into_iter().map(|(name, _)| name.as_str()).collect(),
+        }
+    }
+
+    /// Whether they can have changed this field; also where it is not known what it is made of.
+    pub(super) fn can_change(&self, field: &MappedField) -> bool {
+        let is_written = |name: &&str| self.written.contains(*name);
+        let mut is_known = false;
+        for path in paths(&field.source) {
+            is_known = true;
+            let can = match path.split_once(".raw.") {
+                Some((_, raw)) => raw.split('.').next().is_some_and(|name| is_written(&name)),
+                None => match self.erp.made_of(path) {
+                    Some(fields) => fields.iter().any(is_written),
+                    None => true,
+                },
+            };
+            if can {
+                return true;
+            }
+        }
+        !is_known
+    }
+}
+
+/// The parts of the ERP's record that an expression names.
+fn paths(expression: &str) -> impl Iterator<Item = &str> {
+    let words = expression.split(|letter: char| !(letter.is_alphanumeric() || matches!(letter, '_' | '.')));
+    words.filter(|word| {
+        let record = word.split_once('.').map(|(record, _)| record);
+        matches!(record, Some("partner" | "product" | "variant"))
+    })
 }
 
 /// Whether somebody else changed a record between two readings of the fields that we write: one that we did not write is
@@ -274,7 +384,7 @@ mod tests {
             field("city", "Bonn"),
         ];
         let now = held(&[("email", "B"), ("phone", "+1"), ("zip", "2"), ("city", "BONN")]);
-        let settled = follow(&known, Some(&before), &after, &now, false);
+        let settled = follow(&known, Some(&before), &after, &now, false, |_| true);
         assert_eq!(settled["email"], agreed("b", "B"), "nobody but us changed it");
         assert_eq!(
             settled["phone"],
@@ -286,7 +396,7 @@ mod tests {
             "nobody agreed on it, and we did not write it"
         );
         assert_eq!(settled["city"], agreed("Bonn", "BONN"), "our write made it");
-        let fresh = follow(&Agreement::new(), None, &after, &now, false);
+        let fresh = follow(&Agreement::new(), None, &after, &now, false, |_| true);
         assert_eq!(fresh["zip"], agreed("1", "2"), "we made the record");
     }
 
@@ -310,7 +420,7 @@ mod tests {
         let before = [field("last_name", ""), field("address.city", "Bonn")];
         let after = [field("last_name", "King"), field("address.city", "Rome")];
         let now = held(&[("last_name", "King"), ("address.city", "Bonn")]);
-        let settled = follow(&known, Some(&before), &after, &now, true);
+        let settled = follow(&known, Some(&before), &after, &now, true, |_| true);
         assert_eq!(settled["last_name"], agreed("King", "King"), "alike is agreed");
         assert_eq!(
             settled["address.city"],

@@ -7,9 +7,9 @@ mod adopt;
 
 use serde_json::json;
 
-use self::adopt::{Adopted, match_lock};
+use self::adopt::Adopted;
 use super::agree::{Agreement, hash};
-use super::flow::{Flow, agreed_of, agreed_out_of};
+use super::flow::{Flow, Held, agreed_of, agreed_out_of};
 use super::orders::save_group;
 use super::stop::Stop;
 use super::withheld;
@@ -20,10 +20,10 @@ use crate::domain::{
 };
 use crate::erp::{Row, Save};
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{Mapped, Mapping};
+use crate::mapping::{Mapped, MappedField, Mapping};
 use crate::sync::settings::Deleted;
 
-pub(super) use adopt::candidate;
+pub(super) use adopt::{candidate, match_lock};
 
 /// Who is to be found or made.
 pub(super) struct Party {
@@ -219,7 +219,9 @@ async fn update(
         }
         if let Some(sent) = sent {
             let meddled = both::is_meddled_with(&held.fields, &after.fields, &mapped.fields, &writes);
-            settle_out(flow, party, &mut link, Some(&sent), meddled).await?;
+            let ours = both::OwnWrites::new(&*shop.erp, &writes);
+            let is_ours = |field: &MappedField| ours.can_change(field);
+            settle_out(flow, party, &mut link, Some(&sent), meddled, is_ours).await?;
         }
     }
     let agreed = both::agreement(
@@ -230,6 +232,22 @@ async fn update(
         &before,
         flow.is_sent_out(Object::Customer) && !party.is_guest(),
     );
+    if both::is_settled_by_a_look(&before, &agreed, &writes)
+        && let Some(out) = sent_out(flow, party, link.erp_id).await?
+    {
+        let (known, held) = (agreed_out_of(&link), super::out::held::customer(&party.record));
+        let known = both::follow_a_look(Direction::Out, &known, &out.fields, &held);
+        link.agreed_out = serde_json::to_value(known).unwrap_or_default();
+        let now = read(flow, mapped, link.erp_id).await?.map(|row| row.fields);
+        let is_other = |now: Held| {
+            let mut now = now.iter();
+            now.any(|(name, now)| after.fields.get(name).is_some_and(|was| was != now))
+        };
+        if now.is_none_or(is_other) {
+            // Somebody edited it between the looks of the two directions: each may have seen another value.
+            return Err(flow.look_again());
+        }
+    }
     link.state = LinkState::Linked;
     link.source_updated_at = Some(party.record.updated_at);
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
@@ -321,7 +339,7 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) 
         false,
     );
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
-    settle_out(flow, party, &mut link, None, false).await?;
+    settle_out(flow, party, &mut link, None, false, |_| true).await?;
     Ok(Ensured {
         erp_id,
         link: Some(link),
@@ -339,20 +357,21 @@ async fn sent_out(flow: &Flow<'_>, party: &Party, id: ErpId) -> Result<Option<Ma
 
 /// Settles what the way out agrees on after our write, so that the ERP's notice of it finds nothing changed. `before` is what
 /// it made of the partner before; none where this attempt made the partner. `meddled` says that somebody else changed the
-/// partner meanwhile.
+/// partner meanwhile, and `is_ours` which fields our write can have changed.
 async fn settle_out(
     flow: &Flow<'_>,
     party: &Party,
     link: &mut Link,
     before: Option<&Mapped>,
     meddled: bool,
+    is_ours: impl Fn(&MappedField) -> bool,
 ) -> Result<(), Stop> {
     let Some(now) = sent_out(flow, party, link.erp_id).await? else {
         return Ok(());
     };
     let held = super::out::held::customer(&party.record);
     let before = before.map(|before| before.fields.as_slice());
-    let agreed = both::follow(&agreed_out_of(link), before, &now.fields, &held, meddled);
+    let agreed = both::follow(&agreed_out_of(link), before, &now.fields, &held, meddled, is_ours);
     link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
     Ok(())
 }
@@ -413,7 +432,7 @@ pub(super) fn is_of_an_order(key: &str) -> bool {
 
 /// Whether the party of this key is the guest of one order, whose partner nobody else has: the shop keeps one for each order, or
 /// nothing is known that they could be found by.
-fn is_for_one_order(key: &str) -> bool {
+pub(super) fn is_for_one_order(key: &str) -> bool {
     key.strip_prefix(GUEST)
         .is_some_and(|rest| rest.starts_with("order_"))
 }

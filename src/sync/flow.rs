@@ -9,16 +9,18 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ShopContext;
-use super::agree::{Agreement, Change, decide, hash};
+use super::agree::{Agreement, Change, Truth, decide, hash};
 use super::both::truth_in;
 use super::gather::{Answers, gather};
+use super::resolve::{Choice, Conflict};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use crate::domain::{
-    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Link, LinkKind, LinkState, Object,
-    RecordKey, System, Timestamp,
+    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Fields, Link, LinkKind, LinkState,
+    Object, Outcome, RecordKey, System, Timestamp,
 };
 use crate::erp::{ErpError, Row};
+use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{FieldProblem, Mapped, MappedField, Mapping, Mappings, ShopFacts};
 use crate::shopify::ShopifyError;
 use crate::store::{ClaimedJob, Locked, Saved};
@@ -44,8 +46,14 @@ pub(super) struct Flow<'a> {
     company_currency: Option<String>,
     /// How many decimals of a unit price the ERP keeps.
     price_digits: Option<u32>,
+    /// What it means to write to the shop, for people where that is refused.
+    meant: Mutex<Fields>,
     /// What was decided and written so far, for people.
     notes: Mutex<Vec<Note>>,
+    /// Fields that both sides changed and that a person is to decide about.
+    pub(super) conflicts: Mutex<Vec<Conflict>>,
+    /// What a person chose about such fields.
+    pub(super) choice: Option<Choice>,
 }
 
 /// One thing that an attempt did or found, as the job's story shows it.
@@ -73,7 +81,10 @@ impl<'a> Flow<'a> {
             distrustful: false,
             company_currency: None,
             price_digits: None,
+            meant: Mutex::default(),
             notes: Mutex::default(),
+            conflicts: Mutex::default(),
+            choice: None,
         }
     }
 
@@ -85,6 +96,39 @@ impl<'a> Flow<'a> {
     /// The currency of the ERP's company; none where the ERP does not say.
     pub(super) fn company_currency(&self) -> Option<&str> {
         self.company_currency.as_deref()
+    }
+
+    /// Remembers what is going to be written to the shop.
+    pub(super) fn means_to_write(&self, fields: &[(String, FieldValue)]) {
+        let mut meant = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
+        meant.extend_from_slice(fields);
+    }
+
+    /// Adds the value to a problem with a field that the shop refused.
+    pub(super) fn with_value(&self, mut outcome: Outcome) -> Outcome {
+        if let Outcome::Failed { problem, .. } = &mut outcome
+            && let Some(field) = &problem.field
+            && let Some(value) = self.meant_for(field)
+            && let Some(detail) = problem.detail.as_object_mut()
+        {
+            detail.insert("value".to_owned(), json!(value.to_string()));
+        }
+        outcome
+    }
+
+    /// What is meant for a field. Where the shop names the field of a variant and not the variant, and they differ in it, nobody
+    /// knows.
+    fn meant_for(&self, field: &str) -> Option<FieldValue> {
+        let meant = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, value)) = meant.iter().rev().find(|(name, _)| name == field) {
+            return Some(value.clone());
+        }
+        let mut values = meant
+            .iter()
+            .filter(|(name, _)| name.rsplit_once("].").is_some_and(|(_, name)| name == field))
+            .map(|(_, value)| value);
+        let first = values.next()?;
+        values.all(|value| value == first).then(|| first.clone())
     }
 
     /// Adds to the story.
@@ -153,6 +197,7 @@ impl<'a> Flow<'a> {
     pub(super) fn settings_fact(&self, buyer: Option<&str>) -> Fact {
         let settings = &self.shop.settings;
         let facts = ShopFacts {
+            admin_url: format!("https://{}/admin", self.shop.domain),
             guest_partner: settings.guest_partner,
             buyer: buyer.map(str::to_owned),
             book_test_orders: settings.book_test_orders,
@@ -213,6 +258,9 @@ impl<'a> Flow<'a> {
             for row in rows.flat_map(|group| &mut group.rows) {
                 row.fields.retain(|field| *field.target != *target);
             }
+        }
+        if let Some(choice) = &self.choice {
+            choice.apply(&mut mapped);
         }
         Ok(mapped)
     }
@@ -288,6 +336,7 @@ impl<'a> Flow<'a> {
     /// Sends a write to the ERP. Every write goes through here: an attempt that ends while one is under way, or without
     /// knowing what became of it, says so.
     pub(super) async fn write<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
+        self.agreed()?;
         Ok(self.writes.send(call).await?)
     }
 
@@ -296,12 +345,20 @@ impl<'a> Flow<'a> {
         &self,
         call: impl Future<Output = Result<T, ShopifyError>>,
     ) -> Result<T, Stop> {
-        Ok(self.writes.send(call).await?)
+        self.agreed()?;
+        let answer = self.writes.send(call).await?;
+        reach(FailPoint::ShopWritten).await?;
+        Ok(answer)
     }
 
     /// Whether changes of an object in the ERP are brought to the shop.
     pub(super) fn is_sent_out(&self, object: Object) -> bool {
         self.shop.out.contains(&object)
+    }
+
+    /// Whether changes of an object on the shop are brought to the ERP.
+    pub(super) fn is_taken_in(&self, object: Object) -> bool {
+        !self.shop.not_in.contains(&object)
     }
 
     /// Sends a write that nothing keeps from being done twice but a look at what stands in the ERP, which was taken just
@@ -311,6 +368,14 @@ impl<'a> Flow<'a> {
         match self.job.settled_at() {
             Some(at) if at > self.shop.clock.now() => Err(Stop::Later { at }),
             _ => self.write(call).await,
+        }
+    }
+
+    /// Ends the attempt without saving what was agreed on, to start over at once.
+    pub(super) fn look_again(&self) -> Stop {
+        self.note("edited_meanwhile", serde_json::json!({}));
+        Stop::Later {
+            at: self.shop.clock.now(),
         }
     }
 
@@ -337,7 +402,8 @@ impl<'a> Flow<'a> {
     }
 
     /// Which of the mapped fields are to be written over what the ERP holds, and the differences for people. A field
-    /// that both sides changed and that the mapping leaves to a person ends the attempt.
+    /// that both sides changed and that the mapping leaves to a person is among none of them: it ends the attempt before
+    /// anything is written, or at its end, when all such fields of the record are known.
     pub(super) fn changes(
         &self,
         fields: &[MappedField],
@@ -358,28 +424,22 @@ impl<'a> Flow<'a> {
         let mut writes = Vec::new();
         for field in fields.iter().filter(|field| !field.create_only) {
             let now = held.get(&*field.target).unwrap_or(&FieldValue::Clear);
-            let truth = truth_in(direction, field);
+            let mut truth = truth_in(direction, field);
+            if self
+                .choice
+                .as_ref()
+                .is_some_and(|choice| choice.is_void(field, now))
+            {
+                truth = Truth::Hold;
+            }
             match decide(agreed.get(&*field.target), &field.value, now, truth) {
                 Change::Keep => {}
                 Change::Write => writes.push((field.target.to_string(), field.value.clone())),
-                Change::Conflict => {
-                    let mut problem = self.subject.problem(
-                        "changed_on_both_sides",
-                        &field.target,
-                        format!(
-                            "`{}` was changed on Shopify and in the ERP, differently.",
-                            field.target
-                        ),
-                        "Make both sides hold the same value, then retry.",
-                    );
-                    problem.field = Some(field.target.to_string());
-                    let (ours, theirs) = (field.value.to_string(), now.to_string());
-                    problem.detail = match direction {
-                        Direction::In => json!({ "shopify": ours, "erp": theirs }),
-                        Direction::Out => json!({ "shopify": theirs, "erp": ours }),
-                    };
-                    return Err(problem.into());
-                }
+                Change::Conflict => self
+                    .conflicts
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(Conflict::new(direction, field, now, held)),
             }
         }
         Ok(writes)

@@ -12,11 +12,13 @@ mod explain;
 mod flow;
 mod gather;
 mod gone;
+mod matching;
 mod notices;
 mod orders;
 mod out;
 mod preview;
 mod products;
+mod resolve;
 mod settings;
 mod source;
 mod steps;
@@ -40,9 +42,11 @@ use crate::mapping::{Mappings, ShopFacts};
 use crate::store::{ClaimedJob, SharedStore};
 
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
+pub use matching::{Ambiguity, MatchError, MatchProgress, Matched, MatchedPair, NamedRecord, OutCounts};
 pub use orders::{OrderPlan, plan as plan_order};
 pub use out::{LimitState, Limits, SUDDEN_CHANGE, approve};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
+pub use resolve::{CHANGED_ON_BOTH_SIDES, ChooseError, Conflict, Keep, choose};
 pub use settings::{
     BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, HighRisk, Invoices, NoProduct, Payments,
     Refunds, Settings,
@@ -82,6 +86,8 @@ pub struct ShopContext {
     pub erp: SharedErp,
     /// The objects whose changes in the ERP are brought to the shop.
     pub out: BTreeSet<Object>,
+    /// The objects whose changes on the shop are not brought to the ERP.
+    pub not_in: BTreeSet<Object>,
     /// The mappings in force; an attempt keeps the ones that it began with.
     pub mappings: watch::Receiver<Arc<Mappings>>,
     /// Durable state.
@@ -136,7 +142,7 @@ impl Engine {
         let mut report = tokio::select! {
             biased;
             () = writes.at_rest_after(&stop) => Report::of(Outcome::Interrupted, "stopped"),
-            report = run_trusting(&mut flow) => report,
+            report = run_as_chosen(&mut flow) => report,
         };
         report.unclean = writes.in_doubt();
         report
@@ -145,6 +151,32 @@ impl Engine {
     /// The shop of this name.
     pub fn shop(&self, name: &ShopName) -> Option<&Arc<ShopContext>> {
         self.shops.get(name)
+    }
+}
+
+/// Runs the flow, and once more where it would ask a person who has answered already.
+async fn run_as_chosen(flow: &mut Flow<'_>) -> Report {
+    let report = run_trusting(flow).await;
+    if !resolve::is_asked(&report) {
+        return report;
+    }
+    match resolve::chosen(flow).await {
+        Ok(None) => return report,
+        Ok(choice) => flow.choice = choice,
+        Err(stop) => return stopped(flow, stop),
+    }
+    flow.note("chosen", serde_json::json!({ "question": report.summary }));
+    let mut report = run_trusting(flow).await;
+    let Some(choice) = flow
+        .choice
+        .as_ref()
+        .filter(|_| matches!(report.outcome, Outcome::Completed))
+    else {
+        return report;
+    };
+    match resolve::hand_over(flow, choice, &mut report).await {
+        Ok(()) => report,
+        Err(stop) => stopped(flow, stop),
     }
 }
 
@@ -182,18 +214,26 @@ async fn run_trusting(flow: &mut Flow<'_>) -> Report {
 
 /// Runs the flow that the job asks for.
 async fn run(flow: &mut Flow<'_>) -> Report {
+    flow.look_anew();
     let result = carry_out(flow).await;
+    let result = result.and_then(|report| flow.agreed().map(|()| report));
     let mut report = match result {
         Ok(report) => report,
-        Err(stop) => {
-            let summary = stop.to_string();
-            Report::of(stop.outcome(&flow.subject), summary)
-        }
+        Err(stop) => return stopped(flow, stop),
     };
     report.detail = flow.story();
     if report.record_name.is_none() {
         report.record_name.clone_from(&flow.subject.record);
     }
+    report
+}
+
+/// The report of an attempt that ended early.
+fn stopped(flow: &Flow<'_>, stop: Stop) -> Report {
+    let summary = stop.to_string();
+    let mut report = Report::of(flow.with_value(stop.outcome(&flow.subject)), summary);
+    report.detail = flow.story();
+    report.record_name.clone_from(&flow.subject.record);
     report
 }
 
@@ -213,9 +253,8 @@ async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
         (Object::Customer, Direction::Out) => out::customer(flow).await,
         (Object::Product, Direction::Out) => out::product(flow).await,
         (Object::Inventory, Direction::Out) => out::inventory(flow).await,
-        (Object::Inventory, Direction::In) | (Object::Order, Direction::Out) => {
-            Err(Stop::Obsolete("not_carried_out_by_this_version".into()))
-        }
+        (Object::Inventory, Direction::In) => out::level_changed(flow).await,
+        (Object::Order, Direction::Out) => Err(Stop::Obsolete("not_carried_out_by_this_version".into())),
     }
 }
 

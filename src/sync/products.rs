@@ -21,7 +21,7 @@ use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedRow};
 use crate::sync::settings::Deleted;
 pub(super) use matching::candidates;
-use settle::settle_out;
+use settle::{settle_out, settle_out_by_a_look};
 
 /// What a product's job did.
 pub(super) struct Synced {
@@ -241,6 +241,12 @@ async fn write(
     };
 
     let both = flow.is_sent_out(Object::Product);
+    let all_writes: Vec<(String, FieldValue)> = written
+        .template
+        .iter()
+        .chain(written.variants.values().flatten())
+        .cloned()
+        .collect();
     let mut links = Vec::new();
     let mut held = held;
     let mut meddled = false;
@@ -271,14 +277,16 @@ async fn write(
         LinkState::Linked,
     );
     product_link.source_updated_at = Some(product.updated_at);
-    product_link.agreed = to_json(both::agreement(
+    let agreed = both::agreement(
         Direction::In,
         &mapped.fields,
         &written.template,
         held.as_ref().map(|row| &row.fields),
         &template_agreed,
         both,
-    ));
+    );
+    let mut looked = both::is_settled_by_a_look(&template_agreed, &agreed, &written.template);
+    product_link.agreed = to_json(agreed);
     links.push(product_link);
     for (ours, theirs) in bound {
         let mut variant_link = link(
@@ -295,12 +303,34 @@ async fn write(
             let writes = written.variants.remove(&ours).unwrap_or_default();
             let after = held_variants.get(&theirs).map(|row| &row.fields);
             let agreed = both::agreement(Direction::In, &row.fields, &writes, after, &before, both);
+            looked |= both::is_settled_by_a_look(&before, &agreed, &writes);
             variant_link.agreed = to_json(agreed);
         }
         links.push(variant_link);
     }
     if written.anything {
-        settle_out(flow, product, &mut links, &known_links, sent.as_ref(), meddled).await?;
+        let ours = both::OwnWrites::new(&*shop.erp, &all_writes);
+        settle_out(
+            flow,
+            product,
+            &mut links,
+            &known_links,
+            sent.as_ref(),
+            meddled,
+            &ours,
+        )
+        .await?;
+    }
+    if both && looked {
+        settle_out_by_a_look(flow, product, &mut links, &known).await?;
+        let ids: Vec<ErpId> = held_variants.keys().copied().collect();
+        let now = read_one(flow, mapped, template).await?;
+        let are = read_variants(flow, &variant_model, &ids, &rows).await?;
+        let is_same = |was: &Row| are.get(&was.id).is_some_and(|row| row.fields == was.fields);
+        if now.map(|row| row.fields) != held.map(|row| row.fields) || !held_variants.values().all(is_same) {
+            // Somebody edited it between the looks of the two directions: each may have seen another value.
+            return Err(flow.look_again());
+        }
     }
     Ok(Synced {
         links,

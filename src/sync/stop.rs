@@ -40,6 +40,11 @@ pub(super) enum Stop {
     /// Too early to tell.
     #[error("looked at again {at}: what an earlier attempt sent may still take effect")]
     Later { at: Timestamp },
+    /// Another job is about to do it.
+    #[error(
+        "looked at again {at}: it was made from a record of the ERP, by a job that has not linked it yet"
+    )]
+    LeftToItsMaker { at: Timestamp },
     /// Nothing to do.
     #[error("nothing to do: {0}")]
     Obsolete(Cow<'static, str>),
@@ -106,7 +111,7 @@ impl Stop {
                 problem: *problem,
             },
             Self::Wait { on, at_most } => Outcome::Wait { on, at_most },
-            Self::Later { at } => Outcome::Later { at },
+            Self::Later { at } | Self::LeftToItsMaker { at } => Outcome::Later { at },
             Self::Obsolete(reason) => Outcome::Obsolete(reason.into_owned()),
             Self::Stale => Outcome::Interrupted,
             Self::Injected(_) => Outcome::Failed {
@@ -142,6 +147,7 @@ impl Stop {
             }
             Self::Shopify(error) => {
                 let mut problem = subject.problem(error.code(), "", text, &error.fix());
+                problem.field = error.field().map(str::to_owned);
                 problem.detail = json!({ "system": System::Shopify });
                 Outcome::Failed {
                     disposition: error.disposition(),

@@ -6,7 +6,7 @@ use crate::domain::{
     Currency, Customer, CustomerFound, Fields, ItemStock, LinkKind, Location, NewCustomer, NewProduct,
     NewVariant, Product, QuantitiesSet, Refusal, SetQuantities, ShopifyId, Variant, VariantFound,
 };
-use crate::shopify::{Shopify, ShopifyError};
+use crate::shopify::{ExpectedLook, Shopify, ShopifyError};
 
 /// Finds, makes and changes records on the shop. Everything that makes a record looks first whether it was made before.
 ///
@@ -26,6 +26,8 @@ pub trait Target: Send + Sync + 'static {
     async fn create_customer(&self, new: &NewCustomer) -> Result<Customer, ShopifyError>;
     /// Writes these fields of a customer and no others; addresses and tags that they do not name stay. Returns it as it is then.
     async fn update_customer(&self, id: ShopifyId, fields: &Fields) -> Result<Customer, ShopifyError>;
+    /// Says that variants are about to be looked for: others who look for theirs wait a moment, so that one question does.
+    fn expect_look(&self) -> ExpectedLook;
     /// Variants with one of these stock keeping units or bar codes, each exactly.
     async fn find_variants(
         &self,
@@ -86,6 +88,10 @@ impl Target for Shopify {
 
     async fn update_customer(&self, id: ShopifyId, fields: &Fields) -> Result<Customer, ShopifyError> {
         Shopify::update_customer(self, id, fields).await
+    }
+
+    fn expect_look(&self) -> ExpectedLook {
+        Shopify::expect_look(self)
     }
 
     async fn find_variants(

@@ -11,20 +11,52 @@ use lockstep::sandbox::shopify::draft::Buyer;
 use crate::scenes::{Scene, Stage};
 use crate::support::daemon::{Daemon, Start};
 use crate::support::world::{Database, World, attempts, everyday_total, free_port, fresh_postgres, until};
+use crate::way_back::Change;
 
 /// Work that a killed daemon left behind is resumed within 5 s; a test may take ten times that. A claim holds for 600 s
 /// here, so work that waits for its lease to run out is far too late.
-const RESUMED: Duration = Duration::from_secs(50);
+pub(crate) const RESUMED: Duration = Duration::from_secs(50);
 
 /// What a fail point does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Action {
+pub(crate) enum Action {
     /// The daemon dies there as with kill -9.
     Abort,
     /// The work stands still there while the rest goes on, until the daemon is killed.
     Hang,
     /// The step fails there, and the daemon goes on.
     Error,
+}
+
+impl Action {
+    /// As `LOCKSTEP_FAIL` has it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Abort => "abort",
+            Self::Hang => "hang",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Waits until the daemon has met the point that it was armed with.
+pub(crate) async fn struck(armed: &mut Daemon, point: FailPoint, action: Action, why: &str) {
+    if action == Action::Abort {
+        let log = || String::new();
+        until(why, || armed.has_ended().then_some(()), log).await;
+        let signal = armed.wait().signal();
+        assert_eq!(
+            signal,
+            Some(6),
+            "{why}: it died of something else\n{}",
+            armed.log()
+        );
+    } else {
+        until(why, || armed.has_struck(point).then_some(()), || armed.log()).await;
+    }
+    if action == Action::Hang {
+        armed.kill();
+    }
 }
 
 /// Interrupts the scene at each of its points, one after the other in one world, and looks at the ERP each time: at the
@@ -39,35 +71,12 @@ async fn walk(scene: Scene, database: Database, action: Action) {
         world.idle(&daemon).await;
         let status = daemon.terminate();
         assert!(status.success(), "{why}: {status:?}\n{}", daemon.log());
-        let word = match action {
-            Action::Abort => "abort",
-            Action::Hang => "hang",
-            Action::Error => "error",
-        };
         let mut armed = world.start(&Start {
-            fail: Some(format!("{point}:{}={word}", scene.nth(*point))),
+            fail: Some(format!("{point}:{}={}", scene.nth(*point), action.word())),
             ..Start::default()
         });
         let name = stage.happen(round, placed);
-        match action {
-            Action::Abort => {
-                let ended = || armed.has_ended().then_some(());
-                until(&why, ended, String::new).await;
-                let signal = armed.wait().signal();
-                assert_eq!(
-                    signal,
-                    Some(6),
-                    "{why}: it died of something else\n{}",
-                    armed.log()
-                );
-            }
-            Action::Hang | Action::Error => {
-                until(&why, || armed.has_struck(*point).then_some(()), || armed.log()).await;
-            }
-        }
-        if action == Action::Hang {
-            armed.kill();
-        }
+        struck(&mut armed, *point, action, &why).await;
         if action != Action::Error {
             stage.check_at(&name, *point);
         }
@@ -137,6 +146,12 @@ fn the_scenes_pass_every_fail_point() {
     let mut passed: BTreeSet<String> = Scene::ALL
         .iter()
         .flat_map(|scene| scene.points())
+        .chain(
+            Change::ALL
+                .iter()
+                .flat_map(|change| change.points())
+                .map(|(point, _)| point),
+        )
         .map(ToString::to_string)
         .collect();
     // No order passes these; they have tests of their own below, and in `webhooks`.

@@ -1,5 +1,6 @@
 //! End to end: the built binary between a stand-in shop and a stand-in ERP, over real HTTP, with real crashes.
 
+mod arrival;
 mod cli;
 mod crashes;
 mod demo;
@@ -12,4 +13,5 @@ mod scenes;
 mod setup;
 mod support;
 mod toggles;
+mod way_back;
 mod webhooks;

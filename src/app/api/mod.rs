@@ -6,6 +6,7 @@
 
 mod auth;
 mod openapi;
+mod outgoing;
 mod routes;
 #[cfg(test)]
 mod tests;

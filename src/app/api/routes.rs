@@ -9,6 +9,7 @@ use axum::routing::{MethodRouter, get, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::outgoing::{self, PushedAll, ResolveRequest, Resolved};
 use super::webhooks::{self, AdoptRequest, ApplyRequest, ToggleRequest, Toggled};
 use super::{Api, Refused, answer, openapi};
 use crate::app::subscriptions::{ApplyReport, ListReport, PlanReports};
@@ -110,6 +111,26 @@ pub(super) fn table() -> Vec<Route> {
             request: Some(schema::<ToggleRequest>),
             response: Some(schema::<Toggled>),
             handler: || put(webhooks::toggle),
+        },
+        Route {
+            method: "post",
+            path: "/api/v1/shops/{shop}/push/{object}",
+            id: "pushAll",
+            summary: "Carries every record of an object in the ERP over to the shop: customer, product or inventory. `out` must not be off.",
+            query: &[],
+            request: None,
+            response: Some(schema::<PushedAll>),
+            handler: || post(outgoing::push_all),
+        },
+        Route {
+            method: "post",
+            path: "/api/v1/jobs/{job}/resolve",
+            id: "resolveJob",
+            summary: "Chooses whose value is kept of fields that both sides changed.",
+            query: &[],
+            request: Some(schema::<ResolveRequest>),
+            response: Some(schema::<Resolved>),
+            handler: || post(outgoing::resolve),
         },
         Route {
             method: "get",

@@ -439,3 +439,62 @@ fn the_description_in_the_docs_is_the_one_of_this_version() {
         path.display()
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn everything_is_pushed_only_where_the_way_back_is_on() {
+    use crate::sandbox::odoo::{OdooSandbox, Options as OdooOptions, Version};
+    let erp = OdooSandbox::start(OdooOptions::version(Version::V18))
+        .await
+        .unwrap();
+    let file = |out: &str| {
+        let odoo = format!("url = '{}'", erp.url());
+        text("on")
+            .replace(
+                "url = 'http://127.0.0.1:9'\ndatabase",
+                &format!("{odoo}\ndatabase"),
+            )
+            .replace("login = 'a@example.com'", "login = 'connector@example.com'")
+            .replace("api_key = 'k'", &format!("api_key = '{}'", erp.api_key()))
+            + &format!("products = {{ in = 'on', out = '{out}' }}\n")
+    };
+    let rig = Rig::with(&file("off")).await;
+    let push = async |path: &str| rig.call("post", path, Some(TOKEN), None).await;
+    let path = "/api/v1/shops/main/push/product";
+    let (status, body) = push(path).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::CONFLICT, &"out_is_off".into())
+    );
+    for unknown in [
+        "/api/v1/shops/other/push/product",
+        "/api/v1/shops/main/push/order",
+    ] {
+        assert_eq!(push(unknown).await.0, StatusCode::NOT_FOUND, "{unknown}");
+    }
+    let values = serde_json::json!([{ "name": "Hat", "active": true }]);
+    erp.as_admin("product.template", "create", values, serde_json::json!({}))
+        .unwrap();
+    std::fs::write(rig.path(), file("paused")).unwrap();
+    rig.daemon.reload().await.unwrap();
+    let (status, body) = push(path).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let records = body["records"].as_u64().unwrap();
+    assert!(records > 0 && body["made"] == body["records"], "{body}");
+    let (_, again) = push(path).await;
+    assert_eq!(
+        (again["records"].as_u64(), again["made"].as_u64()),
+        (Some(records), Some(0))
+    );
+
+    let resolve = "/api/v1/jobs/1/resolve";
+    let keep = serde_json::json!({ "keep": "erp" });
+    let (status, body) = rig.call("post", resolve, Some(TOKEN), Some(keep)).await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::CONFLICT, &"not_asked".into())
+    );
+    let neither = serde_json::json!({ "keep": "neither" });
+    let (status, _) = rig.call("post", resolve, Some(TOKEN), Some(neither)).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    rig.daemon.stop().await;
+}

@@ -182,7 +182,7 @@ fn refused(error: ToggleError) -> Refused {
 }
 
 /// The body, or what is wrong with it.
-fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
+pub(super) fn read<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Refused> {
     body.map(|Json(body)| body)
         .map_err(|rejection| Refused::Invalid(rejection.body_text()))
 }

@@ -68,10 +68,18 @@ pub(super) fn gate(toggles: Toggles, disabled: &Disabled, acted_on: &ActedOn) ->
     })
 }
 
+/// The toggle that decides about a lane. Levels that change on the shop matter only because stock is sent there.
+fn toggle_of(sync: &subscriptions::Settings, object: Object, direction: Direction) -> Toggle {
+    match object {
+        Object::Inventory => sync.toggle(object, Direction::Out),
+        _ => sync.toggle(object, direction),
+    }
+}
+
 /// Whether what waits is discarded when the object is off, and it is.
 fn discards(sync: &subscriptions::Settings, lane: &Lane) -> bool {
     sync.category(lane.object).is_some_and(|category| {
-        sync.toggle(lane.object, lane.direction) == Toggle::Off && category.when_off == WhenOff::Discard
+        toggle_of(sync, lane.object, lane.direction) == Toggle::Off && category.when_off == WhenOff::Discard
     })
 }
 
@@ -79,8 +87,8 @@ fn discards(sync: &subscriptions::Settings, lane: &Lane) -> bool {
 /// to be held. An order needs its customer and its products whatever their toggles say: while orders are on, those that are
 /// off are done in any case.
 fn is_open(sync: &subscriptions::Settings, lane: &Lane) -> bool {
-    if lane.direction == Direction::Out {
-        return match sync.toggle(lane.object, Direction::Out) {
+    if lane.direction == Direction::Out || lane.object == Object::Inventory {
+        return match toggle_of(sync, lane.object, lane.direction) {
             Toggle::On => lane.object != Object::Order,
             Toggle::Paused => false,
             // It was asked for by hand, or was waiting when it was switched off.
@@ -91,9 +99,8 @@ fn is_open(sync: &subscriptions::Settings, lane: &Lane) -> bool {
     }
     let is_needed = match lane.object {
         Object::Shop => return true,
-        Object::Inventory => return false,
         Object::Customer | Object::Product => sync.orders.inward == Toggle::On,
-        Object::Order => false,
+        Object::Order | Object::Inventory => false,
     };
     let Some(category) = sync.category(lane.object) else {
         return false;
@@ -124,7 +131,7 @@ fn wanted(sync: &subscriptions::Settings) -> BTreeMap<Object, Priority> {
     Object::ALL
         .iter()
         .filter_map(|object| Some((*object, sync.category(*object)?)))
-        .filter(|(_, category)| category.inward != Toggle::Off)
+        .filter(|(object, _)| toggle_of(sync, *object, Direction::In) != Toggle::Off)
         .map(|(object, category)| (object, category.priority.priority()))
         .collect()
 }
@@ -139,7 +146,7 @@ pub(super) fn to_discard(before: &Toggles, now: &Toggles) -> Vec<Lane> {
                 .category(*object)
                 .is_some_and(|category| category.when_off == WhenOff::Discard);
             for direction in Direction::ALL {
-                let toggle = |sync: &crate::subscriptions::Settings| sync.toggle(*object, *direction);
+                let toggle = |sync: &crate::subscriptions::Settings| toggle_of(sync, *object, *direction);
                 if discards && toggle(known) != Toggle::Off && toggle(sync) == Toggle::Off {
                     lanes.push(Lane {
                         shop: shop.clone(),
@@ -297,7 +304,11 @@ mod tests {
         let expected = [
             (Object::Order, Priority::URGENT),
             (Object::Customer, Priority::BACKGROUND),
+            // Stock follows the products: where it is sent, levels that change on the shop are looked at.
+            (Object::Inventory, Priority::LIVE),
         ];
         assert_eq!(wanted(&sync), BTreeMap::from(expected));
+        let inward: subscriptions::Settings = toml::from_str("products = { in = 'on' }").unwrap();
+        assert_eq!(wanted(&inward).keys().collect::<Vec<_>>(), [&Object::Product]);
     }
 }

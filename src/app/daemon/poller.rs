@@ -4,6 +4,7 @@
 
 mod due;
 mod hints;
+mod notes;
 mod sweeps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -204,6 +205,7 @@ impl Poller {
                 }
                 polls.forgotten.remove(model);
                 let known = polls.models.entry(model).or_default();
+                self.show_age(&shop.name, model, known);
                 if known.is_due(self.clock.now()) {
                     self.poll(shop, context, watched, known).await?;
                 }
@@ -315,6 +317,7 @@ impl Poller {
                 known.is_clean = false;
                 known.again.clear();
                 known.rest(now, wait);
+                self.note_failed(&shop.name, model, &error).await;
                 self.tell(shop, (object, model), &error, known.failed, wait)
                     .await?;
             }
@@ -329,7 +332,10 @@ impl Poller {
         known: &mut ModelPolls,
     ) -> Result<bool, PollError> {
         let model = poll.watched.model;
+        let began = self.clock.now();
         let polled = poll::poll(poll).await?;
+        known.succeeded_at = Some(began);
+        self.note_polled(&shop.name, model, began, &polled).await;
         if polled.began {
             tracing::info!(shop = %shop.name, model, "the ERP's changes are followed from now on");
         } else if polled.changed > 0 {

@@ -178,6 +178,11 @@ fn connected(
             .copied()
             .filter(|object| shop.sync.toggle(*object, Direction::Out) != Toggle::Off)
             .collect(),
+        not_in: Object::ALL
+            .iter()
+            .copied()
+            .filter(|object| shop.sync.toggle(*object, Direction::In) == Toggle::Off)
+            .collect(),
         mappings: mappings.subscribe(),
         store: store.clone(),
         clock: clock.clone(),

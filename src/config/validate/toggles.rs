@@ -143,8 +143,6 @@ fn verdict(object: Object, name: &str) -> Result<(), (String, String)> {
 fn about(topic: &Topic) -> Option<Object> {
     match topic.action {
         TopicAction::Look(object, _) | TopicAction::Gone(object, _) => Some(object),
-        // The one that is only recorded is about stock.
-        TopicAction::Record => Some(Object::Inventory),
         TopicAction::Uninstalled | TopicAction::Compliance => None,
     }
 }

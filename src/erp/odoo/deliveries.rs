@@ -3,6 +3,7 @@
 //! A transfer is carried out by `button_validate`, which asks a person about back-orders unless the context says not to:
 //! what is not sent is then kept on a back-order. Its answer is not trusted, the state is looked at.
 
+use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use super::call::Call;
@@ -14,6 +15,7 @@ use crate::failpoint::{FailPoint, reach};
 
 const PICKING: &str = "stock.picking";
 const MOVE: &str = "stock.move";
+const LINE: &str = "sale.order.line";
 const TRACKING: &str = "carrier_tracking_ref";
 
 /// From the supplier straight to the customer (Odoo's module for drop-shipping): told by the places, because the way back is
@@ -73,52 +75,67 @@ impl Odoo {
             .collect()
     }
 
-    /// The open moves of a variant out of the warehouse, with the orders that they belong to.
-    pub(super) async fn read_open_moves(&self, variant: ErpId) -> Result<Vec<OpenDelivery>, ErpError> {
+    /// The open moves of a variant out of the warehouse, with the orders that they belong to, and the lines of quotations: these
+    /// have no moves yet.
+    pub(super) async fn read_open_moves(&self, variants: &[ErpId]) -> Result<Vec<OpenDelivery>, ErpError> {
         const OPEN: [&str; 4] = ["waiting", "confirmed", "partially_available", "assigned"];
+        const QUOTATION: [&str; 2] = ["draft", "sent"];
         let domain = vec![
-            json!(["product_id", "=", variant.0]),
+            json!(["product_id", "in", variants]),
             json!(["state", "in", OPEN]),
             json!(["sale_line_id", "!=", false]),
             json!(["picking_id.picking_type_code", "=", "outgoing"]),
         ];
-        let fields = ["sale_line_id", "product_uom_qty", "quantity"];
+        let fields = ["product_id", "sale_line_id", "product_uom_qty", "quantity"];
         let moves = self.search_read(MOVE, domain, &fields, None, false).await?;
-        let lines: Vec<ErpId> = moves
+        let moved: Vec<ErpId> = moves
             .iter()
             .filter_map(|row| record(&row["sale_line_id"]))
             .collect();
-        if lines.is_empty() {
-            return Ok(Vec::new());
-        }
-        let call = Call::read("sale.order.line", "read")
-            .on(lines)
-            .arg("fields", json!(["order_id"]));
-        let lines = self.session.call(&call).await?;
+        // One question: whose the moves are, and what else is sold.
+        let domain = vec![
+            json!("|"),
+            json!(["id", "in", moved]),
+            json!("&"),
+            json!(["product_id", "in", variants]),
+            json!(["order_id.state", "in", QUOTATION]),
+        ];
+        let fields = ["order_id", "product_id", "product_uom_qty"];
+        let lines = self.search_read(LINE, domain, &fields, None, false).await?;
         let order_of = |line: Option<ErpId>| {
-            let rows = lines.as_array()?;
-            let row = rows.iter().find(|row| record(&row["id"]) == line)?;
+            let row = lines.iter().find(|row| record(&row["id"]) == line)?;
             record(&row["order_id"])
         };
         let open = |row: &Value| {
             Some(OpenDelivery {
+                variant: record(&row["product_id"])?,
                 order: order_of(record(&row["sale_line_id"]))?,
                 demanded: decimal(&row["product_uom_qty"])?,
                 reserved: decimal(&row["quantity"])?,
             })
         };
-        moves
-            .iter()
-            .map(|row| {
-                open(row).ok_or_else(|| nonsense(MOVE, "search_read", "a move lacks its order or a number"))
+        let quoted = |row: &Value| {
+            Some(OpenDelivery {
+                variant: record(&row["product_id"])?,
+                order: record(&row["order_id"])?,
+                demanded: decimal(&row["product_uom_qty"])?,
+                reserved: Decimal::ZERO,
             })
-            .collect()
+        };
+        let is_quoted = |row: &&Value| record(&row["id"]).is_none_or(|line| !moved.contains(&line));
+        let of_moves = moves.iter().map(|row| {
+            open(row).ok_or_else(|| nonsense(MOVE, "search_read", "a move lacks its order or a number"))
+        });
+        let of_lines = lines.iter().filter(is_quoted).map(|row| {
+            quoted(row).ok_or_else(|| nonsense(LINE, "search_read", "a line lacks its order or a number"))
+        });
+        of_moves.chain(of_lines).collect()
     }
 
     pub(super) async fn validate(
         &self,
         delivery: ErpId,
-        quantities: &[(ErpId, rust_decimal::Decimal)],
+        quantities: &[(ErpId, Decimal)],
         tracking: Option<&str>,
     ) -> Result<(), ErpError> {
         let moves = self.table(MOVE).await?;

@@ -143,6 +143,11 @@ fn nonsense(model: &str, method: &str, message: impl Into<String>) -> ErpError {
     }
 }
 
+/// The models whose changes mean work for records of this object. Known without asking a server.
+pub fn watched(object: Object) -> Vec<Watched> {
+    watch::watched(object)
+}
+
 #[async_trait]
 impl Erp for Odoo {
     async fn about(&self) -> Result<About, ErpError> {
@@ -301,6 +306,10 @@ impl Erp for Odoo {
         self.read_partner(id, extra).await
     }
 
+    async fn partners(&self, ids: &[ErpId], extra: &[String]) -> Result<Vec<Partner>, ErpError> {
+        self.read_partners(ids, extra).await
+    }
+
     async fn product_record(
         &self,
         id: ErpId,
@@ -310,12 +319,29 @@ impl Erp for Odoo {
         self.read_product(id, extra, variant_extra).await
     }
 
+    fn made_of(&self, path: &str) -> Option<&'static [&'static str]> {
+        outgoing::made_of(path)
+    }
+
+    async fn variants_of(&self, product: ErpId) -> Result<Vec<ErpId>, ErpError> {
+        self.variant_ids(product).await
+    }
+
+    async fn product_records(
+        &self,
+        ids: &[ErpId],
+        extra: &[String],
+        variant_extra: &[String],
+    ) -> Result<Vec<ErpProduct>, ErpError> {
+        self.read_products(ids, extra, variant_extra).await
+    }
+
     async fn stock(&self, variants: &[ErpId], warehouses: &[ErpId]) -> Result<Vec<Stock>, ErpError> {
         self.read_stock(variants, warehouses).await
     }
 
-    async fn open_deliveries(&self, variant: ErpId) -> Result<Vec<OpenDelivery>, ErpError> {
-        self.read_open_moves(variant).await
+    async fn open_deliveries(&self, variants: &[ErpId]) -> Result<Vec<OpenDelivery>, ErpError> {
+        self.read_open_moves(variants).await
     }
 
     fn watched(&self, object: Object) -> Vec<Watched> {

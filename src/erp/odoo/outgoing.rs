@@ -1,9 +1,12 @@
 //! Partners, products and stock as they are read for the way back to the shop, in few calls whatever their size.
 
+mod listing;
+
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::names::wire_name;
+use super::products::Known;
 use super::value::{self, record, text};
 use super::{Odoo, nonsense};
 use crate::domain::{
@@ -65,6 +68,41 @@ const OF_STOCK: &[&str] = &[
     "virtual_available",
 ];
 
+/// The fields of Odoo that a part of a canonical record is made of, and those from which Odoo works them out: a person takes the
+/// address of the company that it is put under, a variant its price of its template.
+pub(super) fn made_of(path: &str) -> Option<&'static [&'static str]> {
+    Some(match path {
+        "partner.name" | "partner.first_name" | "partner.last_name" => &["name", "is_company"],
+        "partner.is_company" => &["is_company"],
+        "partner.company_name" => &["company_name", "name", "is_company", "parent_id"],
+        "partner.email" => &["email"],
+        "partner.phone" => &["phone"],
+        "partner.street" => &["street", "parent_id"],
+        "partner.street2" => &["street2", "parent_id"],
+        "partner.zip" => &["zip", "parent_id"],
+        "partner.city" => &["city", "parent_id"],
+        "partner.country_code" => &["country_id", "state_id", "parent_id"],
+        "partner.province_code" => &["state_id", "country_id", "parent_id"],
+        "partner.locale" => &["lang", "parent_id"],
+        "partner.note" => &["comment"],
+        "partner.is_customer" => &["customer_rank"],
+        "partner.active" | "product.active" => &["active"],
+        "product.name" => &["name"],
+        "product.description" => &["description_sale"],
+        "product.saleable" => &["sale_ok"],
+        "product.price" => &["list_price"],
+        "product.stocked" | "product.service" => &["type", "detailed_type", "is_storable"],
+        "product.category" => &["categ_id"],
+        "variant.active" => &["active", "attribute_line_ids"],
+        "variant.sku" => &["default_code"],
+        "variant.barcode" => &["barcode"],
+        "variant.price" => &["lst_price", "list_price", "price_extra", "attribute_line_ids"],
+        "variant.cost" => &["standard_price"],
+        "variant.weight_kg" => &["weight"],
+        _ => return None,
+    })
+}
+
 impl Odoo {
     pub(super) async fn read_partner(
         &self,
@@ -72,9 +110,15 @@ impl Odoo {
         extra: &[String],
     ) -> Result<Option<Partner>, ErpError> {
         let fields = self.present_fields(PARTNER, OF_PARTNER, extra).await?;
-        let Some(row) = self.read_raw(PARTNER, &[id], &fields, &Map::new()).await?.pop() else {
-            return Ok(None);
-        };
+        match self.read_raw(PARTNER, &[id], &fields, &Map::new()).await?.pop() {
+            Some(row) => self.partner_of(row).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A partner from its row.
+    async fn partner_of(&self, row: Value) -> Result<Partner, ErpError> {
+        let id = record(&row["id"]).ok_or_else(|| nonsense(PARTNER, "read", "a row without an id"))?;
         let country = record(&row["country_id"]);
         let countries = self.countries().await?;
         let country = countries.0.iter().find(|known| Some(known.id) == country);
@@ -85,7 +129,7 @@ impl Odoo {
         let name = text(&row["name"]).unwrap_or_default();
         let is_company = row["is_company"] == true;
         let (first, last) = if is_company { (None, None) } else { names(&name) };
-        Ok(Some(Partner {
+        Ok(Partner {
             id: id.0,
             first_name: first,
             last_name: last,
@@ -112,7 +156,7 @@ impl Odoo {
             updated_at: written(PARTNER, &row)?,
             name,
             raw: row.into(),
-        }))
+        })
     }
 
     pub(super) async fn read_product(
@@ -126,49 +170,14 @@ impl Odoo {
             return Ok(None);
         };
         let more = self.present_fields(VARIANT, OF_VARIANT, variant_extra).await?;
-        let mut known = self.known_variants(id, &more).await?;
-        known.sort_by_key(|variant| variant.id);
-        let mut variants = Vec::with_capacity(known.len());
-        let mut options: Vec<ProductOption> = Vec::new();
-        for variant in known {
-            if variant.active {
-                offer(&mut options, &variant.options);
-            }
-            let number = |name: &str| value::decimal(&variant.row[name]);
-            variants.push(ErpVariantRecord {
-                id: variant.id.0,
-                active: variant.active,
-                sku: trimmed(&variant.row["default_code"]),
-                barcode: trimmed(&variant.row["barcode"]),
-                price: number("lst_price")
-                    .ok_or_else(|| nonsense(VARIANT, "search_read", "a price that is no number"))?,
-                cost: number("standard_price").filter(|cost| !cost.is_zero()),
-                weight_kg: number("weight").filter(|weight| !weight.is_zero()),
-                options: variant
-                    .options
-                    .into_iter()
-                    .map(|(name, value)| OptionValue { name, value })
-                    .collect(),
-                raw: variant.row.into(),
-            });
-        }
-        let kind = kind_of(&row);
-        Ok(Some(ErpProduct {
-            id: id.0,
-            name: text(&row["name"]).unwrap_or_default(),
-            description: text(&row["description_sale"]),
-            active: row["active"] != false,
-            saleable: row["sale_ok"] != false,
-            price: value::decimal(&row["list_price"])
-                .ok_or_else(|| nonsense(TEMPLATE, "read", "a price that is no number"))?,
-            stocked: kind.stocked,
-            service: kind.service,
-            category: text(&row["categ_id"][1]),
-            options,
-            variants,
-            updated_at: written(TEMPLATE, &row)?,
-            raw: row.into(),
-        }))
+        let known = self.known_variants(id, &more).await?;
+        product_of(row, known).map(Some)
+    }
+
+    pub(super) async fn variant_ids(&self, product: ErpId) -> Result<Vec<ErpId>, ErpError> {
+        let of_product = vec![json!(["product_tmpl_id", "=", product.0])];
+        let rows = self.search_read(VARIANT, of_product, &["id"], None, true).await?;
+        Ok(rows.iter().filter_map(|row| record(&row["id"])).collect())
     }
 
     pub(super) async fn read_stock(
@@ -285,6 +294,53 @@ impl Odoo {
         self.state_codes.insert(id, code.clone()).await;
         Ok(code)
     }
+}
+
+/// A product from its row and its variants.
+fn product_of(row: Value, mut known: Vec<Known>) -> Result<ErpProduct, ErpError> {
+    let id = record(&row["id"]).ok_or_else(|| nonsense(TEMPLATE, "read", "a row without an id"))?;
+    known.sort_by_key(|variant| variant.id);
+    let mut variants = Vec::with_capacity(known.len());
+    let mut options: Vec<ProductOption> = Vec::new();
+    for variant in known {
+        if variant.active {
+            offer(&mut options, &variant.options);
+        }
+        let number = |name: &str| value::decimal(&variant.row[name]);
+        variants.push(ErpVariantRecord {
+            id: variant.id.0,
+            active: variant.active,
+            sku: trimmed(&variant.row["default_code"]),
+            barcode: trimmed(&variant.row["barcode"]),
+            price: number("lst_price")
+                .ok_or_else(|| nonsense(VARIANT, "search_read", "a price that is no number"))?,
+            cost: number("standard_price").filter(|cost| !cost.is_zero()),
+            weight_kg: number("weight").filter(|weight| !weight.is_zero()),
+            options: variant
+                .options
+                .into_iter()
+                .map(|(name, value)| OptionValue { name, value })
+                .collect(),
+            raw: variant.row.into(),
+        });
+    }
+    let kind = kind_of(&row);
+    Ok(ErpProduct {
+        id: id.0,
+        name: text(&row["name"]).unwrap_or_default(),
+        description: text(&row["description_sale"]),
+        active: row["active"] != false,
+        saleable: row["sale_ok"] != false,
+        price: value::decimal(&row["list_price"])
+            .ok_or_else(|| nonsense(TEMPLATE, "read", "a price that is no number"))?,
+        stocked: kind.stocked,
+        service: kind.service,
+        category: text(&row["categ_id"][1]),
+        options,
+        variants,
+        updated_at: written(TEMPLATE, &row)?,
+        raw: row.into(),
+    })
 }
 
 /// What a product is: 17 says it in one word, later versions say "storable" apart.

@@ -77,12 +77,16 @@ const MOVE_FIELDS: &[&str] = &[
     "location_dest_id",
 ];
 
+/// A level names a variant, and the variant its product.
+const THROUGH_VARIANT: Option<(&str, &str)> = Some(("product.product", "product_tmpl_id"));
+
 /// What is watched for an object. Orders are not: they go the other way.
 pub(super) fn watched(object: Object) -> Vec<Watched> {
     let watch = |model, owner, fields: &[&str]| Watched {
         object,
         model,
         owner,
+        through: None,
         fields: fields.iter().map(|field| (*field).to_owned()).collect(),
         forecast_only: false,
     };
@@ -97,9 +101,14 @@ pub(super) fn watched(object: Object) -> Vec<Watched> {
                 VALUE_FIELDS,
             ),
         ],
+        // The stock of a product's variants is one piece of work.
         Object::Inventory => vec![
-            watch("stock.quant", Some("product_id"), QUANT_FIELDS),
             Watched {
+                through: THROUGH_VARIANT,
+                ..watch("stock.quant", Some("product_id"), QUANT_FIELDS)
+            },
+            Watched {
+                through: THROUGH_VARIANT,
                 forecast_only: true,
                 ..watch("stock.move", Some("product_id"), MOVE_FIELDS)
             },

@@ -132,14 +132,6 @@ fn action(
     };
     match topic.action {
         // Whatever is wanted: a body that cannot be understood says that something between us and Shopify is broken.
-        TopicAction::Record if !is_filled_object(body) => unreadable(
-            Object::Inventory,
-            name,
-            "its body is no JSON object with something in it",
-        ),
-        TopicAction::Record => DeliveryAction::Record {
-            reason: "unused_topic",
-        },
         TopicAction::Look(object, path) | TopicAction::Gone(object, path) => match record_id(body, path) {
             Ok(id) => match wanted.get(&object) {
                 Some(priority) => DeliveryAction::Job {
@@ -344,14 +336,17 @@ mod tests {
         let wanted = [
             (Object::Order, Priority::URGENT),
             (Object::Product, Priority::BACKGROUND),
+            (Object::Inventory, Priority::LIVE),
         ]
         .into();
+        let body = br#"{"id":7,"inventory_item_id":7}"#;
         for (topic, expected) in [
+            ("inventory_levels/update", Some(Priority::LIVE)),
             ("orders/create", Some(Priority::URGENT)),
             ("products/update", Some(Priority::BACKGROUND)),
             ("customers/update", None),
         ] {
-            let priority = match action(&shop(), &wanted, Some(topic), br#"{"id":7}"#, &"0".repeat(64)) {
+            let priority = match action(&shop(), &wanted, Some(topic), body, &"0".repeat(64)) {
                 DeliveryAction::Job { priority, .. } => Some(priority),
                 DeliveryAction::Record { .. } | DeliveryAction::Problem { .. } => None,
             };
@@ -396,7 +391,7 @@ mod tests {
             (
                 "inventory_levels/update",
                 r#"{"inventory_item_id":7}"#,
-                "record unused_topic",
+                "record toggle_off",
             ),
             ("carts/create", r#"{"id":"c1"}"#, "record unknown_topic"),
             ("app/uninstalled", r#"{"id":7}"#, "job shop/uninstalled"),
@@ -498,7 +493,7 @@ mod tests {
             (
                 "inventory_levels/update",
                 "[]",
-                "problem inventory: its body is no JSON object with something in it.",
+                "problem inventory: its body has no `inventory_item_id`.",
             ),
             (
                 "orders/edited",

@@ -34,6 +34,7 @@ fn shop() -> ShopName {
 
 fn watched() -> Watched {
     Watched {
+        through: None,
         object: Object::Customer,
         model: MODEL,
         owner: Some("parent_id"),

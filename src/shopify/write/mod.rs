@@ -9,6 +9,7 @@
 mod customers;
 mod fields;
 mod inventory;
+mod look;
 mod products;
 mod refs;
 mod refusal;
@@ -19,6 +20,8 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Currency, Location, Timestamp};
 
+pub use look::ExpectedLook;
+
 /// Shopify's limit of a list in one call (<https://shopify.dev/docs/api/usage/limits>).
 const MOST_PER_CALL: usize = 250;
 
@@ -26,11 +29,13 @@ const MOST_PER_CALL: usize = 250;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     /// Kinds of records whose mark is defined in the shop.
-    definitions: Mutex<BTreeSet<&'static str>>,
+    definitions: tokio::sync::Mutex<BTreeSet<&'static str>>,
     /// The places, and when they were asked for.
     locations: Mutex<Option<(Timestamp, Vec<Location>)>>,
     /// The shop's currency: it does not change while there are sales in it.
-    currency: Mutex<Option<Currency>>,
+    currency: tokio::sync::Mutex<Option<Currency>>,
+    /// Questions about variants.
+    looks: look::Looks,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use super::lock;
 use super::refusal::{accepted, incomplete, user_errors};
 use crate::domain::{LinkKind, ShopifyId};
 use crate::shopify::Shopify;
@@ -103,7 +102,9 @@ impl Shopify {
         let Some((name, owner_type)) = owner(kind) else {
             return Ok(());
         };
-        if lock(&self.known.definitions).contains(name) {
+        // Whoever comes meanwhile waits: one definition is enough.
+        let mut defined = self.known.definitions.lock().await;
+        if defined.contains(name) {
             return Ok(());
         }
         let document = &documents::REF_DEFINE;
@@ -128,7 +129,7 @@ impl Shopify {
         {
             accepted(document, payload, &[], "definition", None)?;
         }
-        lock(&self.known.definitions).insert(name);
+        defined.insert(name);
         Ok(())
     }
 }

@@ -1,84 +1,24 @@
-//! Variants: found by their keys, changed and made in bulk.
-
-use std::collections::BTreeSet;
+//! Variants: changed and made in bulk.
 
 use serde_json::{Value, json};
 
+use super::MOST_PER_CALL;
 use super::fields::{VARIANT, has_decimals, not_writable};
 use super::refs::mark;
 use super::refusal::{gone, incomplete, rejected, user_errors};
-use super::{MOST_PER_CALL, lock};
 use crate::domain::{
-    Currency, Fields, LinkKind, NewVariant, OptionValue, Product, Refusal, ShopifyId, Variant, VariantFound,
+    Currency, Fields, LinkKind, NewVariant, OptionValue, Product, Refusal, ShopifyId, Variant,
 };
 use crate::shopify::documents;
 use crate::shopify::error::ShopifyError;
 use crate::shopify::{Shopify, normalise, recent};
 
-/// Keys that one search asks for.
-const KEYS_PER_SEARCH: usize = 40;
-/// More pages of 100 than one search of so few keys has.
-const MOST_PAGES: usize = 100;
 /// Shopify's limit of variants of a product.
 pub(super) const MOST_VARIANTS: usize = 2048;
 /// Decimals of a price where none was given.
 const NO_PRICES: u32 = 0;
 
 impl Shopify {
-    /// The variants that have one of these keys, compared exactly. Found by Shopify's search index, which lags by seconds.
-    ///
-    /// # Errors
-    /// A [`ShopifyError`], whose disposition says what it means.
-    pub async fn find_variants(
-        &self,
-        skus: &[String],
-        barcodes: &[String],
-    ) -> Result<Vec<VariantFound>, ShopifyError> {
-        let wanted = |list: &'static str, keys: &[String]| -> Vec<String> {
-            let different: BTreeSet<&str> = keys.iter().map(|k| k.trim()).filter(|k| !k.is_empty()).collect();
-            let quoted = |key: &str| key.replace('\\', "\\\\").replace('"', "\\\"");
-            different
-                .into_iter()
-                .map(|key| format!("{list}:\"{}\"", quoted(key)))
-                .collect()
-        };
-        let terms = [wanted("sku", skus), wanted("barcode", barcodes)].concat();
-        let document = &documents::FIND_VARIANTS;
-        let mut found: Vec<VariantFound> = Vec::new();
-        for terms in terms.chunks(KEYS_PER_SEARCH) {
-            let search = terms.join(" OR ");
-            let mut cursor = Value::Null;
-            for page in 0.. {
-                if page == MOST_PAGES {
-                    return Err(incomplete(document, "its pages do not end"));
-                }
-                let variables = json!({ "search": search, "cursor": cursor });
-                let data = self.client.call(document, &variables).await?;
-                let list = &data["productVariants"];
-                let nodes = list["nodes"]
-                    .as_array()
-                    .ok_or_else(|| incomplete(document, "it has no list of variants"))?;
-                for node in nodes {
-                    let one =
-                        variant_found(node).ok_or_else(|| incomplete(document, "a variant has no number"))?;
-                    // The search may be looser than meant; only the very keys count.
-                    let has = |key: &Option<String>, keys: &[String]| {
-                        key.as_ref()
-                            .is_some_and(|key| keys.iter().any(|k| k.trim() == key))
-                    };
-                    if (has(&one.sku, skus) || has(&one.barcode, barcodes)) && !found.contains(&one) {
-                        found.push(one);
-                    }
-                }
-                if list.pointer("/pageInfo/hasNextPage").and_then(Value::as_bool) != Some(true) {
-                    break;
-                }
-                cursor = list.pointer("/pageInfo/endCursor").cloned().unwrap_or_default();
-            }
-        }
-        Ok(found)
-    }
-
     /// Changes variants of one product, 250 in a call. A variant is changed whole or not at all: those that are refused are
     /// returned with their index, the others are written.
     ///
@@ -278,14 +218,16 @@ impl Shopify {
     /// # Errors
     /// A [`ShopifyError`], whose disposition says what it means.
     pub async fn currency(&self) -> Result<Currency, ShopifyError> {
-        if let Some(known) = *lock(&self.known.currency) {
+        // Whoever comes meanwhile waits for the answer.
+        let mut known = self.known.currency.lock().await;
+        if let Some(known) = *known {
             return Ok(known);
         }
         let codes = recent::currencies(&self.client, crate::shopify::CurrencyChoice::Shop).await?;
         let currency: Option<Currency> = codes.first().and_then(|code| code.parse().ok());
         let currency =
             currency.ok_or_else(|| incomplete(&documents::CHECK, "the shop's currency is no currency"))?;
-        *lock(&self.known.currency) = Some(currency);
+        *known = Some(currency);
         Ok(currency)
     }
 }
@@ -322,17 +264,4 @@ fn same_options(have: &[OptionValue], want: &[(String, String)]) -> bool {
             have.iter()
                 .any(|option| option.name == *name && option.value == *value)
         })
-}
-
-fn variant_found(node: &Value) -> Option<VariantFound> {
-    let text = |path: &str| {
-        let text = node.pointer(path).and_then(Value::as_str);
-        text.filter(|text| !text.is_empty()).map(str::to_owned)
-    };
-    Some(VariantFound {
-        product: text("/product/id")?.parse().ok()?,
-        variant: text("/id")?.parse().ok()?,
-        sku: text("/sku"),
-        barcode: text("/barcode"),
-    })
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::fixture::Fixture;
-use super::given::{START, claim_as, claim_one, end, link, new_job, order, other_shop, shop, state, story};
-use crate::domain::{ErpId, Fence, JobState, LinkKind, LinkState, Object, System};
-use crate::store::{BreakerRow, Finished, OpenMode, Saved, Verdict};
+use super::given::{
+    START, claim_as, claim_one, end, link, new_job, order, other_shop, record, shop, state, story,
+};
+use crate::domain::{ErpId, Fence, JobState, Link, LinkKind, LinkState, Object, System};
+use crate::store::{Adopted, Adoption, BreakerRow, Finished, OpenMode, Saved, Verdict};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -72,6 +74,73 @@ pub(super) async fn links_are_unique_both_ways(fixture: Fixture) {
         .unwrap();
     assert_eq!(back.map(|link| link.source_id).as_deref(), Some("1"));
     assert_eq!(save(vec![link(LinkKind::Customer, "2", 10)]).await, Saved::Done);
+}
+
+pub(super) async fn records_are_adopted_only_where_nobody_has_them(fixture: Fixture) {
+    let store = &fixture.store;
+    let adopted = |id: &str, erp_id| Link {
+        state: LinkState::Adopted,
+        ..link(LinkKind::Customer, id, erp_id)
+    };
+    let group = |links: Vec<Link>| Adoption {
+        records: links
+            .iter()
+            .map(|link| record("customer", &link.source_id))
+            .collect(),
+        links,
+    };
+    let adopt = |groups| async move { store.adopt_links(groups, START).await.unwrap() };
+    let of = |id: &str| {
+        let ids = [id.to_owned()];
+        async move { store.links(&shop(), LinkKind::Customer, &ids).await.unwrap() }
+    };
+    let both = vec![group(vec![adopted("1", 10)]), group(vec![adopted("2", 20)])];
+    assert_eq!(adopt(both).await, [Adopted::Done, Adopted::Done]);
+    assert_eq!(of("1").await, [adopted("1", 10)]);
+
+    // Either side is linked, or taken earlier in the same call: nothing of the group is saved, and the others are.
+    let groups = vec![
+        group(vec![adopted("1", 11)]),
+        group(vec![adopted("3", 20)]),
+        group(vec![adopted("4", 40)]),
+        group(vec![adopted("5", 50), adopted("6", 40)]),
+        group(vec![adopted("7", 70)]),
+    ];
+    assert_eq!(
+        adopt(groups).await,
+        [
+            Adopted::Taken,
+            Adopted::Taken,
+            Adopted::Done,
+            Adopted::Taken,
+            Adopted::Done
+        ]
+    );
+    assert_eq!(of("1").await[0].erp_id, ErpId(10));
+    for nobody in ["3", "5", "6"] {
+        assert!(of(nobody).await.is_empty(), "{nobody}");
+    }
+
+    // Whoever works on a record is not disturbed; afterwards it can be had.
+    let mut key = order("8");
+    key.object = Object::Customer;
+    store.enqueue(new_job(&key, START)).await.unwrap();
+    let job = claim_one(store, Object::Customer, START).await;
+    let groups = || vec![group(vec![adopted("8", 80)]), group(vec![adopted("9", 90)])];
+    assert_eq!(adopt(groups()).await, [Adopted::Busy, Adopted::Done]);
+    assert!(of("8").await.is_empty());
+    let done = end(&job, START, Verdict::Completed);
+    assert!(matches!(store.finish(done).await.unwrap(), Finished::Done(_)));
+    assert_eq!(adopt(groups()).await, [Adopted::Done, Adopted::Taken]);
+
+    // A record goes from one that is retired in the same breath to another, and a retired source may be had again.
+    let retired = Link {
+        state: LinkState::Retired,
+        ..adopted("8", 80)
+    };
+    let moved = vec![group(vec![retired, adopted("10", 80)])];
+    assert_eq!(adopt(moved).await, [Adopted::Done]);
+    assert_eq!(adopt(vec![group(vec![adopted("8", 81)])]).await, [Adopted::Done]);
 }
 
 pub(super) async fn links_are_saved_only_under_the_fence(fixture: Fixture) {
@@ -168,6 +237,26 @@ pub(super) async fn retired_links_set_their_record_free(fixture: Fixture) {
         .unwrap()
         .unwrap();
     assert_eq!(owner.source_id, "new");
+    // Of several at once: each live one.
+    assert_eq!(
+        save(vec![link(LinkKind::Product, "other", 11)]).await,
+        Saved::Done
+    );
+    let asked = [ErpId(11), ErpId(10), ErpId(12)];
+    let mut found = store
+        .links_of_erp(&shop(), LinkKind::Product, &asked)
+        .await
+        .unwrap();
+    found.sort_by_key(|link| link.erp_id);
+    let sources: Vec<&str> = found.iter().map(|link| link.source_id.as_str()).collect();
+    assert_eq!(sources, ["new", "other"]);
+    for (shop, kind) in [(other_shop(), LinkKind::Product), (shop(), LinkKind::Customer)] {
+        assert_eq!(store.links_of_erp(&shop, kind, &asked).await.unwrap(), []);
+    }
+    assert_eq!(
+        store.links_of_erp(&shop(), LinkKind::Product, &[]).await.unwrap(),
+        []
+    );
     let old = store
         .links(&shop(), LinkKind::Product, &["old".to_owned()])
         .await

@@ -115,6 +115,7 @@ suite! {
     links:
         links_are_unique_both_ways,
         links_are_saved_only_under_the_fence,
+        records_are_adopted_only_where_nobody_has_them,
         a_conflict_at_the_end_is_a_problem_not_a_loss,
         retired_links_set_their_record_free,
         agreed_values_come_back,

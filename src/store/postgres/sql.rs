@@ -37,6 +37,18 @@ macro_rules! in_texts {
 }
 pub(super) use in_texts;
 
+/// A comparison with a JSON array of whole numbers.
+macro_rules! in_numbers {
+    ($parameter:literal) => {
+        concat!(
+            "= ANY (ARRAY(SELECT json_array_elements_text(",
+            $parameter,
+            "::json)::bigint))"
+        )
+    };
+}
+pub(super) use in_numbers;
+
 /// A comparison with the ids that a question of its own finds. As an array it is asked once, and the ids are looked up
 /// through the primary key whatever the statistics say.
 pub(super) const AMONG: (&str, &str) = ("= ANY (ARRAY(", "))");
@@ -119,6 +131,14 @@ pub(super) async fn end_lease_of_the_dead(conn: &mut Conn, name: &str, holder: &
 /// Has nobody else change revisions until the transaction ends. (Advisory locks belong to the whole database.)
 pub(super) async fn alone(conn: &mut Conn) -> Result<(), Fault> {
     sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('revisions of ' || current_schema(), 0))")
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Has no attempt lock a record until the transaction ends. An attempt that locks one right after it sees what was saved.
+pub(super) async fn keep_locks(conn: &mut Conn) -> Result<(), Fault> {
+    sqlx::query("LOCK TABLE locks IN SHARE ROW EXCLUSIVE MODE")
         .execute(conn)
         .await?;
     Ok(())

@@ -7,9 +7,9 @@ use sqlx::Row as _;
 
 use super::{Conn, DbRow, queue, sql};
 use crate::domain::{ErpId, Fence, JobId, Link, LinkKind, LinkState, ShopName, Timestamp};
-use crate::store::Saved;
 use crate::store::fault::Fault;
 use crate::store::rules::{clean, millis};
+use crate::store::{Adopted, Adoption, Saved};
 
 macro_rules! select {
     ($($rest:expr),+) => {
@@ -87,6 +87,25 @@ pub(super) async fn of_erp(
     .fetch_optional(conn)
     .await?;
     row.as_ref().map(read).transpose()
+}
+
+/// The live links of these ERP records.
+pub(super) async fn of_erp_records(
+    conn: &mut Conn,
+    shop: &ShopName,
+    kind: LinkKind,
+    erp_ids: &[ErpId],
+) -> Result<Vec<Link>, Fault> {
+    let rows = sqlx::query(select!(
+        "WHERE shop = $1 AND kind = $2 AND state <> 'retired' AND erp_id ",
+        sql::in_numbers!("$3")
+    ))
+    .bind(shop.as_str())
+    .bind(kind.as_str())
+    .bind(serde_json::to_string(erp_ids)?)
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(read).collect()
 }
 
 fn row(link: &Link) -> serde_json::Value {
@@ -197,4 +216,54 @@ pub(super) async fn save_under_fence(
         return Ok(Saved::Conflict);
     }
     Ok(Saved::Done)
+}
+
+/// Links records that exist on both sides.
+pub(super) async fn adopt(
+    conn: &mut Conn,
+    groups: &[Adoption],
+    now: Timestamp,
+) -> Result<Vec<Adopted>, Fault> {
+    sql::keep_locks(conn).await?;
+    let mut adopted = Vec::with_capacity(groups.len());
+    for group in groups {
+        adopted.push(adopt_one(conn, group, now).await?);
+    }
+    Ok(adopted)
+}
+
+async fn adopt_one(conn: &mut Conn, group: &Adoption, now: Timestamp) -> Result<Adopted, Fault> {
+    let records: Vec<String> = group
+        .records
+        .iter()
+        .map(|record| clean(&record.to_string()))
+        .collect();
+    let busy: i64 = sqlx::query_scalar(concat!(
+        "SELECT COUNT(*) FROM locks WHERE record ",
+        sql::in_texts!("$1")
+    ))
+    .bind(serde_json::to_string(&records)?)
+    .fetch_one(&mut *conn)
+    .await?;
+    if busy > 0 {
+        return Ok(Adopted::Busy);
+    }
+    let mut wanted: HashMap<(&ShopName, LinkKind), Vec<String>> = HashMap::new();
+    for link in group.links.iter().filter(|link| link.state != LinkState::Retired) {
+        wanted
+            .entry((&link.shop, link.kind))
+            .or_default()
+            .push(link.source_id.clone());
+    }
+    for ((shop, kind), sources) in wanted {
+        let known = of_sources(conn, shop, kind, &sources).await?;
+        if known.iter().any(|link| link.state != LinkState::Retired) {
+            return Ok(Adopted::Taken);
+        }
+    }
+    let links: Vec<&Link> = group.links.iter().collect();
+    if !conflicts(conn, &links).await?.is_empty() || !try_save(conn, &links, now).await? {
+        return Ok(Adopted::Taken);
+    }
+    Ok(Adopted::Done)
 }

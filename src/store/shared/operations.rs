@@ -18,12 +18,12 @@ use crate::domain::{
 use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
-    BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount, DeliverySum, Enqueued,
-    EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory, Lane, Locked, NewGap,
-    NewIntent, NewJob, NewRun, NodeFile, NodeRow, OpenMode, PollCommit, PollCommitted, PollCursor,
-    PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount, Retried, Revision,
-    RunCounts, RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError, SubscriptionRow,
-    TakenUp, Verdict,
+    Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
+    DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
+    Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, OpenMode, PollCommit, PollCommitted,
+    PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
+    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError,
+    SubscriptionRow, TakenUp, Verdict,
 };
 
 /// Runs a question on a connection of its own.
@@ -381,9 +381,26 @@ impl Store for Backend {
         ))
     }
 
+    async fn links_of_erp(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        erp_ids: &[ErpId],
+    ) -> Result<Vec<Link>, StoreError> {
+        ask!(self, "read links", |conn| links::of_erp_records(
+            conn, shop, kind, erp_ids
+        ))
+    }
+
     async fn save_links(&self, job: JobId, fence: Fence, links: Vec<Link>) -> Result<Saved, StoreError> {
         change!(self, "save links", |conn| links::save_under_fence(
             conn, job, fence, &links
+        ))
+    }
+
+    async fn adopt_links(&self, groups: Vec<Adoption>, now: Timestamp) -> Result<Vec<Adopted>, StoreError> {
+        change!(self, "link records of both sides", |conn| links::adopt(
+            conn, &groups, now
         ))
     }
 

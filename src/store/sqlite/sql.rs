@@ -26,6 +26,14 @@ macro_rules! in_texts {
 }
 pub(super) use in_texts;
 
+/// The same over a JSON array of whole numbers.
+macro_rules! in_numbers {
+    ($parameter:literal) => {
+        concat!("IN (SELECT value FROM json_each(", $parameter, "))")
+    };
+}
+pub(super) use in_numbers;
+
 /// A comparison with the ids that a question of its own finds, which is asked once: begin and end.
 pub(super) const AMONG: (&str, &str) = ("IN (", ")");
 
@@ -71,6 +79,12 @@ pub(super) use lives;
 /// Has nobody else change revisions until the transaction ends: the one writer sees to that.
 #[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
 pub(super) async fn alone(_conn: &mut Conn) -> Result<(), Fault> {
+    Ok(())
+}
+
+/// Has no attempt lock a record until the transaction ends: the one writer sees to that.
+#[expect(clippy::unused_async, reason = "PostgreSQL asks its database")]
+pub(super) async fn keep_locks(_conn: &mut Conn) -> Result<(), Fault> {
     Ok(())
 }
 

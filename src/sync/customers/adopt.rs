@@ -187,7 +187,7 @@ pub(in crate::sync) async fn candidate(
 }
 
 /// What is locked while a partner is looked for by these values. Values are personal, and locks are stored: a hash will do.
-pub(super) fn match_lock(equal: &[(String, FieldValue)]) -> String {
+pub(in crate::sync) fn match_lock(equal: &[(String, FieldValue)]) -> String {
     let values: Vec<String> = equal
         .iter()
         .map(|(name, value)| format!("{name}={}", hash(value)))

@@ -1,5 +1,7 @@
 //! Customers: the customer of the shop that stands for a partner of the ERP.
 
+use std::borrow::Cow;
+
 use serde_json::json;
 
 use super::super::agree::Agreement;
@@ -7,17 +9,17 @@ use super::super::flow::{Flow, agreed_of, agreed_out_of};
 use super::super::stop::Stop;
 use super::super::{both, circles, withheld};
 use super::{
-    Done, as_the_erp_says, ask_about, guard, held, is_unfinished, left_alone, linked, model, retired, rules,
-    shopify_id,
+    Done, as_the_erp_says, ask_about, guard, held, identity, is_to_be_marked, is_unfinished, left_alone,
+    linked, mark, model, retired, rules, shopify_id,
 };
 use crate::domain::{
     Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, NewCustomer, Object,
     Partner, System,
 };
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{Archived, Mapped, MappedField};
+use crate::mapping::{Archived, Mapped, MappedField, OutRules};
 
-pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
+pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     let mapping = flow.mapping(Object::Customer, Direction::Out)?;
     let rules = rules(&mapping);
     let model = model(flow, Object::Customer, "res.partner");
@@ -25,6 +27,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     let Some(partner) = flow.shop.erp.partner(id, &rules.select).await? else {
         return gone(flow, rules.archived, link);
     };
+    flow.subject.record = Some(partner.name.clone());
     reach(FailPoint::SourceFetched).await?;
     let settings = flow.settings_fact(None);
     let record = partner.fact();
@@ -41,7 +44,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
         let mapped = flow.evaluate(&mapping, &record, &settings).await?;
         reach(FailPoint::Planned).await?;
         return match adopt(flow, &model, id, &mapped).await? {
-            Some((link, customer)) => update(flow, &partner, &mapped, link, &customer).await,
+            Some((link, customer)) => update(flow, &partner, &mapped, &rules, link, &customer).await,
             None => make(flow, &model, &partner, &mapped).await,
         };
     };
@@ -53,7 +56,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
             links: retired(vec![link]),
             name: partner.name,
             summary: "the customer is not on the shop any more".to_owned(),
-            new_variants: Vec::new(),
+            unstocked: None,
         });
     };
     if !partner.active {
@@ -61,7 +64,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     }
     let mapped = flow.evaluate(&mapping, &record, &settings).await?;
     reach(FailPoint::Planned).await?;
-    update(flow, &partner, &mapped, link, &customer).await
+    update(flow, &partner, &mapped, &rules, link, &customer).await
 }
 
 /// The partner does not exist any more.
@@ -74,7 +77,7 @@ fn gone(flow: &Flow<'_>, archived: Archived, link: Option<Link>) -> Result<Done,
         name: format!("customer {}", link.source_id),
         links: retired(vec![link]),
         summary: "the partner was deleted in the ERP; the customer stays".to_owned(),
-        new_variants: Vec::new(),
+        unstocked: None,
     })
 }
 
@@ -83,6 +86,7 @@ async fn update(
     flow: &Flow<'_>,
     partner: &Partner,
     mapped: &Mapped,
+    rules: &OutRules,
     mut link: Link,
     customer: &Customer,
 ) -> Result<Done, Stop> {
@@ -118,14 +122,30 @@ async fn update(
     }
     let writes = flow.changes_of(Direction::Out, &fields, &known, &now)?;
     let mut after = now;
+    let mut shown = Cow::Borrowed(customer);
     let meets_first = known_in.is_empty();
+    if !writes.is_empty() || is_to_be_marked(rules, &link, &customer.raw) {
+        let way_in = both::customer_in(flow, customer).await?;
+        let pair = identity::Pair {
+            link: &link,
+            raw: &customer.raw,
+            own: &mapped.external_id,
+            way_in: way_in.as_ref(),
+            evidence: vec![identity::Evidence {
+                fields: &mapped.fields,
+                keys: &mapped.match_keys,
+                held: after.clone(),
+                known: agreed_out_of(&link),
+            }],
+        };
+        identity::check(flow, &pair).await?;
+    }
     if !writes.is_empty() {
         circles::remember(flow, &mut link, "Shopify", &writes)?;
         guard::pass(flow, &guard::Changes::of(&writes)).await?;
         let written = flow
             .send(shop.target.update_customer(customer.id, &writes))
             .await?;
-        reach(FailPoint::RecordSaved).await?;
         flow.note(
             "updated",
             json!({ "customer": customer.id, "fields": names(&writes) }),
@@ -136,10 +156,15 @@ async fn update(
         let arrived = held::arrived(&writes, &fields, &after);
         let ours = held::customer_as_written(customer, &written, &arrived);
         settle_in(flow, &mut link, &known_in, Some(customer), &ours).await?;
+        shown = Cow::Owned(written);
     } else if meets_first {
         settle_in(flow, &mut link, &known_in, Some(customer), customer).await?;
     }
+    mark(flow, rules, &link, &customer.raw, &mapped.external_id).await?;
     let mut agreed = both::agreement(Direction::Out, &fields, &writes, Some(&after), &known, true);
+    if both::is_settled_by_a_look(&known, &agreed, &writes) {
+        settle_in_by_a_look(flow, &mut link, &shown, &fields).await?;
+    }
     agreed.extend(withheld);
     link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
     link.state = LinkState::Linked;
@@ -151,7 +176,7 @@ async fn update(
         } else {
             "updated the customer".to_owned()
         },
-        new_variants: Vec::new(),
+        unstocked: None,
     })
 }
 
@@ -181,9 +206,37 @@ async fn settle_in(
         return Ok(());
     };
     let was = was.as_ref().map(|mapped| mapped.fields.as_slice());
-    let agreed = both::follow(known, was, &now.fields, &row.fields, false);
+    let agreed = both::follow(known, was, &now.fields, &row.fields, false, |_| true);
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
     link.source_updated_at = Some(after.updated_at);
+    Ok(())
+}
+
+/// The same after an attempt that settled something by a look at the customer as `shown`, and at the partner of which it made
+/// `fields`.
+async fn settle_in_by_a_look(
+    flow: &Flow<'_>,
+    link: &mut Link,
+    shown: &Customer,
+    fields: &[MappedField],
+) -> Result<(), Stop> {
+    let Some(made) = both::customer_in(flow, shown).await? else {
+        return Ok(());
+    };
+    let targets: Vec<String> = compared(&made.fields)
+        .map(|field| field.target.to_string())
+        .collect();
+    let rows = flow.shop.erp.read(&link.model, &[link.erp_id], &targets).await?;
+    let Some(row) = rows.into_iter().next() else {
+        return Ok(());
+    };
+    let known = both::follow_a_look(Direction::In, &agreed_of(link), &made.fields, &row.fields);
+    link.agreed = serde_json::to_value(known).unwrap_or_default();
+    let now = both::partner_out(flow, link.erp_id).await?;
+    if now.is_none_or(|now| both::is_another(fields, &now.fields)) {
+        // Somebody edited it between the looks of the two directions: each may have seen another value.
+        return Err(flow.look_again());
+    }
     Ok(())
 }
 
@@ -241,7 +294,7 @@ async fn make(flow: &Flow<'_>, model: &str, partner: &Partner, mapped: &Mapped) 
     let mut link = link(flow, model, ErpId(partner.id), &customer, LinkState::Linked);
     // The shop tells of it at once: whoever hears it must find the link.
     flow.commit_links(vec![link.clone()]).await?;
-    reach(FailPoint::ReferenceSaved).await?;
+    reach(FailPoint::ShopLinked).await?;
     flow.note(
         "created",
         json!({ "customer": customer.id, "fields": names(&new.fields) }),
@@ -264,7 +317,7 @@ async fn make(flow: &Flow<'_>, model: &str, partner: &Partner, mapped: &Mapped) 
         links: vec![link],
         name: partner.name.clone(),
         summary: "created the customer".to_owned(),
-        new_variants: Vec::new(),
+        unstocked: None,
     })
 }
 
@@ -292,20 +345,7 @@ async fn adopt(
     mapped: &Mapped,
 ) -> Result<Option<(Link, Customer)>, Stop> {
     let shop = flow.shop;
-    // Whoever has our mark was made by us, in this job or in one that was given up.
-    if let Some(number) = flow.shop.target.customer_of_ref(&mapped.external_id).await?
-        && let Some(customer) = shop
-            .source
-            .customer(number, flow.select(Object::Customer))
-            .await?
-    {
-        // Made by an attempt that did not live to say so.
-        let link = link(flow, model, id, &customer, LinkState::Linked);
-        flow.lock(System::Shopify, Object::Customer.as_str(), &link.source_id)
-            .await?;
-        flow.commit_links(vec![link.clone()]).await?;
-        return Ok(Some((link, customer)));
-    }
+    let mut is_ours_looked_for = false;
     for key in &mapped.match_keys {
         let value = |wanted: &str| {
             key.equal.iter().find_map(|(name, value)| match value {
@@ -322,6 +362,13 @@ async fn adopt(
             };
             same(email, found.email.as_deref()) && same(phone, found.phone.as_deref())
         });
+        // Only where somebody is found it must be told whether it is one of ours: making a customer looks by itself.
+        if !found.is_empty()
+            && !std::mem::replace(&mut is_ours_looked_for, true)
+            && let Some(ours) = made_by_us(flow, model, id, mapped).await?
+        {
+            return Ok(Some(ours));
+        }
         let by: Vec<&str> = key.equal.iter().map(|(name, _)| name.as_str()).collect();
         let by = by.join(" and ");
         let numbers: Vec<String> = found.iter().map(|found| found.id.to_string()).collect();
@@ -363,12 +410,35 @@ async fn adopt(
             continue;
         };
         let link = link(flow, model, id, &customer, LinkState::Adopted);
+        identity::may_be_adopted(flow, &link, &customer.raw, &mapped.external_id)?;
         flow.commit_links(vec![link.clone()]).await?;
         reach(FailPoint::LinkAdopted).await?;
         flow.note("adopted", json!({ "customer": customer.id, "by": by }));
         return Ok(Some((link, customer)));
     }
     Ok(None)
+}
+
+/// The customer that an attempt made that did not live to say so: it has our mark, in this job or in one that was given up.
+async fn made_by_us(
+    flow: &Flow<'_>,
+    model: &str,
+    id: ErpId,
+    mapped: &Mapped,
+) -> Result<Option<(Link, Customer)>, Stop> {
+    let shop = flow.shop;
+    let Some(number) = shop.target.customer_of_ref(&mapped.external_id).await? else {
+        return Ok(None);
+    };
+    let select = flow.select(Object::Customer);
+    let Some(customer) = shop.source.customer(number, select).await? else {
+        return Ok(None);
+    };
+    let link = link(flow, model, id, &customer, LinkState::Linked);
+    flow.lock(System::Shopify, Object::Customer.as_str(), &link.source_id)
+        .await?;
+    flow.commit_links(vec![link.clone()]).await?;
+    Ok(Some((link, customer)))
 }
 
 fn ambiguous(flow: &Flow<'_>, by: &str, numbers: &[String], reason: String) -> Stop {

@@ -55,6 +55,8 @@ const ALWAYS: u64 = 20;
 pub(in crate::sync) struct Changes {
     /// Prices: what the shop shows, and what it is to show.
     pub(in crate::sync) prices: Vec<(Decimal, Decimal)>,
+    /// The records that change; none where it is the job's own.
+    pub(in crate::sync) records: Vec<String>,
     /// Levels that become none, by a name that tells them apart.
     pub(in crate::sync) zeroed: Vec<String>,
     /// All that is to be written, by name: what a person approves of.
@@ -87,6 +89,8 @@ impl Changes {
 
 /// Passes, or holds the job. To be called before the first write of a record.
 pub(in crate::sync) async fn pass(flow: &Flow<'_>, changes: &Changes) -> Result<(), Stop> {
+    flow.agreed()?;
+    flow.means_to_write(&changes.plan);
     let shop = flow.shop;
     let key = &flow.job.key;
     let now = shop.clock.now();
@@ -121,15 +125,25 @@ pub(in crate::sync) async fn pass(flow: &Flow<'_>, changes: &Changes) -> Result<
         return Err(Stop::Held(Box::new(problem)));
     }
     let store = &shop.store;
-    store
-        .note_out_write(&shop.name, key.object, "write", &key.source_id, now)
-        .await?;
+    for record in records(flow, changes) {
+        store
+            .note_out_write(&shop.name, key.object, "write", record, now)
+            .await?;
+    }
     for level in &changes.zeroed {
         store
             .note_out_write(&shop.name, key.object, "zero", level, now)
             .await?;
     }
     Ok(())
+}
+
+/// The records that a job changes.
+fn records<'a>(flow: &'a Flow<'_>, changes: &'a Changes) -> Vec<&'a str> {
+    if changes.records.is_empty() {
+        return vec![&flow.job.key.source_id];
+    }
+    changes.records.iter().map(String::as_str).collect()
 }
 
 /// The named position of the plan of a record that a person approved of.
@@ -170,16 +184,21 @@ async fn exceeds(
 ) -> Result<Option<String>, Stop> {
     let shop = flow.shop;
     let limits = &shop.settings.limits;
-    let (object, record) = (flow.job.key.object, flow.job.key.source_id.as_str());
+    let object = flow.job.key.object;
     if let Some((from, to)) = changes.prices.iter().find(|(from, to)| jumps(*from, *to, limits)) {
         return Ok(Some(format!("a price would move from {from} to {to}")));
     }
     let store = &shop.store;
     if !changes.zeroed.is_empty() {
-        let before = store
+        let levels = changes.zeroed.len() as u64;
+        let mut before = store
             .out_writes_since(&shop.name, object, "zero", "", since)
             .await?;
-        let all = before + u64::try_from(changes.zeroed.len()).unwrap_or(u64::MAX);
+        if before + levels > limits.levels_to_zero.get() {
+            let own: Vec<&str> = changes.zeroed.iter().map(String::as_str).collect();
+            before = of_others(flow, "zero", &own, since, before).await?;
+        }
+        let all = before + levels;
         if all > limits.levels_to_zero.get() {
             return Ok(Some(format!(
                 "{all} stock levels would become none within ten minutes"
@@ -189,20 +208,48 @@ async fn exceeds(
     if !counts {
         return Ok(None);
     }
-    let before = store
-        .out_writes_since(&shop.name, object, "write", record, since)
+    let records = records(flow, changes);
+    let own = records.len() as u64;
+    let mut before = store
+        .out_writes_since(&shop.name, object, "write", "", since)
         .await?;
-    if before < ALWAYS {
+    if before + own <= ALWAYS {
         return Ok(None);
     }
     let linked = store.count_links(&shop.name, link_kind(object)).await?;
     let most = (linked.saturating_mul(limits.records_percent.get()) / 100).max(ALWAYS);
-    if before < most {
+    if before + own <= most {
+        return Ok(None);
+    }
+    before = of_others(flow, "write", &records, since, before).await?;
+    // A product with many variants is one thing that somebody did: alone it is nothing sudden.
+    if before == 0 || before + own <= most {
         return Ok(None);
     }
     Ok(Some(format!(
         "more than {most} of {linked} records within ten minutes"
     )))
+}
+
+/// How many of `all` that were noted are not the job's own: those that it wrote a moment ago already, in an earlier attempt or
+/// before numbers were read anew, are no others.
+async fn of_others(
+    flow: &Flow<'_>,
+    kind: &str,
+    own: &[&str],
+    since: Timestamp,
+    all: u64,
+) -> Result<u64, Stop> {
+    let (shop, object) = (flow.shop, flow.job.key.object);
+    let mut before = all;
+    for &name in own {
+        let others = shop
+            .store
+            .out_writes_since(&shop.name, object, kind, name, since)
+            .await?;
+        before = before.saturating_sub(all.saturating_sub(others));
+    }
+    Ok(before)
 }
 
 const fn link_kind(object: Object) -> LinkKind {

@@ -7,6 +7,7 @@
 mod customers;
 mod guard;
 pub(super) mod held;
+mod identity;
 mod inventory;
 mod products;
 
@@ -24,8 +25,8 @@ struct Done {
     links: Vec<Link>,
     name: String,
     summary: String,
-    /// The ERP's variants that the shop has from now on.
-    new_variants: Vec<ErpId>,
+    /// The ERP's product that has variants which are new on the shop, and of which the ERP keeps stock.
+    unstocked: Option<ErpId>,
 }
 
 impl From<Done> for Report {
@@ -38,59 +39,65 @@ impl From<Done> for Report {
 }
 
 /// A partner's own job.
-pub(super) async fn customer(flow: &Flow<'_>) -> Result<Report, Stop> {
+pub(super) async fn customer(flow: &mut Flow<'_>) -> Result<Report, Stop> {
     let id = erp_id(flow)?;
     Ok(customers::sync(flow, id).await?.into())
 }
 
 /// A product's own job.
-pub(super) async fn product(flow: &Flow<'_>) -> Result<Report, Stop> {
+pub(super) async fn product(flow: &mut Flow<'_>) -> Result<Report, Stop> {
     let id = erp_id(flow)?;
     let done = products::sync(flow, id).await?;
-    let stock = stock_of(flow, &done.new_variants);
+    let stock = done.unstocked.and_then(|product| stock_of(flow, product));
     let mut report = Report::from(done);
-    report.enqueue = stock;
+    report.enqueue.extend(stock);
     Ok(report)
 }
 
-/// The jobs that bring the stock of variants to the shop that it did not have so far. Their own notices came too early: there was
-/// nothing yet to set the stock of.
-fn stock_of(flow: &Flow<'_>, variants: &[ErpId]) -> Vec<(JobKey, Priority, String)> {
-    if !flow.is_sent_out(Object::Inventory) {
-        return Vec::new();
-    }
-    let key = |variant: &ErpId| JobKey {
-        shop: flow.shop.name.clone(),
-        object: Object::Inventory,
-        direction: Direction::Out,
-        source_id: variant.to_string(),
-    };
-    let job = |variant: &ErpId| {
-        let cause = "its product is new on the shop".to_owned();
-        (key(variant), Priority::LIVE, cause)
-    };
-    variants.iter().map(job).collect()
+/// The job that brings the stock of a product's variants to the shop that it did not have so far. Their own notices came too
+/// early: there was nothing yet to set the stock of.
+fn stock_of(flow: &Flow<'_>, product: ErpId) -> Option<(JobKey, Priority, String)> {
+    flow.is_sent_out(Object::Inventory).then(|| {
+        let key = JobKey::of_erp(&flow.shop.name, Object::Inventory, product);
+        (key, Priority::LIVE, "its product is new on the shop".to_owned())
+    })
 }
 
-/// The job of a variant's stock.
+/// The job of the stock of a product's variants.
 pub(super) async fn inventory(flow: &mut Flow<'_>) -> Result<Report, Stop> {
-    let id = erp_id(flow)?;
-    inventory::sync(flow, id).await
+    inventory::sync(flow).await
+}
+
+/// The job of an inventory item of which a level changed on the shop.
+pub(super) async fn level_changed(flow: &Flow<'_>) -> Result<Report, Stop> {
+    inventory::noticed(flow).await
 }
 
 /// The ERP's id in the job's key.
 fn erp_id(flow: &Flow<'_>) -> Result<ErpId, Stop> {
     let key = &flow.job.key.source_id;
-    key.parse().ok().filter(|id| *id > 0).map(ErpId).ok_or_else(|| {
-        flow.subject
-            .problem(
-                "event_unreadable",
-                "",
-                format!("The job names no usable id of the ERP (`{key}`)."),
-                "Sync the record by its number in the ERP, then discard this job.",
-            )
-            .into()
-    })
+    let number = key.parse().ok().filter(|id| *id > 0).map(ErpId);
+    number.ok_or_else(|| unusable_id(flow))
+}
+
+fn unusable_id(flow: &Flow<'_>) -> Stop {
+    let key = &flow.job.key.source_id;
+    flow.subject
+        .problem(
+            "event_unreadable",
+            "",
+            format!("The job names no usable id of the ERP (`{key}`)."),
+            "Sync the record by its number in the ERP, then discard this job.",
+        )
+        .into()
+}
+
+/// The ERP's model of variants.
+fn model_of_variants(flow: &Flow<'_>) -> String {
+    flow.mapping(Object::Product, Direction::In)
+        .ok()
+        .and_then(|mapping| mapping.group_model(products::VARIANTS).map(str::to_owned))
+        .unwrap_or_else(|| "product.product".to_owned())
 }
 
 /// The link of an ERP record, with both of its records locked. None where it was never linked.
@@ -133,6 +140,30 @@ fn is_unfinished(link: &Link) -> bool {
 /// Whether neither direction has agreed on anything yet.
 fn is_new(link: &Link) -> bool {
     agreed_of(link).is_empty() && agreed_out_of(link).is_empty()
+}
+
+/// Notes our name of the ERP's record on a record of the shop that was found and is met for the first time, where the mapping
+/// wants that. Those that we make carry it from the beginning. To be called only when both are known to be the linked ones.
+async fn mark(
+    flow: &Flow<'_>,
+    rules: &OutRules,
+    link: &Link,
+    raw: &serde_json::Value,
+    own: &str,
+) -> Result<(), Stop> {
+    if !is_to_be_marked(rules, link, raw) {
+        return Ok(());
+    }
+    let id = shopify_id(flow, link)?;
+    let target = &flow.shop.target;
+    flow.send(target.note_erp_ref(link.kind, id, own)).await?;
+    flow.note("marked", serde_json::json!({ "record": id, "as": own }));
+    Ok(())
+}
+
+/// Whether `mark` writes anything.
+fn is_to_be_marked(rules: &OutRules, link: &Link, raw: &serde_json::Value) -> bool {
+    rules.mark_adopted && link.state == LinkState::Adopted && identity::mark_of(raw).is_none()
 }
 
 /// The fields of a record that we made and did not finish: the ERP has the last word.

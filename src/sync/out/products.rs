@@ -4,6 +4,7 @@
 //! archived in the ERP stays on the shop as it is, and one that was deleted on the shop is not made again.
 
 mod currency;
+mod linked;
 mod matching;
 mod settle;
 mod variants;
@@ -14,17 +15,16 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 use serde_json::json;
 
+use self::linked::{is_the_linked_one, refused};
 use self::settle::{Pair, Settled, edits, settle};
-use self::variants::{
-    fits, new_link, new_variant, options_of, pairs, rows, same_options, variant_links, variant_model,
-};
+use self::variants::{fits, new_link, new_variant, options_of, pairs, rows, same_options, variant_links};
 use super::super::agree::{Agreed, hash};
 use super::super::flow::{Flow, agreed_of, agreed_out_of};
 use super::super::stop::Stop;
 use super::super::{both, circles};
 use super::{
-    Done, as_the_erp_says, ask_about, guard, held, is_new, is_unfinished, left_alone, linked, model, retired,
-    rules, shopify_id, stock_of,
+    Done, as_the_erp_says, ask_about, guard, held, is_new, is_to_be_marked, is_unfinished, left_alone,
+    linked, mark, model, model_of_variants, retired, rules, shopify_id, stock_of,
 };
 use crate::domain::{
     Canonical as _, Direction, ErpId, ErpProduct, FieldValue, Fields, Link, LinkKind, NewProduct, NewVariant,
@@ -35,7 +35,7 @@ use crate::mapping::{Archived, Mapped, MappedField, OutRules, Truth};
 use crate::store::NewJob;
 
 /// The name of the mapping's group that holds the variants.
-const VARIANTS: &str = "variants";
+pub(super) const VARIANTS: &str = "variants";
 
 /// What stands for the status as far as archives go: whether the product is archived.
 const ARCHIVED: &str = "archived";
@@ -44,11 +44,12 @@ const ARCHIVED: &str = "archived";
 const STATUS_ARCHIVED: &str = "ARCHIVED";
 const STATUS_DRAFT: &str = "DRAFT";
 
-pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
+pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     let mapping = flow.mapping(Object::Product, Direction::Out)?;
     let rules = rules(&mapping);
     let model = model(flow, Object::Product, "product.template");
     let link = linked(flow, LinkKind::Product, Object::Product, &model, id).await?;
+    let look = link.is_none().then(|| flow.shop.target.expect_look());
     let erp = &flow.shop.erp;
     let record = erp
         .product_record(id, &rules.select, &rules.variant_select)
@@ -56,6 +57,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     let Some(record) = record else {
         return gone(flow, rules.archived, link).await;
     };
+    flow.subject.record = Some(record.name.clone());
     reach(FailPoint::SourceFetched).await?;
     let (settings, fact) = (flow.settings_fact(None), record.fact());
     let source = &flow.shop.source;
@@ -73,7 +75,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
         let mapped = flow.evaluate(&mapping, &fact, &settings).await?;
         currency::is_one(flow, &mapped).await?;
         reach(FailPoint::Planned).await?;
-        return match matching::found(flow, &record, &mapped, &model).await? {
+        return match matching::found(flow, &record, &mapped, &model, look).await? {
             Some((link, product)) => update(flow, &record, &mapped, &rules, link, &product).await,
             None => make(flow, &record, &mapped, &model).await,
         };
@@ -85,7 +87,7 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ErpId) -> Result<Done, Stop> {
             links: retired(vec![link]),
             name: record.name,
             summary: "the product is not on the shop any more".to_owned(),
-            new_variants: Vec::new(),
+            unstocked: None,
         });
     };
     let mapped = flow.evaluate(&mapping, &fact, &settings).await?;
@@ -115,7 +117,6 @@ async fn gone(flow: &Flow<'_>, archived: Archived, link: Option<Link>) -> Result
             guard::pass(flow, &guard::Changes::default()).await?;
             flow.send(flow.shop.target.update_product(number, &fields))
                 .await?;
-            reach(FailPoint::RecordSaved).await?;
             summary = "the product was deleted in the ERP and is archived on the shop";
         }
     }
@@ -124,7 +125,7 @@ async fn gone(flow: &Flow<'_>, archived: Archived, link: Option<Link>) -> Result
         links: retired(links),
         name: product.map_or_else(|| format!("product {number}"), |product| product.title),
         summary: summary.to_owned(),
-        new_variants: Vec::new(),
+        unstocked: None,
     })
 }
 
@@ -209,7 +210,11 @@ async fn update(
         fits(flow, record, product, &missing)?;
     }
     let writes = with_status(&decided, mapped);
-    if !writes.is_empty() || !by_variant.is_empty() || !missing.is_empty() {
+    let is_written = !writes.is_empty() || !by_variant.is_empty() || !missing.is_empty();
+    if is_written || is_to_be_marked(rules, &link, &product.raw) {
+        is_the_linked_one(flow, mapped, &link, &pairs, product).await?;
+    }
+    if is_written {
         let of_variants = by_variant.iter().flat_map(|(variant, fields)| {
             fields
                 .iter()
@@ -224,17 +229,15 @@ async fn update(
     }
     if !writes.is_empty() {
         flow.send(target.update_product(product.id, &writes)).await?;
-        reach(FailPoint::RecordSaved).await?;
         flow.note(
             "updated",
             json!({ "product": product.id, "fields": names(&writes) }),
         );
     }
     let mut refusals = Vec::new();
-    if !by_variant.is_empty() {
-        let variants: Vec<(ShopifyId, Fields)> = by_variant.clone().into_iter().collect();
+    let variants: Vec<(ShopifyId, Fields)> = by_variant.clone().into_iter().collect();
+    if !variants.is_empty() {
         refusals = flow.send(target.update_variants(product.id, &variants)).await?;
-        reach(FailPoint::RecordSaved).await?;
         flow.note(
             "variants_updated",
             json!({ "product": product.id, "variants": variants.len(), "refused": refusals.len() }),
@@ -255,12 +258,11 @@ async fn update(
             .map(|(id, row)| new_variant(record, *id, &row.fields))
             .collect();
         let variants = flow.send(target.create_variants(product.id, &new)).await?;
-        reach(FailPoint::RecordSaved).await?;
         flow.note(
             "variants_created",
             json!({ "product": product.id, "variants": variants.len() }),
         );
-        let model = variant_model(flow);
+        let model = model_of_variants(flow);
         for (((id, row), new), variant) in missing.iter().zip(&new).zip(&variants) {
             made.insert(variant.id, new.fields.clone());
             pairs.push(Pair {
@@ -294,7 +296,8 @@ async fn update(
             written.is_none_or(|fields| seen(&pair.variant, fields))
         });
     }
-    let new_variants = unstocked(record, &pairs);
+    mark(flow, rules, &link, &product.raw, &mapped.external_id).await?;
+    let unstocked = unstocked(record, &pairs);
     let links = settle(
         flow,
         Settled {
@@ -312,7 +315,7 @@ async fn update(
     .await?;
     if let Some(first) = refusals.first() {
         flow.commit_links(links).await?;
-        for (key, priority, cause) in stock_of(flow, &new_variants) {
+        if let Some((key, priority, cause)) = unstocked.and_then(|product| stock_of(flow, product)) {
             let job = NewJob {
                 key,
                 priority,
@@ -321,7 +324,7 @@ async fn update(
             };
             flow.shop.store.enqueue(job).await?;
         }
-        return Err(refused(flow, first, &refusals, product));
+        return Err(refused(flow, first, &refusals, &variants, product));
     }
     Ok(Done {
         links,
@@ -331,7 +334,7 @@ async fn update(
         } else {
             "the product is up to date".to_owned()
         },
-        new_variants,
+        unstocked,
     })
 }
 
@@ -352,10 +355,10 @@ fn moved_prices(changes: &Fields, variant: &Variant) -> Vec<(Decimal, Decimal)> 
     changes.iter().filter_map(moved).collect()
 }
 
-/// The variants that the shop did not have so far and that the ERP keeps stock of.
-fn unstocked(record: &ErpProduct, pairs: &[Pair<'_>]) -> Vec<ErpId> {
-    let new = pairs.iter().filter(|pair| record.stocked && is_new(&pair.link));
-    new.map(|pair| pair.link.erp_id).collect()
+/// The ERP's product, where it keeps stock of variants that the shop did not have so far.
+fn unstocked(record: &ErpProduct, pairs: &[Pair<'_>]) -> Option<ErpId> {
+    let has_new = record.stocked && pairs.iter().any(|pair| is_new(&pair.link));
+    has_new.then_some(ErpId(record.id))
 }
 
 /// Whether the product is archived, as a field that is decided on like the others.
@@ -392,28 +395,6 @@ fn with_status(decided: &Fields, mapped: &Mapped) -> Fields {
     writes
 }
 
-fn refused(flow: &Flow<'_>, first: &Refusal, all: &[Refusal], product: &Product) -> Stop {
-    let field = first.field.as_deref().unwrap_or("a field");
-    let mut problem = flow.subject.problem(
-        "shopify_write_rejected",
-        first.code.as_deref().unwrap_or(field),
-        format!(
-            "Shopify refused {} of the product's variants ({field}: {}); the others are written.",
-            all.len(),
-            first.message
-        ),
-        "Correct the value in the ERP or in the mapping, then retry.",
-    );
-    problem.field.clone_from(&first.field);
-    problem.detail = json!({
-        "product": product.id,
-        "refused": all.iter().map(|refusal| json!({
-            "variant": refusal.index, "field": refusal.field, "message": refusal.message, "code": refusal.code,
-        })).collect::<Vec<_>>(),
-    });
-    problem.into()
-}
-
 /// Makes the product with its variants.
 async fn make(flow: &Flow<'_>, record: &ErpProduct, mapped: &Mapped, model: &str) -> Result<Done, Stop> {
     let rows = rows(mapped);
@@ -433,10 +414,15 @@ async fn make(flow: &Flow<'_>, record: &ErpProduct, mapped: &Mapped, model: &str
             .map(|(id, row)| new_variant(record, *id, &row.fields))
             .collect(),
     };
+    flow.means_to_write(&new.fields);
+    for (n, variant) in new.variants.iter().enumerate() {
+        let named = |(name, value): &(String, FieldValue)| (format!("variants[{n}].{name}"), value.clone());
+        flow.means_to_write(&variant.fields.iter().map(named).collect::<Fields>());
+    }
     guard::pass(flow, &guard::Changes::default()).await?;
     let product = flow.send(flow.shop.target.create_product(&new)).await?;
     let link = new_link(flow, LinkKind::Product, model, ErpId(record.id), product.id);
-    let model = variant_model(flow);
+    let model = model_of_variants(flow);
     let mut pairs = Vec::new();
     let mut made = BTreeMap::new();
     for ((id, row), new) in rows.iter().zip(&new.variants) {
@@ -455,14 +441,14 @@ async fn make(flow: &Flow<'_>, record: &ErpProduct, mapped: &Mapped, model: &str
     // The shop tells of it at once: whoever hears it must find the links.
     let links = std::iter::once(&link).chain(pairs.iter().map(|pair| &pair.link));
     flow.commit_links(links.cloned().collect()).await?;
-    reach(FailPoint::ReferenceSaved).await?;
+    reach(FailPoint::ShopLinked).await?;
     flow.note(
         "created",
         json!({ "product": product.id, "variants": pairs.len() }),
     );
     flow.lock(System::Shopify, Object::Product.as_str(), &link.source_id)
         .await?;
-    let new_variants = unstocked(record, &pairs);
+    let unstocked = unstocked(record, &pairs);
     let links = settle(
         flow,
         Settled {
@@ -482,7 +468,7 @@ async fn make(flow: &Flow<'_>, record: &ErpProduct, mapped: &Mapped, model: &str
         links,
         name: record.name.clone(),
         summary: "created the product".to_owned(),
-        new_variants,
+        unstocked,
     })
 }
 

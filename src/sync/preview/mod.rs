@@ -4,6 +4,7 @@
 //! ones of a record that exists, and nothing where nothing would be written.
 
 mod order;
+mod out;
 mod product;
 
 use serde::Serialize;
@@ -31,7 +32,7 @@ pub struct Preview {
     pub shop: ShopName,
     /// What it is.
     pub object: Object,
-    /// Shopify's number.
+    /// Its number on the side where it comes from.
     pub source_id: String,
     /// The record's name for people.
     pub record_name: Option<String>,
@@ -52,9 +53,9 @@ pub struct Preview {
 pub struct PreviewedWrite {
     /// `create`, `update`, `adopt`, `remove`, `confirm`, `cancel`, `sync first`.
     pub action: String,
-    /// The ERP's model.
+    /// The ERP's model, or what it is on the shop.
     pub model: String,
-    /// The external id of a record to be made, or the ERP's number of one that exists.
+    /// Our name for a record to be made, or its side's number of one that exists.
     pub record: String,
     /// Its fields.
     pub fields: Vec<PreviewedField>,
@@ -63,7 +64,7 @@ pub struct PreviewedWrite {
 /// One field that would be written.
 #[derive(Clone, Debug, Serialize)]
 pub struct PreviewedField {
-    /// The ERP's field.
+    /// The field of the side that is written to.
     pub field: String,
     /// What stands there now; none for a record that is to be made.
     pub now: Option<String>,
@@ -118,7 +119,7 @@ impl Engine {
             owner: mapping.map_or_else(|| context.owner.clone(), |mapping| mapping.owner.clone()),
             mapping: mapping.map(|mapping| mapping.file.clone()),
         };
-        let job = nobodys_job(context, object, id);
+        let job = nobodys_job(context, object, Direction::In, id.to_string());
         // A person looks, who may have mended something in the ERP a moment ago.
         context.erp.forget_look_ups();
         let writes = Writes::default();
@@ -141,6 +142,7 @@ impl Engine {
             (Ok(()), Object::Product) => product::preview(&flow, id, &mut preview).await,
             (Ok(()), Object::Inventory | Object::Shop) => return Err(PreviewError::Unsupported(object)),
         };
+        let made = made.and_then(|found| flow.agreed().map(|()| found));
         match made {
             Ok(true) => Ok(preview),
             Ok(false) => Err(PreviewError::NotFound { object, id }),
@@ -173,14 +175,19 @@ impl Engine {
 }
 
 /// Flows carry a claimed job; a preview claims nothing, and takes none of the steps that need the claim.
-fn nobodys_job(shop: &ShopContext, object: Object, id: ShopifyId) -> ClaimedJob {
+pub(super) fn nobodys_job(
+    shop: &ShopContext,
+    object: Object,
+    direction: Direction,
+    source_id: String,
+) -> ClaimedJob {
     ClaimedJob {
         id: JobId(0),
         key: JobKey {
             shop: shop.name.clone(),
             object,
-            direction: Direction::In,
-            source_id: id.to_string(),
+            direction,
+            source_id,
         },
         fence: Fence(0),
         failed_attempts: 0,

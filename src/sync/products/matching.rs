@@ -36,7 +36,7 @@ pub(super) async fn leave_to_its_maker(flow: &Flow<'_>, product: &Product) -> Re
         return Ok(());
     };
     flow.note("left_to_the_job_that_made_it", json!({ "erp_record": name }));
-    Err(Stop::Later {
+    Err(Stop::LeftToItsMaker {
         at: now.plus(LOOK_AGAIN),
     })
 }

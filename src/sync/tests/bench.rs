@@ -98,14 +98,27 @@ impl Bench {
         .await
     }
 
+    /// The same, stock included.
+    pub(super) async fn both_ways_and_stock(changes: &[(&str, &str, &str)]) -> Self {
+        let options = OdooOptions {
+            services: services(),
+            ..OdooOptions::version(Version::V18)
+        };
+        Self::built(ShopOptions::default(), options, edited_all(changes), |shop| {
+            shop.out = BTreeSet::from([Object::Customer, Object::Product, Object::Inventory]);
+        })
+        .await
+    }
+
     /// Makes the job that brings a record of the ERP to the shop, and runs it and whatever it waits for.
     pub(super) async fn send(&self, object: Object, id: i64) -> (JobState, Option<String>) {
+        self.send_at_once(object, &[id]).await.remove(0)
+    }
+
+    /// Makes the job of this key, and runs it and whatever it waits for.
+    pub(super) async fn carry_out(&self, key: JobKey) -> (JobState, Option<String>) {
         let job = NewJob {
-            key: JobKey {
-                direction: Direction::Out,
-                source_id: id.to_string(),
-                ..self.key(object, 1)
-            },
+            key,
             priority: Priority::LIVE,
             now: crate::domain::Clock::now(&SystemClock),
             cause: "test".into(),
@@ -113,6 +126,16 @@ impl Bench {
         let job = self.store.enqueue(job).await.unwrap().job;
         self.drain().await;
         self.story(job).await
+    }
+
+    /// The same of many records: all jobs are made first, and run at the same time.
+    pub(super) async fn send_at_once(&self, object: Object, ids: &[i64]) -> Vec<(JobState, Option<String>)> {
+        let key = |id: &i64| JobKey {
+            direction: Direction::Out,
+            source_id: id.to_string(),
+            ..self.key(object, 1)
+        };
+        self.run_at_once(ids.iter().map(key)).await
     }
 
     /// Between a shop and an ERP like these, with these mappings and something else about the shop.
@@ -185,6 +208,7 @@ impl Bench {
             target: shopify,
             erp: Arc::clone(&odoo) as SharedErp,
             out: BTreeSet::new(),
+            not_in: BTreeSet::new(),
             mappings,
             store: Arc::clone(&store),
             clock,
@@ -217,13 +241,8 @@ impl Bench {
 
     /// Makes the job and claims it.
     pub(super) async fn claim(&self, object: Object, id: u64) -> ClaimedJob {
-        let now = crate::domain::Clock::now(&SystemClock);
-        let job = NewJob {
-            key: self.key(object, id),
-            priority: Priority::LIVE,
-            now,
-            cause: "test".into(),
-        };
+        let job = asked_for(self.key(object, id));
+        let now = job.now;
         let claim = Claim {
             node: "test".into(),
             lanes: vec![(Lane::of(&job.key), 1)],
@@ -237,12 +256,7 @@ impl Bench {
     /// Makes the job and runs it, and whatever it waits for, until nothing is due. Returns the job's state and the
     /// reason of its problem.
     pub(super) async fn sync(&self, object: Object, id: u64) -> (JobState, Option<String>) {
-        let job = NewJob {
-            key: self.key(object, id),
-            priority: Priority::LIVE,
-            now: crate::domain::Clock::now(&SystemClock),
-            cause: "test".into(),
-        };
+        let job = asked_for(self.key(object, id));
         let job = self.store.enqueue(job).await.unwrap().job;
         self.drain().await;
         self.story(job).await
@@ -250,15 +264,14 @@ impl Bench {
 
     /// Makes jobs for all of these first, and then runs them at the same time, again and again until nothing is due.
     pub(super) async fn sync_at_once(&self, records: &[(Object, u64)]) -> Vec<(JobState, Option<String>)> {
+        self.run_at_once(records.iter().map(|(object, id)| self.key(*object, *id)))
+            .await
+    }
+
+    async fn run_at_once(&self, keys: impl Iterator<Item = JobKey>) -> Vec<(JobState, Option<String>)> {
         let mut jobs = Vec::new();
-        for (object, id) in records {
-            let job = NewJob {
-                key: self.key(*object, *id),
-                priority: Priority::LIVE,
-                now: crate::domain::Clock::now(&SystemClock),
-                cause: "test".into(),
-            };
-            jobs.push(self.store.enqueue(job).await.unwrap().job);
+        for key in keys {
+            jobs.push(self.store.enqueue(asked_for(key)).await.unwrap().job);
         }
         self.drain().await;
         let mut stories = Vec::new();
@@ -309,12 +322,7 @@ impl Bench {
 
     /// Puts a link in place of the one that there is, as a restored ERP would have it: it leads to another record.
     pub(super) async fn relink(&self, link: crate::domain::Link) {
-        let job = NewJob {
-            key: self.key(Object::Shop, 1),
-            priority: Priority::LIVE,
-            now: crate::domain::Clock::now(&SystemClock),
-            cause: "test".into(),
-        };
+        let job = asked_for(self.key(Object::Shop, 1));
         self.store.enqueue(job).await.unwrap();
         let claimed = self.claim_due().await.remove(0);
         let mut report = Report::of(Outcome::Completed, "test");
@@ -373,6 +381,16 @@ impl Bench {
             })
             .filter(|(_, count)| *count > 0)
             .collect()
+    }
+}
+
+/// The job of this key, wanted now.
+fn asked_for(key: JobKey) -> NewJob {
+    NewJob {
+        key,
+        priority: Priority::LIVE,
+        now: crate::domain::Clock::now(&SystemClock),
+        cause: "test".into(),
     }
 }
 

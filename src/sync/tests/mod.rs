@@ -10,13 +10,16 @@ mod edits;
 mod finance;
 mod golden;
 mod gone;
+mod matching;
 mod money;
 mod orders;
 mod out;
 mod parcels;
 mod previews;
+mod previews_out;
 mod products;
 mod refunds;
+mod resolve;
 mod sold;
 mod stock;
 

@@ -48,6 +48,8 @@ pub(crate) struct Settings {
     pub(crate) odoo: &'static str,
     /// `[shops.main.flow]`.
     pub(crate) flow: &'static str,
+    /// How often the ERP is polled, where what changes in it is brought to the shop, too.
+    pub(crate) way_back: Option<&'static str>,
 }
 
 impl Default for Settings {
@@ -57,6 +59,7 @@ impl Default for Settings {
             queue: "",
             odoo: "",
             flow: "",
+            way_back: None,
         }
     }
 }
@@ -123,7 +126,8 @@ impl World {
             settings,
         };
         world.write_config(&world.config, &url, http_port);
-        for topic in TOPICS {
+        let levels = world.settings.way_back.map(|_| &"inventory_levels/update");
+        for topic in TOPICS.iter().chain(levels) {
             world
                 .shop
                 .register(topic, &format!("http://127.0.0.1:{http_port}/webhooks/shopify"));
@@ -134,6 +138,14 @@ impl World {
     /// Writes a configuration file for this world, for a second daemon on another port, say.
     pub(crate) fn write_config(&self, path: &std::path::Path, store: &str, port: u16) {
         let access = ShopOptions::default().access;
+        let (poll, out, inventory) = match self.settings.way_back {
+            Some(every) => (
+                format!("poll = \"{every}\""),
+                ", out = \"on\"",
+                "inventory = { out = \"on\" }",
+            ),
+            None => (String::new(), "", ""),
+        };
         let text = format!(
             r#"[store]
 url = "{store}"
@@ -167,6 +179,7 @@ login = "connector@example.com"
 api_key = "{api_key}"
 calls_per_second = 1000
 max_concurrent_calls = 8
+{poll}
 {odoo}
 
 [shops.main.flow]
@@ -174,8 +187,9 @@ max_concurrent_calls = 8
 
 [shops.main.sync]
 orders = {{ in = "on" }}
-customers = {{ in = "on" }}
-products = {{ in = "on" }}
+customers = {{ in = "on"{out} }}
+products = {{ in = "on"{out} }}
+{inventory}
 "#,
             queue = self.settings.queue,
             odoo = self.settings.odoo,

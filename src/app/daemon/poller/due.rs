@@ -18,6 +18,8 @@ pub(super) struct ModelPolls {
     pub(super) again: Vec<Timestamp>,
     /// Failures in a row.
     pub(super) failed: u32,
+    /// When the last poll of this process that succeeded began.
+    pub(super) succeeded_at: Option<Timestamp>,
     /// Whether a problem about it that an earlier process left is closed.
     pub(super) is_clean: bool,
     /// When all its ids are listed next.

@@ -6,14 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use tokio::sync::{Notify, watch};
 
+pub(super) use crate::app::polls::HINT;
 use crate::config::Config;
 use crate::domain::{SharedClock, ShopName};
 use crate::http::Hinted;
 use crate::secret::Secret;
 use crate::store::SharedStore;
-
-/// The named position by which nodes tell each other of hints.
-pub(super) const HINT: &str = "odoo_hint";
 
 /// Hints that came to this node.
 pub(in crate::app::daemon) struct HintBox {

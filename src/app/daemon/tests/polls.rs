@@ -1,5 +1,7 @@
 //! The ERP is polled as the toggles say, and Odoo's hint makes it sooner.
 
+mod sweeps;
+
 use serde_json::{Value, json};
 
 use super::*;
@@ -270,8 +272,14 @@ fn stored(polled: &Polled) -> i64 {
     polled.admin("product.product", "create", hat).as_i64().unwrap()
 }
 
+/// The key of the job of a variant's stock: that of its product.
+fn stock_of(polled: &Polled, variant: i64) -> String {
+    let read = polled.admin("product.product", "read", json!([[variant], ["product_tmpl_id"]]));
+    format!("product_{}", read[0]["product_tmpl_id"][0])
+}
+
 #[tokio::test]
-async fn a_level_that_changes_is_a_job_of_the_variant() {
+async fn a_level_that_changes_is_a_job_of_the_variants_product() {
     for version in [Version::V18, Version::V19] {
         let polled = Polled::new(version).await;
         let (counted, other) = (stored(&polled), stored(&polled));
@@ -284,7 +292,7 @@ async fn a_level_that_changes_is_a_job_of_the_variant() {
         followed(&daemon, "stock.quant").await;
         assert_eq!(out(&daemon).await, [], "what was there is no work");
         polled.erp.set_stock(counted, None, 5).unwrap();
-        let expected = [(Object::Inventory, counted.to_string())];
+        let expected = [(Object::Inventory, stock_of(&polled, counted))];
         until("it is a job", async || out(&daemon).await == expected).await;
         // The mapping reads nothing that planned moves change.
         let moves = daemon.store.poll_cursor(&main(), "stock.move").await.unwrap();
@@ -317,7 +325,7 @@ async fn planned_moves_count_where_the_mapping_reads_the_forecast() {
         polled.admin("sale.order", "action_confirm", json!([[order]]));
         let levels = polled.admin("stock.quant", "search", json!([[["product_id", "=", variant]]]));
         assert_eq!(levels, json!([]));
-        let expected = [(Object::Inventory, variant.to_string())];
+        let expected = [(Object::Inventory, stock_of(&polled, variant))];
         until("it is a job", async || out(&daemon).await == expected).await;
         daemon.stop().await;
     }
@@ -342,7 +350,12 @@ async fn an_erp_that_lost_many_records_is_asked_about_before_anything_is_done() 
     let (gone, left) = partners.split_at(25);
     polled.admin("res.partner", "unlink", json!([gone]));
     clock.advance(Duration::from_hours(25));
-    until("a person is asked", async || !problems().await.is_empty()).await;
+    // Time goes on: a step that was under way when it leapt has lost its lease and is made again a little later.
+    until("a person is asked", async || {
+        clock.advance(Duration::from_secs(1));
+        !problems().await.is_empty()
+    })
+    .await;
     let problem = problems().await.remove(0);
     assert!(problem.reason.contains("25 of "), "{}", problem.reason);
     assert!(
@@ -357,8 +370,8 @@ async fn an_erp_that_lost_many_records_is_asked_about_before_anything_is_done() 
         .write(&daemon.store, &main(), "res.partner", clock.now())
         .await
         .unwrap();
-    clock.advance(Duration::from_secs(5));
     until("what is gone is work", async || {
+        clock.advance(Duration::from_secs(1));
         out(&daemon).await.len() == gone.len()
     })
     .await;

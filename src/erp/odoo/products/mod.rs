@@ -9,6 +9,8 @@
 mod options;
 mod variants;
 
+pub(super) use variants::Known;
+
 use serde_json::{Map, Value};
 
 use super::call::Call;

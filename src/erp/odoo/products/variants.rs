@@ -1,5 +1,7 @@
 //! Variants: which of Odoo's is which of ours, and what is written on each.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::{Odoo, record, records, same, text, value};
@@ -43,28 +45,70 @@ impl Odoo {
         template: ErpId,
         more: &[String],
     ) -> Result<Vec<Known>, ErpError> {
-        let of_template = || vec![json!(["product_tmpl_id", "=", template.0])];
+        let (rows, values) = self
+            .read_variant_rows(json!(["product_tmpl_id", "=", template.0]), more)
+            .await?;
+        let mut known = read_known(rows, &values);
+        known.sort_by_key(|variant| !variant.active);
+        Ok(known)
+    }
+
+    /// The same of many templates, in two calls: of each template its variants.
+    pub(in crate::erp::odoo) async fn known_variants_of(
+        &self,
+        templates: &[ErpId],
+        more: &[String],
+    ) -> Result<BTreeMap<ErpId, Vec<Known>>, ErpError> {
+        let ids: Vec<i64> = templates.iter().map(|id| id.0).collect();
+        let (rows, values) = self
+            .read_variant_rows(json!(["product_tmpl_id", "in", ids]), more)
+            .await?;
+        let mut of: BTreeMap<ErpId, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
+        for row in rows {
+            if let Some(template) = record(&row["product_tmpl_id"]) {
+                of.entry(template).or_default().0.push(row);
+            }
+        }
+        for value in values {
+            if let Some(template) = record(&value["product_tmpl_id"]) {
+                of.entry(template).or_default().1.push(value);
+            }
+        }
+        let known = of
+            .into_iter()
+            .map(|(template, (rows, values))| (template, read_known(rows, &values)));
+        Ok(known.collect())
+    }
+
+    /// The rows of variants, archived ones too, and of the values that tell them apart.
+    async fn read_variant_rows(
+        &self,
+        of_templates: Value,
+        more: &[String],
+    ) -> Result<(Vec<Value>, Vec<Value>), ErpError> {
         let mut fields = vec![
+            "product_tmpl_id",
             "default_code",
             "barcode",
             "active",
             "product_template_attribute_value_ids",
         ];
-        fields.extend(
-            more.iter()
-                .map(String::as_str)
-                .filter(|name| !["default_code", "barcode", "active"].contains(name)),
-        );
+        let extra = more.iter().map(String::as_str);
+        let extra: Vec<&str> = extra.filter(|name| !fields.contains(name)).collect();
+        fields.extend(extra);
         let rows = self
-            .search_read(VARIANT, of_template(), &fields, None, true)
+            .search_read(VARIANT, vec![of_templates.clone()], &fields, None, true)
             .await?;
-        let links = ["attribute_id", "product_attribute_value_id", "name"];
+        let links = [
+            "product_tmpl_id",
+            "attribute_id",
+            "product_attribute_value_id",
+            "name",
+        ];
         let values = self
-            .search_read(LINE_VALUE, of_template(), &links, None, false)
+            .search_read(LINE_VALUE, vec![of_templates], &links, None, false)
             .await?;
-        let mut known = read_known(rows, &values);
-        known.sort_by_key(|variant| !variant.active);
-        Ok(known)
+        Ok((rows, values))
     }
 
     /// Writes the fields of variants that differ, in one call for each set of fields.

@@ -12,6 +12,7 @@ use super::stock::{MOVE, PICKING, is_open};
 use crate::sandbox::odoo::db::Row;
 use crate::sandbox::odoo::env::Env;
 use crate::sandbox::odoo::error::Res;
+use crate::sandbox::odoo::options::Version;
 use crate::sandbox::odoo::orm::write::Parsed;
 use crate::sandbox::odoo::schema::{Field, Model};
 use crate::sandbox::odoo::value::Val;
@@ -162,9 +163,14 @@ fn reserved(env: &Env<'_>, product: i64, location: Option<i64>) -> Decimal {
 /// The place that the context asks for: a location, or a warehouse's.
 fn asked_for(env: &Env<'_>) -> Option<i64> {
     let number = |name: &str| env.context.get(name).and_then(Json::as_i64);
-    let warehouse = || number("warehouse_id").or_else(|| number("warehouse"));
+    // 17 knows a warehouse by the first name, later versions by the second, and neither minds the other.
+    let name = if env.version() == Version::V17 {
+        "warehouse"
+    } else {
+        "warehouse_id"
+    };
     number("location").or_else(|| {
-        let warehouse = warehouse()?;
+        let warehouse = number(name)?;
         // A warehouse that does not exist holds nothing.
         Some(env.id(WAREHOUSE, warehouse, "lot_stock_id").unwrap_or(-1))
     })

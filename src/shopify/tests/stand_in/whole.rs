@@ -140,7 +140,8 @@ async fn costs_are_assumed_about_right_before_they_are_known() {
     let shop = client(&sandbox);
     let none = serde_json::json!({
         "id": "gid://shopify/Order/1", "owner": "gid://shopify/Order/1", "holder": "gid://shopify/Order/1",
-        "cursor": "x", "search": "name:x", "topics": ["ORDERS_CREATE"],
+        "cursor": "x", "search": "name:x", "first": "sku:x", "second": "sku:x", "third": "sku:x", "fourth": "sku:x",
+        "fifth": "sku:x", "hasThird": true, "hasFourth": true, "hasFifth": true, "topics": ["ORDERS_CREATE"],
         "topic": "ORDERS_CREATE", "subscription": { "uri": "https://sync.example.com" },
         "email": "ana@example.com", "phone": "+4915112345678", "byEmail": true, "byPhone": true,
         "value": "customer_1", "ref": "customer_1", "input": {}, "address": {}, "ids": [],

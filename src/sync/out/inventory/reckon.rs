@@ -6,10 +6,13 @@ use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive as _;
 
 use super::super::guard;
-use crate::domain::{ErpId, FieldValue, ItemStock, LevelStock, Location, ShopifyId};
+use super::articles::Article;
+use crate::domain::{ErpId, FieldValue, ItemStock, JobId, LevelStock, Location, ShopifyId};
+use crate::mapping::Truth;
+use crate::sync::agree::{self, Agreed, Agreement, Change, decide};
 
 /// A location of the shop, and the warehouse that feeds it (none: all of them).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) location: ShopifyId,
     pub(super) warehouse: Option<ErpId>,
@@ -48,11 +51,24 @@ pub(super) fn assign(
 pub(super) struct Wanted {
     /// Which of the shop's quantities is set.
     pub(super) quantity: Quantity,
+    /// Who has the last word about it.
+    pub(super) truth: Truth,
     pub(super) at: Vec<(ShopifyId, i64)>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl Default for Wanted {
+    fn default() -> Self {
+        Self {
+            quantity: Quantity::default(),
+            truth: Truth::Erp,
+            at: Vec::new(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Quantity {
+    #[default]
     OnHand,
     Available,
 }
@@ -93,21 +109,21 @@ impl Open {
     /// What may be shown of what the ERP has.
     pub(super) fn taken_off(self, mut wanted: Wanted, held: &ItemStock, minus_open_orders: bool) -> Wanted {
         let committed: i64 = held.levels.iter().map(|level| level.committed).sum();
+        // The shop has sent these already (they are committed no more), the ERP has not.
+        let ahead = (self.demanded - committed).max(0);
         match wanted.quantity {
             Quantity::OnHand => {
-                // The shop has sent these already (they are committed no more), the ERP has not.
-                let ahead = (self.demanded - committed).max(0);
                 for (_, quantity) in &mut wanted.at {
                     *quantity = (*quantity - ahead).max(0);
                 }
             }
             Quantity::Available if minus_open_orders => {
-                let mut left = (committed - self.reserved).max(0);
+                let left = (committed.max(self.demanded) - self.reserved).max(0);
                 for (location, quantity) in &mut wanted.at {
                     let here = held.levels.iter().find(|level| level.location == *location);
-                    let taken = here.map_or(0, |level| level.committed).clamp(0, left);
-                    left -= taken;
-                    *quantity = (*quantity - taken).max(0);
+                    // Which of the places' units are reserved nobody knows: rather too few than too many everywhere.
+                    let taken = here.map_or(0, |level| level.committed).max(0) + ahead;
+                    *quantity = (*quantity - taken.min(left)).max(0);
                 }
             }
             Quantity::Available => {}
@@ -116,227 +132,168 @@ impl Open {
     }
 }
 
-/// What is to be done at the locations.
-#[derive(Debug, PartialEq, Eq)]
+/// What is to be done, level by level.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Plan {
     pub(super) quantity: Quantity,
     /// To be written: with the number that the shop holds now, where it holds one.
     pub(super) sets: Vec<Set>,
     /// To rise once the orders in work are carried in.
-    pub(super) waits: Vec<(ShopifyId, i64)>,
+    pub(super) waits: Vec<Waiting>,
+    /// Changed on both sides, where a person decides.
+    pub(super) conflicts: Vec<Level>,
+    /// All levels that were looked at.
+    pub(super) levels: Vec<Level>,
 }
 
+/// A quantity to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Set {
+    pub(super) item: ShopifyId,
     pub(super) location: ShopifyId,
     pub(super) quantity: i64,
     pub(super) from: Option<i64>,
 }
 
+/// A level that may not rise yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiting {
+    pub(super) item: ShopifyId,
+    pub(super) location: ShopifyId,
+    pub(super) quantity: i64,
+    /// The job of an order that sells it.
+    pub(super) order: JobId,
+}
+
+/// A level: what the ERP wants it to be, and what the shop shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    pub(super) item: ShopifyId,
+    pub(super) location: ShopifyId,
+    pub(super) wanted: i64,
+    pub(super) shown: Option<i64>,
+    /// Who has the last word.
+    pub(super) truth: Truth,
+}
+
 impl Plan {
+    /// Takes in what is to be done about another article.
+    pub(super) fn add(&mut self, other: Self) {
+        // An article without levels names no quantity.
+        if !other.levels.is_empty() {
+            self.quantity = other.quantity;
+        }
+        self.sets.extend(other.sets);
+        self.waits.extend(other.waits);
+        self.conflicts.extend(other.conflicts);
+        self.levels.extend(other.levels);
+    }
+
     /// What the limits on sudden change are to know.
-    pub(super) fn changes(&self, item: ShopifyId) -> guard::Changes {
+    pub(super) fn changes(&self, articles: &[Article]) -> guard::Changes {
+        let name = |set: &Set| format!("{}@{}", set.item, set.location);
         let zeroed = self
             .sets
             .iter()
             .filter(|set| set.quantity == 0 && set.from.is_some_and(|from| from > 0));
+        let is_written = |article: &&Article| self.sets.iter().any(|set| set.item == article.item);
         guard::Changes {
-            zeroed: zeroed.map(|set| format!("{item}@{}", set.location)).collect(),
+            zeroed: zeroed.map(name).collect(),
+            records: articles
+                .iter()
+                .filter(is_written)
+                .map(|article| article.theirs.to_string())
+                .collect(),
             plan: self
                 .sets
                 .iter()
-                .map(|set| (set.location.to_string(), FieldValue::Integer(set.quantity)))
+                .map(|set| (name(set), FieldValue::Integer(set.quantity)))
                 .collect(),
             ..guard::Changes::default()
         }
     }
 }
 
-pub(super) fn plan(wanted: &Wanted, held: &ItemStock, may_rise: bool) -> Plan {
+/// The name under which a level is agreed on.
+pub(super) fn agreed_as(quantity: Quantity, location: ShopifyId) -> String {
+    format!("{}@{location}", quantity.name())
+}
+
+/// What is to be done about the levels of one article.
+pub(super) fn plan(wanted: &Wanted, held: &ItemStock, known: &Agreement, in_work: Option<JobId>) -> Plan {
     let mut plan = Plan {
         quantity: wanted.quantity,
-        sets: Vec::new(),
-        waits: Vec::new(),
+        ..Plan::default()
     };
     for &(location, quantity) in &wanted.at {
-        let level = held.levels.iter().find(|level| level.location == location);
-        let from = level.map(|level| wanted.quantity.of(level));
-        // A location that never had any of it shows none.
-        let shown = from.unwrap_or(0);
-        if quantity > shown && !may_rise {
-            plan.waits.push((location, quantity));
-        } else if quantity != shown {
-            plan.sets.push(Set {
-                location,
-                quantity,
-                from,
-            });
+        let found = held.levels.iter().find(|level| level.location == location);
+        let level = Level {
+            item: held.item,
+            location,
+            wanted: quantity,
+            shown: found.map(|level| wanted.quantity.of(level)),
+            truth: wanted.truth,
+        };
+        plan.levels.push(level);
+        match decided(&level, known.get(&agreed_as(wanted.quantity, location))) {
+            Change::Keep => {}
+            Change::Conflict => plan.conflicts.push(level),
+            Change::Write => match in_work {
+                // A location that never had any of it shows none.
+                Some(order) if quantity > level.shown.unwrap_or(0) => plan.waits.push(Waiting {
+                    item: held.item,
+                    location,
+                    quantity,
+                    order,
+                }),
+                _ => plan.sets.push(Set {
+                    item: held.item,
+                    location,
+                    quantity,
+                    from: level.shown,
+                }),
+            },
         }
     }
     plan
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn location(id: u64, name: &str) -> Location {
-        Location {
-            id: ShopifyId(id),
-            name: name.to_owned(),
-            active: true,
-            fulfills_online: true,
-        }
+/// What to do about a level. Where the ERP has the last word its number is written whenever the shop shows another one; else the
+/// sides are compared with what they agreed on, as fields are.
+fn decided(level: &Level, agreed: Option<&Agreed>) -> Change {
+    let shown = level.shown.unwrap_or(0);
+    if level.wanted == shown {
+        return Change::Keep;
     }
+    // A level that is there and was never set says nothing that could be kept.
+    let is_blank = agreed.is_none() && shown == 0;
+    if level.truth == Truth::Erp || level.shown.is_none() || is_blank {
+        return Change::Write;
+    }
+    let truth = agree::Truth::from(level.truth).seen_from_the_erp();
+    decide(
+        agreed,
+        &FieldValue::Integer(level.wanted),
+        &FieldValue::Integer(shown),
+        truth,
+    )
+}
 
-    #[test]
-    fn one_location_is_fed_by_everything_and_several_as_the_table_says() {
-        let one = [location(1, "Shop")];
-        let two = [location(1, "Shop"), location(2, "Depot")];
-        let feeds = |pairs: &[(u64, i64)]| {
-            let feed = |(location, warehouse): &(u64, i64)| {
-                (
-                    ShopifyId(*location),
-                    (*warehouse > 0).then_some(ErpId(*warehouse)),
-                )
-            };
-            pairs.iter().map(feed).collect()
+impl Level {
+    /// What both sides agree on about it now. `written` says that the shop shows what the ERP wants by now.
+    pub(super) fn agreed(&self, before: Option<&Agreed>, written: bool) -> Agreed {
+        let wanted = FieldValue::Integer(self.wanted);
+        let now = if written {
+            wanted.clone()
+        } else {
+            FieldValue::Integer(self.shown.unwrap_or(0))
         };
-        let place = |location, warehouse: Option<i64>| Place {
-            location: ShopifyId(location),
-            warehouse: warehouse.map(ErpId),
-        };
-        assert_eq!(assign(&one, &feeds(&[])), Ok((vec![place(1, None)], vec![])));
-        assert_eq!(
-            assign(&one, &feeds(&[(1, 7)])),
-            Ok((vec![place(1, Some(7))], vec![]))
-        );
-        assert_eq!(
-            assign(&two, &feeds(&[(2, 7)])),
-            Ok((vec![place(2, Some(7))], vec!["Shop (1)".to_owned()]))
-        );
-        let nothing = vec!["Shop (1)".to_owned(), "Depot (2)".to_owned()];
-        assert_eq!(assign(&two, &feeds(&[])), Err(nothing));
-        assert!(assign(&one, &feeds(&[(9, 7)])).is_err());
-    }
-
-    #[test]
-    fn only_whole_units_that_are_there_are_sent() {
-        for (value, expected) in [
-            (FieldValue::Integer(5), 5),
-            (FieldValue::Integer(-2), 0),
-            (FieldValue::Decimal(Decimal::new(29, 1)), 2),
-            (FieldValue::Decimal(Decimal::new(-5, 1)), 0),
-            (FieldValue::Clear, 0),
-        ] {
-            assert_eq!(units(&value), expected, "{value}");
-        }
-    }
-
-    fn level(location: ShopifyId, on_hand: i64, committed: i64) -> LevelStock {
-        LevelStock {
-            location,
-            available: on_hand - committed,
-            on_hand,
-            committed,
-        }
-    }
-
-    fn held(levels: Vec<LevelStock>) -> ItemStock {
-        ItemStock {
-            item: ShopifyId(5),
-            variant: None,
-            tracked: true,
-            levels,
-        }
-    }
-
-    #[test]
-    fn units_that_nobody_reserved_are_taken_off_where_they_are_committed() {
-        let (front, back) = (ShopifyId(1), ShopifyId(2));
-        let held = held(vec![level(front, 3, 3), level(back, 4, 4)]);
-        let sent = Wanted {
-            quantity: Quantity::Available,
-            at: vec![(front, 10), (back, 2)],
-        };
-        let after = |reserved, minus| {
-            let open = Open {
-                demanded: reserved,
-                reserved,
-            };
-            let wanted = open.taken_off(sent.clone(), &held, minus);
-            (wanted.at[0].1, wanted.at[1].1)
-        };
-        assert_eq!(after(0, false), (10, 2), "the mapping does not ask");
-        assert_eq!(after(7, true), (10, 2), "all is reserved");
-        assert_eq!(after(9, true), (10, 2));
-        assert_eq!(after(5, true), (8, 2));
-        assert_eq!(after(0, true), (7, 0), "never below none");
-    }
-
-    #[test]
-    fn what_the_shop_sent_and_the_erp_did_not_is_taken_off_what_is_on_hand() {
-        let at = ShopifyId(1);
-        for (name, erp, demanded, committed, expected) in [
-            ("nothing open", 12, 0, 0, 12),
-            ("sold, and sent by nobody", 12, 3, 3, 12),
-            ("sent by the shop", 12, 3, 0, 9),
-            ("one of two parcels sent", 12, 5, 2, 9),
-            ("sold, and not carried in yet", 12, 0, 4, 12),
-            ("more than there is", 2, 5, 0, 0),
-        ] {
-            let wanted = Wanted {
-                quantity: Quantity::OnHand,
-                at: vec![(at, erp)],
-            };
-            let open = Open {
-                demanded,
-                reserved: 0,
-            };
-            let held = held(vec![level(at, 7, committed)]);
-            assert_eq!(
-                open.taken_off(wanted, &held, false).at,
-                [(at, expected)],
-                "{name}"
-            );
-        }
-    }
-
-    #[test]
-    fn fewer_are_sent_at_once_and_more_only_when_no_order_is_in_work() {
-        let at = ShopifyId(1);
-        let set = |quantity, from| {
-            (
-                vec![Set {
-                    location: at,
-                    quantity,
-                    from,
-                }],
-                vec![],
-            )
-        };
-        let nothing = (vec![], vec![]);
-        for (name, wanted, shown, may_rise, expected) in [
-            ("never stocked there", 5, None, true, set(5, None)),
-            ("fewer", 2, Some(3), false, set(2, Some(3))),
-            ("more", 9, Some(3), true, set(9, Some(3))),
-            (
-                "more, with an order in work",
-                9,
-                Some(3),
-                false,
-                (vec![], vec![(at, 9)]),
-            ),
-            ("the same", 3, Some(3), false, nothing.clone()),
-            ("none where nothing ever was", 0, None, false, nothing),
-        ] {
-            let wanted = Wanted {
-                quantity: Quantity::OnHand,
-                at: vec![(at, wanted)],
-            };
-            let held = held(shown.map(|shown| level(at, shown, 1)).into_iter().collect());
-            let plan = plan(&wanted, &held, may_rise);
-            assert_eq!((plan.sets, plan.waits), expected, "{name}");
-        }
+        let changed = before.is_some_and(|known| known.source != agree::hash(&wanted));
+        // It changed and was not written: the shop's own number won.
+        let given_up = !written && changed && self.truth == Truth::Shopify;
+        agree::settle(before, &wanted, &now, written, false, given_up)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,7 @@
-//! Finding the shop's product for a template that is not linked: by our own name for it, or by the variants' matching keys.
+//! Finding the shop's product for a template that is not linked: by the variants' matching keys, and by our own name for it.
+//!
+//! Our name alone is not looked for: making a product twice under one name is refused by the shop, and then the first one is
+//! completed. Only where keys find something it must be told whether that is ours.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,13 +10,15 @@ use serde_json::json;
 use super::super::super::agree::hash;
 use super::super::super::flow::Flow;
 use super::super::super::stop::Stop;
-use super::variants::{new_link, rows, variant_model};
+use super::super::{identity, model_of_variants};
+use super::variants::{new_link, rows};
 use crate::domain::{
     ErpId, ErpProduct, FieldValue, Link, LinkKind, LinkState, Object, Product, ShopifyId, System,
     VariantFound,
 };
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedRow};
+use crate::shopify::ExpectedLook;
 
 /// The product that stands for the template, linked before anything is written to it; none where one is to be made.
 pub(super) async fn found(
@@ -21,8 +26,13 @@ pub(super) async fn found(
     record: &ErpProduct,
     mapped: &Mapped,
     model: &str,
+    look: Option<ExpectedLook>,
 ) -> Result<Option<(Link, Product)>, Stop> {
     let shop = flow.shop;
+    let candidates = candidates(flow, mapped, look).await?;
+    if candidates.is_empty() {
+        return Ok(None);
+    }
     // Whoever has our mark was made by us, in this job or in one that was given up.
     if let Some(number) = shop.target.product_of_ref(&mapped.external_id).await?
         && let Some(product) = shop.source.product(number, flow.select(Object::Product)).await?
@@ -34,16 +44,13 @@ pub(super) async fn found(
         flow.commit_links(vec![link.clone()]).await?;
         return Ok(Some((link, product)));
     }
-    let candidates = candidates(flow, mapped).await?;
-    if candidates.is_empty() {
-        return Ok(None);
-    }
     if mapped.adopt_exact
         && let Some((product, pairs)) = exact(mapped, &candidates)
         && let Some(found) = shop.source.product(product, flow.select(Object::Product)).await?
         && found.variants.len() == pairs.len()
     {
-        return adopt(flow, record, model, found, &pairs).await.map(Some);
+        let own = &mapped.external_id;
+        return adopt(flow, record, model, own, found, &pairs).await.map(Some);
     }
     let mut shown: Vec<String> = candidates
         .iter()
@@ -74,6 +81,7 @@ async fn adopt(
     flow: &Flow<'_>,
     record: &ErpProduct,
     model: &str,
+    own: &str,
     product: Product,
     pairs: &BTreeMap<ErpId, ShopifyId>,
 ) -> Result<(Link, Product), Stop> {
@@ -88,9 +96,10 @@ async fn adopt(
         ErpId(record.id),
         product.id,
     ));
+    identity::may_be_adopted(flow, &link, &product.raw, own)?;
     flow.lock(System::Shopify, Object::Product.as_str(), &link.source_id)
         .await?;
-    let model = variant_model(flow);
+    let model = model_of_variants(flow);
     let variants = pairs
         .iter()
         .map(|(theirs, ours)| adopted(new_link(flow, LinkKind::Variant, &model, *theirs, *ours)));
@@ -109,7 +118,11 @@ struct Candidate {
 }
 
 /// The shop's variants that may be variants of this template, without those that stand for another one already.
-async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, Stop> {
+async fn candidates(
+    flow: &Flow<'_>,
+    mapped: &Mapped,
+    look: Option<ExpectedLook>,
+) -> Result<Vec<Candidate>, Stop> {
     let rows = rows(mapped);
     let value = |row: &MappedRow, wanted: &str| -> Vec<String> {
         let keys = row.match_keys.iter().flat_map(|key| &key.equal);
@@ -128,6 +141,7 @@ async fn candidates(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<Candidate>, 
         return Ok(Vec::new());
     }
     let shop = flow.shop;
+    drop(look);
     let found = shop.target.find_variants(&skus, &barcodes).await?;
     let numbers: Vec<String> = found.iter().map(|found| found.variant.to_string()).collect();
     let taken = shop.store.links(&shop.name, LinkKind::Variant, &numbers).await?;

@@ -8,7 +8,7 @@ use super::super::super::flow::{Flow, Held, agreed_of, agreed_out_of};
 use super::super::super::stop::Stop;
 use super::super::held;
 use super::{ARCHIVED, STATUS_ARCHIVED, VARIANTS};
-use crate::domain::{Direction, ErpId, FieldValue, Fields, Link, LinkState, Product, ShopifyId};
+use crate::domain::{Direction, ErpId, FieldValue, Fields, Link, LinkKind, LinkState, Product, ShopifyId};
 use crate::mapping::{Mapped, MappedField, MappedRow};
 
 /// A variant of both sides.
@@ -132,6 +132,8 @@ pub(super) async fn settle(flow: &Flow<'_>, mut done: Settled<'_, '_>) -> Result
         &known,
         true,
     );
+    let mut looked = both::is_settled_by_a_look(&known, &agreed, &done.template);
+    let mut seen: Vec<(ErpId, &[MappedField])> = Vec::new();
     done.link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
     done.link.state = LinkState::Linked;
     let mut links = vec![done.link];
@@ -154,11 +156,68 @@ pub(super) async fn settle(flow: &Flow<'_>, mut done: Settled<'_, '_>) -> Result
         let known = agreed_out_of(&pair.link);
         let now = held::variant(variant);
         let agreed = both::agreement(Direction::Out, &pair.row.fields, writes, Some(&now), &known, true);
+        looked |= both::is_settled_by_a_look(&known, &agreed, writes);
+        seen.push((pair.link.erp_id, &pair.row.fields));
         pair.link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
         pair.link.state = LinkState::Linked;
         links.push(pair.link);
     }
+    if looked {
+        settle_in_by_a_look(flow, &mut links, done.after).await?;
+        let now = both::product_out(flow, links[0].erp_id).await?;
+        let is_another = now.is_none_or(|now| {
+            let mut rows = rows_of(&now).iter();
+            both::is_another(done.fields, &now.fields)
+                || rows.any(|row| {
+                    let mut seen = seen.iter().filter(|(id, _)| id.to_string() == row.key);
+                    seen.any(|(_, fields)| both::is_another(fields, &row.fields))
+                })
+        });
+        if is_another {
+            // Somebody edited it between the looks of the two directions: each may have seen another value.
+            return Err(flow.look_again());
+        }
+    }
     Ok(links)
+}
+
+/// Tells the way in what an attempt settled by a look at the shop's product as it is `shown`.
+async fn settle_in_by_a_look(flow: &Flow<'_>, links: &mut [Link], shown: &Product) -> Result<(), Stop> {
+    let Some(made) = both::product_in(flow, shown).await? else {
+        return Ok(());
+    };
+    let model = links.iter().find(|link| link.kind == LinkKind::Variant);
+    let model = model.map(|link| link.model.clone());
+    let mut names: Vec<String> = rows_of(&made)
+        .iter()
+        .flat_map(|row| targets(&row.fields))
+        .collect();
+    names.sort();
+    names.dedup();
+    let of_variants = |link: &&Link| link.kind == LinkKind::Variant;
+    let ids: Vec<ErpId> = links.iter().filter(of_variants).map(|link| link.erp_id).collect();
+    let variants = match model {
+        Some(model) => flow.shop.erp.read(&model, &ids, &names).await?,
+        None => Vec::new(),
+    };
+    for link in links {
+        let (fields, held) = if link.kind == LinkKind::Product {
+            (&made.fields, read(flow, link, targets(&made.fields)).await?)
+        } else {
+            let row = rows_of(&made).iter().find(|row| row.key == link.source_id);
+            let held = variants.iter().find(|held| held.id == link.erp_id);
+            let (Some(row), Some(held)) = (row, held) else {
+                continue;
+            };
+            (&row.fields, held.fields.clone())
+        };
+        let known = agreed_of(link);
+        if !known.is_empty() {
+            let agreed = both::follow_a_look(Direction::In, &known, fields, &held);
+            link.agreed = serde_json::to_value(agreed).unwrap_or_default();
+        }
+    }
+    Ok(())
 }
 
 /// Settles what the way in agrees on, so that the shop's notice of our write finds nothing changed.
@@ -177,7 +236,7 @@ async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), St
     let known = agreed_of(&done.link);
     let held = read(flow, &done.link, targets(&now.fields)).await?;
     let before = was.as_ref().map(|was| was.fields.as_slice());
-    let agreed = both::follow(&known, before, &now.fields, &held, false);
+    let agreed = both::follow(&known, before, &now.fields, &held, false, |_| true);
     done.link.agreed = serde_json::to_value(agreed).unwrap_or_default();
     done.link.source_updated_at = Some(done.after.updated_at);
     let mut names: Vec<String> = Vec::new();
@@ -208,7 +267,14 @@ async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), St
             None if is_new => None,
             None => continue,
         };
-        let agreed = both::follow(&agreed_of(&pair.link), before, &now.fields, &held.fields, false);
+        let agreed = both::follow(
+            &agreed_of(&pair.link),
+            before,
+            &now.fields,
+            &held.fields,
+            false,
+            |_| true,
+        );
         pair.link.agreed = serde_json::to_value(agreed).unwrap_or_default();
         pair.link.source_updated_at = Some(done.after.updated_at);
     }

@@ -6,12 +6,11 @@ use serde_json::json;
 
 use super::super::super::flow::Flow;
 use super::super::super::stop::Stop;
-use super::super::held;
+use super::super::{held, model_of_variants};
 use super::VARIANTS;
 use super::settle::Pair;
 use crate::domain::{
-    Direction, ErpId, ErpProduct, Link, LinkKind, LinkState, NewVariant, Object, OptionValue, Product,
-    ShopifyId, Variant,
+    ErpId, ErpProduct, Link, LinkKind, LinkState, NewVariant, OptionValue, Product, ShopifyId, Variant,
 };
 use crate::mapping::{Mapped, MappedField, MappedRow};
 
@@ -70,14 +69,6 @@ pub(super) fn new_link(flow: &Flow<'_>, kind: LinkKind, model: &str, theirs: Erp
     }
 }
 
-/// The ERP's model of variants.
-pub(super) fn variant_model(flow: &Flow<'_>) -> String {
-    flow.mapping(Object::Product, Direction::In)
-        .ok()
-        .and_then(|mapping| mapping.group_model(VARIANTS).map(str::to_owned))
-        .unwrap_or_else(|| "product.product".to_owned())
-}
-
 /// Which of the shop's variants is which of the ERP's, and those that the shop lacks.
 pub(super) async fn pairs<'m>(
     flow: &Flow<'_>,
@@ -91,7 +82,7 @@ pub(super) async fn pairs<'m>(
         .iter()
         .filter_map(|link| link.source_id.parse().ok())
         .collect();
-    let model = variant_model(flow);
+    let model = model_of_variants(flow);
     let mut pairs = Vec::new();
     let mut missing = Vec::new();
     for (id, row) in rows(mapped) {

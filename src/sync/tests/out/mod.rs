@@ -1,8 +1,14 @@
 //! The way back, between the stand-in ERP and the stand-in shop.
 
+mod catalogue;
 mod first;
+mod identity;
+mod looks;
+mod push;
 mod random;
-mod safety;
+pub(super) mod safety;
+mod storm;
+mod values;
 
 use serde_json::json;
 

@@ -6,6 +6,7 @@ use crate::domain::{Fields, ShopifyId};
 use crate::sandbox::shopify::Options;
 use crate::sandbox::shopify::ShopSandbox;
 use crate::sandbox::shopify::draft::{ProductDraft, VariantDraft};
+use crate::sandbox::shopify::faults::ApiFault;
 use crate::shopify::ShopifyError;
 
 #[tokio::test]
@@ -176,7 +177,9 @@ async fn variants_are_found_by_exact_keys() {
     assert_eq!(skus(found), ["say \"hi\"", "other"]);
     let many: Vec<String> = (0..95).map(|n| format!("none-{n}")).collect();
     assert_eq!(shop.find_variants(&many, &[]).await.unwrap(), []);
-    assert_eq!(calls(&sandbox, "LockstepFindVariants"), 2 + 3);
+    // More than one search takes are several of one call.
+    assert_eq!(calls(&sandbox, "LockstepFindVariants"), 2);
+    assert_eq!(calls(&sandbox, "LockstepFindManyVariants"), 1);
     assert_eq!(shop.find_variants(&[], &[]).await.unwrap(), []);
 }
 
@@ -194,4 +197,74 @@ async fn the_search_index_lags() {
         .await
         .unwrap();
     assert_eq!(found, []);
+}
+
+/// Calls that looked for variants.
+fn looks(sandbox: &ShopSandbox) -> u64 {
+    calls(sandbox, "LockstepFindVariants") + calls(sandbox, "LockstepFindManyVariants")
+}
+
+#[tokio::test]
+async fn who_looks_for_variants_at_the_same_time_shares_one_call_and_gets_its_own() {
+    let sandbox = start().await;
+    let shop = client(&sandbox);
+    for n in 0..90 {
+        sandbox.change(|shop| {
+            shop.create_product(ProductDraft {
+                title: format!("Cup {n}"),
+                variants: vec![VariantDraft::new(&[], &format!("CUP-{n}"), Decimal::ONE)],
+                ..ProductDraft::default()
+            })
+        });
+    }
+    // Ninety and one that nobody has: three searches in one call.
+    let expected: Vec<_> = (0..=90).map(|_| shop.expect_look()).collect();
+    let asked = expected.into_iter().enumerate().map(|(n, expected)| {
+        let shop = &shop;
+        async move {
+            drop(expected);
+            shop.find_variants(&[format!("CUP-{n}")], &[]).await.unwrap()
+        }
+    });
+    let found = futures_util::future::join_all(asked).await;
+    assert_eq!(looks(&sandbox), 1);
+    for (n, found) in found.iter().enumerate() {
+        let skus: Vec<Option<&str>> = found.iter().map(|one| one.sku.as_deref()).collect();
+        let expected = format!("CUP-{n}");
+        let expected: &[Option<&str>] = if n < 90 { &[Some(&expected)] } else { &[] };
+        assert_eq!(skus, expected, "{n}");
+    }
+    // Alone nobody waits, and nothing is remembered.
+    assert_eq!(shop.find_variants(&["CUP-1".into()], &[]).await.unwrap().len(), 1);
+    assert_eq!(looks(&sandbox), 2);
+}
+
+#[tokio::test]
+async fn a_shared_look_that_breaks_off_or_fails_is_told_to_all_who_asked() {
+    let sandbox = start().await;
+    let shop = client(&sandbox);
+    product(&sandbox, 1);
+    let (one, other) = (["A".to_owned()], ["B".to_owned()]);
+    {
+        let expected = shop.expect_look();
+        let mut first = Box::pin(shop.find_variants(&one, &[]));
+        let mut second = Box::pin(shop.find_variants(&other, &[]));
+        assert!(futures_util::poll!(&mut first).is_pending());
+        assert!(futures_util::poll!(&mut second).is_pending());
+        drop(expected);
+        // It is on its way for both, and whoever sent it is stopped.
+        assert!(futures_util::poll!(&mut first).is_pending());
+        drop(first);
+        assert_eq!(second.await.unwrap(), []);
+    }
+    sandbox.inject(ApiFault::InternalError, Some("LockstepFindVariants"), 1);
+    let expected = shop.expect_look();
+    let asked = async {
+        drop(expected);
+        shop.find_variants(&other, &[]).await
+    };
+    let (first, second) = tokio::join!(shop.find_variants(&one, &[]), asked);
+    for answer in [first, second] {
+        assert_eq!(answer.unwrap_err().code(), "shopify_internal_error");
+    }
 }

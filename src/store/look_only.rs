@@ -1,0 +1,223 @@
+//! A store that is only looked into: for dry runs, which carry out a flow's own decisions and keep nothing of them.
+//!
+//! What a flow writes on its way is answered as if it had been saved. What no flow asks for is refused.
+
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::domain::{
+    ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName, ShopifyId,
+    System, Timestamp,
+};
+use crate::store::{
+    Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
+    DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
+    Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted,
+    PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
+    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SharedStore, ShopState, Standing,
+    Store, StoreError, SubscriptionRow, TakenUp,
+};
+
+/// A store behind which another one stays as it is.
+pub struct LookOnly {
+    inner: SharedStore,
+    /// What would have been linked.
+    links: Mutex<Vec<Link>>,
+    /// Named positions that are taken for granted, by the beginning of their names.
+    granted: Mutex<Vec<(String, String)>>,
+}
+
+impl LookOnly {
+    /// Looks into `inner`.
+    pub fn new(inner: SharedStore) -> Self {
+        Self {
+            inner,
+            links: Mutex::default(),
+            granted: Mutex::default(),
+        }
+    }
+
+    /// The links that would have been saved so far.
+    pub fn links_saved(&self) -> Vec<Link> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Answers with `value` for the named positions that begin with `prefix`.
+    pub fn grant(&self, prefix: &str, value: &str) {
+        let mut granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        granted.push((prefix.to_owned(), value.to_owned()));
+    }
+
+    fn granted(&self, name: &str) -> Option<String> {
+        let granted = self.granted.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = granted.iter().find(|(prefix, _)| name.starts_with(prefix));
+        of.map(|(_, value)| value.clone())
+    }
+}
+
+fn refused<T>(trying: &'static str) -> Result<T, StoreError> {
+    let why = "a dry run writes nothing".to_owned();
+    Err(StoreError::Failed {
+        trying,
+        source: sqlx::Error::Protocol(why),
+    })
+}
+
+macro_rules! look {
+    (
+        pass { $($name:ident($($argument:ident: $type:ty),*) -> $result:ty;)* }
+        refuse { $($refused:ident($($unused:ident: $of:ty),*) -> $nothing:ty;)* }
+    ) => {
+        #[async_trait]
+        impl Store for LookOnly {
+            $(async fn $name(&self, $($argument: $type),*) -> Result<$result, StoreError> {
+                self.inner.$name($($argument),*).await
+            })*
+
+            $(async fn $refused(&self, $($unused: $of),*) -> Result<$nothing, StoreError> {
+                $(let _ = $unused;)*
+                refused(stringify!($refused))
+            })*
+
+            async fn enqueue(&self, _job: NewJob) -> Result<Enqueued, StoreError> {
+                Ok(Enqueued { job: JobId(0), created: false })
+            }
+
+            async fn lock(&self, _: JobId, _: Fence, _: Vec<RecordKey>) -> Result<Locked, StoreError> {
+                Ok(Locked::Taken)
+            }
+
+            async fn save_links(&self, _: JobId, _: Fence, links: Vec<Link>) -> Result<Saved, StoreError> {
+                self.links.lock().unwrap_or_else(PoisonError::into_inner).extend(links);
+                Ok(Saved::Done)
+            }
+
+            async fn open_intent(
+                &self,
+                _: JobId,
+                _: Fence,
+                _: NewIntent,
+                _: Timestamp,
+            ) -> Result<Option<i64>, StoreError> {
+                Ok(Some(0))
+            }
+
+            // What is in doubt is the next attempt's.
+            async fn open_intents(&self, _: &JobKey) -> Result<Vec<Intent>, StoreError> {
+                Ok(Vec::new())
+            }
+
+            async fn close_intent(&self, _: JobId, _: Fence, _: i64, _: Timestamp) -> Result<bool, StoreError> {
+                Ok(true)
+            }
+
+            async fn note_items(&self, _: JobId, _: Fence, _: Vec<String>) -> Result<bool, StoreError> {
+                Ok(true)
+            }
+
+            async fn note_out_write(
+                &self,
+                _: &ShopName,
+                _: Object,
+                _: &str,
+                _: &str,
+                _: Timestamp,
+            ) -> Result<(), StoreError> {
+                Ok(())
+            }
+
+            async fn cursor(&self, shop: &ShopName, name: &str) -> Result<Option<String>, StoreError> {
+                match self.granted(name) {
+                    Some(value) => Ok(Some(value)),
+                    None => self.inner.cursor(shop, name).await,
+                }
+            }
+
+            async fn set_cursor(&self, _: &ShopName, _: &str, _: &str, _: Timestamp) -> Result<(), StoreError> {
+                Ok(())
+            }
+
+            async fn work_arrived(&self) {
+                self.inner.work_arrived().await;
+            }
+
+            // It belongs to whoever opened it.
+            async fn close(&self) {}
+        }
+    };
+}
+
+look! {
+    pass {
+        rejections(since: Timestamp) -> Vec<RejectionCount>;
+        ready_lanes(now: Timestamp) -> Vec<ReadyLane>;
+        next_due() -> Option<Timestamp>;
+        jobs(filter: JobFilter) -> Vec<JobRow>;
+        job(id: JobId) -> Option<JobStory>;
+        counts(now: Timestamp) -> Counts;
+        open_problems(limit: u32) -> Vec<ProblemRow>;
+        event(id: EventId) -> Option<EventRow>;
+        events_of(job: JobId, with_bodies: bool) -> Vec<EventRow>;
+        compliance_records(shop: &ShopName) -> Vec<ComplianceRecord>;
+        links(shop: &ShopName, kind: LinkKind, source_ids: &[String]) -> Vec<Link>;
+        link_of_erp(shop: &ShopName, kind: LinkKind, erp_id: ErpId) -> Option<Link>;
+        links_of_erp(shop: &ShopName, kind: LinkKind, erp_ids: &[ErpId]) -> Vec<Link>;
+        order_in_work(shop: &ShopName, item: &str) -> Option<JobId>;
+        out_writes_since(shop: &ShopName, object: Object, kind: &str, but: &str, since: Timestamp) -> u64;
+        count_links(shop: &ShopName, kind: LinkKind) -> u64;
+        shop_state(shop: &ShopName, now: Timestamp) -> ShopState;
+        breakers() -> Vec<BreakerRow>;
+        subscriptions(shop: &ShopName) -> Vec<SubscriptionRow>;
+        subscribed_shops() -> Vec<ShopName>;
+        deliveries_since(shop: &ShopName, since: Timestamp) -> Vec<DeliverySum>;
+        newest_revision() -> Option<Revision>;
+        nodes(now: Timestamp) -> Vec<NodeRow>;
+        runs(limit: u32) -> Vec<RunRow>;
+        gaps() -> Vec<GapRow>;
+        poll_cursor(shop: &ShopName, model: &str) -> Option<PollCursor>;
+        poll_seen(shop: &ShopName, model: &str, ids: &[ErpId]) -> Vec<SeenRow>;
+        poll_present(shop: &ShopName, model: &str, after: Option<ErpId>, upto: Option<ErpId>) -> Vec<PresentId>;
+        ping() -> ();
+    }
+    refuse {
+        record_delivery(delivery: Delivery) -> Recorded;
+        count_rejections(counts: Vec<RejectionCount>) -> ();
+        claim(claim: Claim) -> Vec<ClaimedJob>;
+        heartbeat(attempts: Vec<(JobId, Fence)>, lease_until: Timestamp) -> Vec<JobId>;
+        finish(finish: Finish) -> Finished;
+        reclaim(now: Timestamp) -> u64;
+        clock_went_back(now: Timestamp) -> u64;
+        hasten(shop: &ShopName, system: System, now: Timestamp) -> u64;
+        retry(id: JobId, now: Timestamp) -> Retried;
+        discard(id: JobId, reason: &str, now: Timestamp) -> bool;
+        discard_waiting(lane: &Lane, reason: &str, now: Timestamp) -> u64;
+        open_shop_problem(shop: &ShopName, problem: NewProblem, now: Timestamp) -> ();
+        close_shop_problems(shop: &ShopName, code: &str, now: Timestamp) -> u64;
+        close_shop_problem(shop: &ShopName, code: &str, cluster: &str, now: Timestamp) -> u64;
+        redact(shop: &ShopName, records: &[RecordKey], now: Timestamp) -> u64;
+        redact_shop(shop: &ShopName, now: Timestamp) -> u64;
+        record_compliance(record: ComplianceRecord) -> ();
+        adopt_links(groups: Vec<Adoption>, now: Timestamp) -> Vec<Adopted>;
+        set_shop_disabled(shop: &ShopName, reason: Option<&str>, now: Timestamp) -> ();
+        first_value(shop: &ShopName, name: &str, value: &str, now: Timestamp) -> String;
+        save_breaker(breaker: BreakerRow) -> ();
+        rename_subscriptions(from: &ShopName, to: &ShopName) -> ();
+        save_subscription(row: SubscriptionRow) -> ();
+        remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp) -> ();
+        saw_subscriptions(shop: &ShopName, ids: &[ShopifyId], now: Timestamp) -> ();
+        take_lease(name: &str, holder: &str, now: Timestamp, until: Timestamp) -> bool;
+        release_lease(name: &str, holder: &str) -> ();
+        count_deliveries(counts: Vec<DeliveryCount>) -> ();
+        config_revision(file: NodeFile, how: TakenUp, now: Timestamp) -> Standing;
+        node_gone(node: &str) -> ();
+        start_run(run: NewRun) -> Option<i64>;
+        run_goes_on(run: i64, counts: RunCounts, now: Timestamp) -> bool;
+        finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, now: Timestamp) -> bool;
+        open_gap(gap: NewGap, now: Timestamp) -> i64;
+        close_gap(ended: GapRun) -> bool;
+        commit_poll(commit: PollCommit) -> PollCommitted;
+        forget_poll(forget: PollForget) -> PollForgotten;
+        prune(before: Timestamp, limit: u32) -> u64;
+    }
+}

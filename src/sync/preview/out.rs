@@ -1,0 +1,491 @@
+//! What would be written to the shop for a record of the ERP. The flow of the way back itself decides: it runs against a store
+//! that keeps nothing and a shop that only notes what it is asked to write.
+//!
+//! A flow ends where it needs the answer to something that was not done: after a record that would be made.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::super::flow::{Flow, Held};
+use super::super::out::{self, held};
+use super::super::stop::{Stop, Subject};
+use super::super::writes::Writes;
+use super::super::{Engine, SUDDEN_CHANGE, ShopContext, Source, Target};
+use super::{Preview, PreviewError, PreviewedField, PreviewedWrite, nobodys_job};
+use crate::domain::{
+    Canonical as _, Currency, Customer, CustomerFound, Direction, Disposition, ErpId, Fields, ItemStock,
+    LinkKind, LinkState, Location, NewCustomer, NewProblem, NewProduct, NewVariant, Object, Outcome, Product,
+    QuantitiesSet, Refusal, Report, SetQuantities, ShopName, ShopifyId, Variant, VariantFound,
+};
+use crate::shopify::{ExpectedLook, RequestId, ShopifyError};
+use crate::store::LookOnly;
+
+impl Engine {
+    /// What would be written to the shop for a record of the ERP now. Writes nothing.
+    ///
+    /// # Errors
+    /// When the record does not exist, or a side cannot be asked.
+    pub async fn preview_out(
+        &self,
+        shop: &ShopName,
+        object: Object,
+        id: ErpId,
+    ) -> Result<Preview, PreviewError> {
+        let Some(context) = self.shop(shop) else {
+            return Err(PreviewError::UnknownShop(shop.clone()));
+        };
+        if matches!(object, Object::Order | Object::Shop) {
+            return Err(PreviewError::Unsupported(object));
+        }
+        // A person looks, who may have mended something in the ERP a moment ago.
+        context.erp.forget_look_ups();
+        let mut source = id.to_string();
+        let mut first = Dry::of(context).run(object, id, &source).await;
+        if let Some(product) = first.handed_over(object) {
+            source = product;
+            first = Dry::of(context).run(object, id, &source).await;
+        }
+        // What is held because it is unusually much is shown all the same.
+        let plan = match &first.outcome {
+            Outcome::Held(problem) if problem.code.0 == SUDDEN_CHANGE => problem.detail["plan"].as_str(),
+            _ => None,
+        };
+        let Some(plan) = plan else {
+            return first.preview(shop, object, id, None);
+        };
+        let dry = Dry::of(context);
+        dry.store.grant("approved:", plan);
+        let problem = match &first.outcome {
+            Outcome::Held(problem) => Some(problem.clone()),
+            _ => None,
+        };
+        let ran = dry.run(object, id, &source).await;
+        ran.preview(shop, object, id, problem)
+    }
+}
+
+/// A shop that nothing is written to.
+struct Dry {
+    context: ShopContext,
+    store: Arc<LookOnly>,
+    target: Arc<Noting>,
+}
+
+/// How a dry run ended.
+struct Ran {
+    outcome: Outcome,
+    report: Option<Report>,
+    writes: Vec<PreviewedWrite>,
+}
+
+impl Dry {
+    fn of(shop: &ShopContext) -> Self {
+        let store = Arc::new(LookOnly::new(Arc::clone(&shop.store)));
+        let target = Arc::new(Noting {
+            shop: Arc::clone(&shop.target),
+            source: Arc::clone(&shop.source),
+            noted: Mutex::default(),
+        });
+        let context = ShopContext {
+            store: Arc::clone(&store) as crate::store::SharedStore,
+            target: Arc::clone(&target) as Arc<dyn Target>,
+            ..shop.clone()
+        };
+        Self {
+            context,
+            store,
+            target,
+        }
+    }
+
+    /// `source` is the job's name of what `id` is the number of.
+    async fn run(&self, object: Object, id: ErpId, source: &str) -> Ran {
+        let shop = &self.context;
+        let mappings = Arc::clone(&shop.mappings.borrow());
+        let mapping = mappings.of_shop(shop.name.as_str(), object, Direction::Out);
+        let subject = Subject {
+            record: None,
+            owner: mapping.map_or_else(|| shop.owner.clone(), |mapping| mapping.owner.clone()),
+            mapping: mapping.map(|mapping| mapping.file.clone()),
+        };
+        let job = nobodys_job(shop, object, Direction::Out, source.to_owned());
+        let writes = Writes::default();
+        let mut flow = Flow::new(shop, &job, mappings, subject, &writes);
+        let result = carry_out(&mut flow, object).await;
+        let mut noted = self.target.noted();
+        let is_ended = std::mem::take(&mut noted.is_ended);
+        let sources = if noted.writes.is_empty() {
+            BTreeMap::new()
+        } else {
+            // Only what people see of where a value comes from is missing without them.
+            sources(&flow, object, id).await.unwrap_or_default()
+        };
+        let adopted = self.store.links_saved();
+        let adopted = adopted
+            .into_iter()
+            .filter(|link| link.state == LinkState::Adopted)
+            .map(|link| PreviewedWrite {
+                action: "adopt".into(),
+                model: link.kind.to_string(),
+                record: link.source_id,
+                fields: Vec::new(),
+            });
+        let mut all: Vec<PreviewedWrite> = adopted.collect();
+        all.extend(noted.writes);
+        for write in &mut all {
+            for field in &mut write.fields {
+                let key = (write.model == "variant", field.field.clone());
+                if let Some(source) = sources.get(&key) {
+                    field.source.clone_from(source);
+                }
+            }
+        }
+        match result {
+            Ok(report) => Ran {
+                outcome: report.outcome.clone(),
+                report: Some(report),
+                writes: all,
+            },
+            Err(_) if is_ended => Ran {
+                outcome: Outcome::Completed,
+                report: None,
+                writes: all,
+            },
+            Err(stop) => Ran {
+                outcome: stop.outcome(&flow.subject),
+                report: None,
+                writes: all,
+            },
+        }
+    }
+}
+
+async fn carry_out(flow: &mut Flow<'_>, object: Object) -> Result<Report, Stop> {
+    flow.learn().await?;
+    let report = match object {
+        Object::Customer => out::customer(flow).await,
+        Object::Product => out::product(flow).await,
+        _ => out::inventory(flow).await,
+    }?;
+    flow.agreed()?;
+    Ok(report)
+}
+
+/// Where each field comes from, as the mapping says it: by whether it is a variant's, and its name.
+async fn sources(
+    flow: &Flow<'_>,
+    object: Object,
+    id: ErpId,
+) -> Result<BTreeMap<(bool, String), String>, Stop> {
+    let mapping = flow.mapping(object, Direction::Out)?;
+    let rules = mapping.out.clone().unwrap_or_default();
+    let erp = &flow.shop.erp;
+    let record = match object {
+        Object::Customer => {
+            let partner = erp.partner(id, &rules.select).await?;
+            partner.map(|partner| partner.fact())
+        }
+        Object::Product => {
+            let product = erp
+                .product_record(id, &rules.select, &rules.variant_select)
+                .await?;
+            product.map(|product| product.fact())
+        }
+        _ => None,
+    };
+    let mut sources = BTreeMap::new();
+    let Some(record) = record else {
+        return Ok(sources);
+    };
+    let mapped = flow
+        .evaluate(&mapping, &record, &flow.settings_fact(None))
+        .await?;
+    for field in &mapped.fields {
+        sources.insert((false, field.target.to_string()), field.source.to_string());
+    }
+    for row in mapped.groups.iter().flat_map(|group| &group.rows) {
+        for field in &row.fields {
+            sources.insert((true, field.target.to_string()), field.source.to_string());
+        }
+    }
+    Ok(sources)
+}
+
+impl Ran {
+    /// The job that does the work instead: stock is brought over by product, and people name a variant.
+    fn handed_over(&self, object: Object) -> Option<String> {
+        let (key, ..) = self.report.as_ref()?.enqueue.first()?;
+        let is_stock = object == Object::Inventory && key.object == object && key.direction == Direction::Out;
+        is_stock.then(|| key.source_id.clone())
+    }
+
+    fn preview(
+        self,
+        shop: &ShopName,
+        object: Object,
+        id: ErpId,
+        held: Option<NewProblem>,
+    ) -> Result<Preview, PreviewError> {
+        let mut preview = Preview {
+            shop: shop.clone(),
+            object,
+            source_id: id.to_string(),
+            record_name: self.report.as_ref().and_then(|report| report.record_name.clone()),
+            verdict: verdict(object, &self.writes, self.report.as_ref()),
+            writes: self.writes,
+            steps: Vec::new(),
+            explanation: None,
+            problem: held,
+        };
+        if preview.problem.is_some() {
+            preview.verdict = format!("would wait for a yes; then: {}", preview.verdict);
+        }
+        match self.outcome {
+            Outcome::Problem(problem)
+            | Outcome::Held(problem)
+            | Outcome::Failed {
+                disposition: Disposition::Permanent,
+                problem,
+            } => {
+                preview.verdict = "would need a person".to_owned();
+                preview.problem = Some(problem);
+            }
+            // What waits for an order is told as it is.
+            Outcome::Failed { problem, .. } if self.report.is_some() => {
+                preview.verdict = format!("{}; {}", preview.verdict, problem.reason);
+            }
+            Outcome::Failed { problem, .. } => {
+                return Err(PreviewError::Failed {
+                    reason: problem.reason,
+                    fix: problem.fix,
+                });
+            }
+            Outcome::Obsolete(reason) => {
+                preview.verdict = format!("would be left alone: {reason}");
+            }
+            Outcome::Completed | Outcome::Wait { .. } | Outcome::Later { .. } | Outcome::Interrupted => {}
+        }
+        Ok(preview)
+    }
+}
+
+fn verdict(object: Object, writes: &[PreviewedWrite], report: Option<&Report>) -> String {
+    let is_change = |write: &&PreviewedWrite| write.action != "adopt";
+    match writes.iter().find(is_change) {
+        Some(write) if write.action == "create" && write.model == object.as_str() => {
+            format!("a {object} would be created on the shop")
+        }
+        Some(_) => format!("the shop's {object} would be brought up to date"),
+        None => report.map_or_else(
+            || "nothing would be written".to_owned(),
+            |report| report.summary.clone(),
+        ),
+    }
+}
+
+/// What a shop was asked to write.
+#[derive(Default)]
+struct Noted {
+    writes: Vec<PreviewedWrite>,
+    /// Whether the flow was ended because it would need an answer.
+    is_ended: bool,
+}
+
+/// A shop that is read as it is, and that only notes what is to be written.
+struct Noting {
+    shop: Arc<dyn Target>,
+    source: Arc<dyn Source>,
+    noted: Mutex<Noted>,
+}
+
+impl Noting {
+    fn noted(&self) -> Noted {
+        std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn note(&self, action: &str, model: &str, record: String, fields: &Fields, held: Option<&Held>) {
+        let shown = fields.iter().map(|(name, value)| PreviewedField {
+            field: name.clone(),
+            now: held.and_then(|held| held.get(name)).map(ToString::to_string),
+            then: value.to_string(),
+            source: String::new(),
+        });
+        let write = PreviewedWrite {
+            action: action.into(),
+            model: model.into(),
+            record,
+            fields: shown.collect(),
+        };
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.writes.push(write);
+    }
+
+    /// Ends the flow: what it would be answered does not exist.
+    fn end<T>(&self) -> Result<T, ShopifyError> {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.is_ended = true;
+        Err(ShopifyError::Refused {
+            operation: "LockstepPreview",
+            code: "not written".to_owned(),
+            reason: "a preview writes nothing".to_owned(),
+            request: RequestId::default(),
+        })
+    }
+}
+
+#[async_trait]
+impl Target for Noting {
+    fn expect_look(&self) -> ExpectedLook {
+        self.shop.expect_look()
+    }
+
+    async fn find_customers(
+        &self,
+        email: Option<&str>,
+        phone: Option<&str>,
+    ) -> Result<Vec<CustomerFound>, ShopifyError> {
+        self.shop.find_customers(email, phone).await
+    }
+
+    async fn customer_of_ref(&self, erp_ref: &str) -> Result<Option<ShopifyId>, ShopifyError> {
+        self.shop.customer_of_ref(erp_ref).await
+    }
+
+    async fn create_customer(&self, new: &NewCustomer) -> Result<Customer, ShopifyError> {
+        self.note("create", "customer", new.erp_ref.clone(), &new.fields, None);
+        self.end()
+    }
+
+    async fn update_customer(&self, id: ShopifyId, fields: &Fields) -> Result<Customer, ShopifyError> {
+        let Some(customer) = self.source.customer(id, "").await? else {
+            return self.end();
+        };
+        let held = held::customer(&customer);
+        self.note("update", "customer", id.to_string(), fields, Some(&held));
+        self.end()
+    }
+
+    async fn find_variants(
+        &self,
+        skus: &[String],
+        barcodes: &[String],
+    ) -> Result<Vec<VariantFound>, ShopifyError> {
+        self.shop.find_variants(skus, barcodes).await
+    }
+
+    async fn product_of_ref(&self, erp_ref: &str) -> Result<Option<ShopifyId>, ShopifyError> {
+        self.shop.product_of_ref(erp_ref).await
+    }
+
+    async fn ref_of_product(&self, id: ShopifyId) -> Result<Option<String>, ShopifyError> {
+        self.shop.ref_of_product(id).await
+    }
+
+    async fn currency(&self) -> Result<Currency, ShopifyError> {
+        self.shop.currency().await
+    }
+
+    async fn create_product(&self, new: &NewProduct) -> Result<Product, ShopifyError> {
+        self.note("create", "product", new.erp_ref.clone(), &new.fields, None);
+        for variant in &new.variants {
+            self.note(
+                "create",
+                "variant",
+                variant.erp_ref.clone(),
+                &variant.fields,
+                None,
+            );
+        }
+        self.end()
+    }
+
+    async fn update_product(&self, id: ShopifyId, fields: &Fields) -> Result<(), ShopifyError> {
+        let product = self.source.product(id, "").await?;
+        let held = product.as_ref().map(held::product);
+        self.note("update", "product", id.to_string(), fields, held.as_ref());
+        Ok(())
+    }
+
+    async fn update_variants(
+        &self,
+        product: ShopifyId,
+        variants: &[(ShopifyId, Fields)],
+    ) -> Result<Vec<Refusal>, ShopifyError> {
+        let product = self.source.product(product, "").await?;
+        for (id, fields) in variants {
+            let mut known = product.iter().flat_map(|product| &product.variants);
+            let held = known.find(|variant| variant.id == *id).map(held::variant);
+            self.note("update", "variant", id.to_string(), fields, held.as_ref());
+        }
+        Ok(Vec::new())
+    }
+
+    async fn create_variants(
+        &self,
+        _product: ShopifyId,
+        variants: &[NewVariant],
+    ) -> Result<Vec<Variant>, ShopifyError> {
+        for variant in variants {
+            self.note(
+                "create",
+                "variant",
+                variant.erp_ref.clone(),
+                &variant.fields,
+                None,
+            );
+        }
+        self.end()
+    }
+
+    async fn locations(&self) -> Result<Vec<Location>, ShopifyError> {
+        self.shop.locations().await
+    }
+
+    async fn items_of(&self, variants: &[ShopifyId]) -> Result<Vec<(ShopifyId, ShopifyId)>, ShopifyError> {
+        self.shop.items_of(variants).await
+    }
+
+    async fn item_stock(&self, items: &[ShopifyId]) -> Result<Vec<ItemStock>, ShopifyError> {
+        self.shop.item_stock(items).await
+    }
+
+    async fn set_quantities(&self, set: &SetQuantities) -> Result<QuantitiesSet, ShopifyError> {
+        let items: Vec<ShopifyId> = set.items.iter().map(|item| item.item).collect();
+        let stock = self.shop.item_stock(&items).await?;
+        for item in &set.items {
+            let levels = stock.iter().filter(|stock| stock.item == item.item);
+            let level = levels
+                .flat_map(|stock| &stock.levels)
+                .find(|level| level.location == item.location);
+            let now = level.map(|level| match set.name.as_str() {
+                "available" => level.available,
+                _ => level.on_hand,
+            });
+            let field = PreviewedField {
+                field: set.name.clone(),
+                now: now.map(|now| now.to_string()),
+                then: item.quantity.to_string(),
+                source: String::new(),
+            };
+            let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.writes.push(PreviewedWrite {
+                action: "update".into(),
+                model: "inventory level".into(),
+                record: format!("{} at {}", item.item, item.location),
+                fields: vec![field],
+            });
+        }
+        Ok(QuantitiesSet::Done)
+    }
+
+    async fn note_erp_ref(
+        &self,
+        _kind: LinkKind,
+        _id: ShopifyId,
+        _erp_ref: &str,
+    ) -> Result<(), ShopifyError> {
+        Ok(())
+    }
+}
