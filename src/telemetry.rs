@@ -148,6 +148,10 @@ metrics_table! {
         "Age of the oldest open job by shop, object, direction and state.";
     OPEN_PROBLEMS = "lockstep_problems_open", Gauge,
         "Problems that wait for a person.";
+    ACTIONS = "lockstep_actions_total", Counter,
+        "What people did to jobs, problems and shops, by shop and action.";
+    MANUAL_CORRECTIONS = "lockstep_manual_corrections_total", Counter,
+        "Work that people did by hand in the ERP and told of, by shop.";
     SOURCE_TO_TARGET_SECONDS = "lockstep_source_to_target_seconds", Seconds,
         "From the change at the source to the finished record in the target, by shop, object and direction.";
     BREAKER_OPEN = "lockstep_breaker_open", Gauge,
@@ -245,6 +249,8 @@ mod tests {
                 "lockstep_queue_depth",
                 "lockstep_queue_oldest_seconds",
                 "lockstep_problems_open",
+                "lockstep_actions_total",
+                "lockstep_manual_corrections_total",
                 "lockstep_source_to_target_seconds",
                 "lockstep_breaker_open",
                 "lockstep_intake_total",

@@ -8,12 +8,16 @@ use lockstep::domain::{
     System, Timestamp,
 };
 use lockstep::store::{
+    Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
+    QueuePlace,
+};
+use lockstep::store::{
     Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
     DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
     Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted,
     PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
-    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError,
-    SubscriptionRow, TakenUp,
+    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SessionRow, ShopState, Standing, Store,
+    StoreError, SubscriptionRow, TakenUp,
 };
 
 #[derive(Default)]
@@ -62,6 +66,15 @@ without! {
     discard(JobId, &str, Timestamp) -> bool;
     discard_waiting(&Lane, &str, Timestamp) -> u64;
     counts(Timestamp) -> Counts;
+    act(Act) -> Acted;
+    problem_clusters(ClusterFilter) -> Vec<ClusterRow>;
+    batches(bool, u32) -> Vec<BatchRow>;
+    batch_step(i64, Timestamp) -> Option<BatchRow>;
+    audit(AuditFilter) -> Vec<AuditRow>;
+    action_counts(Timestamp) -> Vec<ActionCount>;
+    queue_place(JobId, Timestamp) -> Option<QueuePlace>;
+    pauses() -> Vec<PauseRow>;
+    note_names(JobId, Fence, Vec<JobName>) -> bool;
     open_shop_problem(&ShopName, NewProblem, Timestamp) -> ();
     close_shop_problems(&ShopName, &str, Timestamp) -> u64;
     close_shop_problem(&ShopName, &str, &str, Timestamp) -> u64;
@@ -98,6 +111,10 @@ without! {
     first_value(&ShopName, &str, &str, Timestamp) -> String;
     save_breaker(BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
+    open_session(SessionRow, Timestamp) -> ();
+    session(&str) -> Option<SessionRow>;
+    see_session(&str, Timestamp) -> ();
+    close_session(&str) -> ();
     subscriptions(&ShopName) -> Vec<SubscriptionRow>;
     subscribed_shops() -> Vec<ShopName>;
     save_subscription(SubscriptionRow) -> ();

@@ -4,8 +4,6 @@ use crate::domain::{Direction, JobId, JobState, Object, SharedClock, ShopName};
 use crate::store::{JobFilter, JobRow, JobStory, Retried, SharedStore, StoreError};
 use crate::sync::{self, LimitState, SUDDEN_CHANGE};
 
-pub use crate::sync::{ChooseError, Conflict, Keep};
-
 /// Why a job was not given up.
 #[derive(Debug, thiserror::Error)]
 pub enum DiscardError {
@@ -72,51 +70,6 @@ pub async fn discard(
         },
         None => DiscardError::Unknown(id),
     })
-}
-
-/// Why a choice between two values was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum ResolveError {
-    /// There is no such job.
-    #[error("there is no job {0}")]
-    Unknown(JobId),
-    /// It does not wait for a choice.
-    #[error("job {id} is {state} and does not ask whose value is kept")]
-    NotAsked {
-        /// Which.
-        id: JobId,
-        /// Its state.
-        state: JobState,
-    },
-    /// Its problem asks something else.
-    #[error(transparent)]
-    Choose(#[from] ChooseError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// A person chooses whose value is kept of the fields that both sides changed: of one, or of all that the job's problem shows.
-/// The job is tried now; where a value changed since it was shown, it asks anew. Returns the fields.
-///
-/// # Errors
-/// When the job asks for no such choice, or the store fails.
-pub async fn resolve(
-    store: &SharedStore,
-    clock: &SharedClock,
-    id: JobId,
-    keep: Keep,
-    field: Option<&str>,
-) -> Result<Vec<Conflict>, ResolveError> {
-    let story = store.job(id).await?.ok_or(ResolveError::Unknown(id))?;
-    let job = story.job;
-    let problem = job.problem.filter(|_| job.state == JobState::Problem);
-    let problem = problem.ok_or(ResolveError::NotAsked { id, state: job.state })?;
-    let now = clock.now();
-    let chosen = sync::choose(store, (id, &job.key, &problem), keep, field, now).await?;
-    store.retry(id, now).await?;
-    tracing::info!(job = %id, ?keep, fields = chosen.len(), "job {id}: a person chose whose values are kept");
-    Ok(chosen)
 }
 
 /// How many jobs are read at once.

@@ -14,7 +14,7 @@ use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
 use crate::mapping::Mappings;
 use crate::store::{
-    BreakerRow, GapRow, Lane, ProblemRow, RejectionCount, Revision, RunRow, SharedStore, StoreError,
+    BreakerRow, GapRow, Lane, PauseRow, ProblemRow, RejectionCount, Revision, RunRow, SharedStore, StoreError,
 };
 use crate::subscriptions::Toggle;
 
@@ -201,6 +201,7 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         warnings: [
             warnings(config, &shops, not_taken, now),
             node_warnings(revision.as_ref(), &nodes),
+            store.pauses().await?.iter().map(paused).collect(),
         ]
         .concat(),
         revision,
@@ -317,6 +318,19 @@ fn warnings(config: &Config, shops: &[ShopStatus], not_taken: Option<String>, no
         }
     }
     warnings
+}
+
+/// What to say about a shop whose work a person stopped.
+fn paused(pause: &PauseRow) -> String {
+    let why = pause
+        .reason
+        .as_deref()
+        .map_or_else(String::new, |why| format!(" ({why})"));
+    let since = pause.since.to_utc().format("%Y-%m-%d %H:%M");
+    format!(
+        "{}: paused by {} since {since}{why}; `lockstep resume --shop {}` lets it go on",
+        pause.shop, pause.actor, pause.shop
+    )
 }
 
 /// The newest revision beside the configuration that was asked about.

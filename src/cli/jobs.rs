@@ -1,16 +1,19 @@
 //! `lockstep jobs`: list, show, retry, discard, and the answer to unusually large changes.
 
-use clap::{Args, Subcommand};
-use serde::Serialize;
+mod choice;
+mod many;
+mod review;
 
-use super::failure::{FAILED, Failure};
+use clap::{Args, Subcommand};
+
+use super::failure::Failure;
 use super::output::{Output, relative, span, time};
-use super::{Context, opened};
+use super::{Context, actor, opened};
 use crate::app;
-use crate::app::jobs::{DiscardError, Keep, ResolveError};
+use crate::app::review::{Reviewer, answer};
 use crate::config::Config;
-use crate::domain::{JobId, JobState, NewProblem, Object, SharedClock, ShopName, Timestamp};
-use crate::store::{JobFilter, JobRow, JobStory, Retried, SharedStore};
+use crate::domain::{Direction, JobId, JobState, NewProblem, Object, SharedClock, ShopName, Timestamp};
+use crate::store::{Acted, JobFilter, JobName, JobRow, JobStory, SharedStore};
 
 /// Look at jobs, try them again, give them up.
 #[derive(Debug, Args)]
@@ -33,12 +36,16 @@ enum Command {
     /// A job that is closed already gets a new job for the same record.
     Retry {
         /// The jobs' numbers.
-        #[arg(required_unless_present = "problems")]
+        #[arg(required_unless_present_any = ["problems", "cluster", "code", "shop", "object", "direction"])]
         ids: Vec<i64>,
         /// Every job that needs a person, at most 1000.
         #[arg(long, conflicts_with = "ids")]
         problems: bool,
+        #[command(flatten)]
+        matching: many::Matching,
     },
+    #[command(flatten)]
+    Review(review::Command),
     /// Give an open job up. A later change of the record makes a new one.
     Discard {
         /// The job's number.
@@ -46,20 +53,6 @@ enum Command {
         /// Why, for those who ask later.
         #[arg(long)]
         reason: String,
-    },
-    /// Choose whose value is kept where both sides changed a field.
-    ///
-    /// For a problem `changed_on_both_sides`, whose fields and values `lockstep jobs show` lists. The kept values are carried to
-    /// the other side. A value that changed since it was shown is asked about anew.
-    Resolve {
-        /// The job's number.
-        id: i64,
-        /// The side whose value is kept.
-        #[arg(long, value_enum)]
-        keep: KeepName,
-        /// Only of this field; of all that are shown by default.
-        #[arg(long, value_name = "NAME")]
-        field: Option<String>,
     },
     /// Let the changes go to the shop that were held because there were unusually many.
     Approve(HeldBack),
@@ -73,12 +66,6 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum KeepName {
-    Shopify,
-    Erp,
 }
 
 /// What the limits on sudden change hold back.
@@ -112,20 +99,27 @@ struct ListArguments {
     /// Only about the record with this id on Shopify.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
+    /// Only with an open problem of this cause, as `lockstep jobs clusters` shows it.
+    #[arg(long)]
+    cluster: Option<String>,
+    /// Only with an open problem of this kind.
+    #[arg(long)]
+    code: Option<String>,
+    /// Only in this direction: in or out.
+    #[arg(long, value_name = "DIRECTION")]
+    direction: Option<Direction>,
+    /// Only orders that sell this stock keeping unit.
+    #[arg(long, value_name = "SKU", conflicts_with = "email")]
+    sku: Option<String>,
+    /// Only orders of the buyer with this e-mail address; names the shop, too.
+    #[arg(long, value_name = "ADDRESS", requires = "shop")]
+    email: Option<String>,
     /// At most this many.
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
     /// Only older ones than this job: the next page.
     #[arg(long, value_name = "JOB")]
     before: Option<i64>,
-}
-
-/// What became of a retry, for programs.
-#[derive(Serialize)]
-struct RetriedRow {
-    job: JobId,
-    result: &'static str,
-    new_job: Option<JobId>,
 }
 
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), Failure> {
@@ -154,44 +148,51 @@ async fn perform(
             show(output, &story, clock.now());
             Ok(())
         }
-        Command::Retry { ids, problems } => {
+        Command::Review(command) => review::run(output, command, config, store, clock).await,
+        Command::Retry { matching, .. } if matching.is_given() => {
+            matching.start(output, config, store, clock).await
+        }
+        Command::Retry {
+            ids,
+            problems,
+            matching,
+        } => {
             let ids = if problems {
                 problem_jobs(store).await?
             } else {
                 ids.into_iter().map(JobId).collect()
             };
-            retry(output, &ids, config, store, clock).await
+            many::retry(output, &ids, matching.reason.as_deref(), config, store, clock).await
         }
         Command::Discard { id, reason } => {
             let id = JobId(id);
-            app::jobs::discard(store, clock, id, &reason)
-                .await
-                .map_err(|error| match error {
-                    DiscardError::Unknown(_) => unknown(id),
-                    DiscardError::NotNow { state, .. } => {
-                        Failure::new(error.to_string()).help(if state == JobState::Running {
-                            "wait until this attempt has ended"
-                        } else {
-                            "it is closed already"
-                        })
-                    }
-                    DiscardError::Store(error) => error.into(),
-                })?;
+            let reviewer = Reviewer::new(store.clone(), clock.clone(), actor());
+            match reviewer.discard(id, &reason).await? {
+                Acted::Done => {}
+                Acted::Unknown => return Err(unknown(id)),
+                Acted::NotNow(state) => {
+                    return Err(
+                        Failure::new(format!("job {id} is {state} and cannot be discarded")).help(
+                            if state == JobState::Running {
+                                "wait until this attempt has ended"
+                            } else {
+                                "it is closed already"
+                            },
+                        ),
+                    );
+                }
+                acted => return Err(Failure::new(answer(id, &acted, ""))),
+            }
             if output.json {
                 return output.document(&serde_json::json!({ "job": id, "result": "discarded" }));
             }
             output.line(format!("job {id} discarded"));
             Ok(())
         }
-        Command::Resolve { id, keep, field } => {
-            let keep = match keep {
-                KeepName::Shopify => Keep::Shopify,
-                KeepName::Erp => Keep::Erp,
-            };
-            resolve(output, JobId(id), keep, field.as_deref(), config, store, clock).await
-        }
         Command::Approve(HeldBack { shop, object }) => {
-            let jobs = app::jobs::approve(store, clock, &shop, object).await?;
+            let jobs = Reviewer::new(store.clone(), clock.clone(), actor())
+                .approve(&shop, object, None)
+                .await?;
             app::ring::ring(config, store).await;
             answered(output, jobs, "approved", "on their way to the shop")
         }
@@ -199,51 +200,12 @@ async fn perform(
             which: HeldBack { shop, object },
             reason,
         } => {
-            let jobs = app::jobs::reject(store, clock, &shop, object, &reason).await?;
+            let jobs = Reviewer::new(store.clone(), clock.clone(), actor())
+                .reject(&shop, object, &reason)
+                .await?;
             answered(output, jobs, "rejected", "given up")
         }
     }
-}
-
-async fn resolve(
-    output: Output,
-    id: JobId,
-    keep: Keep,
-    field: Option<&str>,
-    config: &Config,
-    store: &SharedStore,
-    clock: &SharedClock,
-) -> Result<(), Failure> {
-    let chosen = app::jobs::resolve(store, clock, id, keep, field).await;
-    let chosen = chosen.map_err(|error| match error {
-        ResolveError::Unknown(_) => unknown(id),
-        ResolveError::Store(error) => error.into(),
-        ResolveError::NotAsked { .. } | ResolveError::Choose(_) => {
-            Failure::new(error.to_string()).help(format!("`lockstep jobs show {id}` says what it asks"))
-        }
-    })?;
-    app::ring::ring(config, store).await;
-    if output.json {
-        return output.document(&serde_json::json!({ "job": id, "keep": keep, "fields": chosen }));
-    }
-    output.table(
-        ["OF", "FIELD", "ON SHOPIFY", "IN THE ERP", "KEPT"],
-        chosen.into_iter().map(|conflict| {
-            let kept = match keep {
-                Keep::Shopify => "Shopify's",
-                Keep::Erp => "the ERP's",
-            };
-            [
-                conflict.of.unwrap_or_default(),
-                conflict.field,
-                conflict.shopify,
-                conflict.erp,
-                kept.to_owned(),
-            ]
-        }),
-    );
-    output.line(format!("job {id} is tried again now"));
-    Ok(())
 }
 
 fn answered(output: Output, jobs: u64, result: &str, what: &str) -> Result<(), Failure> {
@@ -279,6 +241,11 @@ async fn list(
     clock: &SharedClock,
 ) -> Result<(), Failure> {
     let limit = arguments.limit;
+    let known_by = match (arguments.sku, &arguments.email, &arguments.shop) {
+        (Some(sku), ..) => Some(JobName::Sku(sku)),
+        (None, Some(address), Some(shop)) => Some(JobName::of_email(shop, address)),
+        _ => None,
+    };
     let filter = JobFilter {
         shop: arguments.shop,
         object: arguments.object,
@@ -289,8 +256,13 @@ async fn list(
         },
         source_id: arguments.id,
         name: arguments.name,
+        direction: arguments.direction,
+        code: arguments.code,
+        cluster: arguments.cluster,
+        known_by,
         before: arguments.before.map(JobId),
         limit,
+        ..JobFilter::default()
     };
     let jobs = app::jobs::list(store, filter).await?;
     if output.json {
@@ -348,53 +320,6 @@ fn note(job: &JobRow, now: Timestamp) -> String {
         },
         JobState::Obsolete | JobState::Discarded => job.reason.clone().unwrap_or_else(summary),
         JobState::Available | JobState::Running | JobState::Completed => summary(),
-    }
-}
-
-async fn retry(
-    output: Output,
-    ids: &[JobId],
-    config: &Config,
-    store: &SharedStore,
-    clock: &SharedClock,
-) -> Result<(), Failure> {
-    let mut rows = Vec::new();
-    let mut unknown_ones = false;
-    for id in ids {
-        let (result, new_job) = match app::jobs::retry(store, clock, *id).await? {
-            Retried::Again(_) => ("available", None),
-            Retried::New(new) => ("new_job", Some(new)),
-            Retried::Running => ("running", None),
-            Retried::Unknown => {
-                unknown_ones = true;
-                ("unknown", None)
-            }
-        };
-        rows.push(RetriedRow {
-            job: *id,
-            result,
-            new_job,
-        });
-    }
-    app::ring::ring(config, store).await;
-    if output.json {
-        output.document(&rows)?;
-    } else if rows.is_empty() {
-        output.line("no job needs a person");
-    } else {
-        for row in &rows {
-            output.line(match (row.result, row.new_job) {
-                ("available", _) => format!("job {} is tried again now", row.job),
-                ("running", _) => format!("job {} runs at this moment", row.job),
-                (_, Some(new)) => format!("job {} was closed; job {new} does its work anew", row.job),
-                _ => format!("there is no job {}", row.job),
-            });
-        }
-    }
-    if unknown_ones {
-        Err(Failure::Told(FAILED))
-    } else {
-        Ok(())
     }
 }
 

@@ -1,5 +1,7 @@
 //! `lockstep mappings`: the mapping files in force.
 
+mod set;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,6 +38,7 @@ enum Action {
         #[arg(long)]
         shipped: bool,
     },
+    Set(set::Arguments),
     /// Write tables for a shop from what it used lately and what its ERP has.
     ///
     /// Reads the orders of the last 60 days (payment gateways, taxes, locations, currencies, shipping methods and carriers) and
@@ -54,6 +57,7 @@ enum Action {
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
+        Action::Set(arguments) => set::run(context, arguments).await,
         Action::Suggest { shop, out } => suggest(context, shop.as_ref(), out.as_deref()).await,
         Action::List => list(context),
         Action::Show { name, shipped } => show(context, name, *shipped),

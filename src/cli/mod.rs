@@ -3,6 +3,7 @@
 //! Data goes to stdout (tables for people, `--json` for programs), everything else to stderr. Exit code 0: done and
 //! right; 1: failed, or something was found wrong; 2: could not begin (wrong usage, unusable configuration or mappings).
 
+mod audit;
 mod check;
 mod demo;
 mod failure;
@@ -13,6 +14,7 @@ mod mappings;
 mod migrate;
 mod output;
 mod pages;
+mod pause;
 mod preview;
 mod serve;
 mod setup;
@@ -21,7 +23,9 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod toggle;
+mod user;
 mod webhooks;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -31,7 +35,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 use crate::app;
 use crate::app::clock::process_clock;
 use crate::config::Config;
-use crate::domain::{SharedClock, ShopName};
+use crate::domain::{Actor, SharedClock, ShopName, Via};
 use crate::store::{OpenMode, SharedStore};
 
 pub use failure::{DONE, FAILED, UNUSABLE};
@@ -77,9 +81,14 @@ enum Command {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
     Status(status::Arguments),
+    Why(why::Arguments),
     Jobs(jobs::Arguments),
+    Pause(pause::PauseArguments),
+    Resume(pause::ResumeArguments),
+    Audit(audit::Arguments),
     Sync(sync::Arguments),
     Toggle(toggle::Arguments),
+    User(user::Arguments),
     Preview(preview::Arguments),
     Import(import::Arguments),
     Mappings(mappings::Arguments),
@@ -126,8 +135,13 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Serve(arguments) => block_on_all(serve::run(&context, &arguments)),
         Command::Status(arguments) => block_on(status::run(&context, &arguments)),
         Command::Jobs(arguments) => block_on(jobs::run(&context, arguments)),
+        Command::Why(arguments) => block_on(why::run(&context, &arguments)),
+        Command::Pause(arguments) => block_on(pause::pause(&context, &arguments)),
+        Command::Resume(arguments) => block_on(pause::resume(&context, &arguments)),
+        Command::Audit(arguments) => block_on(audit::run(&context, &arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
         Command::Toggle(arguments) => block_on(toggle::run(&context, &arguments)),
+        Command::User(arguments) => user::run(&context, &arguments),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
         Command::Import(arguments) => block_on(import::run(&context, &arguments)),
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
@@ -178,6 +192,16 @@ async fn opened(config: &Config) -> Result<(SharedStore, SharedClock), Failure> 
     let clock = process_clock();
     let store = app::open(config, &clock, OpenMode::Tool).await?;
     Ok((store, clock))
+}
+
+/// Whoever runs the command, by the operating system's name.
+fn actor() -> Actor {
+    let name = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|variable| {
+        std::env::var(variable)
+            .ok()
+            .filter(|name| !name.trim().is_empty())
+    });
+    Actor::new(name.unwrap_or_else(|| "unknown".to_owned()), Via::Cli)
 }
 
 /// The shop that is meant: the named one, or the only one.

@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::{ShopName, Timestamp};
+use crate::domain::{Role, ShopName, Timestamp};
 use crate::erp::odoo;
 use crate::secret::Secret;
 use crate::shopify::Credentials;
@@ -30,7 +30,7 @@ use crate::{http, queue, shopify, store, sync, telemetry, transport};
 pub use document::Environment;
 pub use finding::{Finding, FindingReport, FindingRow, Findings, Level};
 pub use sections::{File, MappingFiles};
-pub use validate::is_local;
+pub use validate::{is_account_name, is_local};
 
 /// A commented file to begin with; `lockstep init` writes it.
 pub const EXAMPLE: &str = include_str!("example.toml");
@@ -47,7 +47,7 @@ pub struct Config {
     /// `[admin]`.
     pub admin: http::AdminSettings,
     /// The tokens that open the API.
-    pub api_tokens: Vec<Secret>,
+    pub api_tokens: Vec<ApiToken>,
     /// `[queue]`.
     pub queue: queue::Settings,
     /// `[log]`.
@@ -64,6 +64,17 @@ pub struct Config {
     pub hash: String,
     /// SHA-256 over the text of the file.
     pub text_sha256: [u8; 32],
+}
+
+/// A token that opens the API.
+#[derive(Clone, Debug)]
+pub struct ApiToken {
+    /// The token.
+    pub secret: Secret,
+    /// Who shows it.
+    pub name: String,
+    /// What they may.
+    pub role: Role,
 }
 
 /// One shop, ready for use.

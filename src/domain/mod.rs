@@ -4,6 +4,7 @@
 //! Nothing here does I/O, reads a clock or draws a random number, and nothing here knows Shopify's or
 //! Odoo's wire formats: adapters convert at the edge.
 
+mod actor;
 mod canonical;
 mod check;
 mod clock;
@@ -22,10 +23,12 @@ mod product;
 mod raw_schema;
 mod report;
 mod retry;
+mod role;
 mod shop_fields;
 mod target;
 mod topic;
 
+pub use actor::{Actor, Via};
 pub(crate) use canonical::canonical;
 pub use canonical::{Canonical, Fact, Shape};
 pub use check::{CheckOutcome, CheckRow, FieldNeed};
@@ -56,6 +59,7 @@ pub use product::{OptionValue, Product, ProductOption, Variant};
 pub use raw_schema::{RawSchema, Selected, SelectionError};
 pub use report::{Outcome, Report};
 pub use retry::{LONGEST_CALL, RetryPolicy};
+pub use role::Role;
 pub use shop_fields::{
     CUSTOMER_FIELDS, PRODUCT_FIELDS, STOCK_FIELDS, ShopField, ShopFieldKind, VARIANT_FIELDS, shop_fields,
 };

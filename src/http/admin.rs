@@ -1,6 +1,6 @@
 //! The admin listener's routes: metrics and a sign of life.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{SharedClock, SharedEntropy, Timestamp};
-use crate::store::{Counts, Lane, LaneCount, SharedStore};
+use crate::store::{ActionCount, Counts, Lane, LaneCount, SharedStore};
 use crate::telemetry;
 
 use super::{finish, health};
@@ -77,6 +77,12 @@ impl Admin {
             }
             Ok(Err(failure)) => tracing::warn!(error = %failure, "cannot count jobs for the metrics"),
         }
+        let ever = Timestamp::from_millis(0);
+        match tokio::time::timeout(COUNT_WITHIN, self.store.action_counts(ever)).await {
+            Err(_) => tracing::warn!("the store does not count actions in time for the metrics"),
+            Ok(Ok(counts)) => show_actions(&counts),
+            Ok(Err(failure)) => tracing::warn!(error = %failure, "cannot count actions for the metrics"),
+        }
     }
 }
 
@@ -99,6 +105,29 @@ fn show(counts: &Counts, shown: &mut BTreeSet<(Lane, &'static str)>, now: Timest
     for (lane, state) in gone {
         set(&lane, state, 0, Duration::ZERO);
         shown.insert((lane, state));
+    }
+}
+
+/// What counts as a correction by hand.
+const BY_HAND: [&str; 2] = ["resolve", "link"];
+
+/// Sets the counters of what people did. The store counts: actions come by other processes, too.
+fn show_actions(counts: &[ActionCount]) {
+    let mut corrections: BTreeMap<String, u64> = BTreeMap::new();
+    for count in counts {
+        let shop = count
+            .shop
+            .as_ref()
+            .map_or_else(|| "-".to_owned(), ToString::to_string);
+        let corrected = corrections.entry(shop.clone()).or_default();
+        if BY_HAND.contains(&count.action.as_str()) {
+            *corrected += count.count;
+        }
+        metrics::counter!(telemetry::ACTIONS, "shop" => shop, "action" => count.action.clone())
+            .absolute(count.count);
+    }
+    for (shop, count) in corrections {
+        metrics::counter!(telemetry::MANUAL_CORRECTIONS, "shop" => shop).absolute(count);
     }
 }
 
@@ -150,6 +179,33 @@ mod tests {
 
     use super::*;
     use crate::domain::{Direction, JobState, Object};
+
+    #[test]
+    fn what_people_do_is_counted_and_corrections_by_hand_apart() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let count = |action: &str, shop: Option<&str>, count| ActionCount {
+            action: action.to_owned(),
+            shop: shop.map(|shop| shop.parse().unwrap()),
+            count,
+        };
+        metrics::with_local_recorder(&recorder, || {
+            show_actions(&[
+                count("retry", Some("main"), 7),
+                count("resolve", Some("main"), 2),
+                count("link", Some("main"), 1),
+                count("stop_batch", None, 1),
+            ]);
+        });
+        let text = handle.render();
+        for line in [
+            r#"lockstep_actions_total{shop="main",action="retry"} 7"#,
+            r#"lockstep_actions_total{shop="-",action="stop_batch"} 1"#,
+            r#"lockstep_manual_corrections_total{shop="main"} 3"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn an_emptied_lane_shows_zero() {

@@ -18,6 +18,7 @@ mod answer;
 mod health;
 mod intake;
 mod odoo;
+mod password;
 mod reach;
 mod serve;
 mod settings;
@@ -40,9 +41,12 @@ pub use answer::problem;
 pub use health::Health;
 pub use intake::{Intake, IntakeShop, IntakeShops, OwnName, Signature, Verify};
 pub use odoo::{Hinted, Hints};
+pub use password::{
+    LONGEST_PASSWORD_BYTES, PasswordError, SHORTEST_PASSWORD, hash_password, is_password, is_password_hash,
+};
 pub use reach::{InstanceKey, NONCE_PATH, local_token, nonce_proof};
 pub use serve::{HttpError, Limits, Listeners, serve};
-pub use settings::{AdminSettings, AllowFrom, Settings};
+pub use settings::{AdminSettings, AllowFrom, NamedToken, Settings, TokenSettings, UserSettings};
 
 /// What the public routes need.
 #[derive(Clone, Debug)]

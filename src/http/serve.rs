@@ -50,8 +50,8 @@ pub enum HttpError {
     },
     /// The admin listener would be open to other machines.
     #[error(
-        "[admin] listen = \"{address}\" is reachable from other machines and has no log-in: use 127.0.0.1, or set \
-         allow_insecure_listen = true if the network around it is trusted"
+        "[admin] listen = \"{address}\" is reachable from other machines: use 127.0.0.1, or put a reverse proxy with TLS in \
+         front of it and set behind_tls = true"
     )]
     AdminExposed {
         /// The address.

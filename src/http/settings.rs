@@ -1,5 +1,6 @@
 //! `[http]` and `[admin]`.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::address::Cidr;
+use crate::domain::Role;
 
 /// `[http]`: the public listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -87,27 +89,75 @@ impl Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct AdminSettings {
     /// Address and port. Port 0 takes any free one. It speaks plain HTTP and gives its metrics to everybody: anything but this
-    /// machine's own address is refused unless `allow_insecure_listen` says otherwise.
+    /// machine's own address is refused unless `behind_tls` or `allow_insecure_listen` says otherwise.
     pub listen: SocketAddr,
+    /// Whether a reverse proxy with TLS stands in front, and nobody reaches the listener but through it. The console's cookies
+    /// are sent over TLS only then, and the address may be one that other machines reach.
+    pub behind_tls: bool,
     /// Listen on an address that other machines reach, although everybody there can read the metrics and tokens travel
-    /// unencrypted.
+    /// unencrypted. The console lets nobody log in there.
     pub allow_insecure_listen: bool,
-    /// Tokens that open `/api/v1` (`Authorization: Bearer …`), each at least 16 characters; several while one is being
-    /// replaced. Without any, only this installation's own commands get in.
+    /// Who may log in to the console, by name; `lockstep user add` makes them. Without any, nobody can.
     #[serde(skip_serializing)]
-    #[schemars(with = "Vec<String>")]
-    pub tokens: Vec<SecretString>,
-    /// Files that hold such tokens; read again when they change.
+    pub users: BTreeMap<String, UserSettings>,
+    /// After so many minutes without a request a person must log in again.
+    pub idle_minutes: NonZeroU32,
+    /// Tokens that open `/api/v1` (`Authorization: Bearer …`), each at least 16 characters; several while one is being
+    /// replaced. One that is written as a text may do everything; `{ token = "…", name = "…", role = "viewer" }` says who it
+    /// is and what it may. Without any, only this installation's own commands get in.
+    #[serde(skip_serializing)]
+    pub tokens: Vec<TokenSettings>,
+    /// Files that hold such tokens (for everything); read again when they change.
     pub tokens_files: Vec<PathBuf>,
     /// Whether `/api/v1` wants a token. `false` lets every program of this machine in.
     pub require_token: bool,
+}
+
+/// `[admin.users.NAME]`: who may log in to the console.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UserSettings {
+    /// The password's hash by Argon2id; `lockstep user add` makes it.
+    #[schemars(with = "String")]
+    pub password_hash: SecretString,
+    /// `viewer` sees, `operator` works with jobs, `admin` changes what is synced.
+    pub role: Role,
+}
+
+/// A token of the API.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(
+    untagged,
+    expecting = "it must be a text in quotes, or a table with token, name and role"
+)]
+pub enum TokenSettings {
+    /// One that may do everything.
+    Text(#[schemars(with = "String")] SecretString),
+    /// One with a name and a role.
+    Named(NamedToken),
+}
+
+/// A token that says who shows it and what they may.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NamedToken {
+    /// The token.
+    #[schemars(with = "String")]
+    pub token: SecretString,
+    /// Who shows it, as the audit log names them.
+    pub name: String,
+    /// What they may.
+    pub role: Role,
 }
 
 impl Default for AdminSettings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8081)),
+            behind_tls: false,
             allow_insecure_listen: false,
+            users: BTreeMap::new(),
+            idle_minutes: NonZeroU32::MIN.saturating_add(59),
             tokens: Vec::new(),
             tokens_files: Vec::new(),
             require_token: true,
@@ -121,9 +171,14 @@ impl AdminSettings {
         self.listen == other.listen
     }
 
+    /// Whether only this machine reaches the address.
+    pub fn is_loopback(&self) -> bool {
+        self.listen.ip().to_canonical().is_loopback()
+    }
+
     /// Whether the address may be listened on.
     pub fn is_allowed(&self) -> bool {
-        self.listen.ip().to_canonical().is_loopback() || self.allow_insecure_listen
+        self.is_loopback() || self.behind_tls || self.allow_insecure_listen
     }
 }
 
@@ -160,18 +215,20 @@ mod tests {
 
     #[test]
     fn the_admin_listener_stays_on_this_machine() {
-        for (listen, insecure, allowed) in [
-            ("127.0.0.1:0", false, true),
-            ("[::1]:0", false, true),
-            ("[::ffff:127.0.0.1]:0", false, true),
-            ("0.0.0.0:0", false, false),
-            ("[::]:0", false, false),
-            ("192.0.2.1:0", false, false),
-            ("0.0.0.0:0", true, true),
+        for (listen, insecure, behind_tls, allowed) in [
+            ("127.0.0.1:0", false, false, true),
+            ("[::1]:0", false, false, true),
+            ("[::ffff:127.0.0.1]:0", false, false, true),
+            ("0.0.0.0:0", false, false, false),
+            ("[::]:0", false, false, false),
+            ("192.0.2.1:0", false, false, false),
+            ("0.0.0.0:0", true, false, true),
+            ("0.0.0.0:0", false, true, true),
         ] {
             let settings = AdminSettings {
                 listen: listen.parse().unwrap(),
                 allow_insecure_listen: insecure,
+                behind_tls,
                 ..AdminSettings::default()
             };
             assert_eq!(settings.is_allowed(), allowed, "{listen} {insecure}");

@@ -10,12 +10,16 @@ use crate::domain::{
     System, Timestamp,
 };
 use crate::store::{
+    Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
+    QueuePlace,
+};
+use crate::store::{
     Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
     DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
     Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted,
     PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
-    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SharedStore, ShopState, Standing,
-    Store, StoreError, SubscriptionRow, TakenUp,
+    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SessionRow, SharedStore, ShopState,
+    Standing, Store, StoreError, SubscriptionRow, TakenUp,
 };
 
 /// What an operation does instead of its work.
@@ -131,6 +135,15 @@ pass_on! {
     discard(id: JobId, reason: &str, now: Timestamp) -> bool;
     discard_waiting(lane: &Lane, reason: &str, now: Timestamp) -> u64;
     counts(now: Timestamp) -> Counts;
+    act(act: Act) -> Acted;
+    problem_clusters(filter: ClusterFilter) -> Vec<ClusterRow>;
+    batches(running: bool, limit: u32) -> Vec<BatchRow>;
+    batch_step(batch: i64, now: Timestamp) -> Option<BatchRow>;
+    audit(filter: AuditFilter) -> Vec<AuditRow>;
+    action_counts(since: Timestamp) -> Vec<ActionCount>;
+    queue_place(job: JobId, now: Timestamp) -> Option<QueuePlace>;
+    pauses() -> Vec<PauseRow>;
+    note_names(job: JobId, fence: Fence, names: Vec<JobName>) -> bool;
     open_shop_problem(shop: &ShopName, problem: NewProblem, now: Timestamp) -> ();
     close_shop_problems(shop: &ShopName, code: &str, now: Timestamp) -> u64;
     close_shop_problem(shop: &ShopName, code: &str, cluster: &str, now: Timestamp) -> u64;
@@ -161,6 +174,10 @@ pass_on! {
     first_value(shop: &ShopName, name: &str, value: &str, now: Timestamp) -> String;
     save_breaker(breaker: BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
+    open_session(row: SessionRow, idle_since: Timestamp) -> ();
+    session(id: &str) -> Option<SessionRow>;
+    see_session(id: &str, now: Timestamp) -> ();
+    close_session(id: &str) -> ();
     subscriptions(shop: &ShopName) -> Vec<SubscriptionRow>;
     subscribed_shops() -> Vec<ShopName>;
     rename_subscriptions(from: &ShopName, to: &ShopName) -> ();

@@ -11,6 +11,10 @@ use crate::domain::{
     System, Timestamp,
 };
 use crate::store::{
+    Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
+    QueuePlace, SessionRow,
+};
+use crate::store::{
     Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
     DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
     Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, PollCommit, PollCommitted,
@@ -116,6 +120,10 @@ macro_rules! look {
                 Ok(true)
             }
 
+            async fn note_names(&self, _: JobId, _: Fence, _: Vec<JobName>) -> Result<bool, StoreError> {
+                Ok(true)
+            }
+
             async fn note_out_write(
                 &self,
                 _: &ShopName,
@@ -178,6 +186,13 @@ look! {
         poll_cursor(shop: &ShopName, model: &str) -> Option<PollCursor>;
         poll_seen(shop: &ShopName, model: &str, ids: &[ErpId]) -> Vec<SeenRow>;
         poll_present(shop: &ShopName, model: &str, after: Option<ErpId>, upto: Option<ErpId>) -> Vec<PresentId>;
+        problem_clusters(filter: ClusterFilter) -> Vec<ClusterRow>;
+        batches(running: bool, limit: u32) -> Vec<BatchRow>;
+        audit(filter: AuditFilter) -> Vec<AuditRow>;
+        action_counts(since: Timestamp) -> Vec<ActionCount>;
+        queue_place(job: JobId, now: Timestamp) -> Option<QueuePlace>;
+        pauses() -> Vec<PauseRow>;
+        session(id: &str) -> Option<SessionRow>;
         ping() -> ();
     }
     refuse {
@@ -218,6 +233,11 @@ look! {
         close_gap(ended: GapRun) -> bool;
         commit_poll(commit: PollCommit) -> PollCommitted;
         forget_poll(forget: PollForget) -> PollForgotten;
+        act(act: Act) -> Acted;
+        batch_step(batch: i64, now: Timestamp) -> Option<BatchRow>;
+        open_session(row: SessionRow, idle_since: Timestamp) -> ();
+        see_session(id: &str, now: Timestamp) -> ();
+        close_session(id: &str) -> ();
         prune(before: Timestamp, limit: u32) -> u64;
     }
 }

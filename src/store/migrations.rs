@@ -63,6 +63,18 @@ const FILES: &[File] = &[
         sqlite: include_str!("../../migrations/sqlite/0007_outgoing.sql"),
         postgres: include_str!("../../migrations/postgres/0007_outgoing.sql"),
     },
+    File {
+        version: 8,
+        name: "review",
+        sqlite: include_str!("../../migrations/sqlite/0008_review.sql"),
+        postgres: include_str!("../../migrations/postgres/0008_review.sql"),
+    },
+    File {
+        version: 9,
+        name: "sessions",
+        sqlite: include_str!("../../migrations/sqlite/0009_sessions.sql"),
+        postgres: include_str!("../../migrations/postgres/0009_sessions.sql"),
+    },
 ];
 
 /// One of the two databases.

@@ -19,8 +19,10 @@ mod open;
 mod polls;
 mod postgres;
 mod prepared;
+mod review;
 mod rules;
 mod runs;
+mod sessions;
 mod sqlite;
 #[cfg(test)]
 pub mod testing;
@@ -41,7 +43,9 @@ pub use open::{OpenMode, is_usable_address, migrate, migrations, open};
 pub use polls::{
     PollCommit, PollCommitted, PollCursor, PollForget, PollForgotten, PresentId, PresentPage, SeenRow,
 };
+pub use review::*;
 pub use runs::{Covered, GapRow, GapRun, NewGap, NewRun, RUN_DEAD_AFTER, RunCounts, RunOutcome, RunRow};
+pub use sessions::SessionRow;
 pub use types::*;
 
 /// A store that many parts share.
@@ -145,6 +149,42 @@ pub trait Store: Send + Sync + 'static {
 
     /// Counts for `status`, metrics and the demo.
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError>;
+
+    // --- review -----------------------------------------------------------------------------------------------
+
+    /// Does what a person asks for and writes it down, in one transaction; what changes nothing leaves no line.
+    async fn act(&self, act: Act) -> Result<Acted, StoreError>;
+
+    /// Open problems by cause, the most frequent first.
+    async fn problem_clusters(&self, filter: ClusterFilter) -> Result<Vec<ClusterRow>, StoreError>;
+
+    /// Batches, newest first, up to `limit` (0 means 50); only running ones where that is asked.
+    async fn batches(&self, running: bool, limit: u32) -> Result<Vec<BatchRow>, StoreError>;
+
+    /// Makes the next step of a batch if it runs and the step is due. What a step retries and what is left then are
+    /// committed together, so that whatever is killed, each job is retried once. Returns the batch as it stands then.
+    async fn batch_step(&self, batch: i64, now: Timestamp) -> Result<Option<BatchRow>, StoreError>;
+
+    /// Lines of the audit log, newest first.
+    async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>, StoreError>;
+
+    /// How often people did what since then.
+    async fn action_counts(&self, since: Timestamp) -> Result<Vec<ActionCount>, StoreError>;
+
+    /// The place of a waiting job in its lane; none for one that does not wait.
+    async fn queue_place(&self, job: JobId, now: Timestamp) -> Result<Option<QueuePlace>, StoreError>;
+
+    /// The shops that people paused, by name.
+    async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError>;
+
+    /// Notes by what the job of a running attempt is found, besides what was noted before. False when the attempt is no
+    /// longer ours.
+    async fn note_names(
+        &self,
+        job: JobId,
+        fence: crate::domain::Fence,
+        names: Vec<JobName>,
+    ) -> Result<bool, StoreError>;
 
     // --- problems without a job -------------------------------------------------------------------------------
 
@@ -472,6 +512,20 @@ pub trait Store: Send + Sync + 'static {
         shop: &ShopName,
         since: Timestamp,
     ) -> Result<Vec<DeliverySum>, StoreError>;
+
+    // --- sessions ---------------------------------------------------------------------------------------------
+
+    /// Begins a session of the console, and forgets those that were last seen before `idle_since`.
+    async fn open_session(&self, row: SessionRow, idle_since: Timestamp) -> Result<(), StoreError>;
+
+    /// The session with this id.
+    async fn session(&self, id: &str) -> Result<Option<SessionRow>, StoreError>;
+
+    /// Notes that a session was used; one that was ended stays ended.
+    async fn see_session(&self, id: &str, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Ends a session, if there is one.
+    async fn close_session(&self, id: &str) -> Result<(), StoreError>;
 
     // --- housekeeping -----------------------------------------------------------------------------------------
 

@@ -412,6 +412,18 @@ pub struct JobFilter {
     pub source_id: Option<String>,
     /// With this name for people, on either side.
     pub name: Option<String>,
+    /// In this direction.
+    pub direction: Option<Direction>,
+    /// With an open problem of this kind.
+    pub code: Option<String>,
+    /// With an open problem of this cause.
+    pub cluster: Option<String>,
+    /// Found by this.
+    pub known_by: Option<super::JobName>,
+    /// Changed then or later.
+    pub changed_since: Option<Timestamp>,
+    /// Changed before then.
+    pub changed_until: Option<Timestamp>,
     /// Before this job (paging).
     pub before: Option<JobId>,
     /// At most this many; 0 means 50.

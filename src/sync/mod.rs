@@ -43,7 +43,7 @@ use crate::store::{ClaimedJob, SharedStore};
 
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use matching::{Ambiguity, MatchError, MatchProgress, Matched, MatchedPair, NamedRecord, OutCounts};
-pub use orders::{OrderPlan, plan as plan_order};
+pub use orders::{BY_PERSON, OrderPlan, entered_by_hand, plan as plan_order};
 pub use out::{LimitState, Limits, SUDDEN_CHANGE, approve};
 pub use preview::{Preview, PreviewError, PreviewedWrite};
 pub use resolve::{CHANGED_ON_BOTH_SIDES, ChooseError, Conflict, Keep, choose};

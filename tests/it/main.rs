@@ -2,6 +2,7 @@
 
 mod arrival;
 mod cli;
+mod console;
 mod crashes;
 mod demo;
 mod faults;
@@ -9,6 +10,7 @@ mod gaps;
 mod orders;
 mod people;
 mod privacy;
+mod review;
 mod scenes;
 mod setup;
 mod support;

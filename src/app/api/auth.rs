@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::Response;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -19,6 +19,7 @@ use sha2::Sha256;
 
 use super::Api;
 use crate::config::Config;
+use crate::domain::Role;
 use crate::http::{self, InstanceKey};
 
 /// What is wrong with a caller.
@@ -30,12 +31,48 @@ enum Stranger {
     Unknown,
     /// It speaks for a web page.
     Page,
+    /// Its token may not do this.
+    Lowly,
 }
 
-pub(super) async fn only_with_token(State(api): State<Arc<Api>>, request: Request, next: Next) -> Response {
+/// Who calls, once let in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The token's name.
+    pub(crate) name: String,
+    /// What it may.
+    pub(crate) role: Role,
+}
+
+/// What a caller must be for a call. Whatever is not known to be harmless is for administrators.
+fn needed(method: &Method, path: &str) -> Role {
+    let works_with_jobs = ["/api/v1/jobs", "/api/v1/problems", "/api/v1/ring"];
+    if method.is_safe() {
+        Role::Viewer
+    } else if works_with_jobs.iter().any(|prefix| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }) {
+        Role::Operator
+    } else {
+        Role::Admin
+    }
+}
+
+pub(super) async fn only_with_token(
+    State(api): State<Arc<Api>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let config = Arc::clone(&api.config.borrow());
-    let Err(stranger) = admit(&config, api.is_local, &api.instance_key, request.headers()) else {
-        return next.run(request).await;
+    let admitted = admit(&config, api.is_local, &api.instance_key, request.headers());
+    let stranger = match admitted {
+        Ok(caller) if caller.role.may(needed(request.method(), request.uri().path())) => {
+            request.extensions_mut().insert(caller);
+            return next.run(request).await;
+        }
+        Ok(_) => Stranger::Lowly,
+        Err(stranger) => stranger,
     };
     let (status, code, detail) = match stranger {
         Stranger::Nameless if config.api_tokens.is_empty() => (
@@ -56,6 +93,11 @@ pub(super) async fn only_with_token(State(api): State<Arc<Api>>, request: Reques
                 "This token is none of this installation.",
             )
         }
+        Stranger::Lowly => (
+            StatusCode::FORBIDDEN,
+            "not_allowed",
+            "This token may not do that: its `role` in [admin] tokens says what it may.",
+        ),
         Stranger::Page => (
             StatusCode::FORBIDDEN,
             "other_origin",
@@ -72,13 +114,17 @@ pub(super) async fn only_with_token(State(api): State<Arc<Api>>, request: Reques
 }
 
 /// `is_local`: whether the address that is listened on is this machine's own. What the file says of it may be newer.
-fn admit(config: &Config, is_local: bool, key: &InstanceKey, headers: &HeaderMap) -> Result<(), Stranger> {
+fn admit(
+    config: &Config,
+    is_local: bool,
+    key: &InstanceKey,
+    headers: &HeaderMap,
+) -> Result<Caller, Stranger> {
     match bearer(headers) {
-        Some(token) if is_ours(config, key, token) => Ok(()),
         // Whoever shows a token means it.
-        Some(_) => Err(Stranger::Unknown),
+        Some(token) => whose(config, key, token).ok_or(Stranger::Unknown),
         None if config.admin.require_token || !is_local => Err(Stranger::Nameless),
-        None if comes_from_here(headers) => Ok(()),
+        None if comes_from_here(headers) => Ok(local_caller()),
         None => Err(Stranger::Page),
     }
 }
@@ -89,12 +135,27 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Each comparison takes the same time whatever is shown. A token whose file cannot be read opens nothing.
-fn is_ours(config: &Config, key: &InstanceKey, token: &str) -> bool {
-    let declared = config.api_tokens.iter().filter_map(|token| token.current().ok());
+fn whose(config: &Config, key: &InstanceKey, token: &str) -> Option<Caller> {
     let local = http::local_token(key);
-    declared
-        .chain([local.clone()])
-        .any(|ours| is_same(&local, &ours, token))
+    let declared = config.api_tokens.iter().find(|declared| {
+        let current = declared.secret.current();
+        current.is_ok_and(|ours| is_same(&local, &ours, token))
+    });
+    match declared {
+        Some(declared) => Some(Caller {
+            name: declared.name.clone(),
+            role: declared.role,
+        }),
+        None => is_same(&local, &local, token).then(local_caller),
+    }
+}
+
+/// A program of this machine: this installation's own commands, say.
+fn local_caller() -> Caller {
+    Caller {
+        name: "local".to_owned(),
+        role: Role::Admin,
+    }
 }
 
 /// Two texts are compared by their HMACs: how long that takes tells nothing about either.
@@ -111,7 +172,7 @@ fn is_same(key: &SecretString, ours: &SecretString, shown: &str) -> bool {
 }
 
 /// Whether the request names this machine itself and comes from no page of another origin.
-fn comes_from_here(headers: &HeaderMap) -> bool {
+pub(crate) fn comes_from_here(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
     let host = text(HOST.as_str()).unwrap_or_default();
     let own_origin = format!("http://{host}");
@@ -121,7 +182,7 @@ fn comes_from_here(headers: &HeaderMap) -> bool {
 }
 
 /// `127.0.0.1:8081`, `[::1]:8081`, `localhost`: names that no other machine can be reached under.
-fn is_this_machine(host: &str) -> bool {
+pub(crate) fn is_this_machine(host: &str) -> bool {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or_default(),
         None => host.split(':').next().unwrap_or_default(),
@@ -216,14 +277,39 @@ mod tests {
                 map.insert(*name, value.parse().unwrap());
             }
             assert_eq!(
-                admit(&config(admin), true, &key, &map),
+                admit(&config(admin), true, &key, &map).map(drop),
                 expected,
                 "{admin} {headers:?}"
             );
             if headers.iter().all(|(name, _)| *name != "authorization") {
-                let elsewhere = admit(&config(admin), false, &key, &map);
+                let elsewhere = admit(&config(admin), false, &key, &map).map(drop);
                 assert_eq!(elsewhere, Err(Stranger::Nameless), "{admin} {headers:?}");
             }
+        }
+    }
+
+    #[test]
+    fn a_token_may_what_its_role_may() {
+        let key = InstanceKey::new(vec![7; 32]);
+        let admin =
+            "tokens = ['0123456789abcdef', { token = 'fedcba9876543210', name = 'wall', role = 'viewer' }]";
+        for (token, name, role) in [
+            ("0123456789abcdef", "api", Role::Admin),
+            ("fedcba9876543210", "wall", Role::Viewer),
+        ] {
+            let caller = whose(&config(admin), &key, token).unwrap();
+            assert_eq!((caller.name.as_str(), caller.role), (name, role));
+        }
+        for (method, path, role) in [
+            (Method::GET, "/api/v1/status", Role::Viewer),
+            (Method::POST, "/api/v1/ring", Role::Operator),
+            (Method::POST, "/api/v1/jobs/7/retry", Role::Operator),
+            (Method::POST, "/api/v1/jobsworth", Role::Admin),
+            (Method::POST, "/api/v1/reload", Role::Admin),
+            (Method::PUT, "/api/v1/shops/main/toggles/order/in", Role::Admin),
+            (Method::DELETE, "/api/v1/anything", Role::Admin),
+        ] {
+            assert_eq!(needed(&method, path), role, "{method} {path}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! `docs/reference` are made of it. All of them want a token (`auth`). Answers are JSON; what is refused is
 //! `application/problem+json` with a stable `code`.
 
-mod auth;
+pub(crate) mod auth;
 mod openapi;
 mod outgoing;
 mod routes;
@@ -34,6 +34,7 @@ use crate::shopify::Shopify;
 use crate::store::{SharedStore, StoreError};
 
 pub use openapi::description;
+pub(in crate::app) use routes::OfShop;
 
 /// What the routes work with.
 pub(crate) struct Api {
@@ -76,7 +77,7 @@ pub(crate) fn router(api: Arc<Api>) -> Router {
 
 /// Why a request is refused.
 #[derive(Debug)]
-enum Refused {
+pub(crate) enum Refused {
     /// What was asked for does not exist.
     Unknown(String),
     /// The request itself is wrong.

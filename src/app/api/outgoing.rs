@@ -9,10 +9,11 @@ use axum::response::{Json, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::auth::Caller;
 use super::{Api, Refused, answer};
-use crate::app::jobs::{self, Keep, ResolveError};
+use crate::app::review::{ChoiceError, ChooseError, Keep, Reviewer};
 use crate::app::{connect, push};
-use crate::domain::{Direction, JobId, Object, ShopName};
+use crate::domain::{Actor, Direction, JobId, Object, ShopName, Via};
 use crate::subscriptions::Toggle;
 
 /// What came of asking for everything.
@@ -89,16 +90,18 @@ impl Api {
         })
     }
 
-    async fn resolve(&self, job: &str, request: ResolveRequest) -> Result<Resolved, Refused> {
+    async fn resolve(&self, job: &str, request: ResolveRequest, caller: &str) -> Result<Resolved, Refused> {
+        let actor = Actor::new(caller, Via::Api);
+        let reviewer = Reviewer::new(self.store.clone(), self.clock.clone(), actor);
         let id = job
             .parse()
             .map(JobId)
             .map_err(|_| Refused::Invalid(format!("`{job}` is no number of a job.")))?;
         let ResolveRequest { keep, field } = request;
-        let chosen = jobs::resolve(&self.store, &self.clock, id, keep, field.as_deref()).await;
+        let chosen = reviewer.choose(id, keep, field.as_deref(), None).await;
         let chosen = chosen.map_err(|error| match error {
-            ResolveError::Unknown(_) => Refused::Unknown(format!("There is no job {id}.")),
-            ResolveError::Store(error) | ResolveError::Choose(jobs::ChooseError::Store(error)) => {
+            ChoiceError::Unknown(_) => Refused::Unknown(format!("There is no job {id}.")),
+            ChoiceError::Store(error) | ChoiceError::Choose(ChooseError::Store(error)) => {
                 Refused::Store(error)
             }
             error => Refused::Conflict {
@@ -131,6 +134,7 @@ pub(super) async fn resolve(
     request: Extensions,
     body: Result<Json<ResolveRequest>, JsonRejection>,
 ) -> Response {
-    let result = async { api.resolve(&job, super::webhooks::read(body)?).await };
+    let caller = request.get::<Caller>().map_or("-", |caller| caller.name.as_str());
+    let result = async { api.resolve(&job, super::webhooks::read(body)?, caller).await };
     answer(result.await, &request)
 }

@@ -48,8 +48,8 @@ const SHOP: Parameter = Parameter {
 
 /// The query of routes that take [`SHOP`].
 #[derive(Debug, Deserialize)]
-pub(super) struct OfShop {
-    pub(super) shop: Option<String>,
+pub(in crate::app) struct OfShop {
+    pub(in crate::app) shop: Option<String>,
 }
 
 impl OfShop {

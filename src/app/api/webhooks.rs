@@ -86,16 +86,25 @@ impl Api {
             .collect())
     }
 
-    async fn plans(&self, of_shop: &OfShop) -> Result<PlanReports, Refused> {
+    pub(in crate::app) async fn plans(&self, of_shop: &OfShop) -> Result<PlanReports, Refused> {
         let config = Arc::clone(&self.config.borrow());
-        let at = self.installation(&config).await?;
-        let targets = self.targets(&config, of_shop)?;
+        self.plans_under(&config, of_shop).await
+    }
+
+    /// The plans as they would be under another configuration of the same shops.
+    pub(in crate::app) async fn plans_under(
+        &self,
+        config: &Config,
+        of_shop: &OfShop,
+    ) -> Result<PlanReports, Refused> {
+        let at = self.installation(config).await?;
+        let targets = self.targets(config, of_shop)?;
         let planned = subscriptions::plan_all(&at, &targets).await;
-        let left_behind = subscriptions::left_behind(&at.store, &config).await?;
+        let left_behind = subscriptions::left_behind(&at.store, config).await?;
         Ok(subscriptions::report_plans(&at, planned, left_behind).await?)
     }
 
-    async fn lists(&self, of_shop: &OfShop) -> Result<Vec<ListReport>, Refused> {
+    pub(in crate::app) async fn lists(&self, of_shop: &OfShop) -> Result<Vec<ListReport>, Refused> {
         let config = Arc::clone(&self.config.borrow());
         let at = self.installation(&config).await?;
         let targets = self.targets(&config, of_shop)?;
@@ -104,7 +113,11 @@ impl Api {
         ))
     }
 
-    async fn carry_out(&self, of_shop: &OfShop, order: Order) -> Result<Vec<ApplyReport>, Refused> {
+    pub(in crate::app) async fn carry_out(
+        &self,
+        of_shop: &OfShop,
+        order: Order,
+    ) -> Result<Vec<ApplyReport>, Refused> {
         let acting_for = self.controls.newest();
         // What this node knows may be some seconds old.
         if acting_for.is_none() || !is_newest(&self.store, acting_for.as_deref()).await? {

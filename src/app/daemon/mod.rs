@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::api::{self, Api};
+use crate::app::console::{self, Console};
 use crate::app::reach;
 use crate::app::subscriptions::{self, Departed, Installation};
 use crate::config::Config;
@@ -218,6 +219,11 @@ async fn run(
         ),
     );
 
+    part.run(
+        "retries of many jobs",
+        crate::app::review::work_batches(store.clone(), clock.clone(), stop.clone()),
+    );
+
     // The listeners.
     let installation = Installation::new(store, &clock, &entropy, None).await?;
     let intake = Arc::new(Intake::new(
@@ -251,7 +257,7 @@ async fn run(
         live: live.clone(),
     };
     let departed = Departed::default();
-    let api = api::router(Arc::new(Api {
+    let api = Arc::new(Api {
         departed: departed.clone(),
         config: current_config.subscribe(),
         store: store.clone(),
@@ -262,10 +268,11 @@ async fn run(
         calls: AtomicU64::new(0),
         controls: controls.clone(),
         instance_key,
-    }));
+    });
+    let console = console::router(Arc::new(Console::new(Arc::clone(&api), entropy.clone())));
     let admin = http::admin_router(
         Arc::new(Admin::new(store.clone(), clock.clone(), metrics.clone())),
-        api,
+        api::router(api).merge(console),
         entropy.clone(),
     );
     {

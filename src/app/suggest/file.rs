@@ -50,8 +50,8 @@ pub enum FileError {
 }
 
 /// The tables of one shop.
-pub(super) struct Tables {
-    pub(super) path: PathBuf,
+pub(in crate::app) struct Tables {
+    pub(in crate::app) path: PathBuf,
     document: DocumentMut,
     changed: bool,
     /// What a new file begins with. (Without a table behind it, a comment would end the file.)
@@ -60,7 +60,7 @@ pub(super) struct Tables {
 
 impl Tables {
     /// The file as it is, or an empty one.
-    pub(super) fn open(folder: &Path, shop: &ShopName) -> Result<Self, FileError> {
+    pub(in crate::app) fn open(folder: &Path, shop: &ShopName) -> Result<Self, FileError> {
         let path = folder.join(format!("tables.{shop}.toml"));
         let (text, head) = match std::fs::read_to_string(&path) {
             Ok(text) => (text, String::new()),
@@ -161,9 +161,60 @@ impl Tables {
         }
     }
 
+    /// Puts a value in the place of what stands there (a whole number is a record's id), or takes the entry away. Returns
+    /// what stood there.
+    pub(in crate::app) fn set(&mut self, table: &str, key: &str, to: Option<&str>) -> Option<String> {
+        let all = self.document.entry("tables").or_insert_with(|| {
+            let mut all = Table::new();
+            all.set_implicit(true);
+            Item::Table(all)
+        });
+        let all = all.as_table_like_mut()?;
+        let before = all.get(table).and_then(|entries| entries.get(key)).map(shown);
+        if before.as_deref() == to {
+            return before;
+        }
+        self.changed = true;
+        match to {
+            Some(to) => {
+                let new = match to.parse::<i64>() {
+                    Ok(id) => value(id),
+                    Err(_) => value(to),
+                };
+                if let Some(entries) = all
+                    .entry(table)
+                    .or_insert_with(|| Item::Table(Table::new()))
+                    .as_table_like_mut()
+                {
+                    let about = entries
+                        .get(key)
+                        .and_then(Item::as_value)
+                        .map(|value| value.decor().clone());
+                    entries.insert(key, new);
+                    if let (Some(about), Some(new)) =
+                        (about, entries.get_mut(key).and_then(Item::as_value_mut))
+                    {
+                        *new.decor_mut() = about;
+                    }
+                }
+            }
+            None => {
+                if let Some(entries) = all.get_mut(table).and_then(Item::as_table_like_mut) {
+                    entries.remove(key);
+                }
+            }
+        }
+        before
+    }
+
+    /// The file's text as it would be written.
+    pub(in crate::app) fn text(&self) -> String {
+        format!("{}{}", self.head, self.document)
+    }
+
     /// Writes what was added; says whether there was anything. The file is replaced as a whole, so that a running daemon
     /// never sees half of it.
-    pub(super) fn save(&self) -> Result<bool, FileError> {
+    pub(in crate::app) fn save(&self) -> Result<bool, FileError> {
         if !self.changed {
             return Ok(false);
         }
@@ -192,6 +243,16 @@ impl Tables {
             return Err(failed(error));
         }
         Ok(true)
+    }
+}
+
+/// The value of an entry, for people.
+fn shown(item: &Item) -> String {
+    match item.as_value() {
+        Some(toml_edit::Value::String(text)) => text.value().clone(),
+        Some(toml_edit::Value::Integer(number)) => number.value().to_string(),
+        Some(other) => other.to_string().trim().to_owned(),
+        None => String::new(),
     }
 }
 

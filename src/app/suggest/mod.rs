@@ -3,7 +3,7 @@
 //! Only what cannot be mistaken is filled in: the same name, the same rate, the same code. Everything else says `TODO`
 //! beside its candidates. What stands in the file already stays as it is, whoever wrote it.
 
-mod file;
+pub(in crate::app) mod file;
 mod matching;
 
 use std::path::{Path, PathBuf};

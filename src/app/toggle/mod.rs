@@ -6,7 +6,8 @@
 
 mod diff;
 mod edit;
-mod replace;
+mod many;
+pub(super) mod replace;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ use serde::Serialize;
 use crate::config::{Config, ConfigError, Environment, redacted};
 use crate::domain::{Direction, Object, ShopName};
 use crate::subscriptions::{Settings, Toggle, WhenOff};
+pub use many::{Switch, Switching, Wanted, plan, set_all};
 use replace::{Held, Outcome};
 
 /// Why a toggle was not changed. Nothing was written.
@@ -127,10 +129,6 @@ fn set_with(
     toggle: Toggle,
     environment: Environment<'_>,
 ) -> Result<Edited, ToggleError> {
-    let category = category_name(object).ok_or(ToggleError::NoToggle(object))?;
-    if object == Object::Order && direction == Direction::Out && toggle != Toggle::Off {
-        return Err(ToggleError::NoOrdersOut);
-    }
     let (held, text) = Held::open(path).map_err(|source| {
         ToggleError::Config(ConfigError::Read {
             path: path.to_owned(),
@@ -138,24 +136,21 @@ fn set_with(
         })
     })?;
     let config = Config::parse(&text, path, environment).map_err(ToggleError::Config)?;
-    let Some(declared) = config.shops.get(shop) else {
-        return Err(ToggleError::NoSuchShop {
-            shop: shop.clone(),
-            known: config.shops.keys().map(ToString::to_string).collect(),
-        });
+    let wanted = Wanted {
+        shop: shop.clone(),
+        object,
+        direction,
+        toggle,
     };
-    let before = declared.sync.toggle(object, direction);
+    let changed = changed(&text, path, &config, &wanted, environment)?;
     let edited = |diff: String, outcome: Option<Outcome>| Edited {
         path: path.to_owned(),
         shop: shop.clone(),
-        category,
+        category: changed.category,
         direction,
-        before,
+        before: changed.before,
         after: toggle,
-        when_off: declared
-            .sync
-            .category(object)
-            .map_or_else(WhenOff::default, |category| category.when_off),
+        when_off: changed.when_off,
         diff,
         written: outcome == Some(Outcome::Written),
         read_only: match outcome {
@@ -163,8 +158,67 @@ fn set_with(
             _ => None,
         },
     };
-    if before == toggle {
+    let Some((new, _)) = &changed.new else {
         return Ok(edited(String::new(), None));
+    };
+    let name = path.display().to_string();
+    let diff = diff::unified(&name, (&text, &redacted(&text)), (new, &redacted(new)));
+    match held.replace(&text, new) {
+        Ok(Outcome::Changed) => Err(ToggleError::ChangedMeanwhile(path.to_owned())),
+        Ok(outcome) => Ok(edited(diff, Some(outcome))),
+        Err(source) => Err(ToggleError::Write {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// A text with one toggle changed.
+struct Changed {
+    category: &'static str,
+    before: Toggle,
+    when_off: WhenOff,
+    /// The new text and what it says; none where the toggle is what it should be already.
+    new: Option<(String, Config)>,
+}
+
+/// Changes the text, whose configuration is `config`. Nothing is written.
+fn changed(
+    text: &str,
+    path: &Path,
+    config: &Config,
+    wanted: &Wanted,
+    environment: Environment<'_>,
+) -> Result<Changed, ToggleError> {
+    let Wanted {
+        shop,
+        object,
+        direction,
+        toggle,
+    } = wanted;
+    let (object, direction, toggle) = (*object, *direction, *toggle);
+    let category = category_name(object).ok_or(ToggleError::NoToggle(object))?;
+    if object == Object::Order && direction == Direction::Out && toggle != Toggle::Off {
+        return Err(ToggleError::NoOrdersOut);
+    }
+    let Some(declared) = config.shops.get(shop) else {
+        return Err(ToggleError::NoSuchShop {
+            shop: shop.clone(),
+            known: config.shops.keys().map(ToString::to_string).collect(),
+        });
+    };
+    let before = declared.sync.toggle(object, direction);
+    let changed = |new| Changed {
+        category,
+        before,
+        when_off: declared
+            .sync
+            .category(object)
+            .map_or_else(WhenOff::default, |category| category.when_off),
+        new,
+    };
+    if before == toggle {
+        return Ok(changed(None));
     }
     let wish = edit::Wish {
         shop: shop.as_str(),
@@ -181,7 +235,7 @@ fn set_with(
         reason,
         wanted: format!("[shops.{shop}.sync] {category} = {{ {direction} = \"{toggle}\" }}"),
     };
-    let new = edit::edited(&text, &wish).map_err(layout)?;
+    let new = edit::edited(text, &wish).map_err(layout)?;
     let after = Config::parse(&new, path, environment).map_err(ToggleError::Refused)?;
     let follows = after
         .shops
@@ -190,16 +244,7 @@ fn set_with(
     if !follows || after.shops.len() != config.shops.len() {
         return Err(layout("the change would not mean what it should".to_owned()));
     }
-    let name = path.display().to_string();
-    let diff = diff::unified(&name, (&text, &redacted(&text)), (&new, &redacted(&new)));
-    match held.replace(&text, &new) {
-        Ok(Outcome::Changed) => Err(ToggleError::ChangedMeanwhile(path.to_owned())),
-        Ok(outcome) => Ok(edited(diff, Some(outcome))),
-        Err(source) => Err(ToggleError::Write {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+    Ok(changed(Some((new, after))))
 }
 
 /// The toggles as they must be after the change: this one is another, everything else is what it was.

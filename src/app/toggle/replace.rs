@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// What became of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::app) enum Outcome {
     /// It was replaced.
     Written,
     /// It cannot be written, for this reason.
@@ -17,7 +17,7 @@ pub(super) enum Outcome {
 }
 
 /// A file that is being edited: of several commands that do it at once, each waits for the one before.
-pub(super) struct Held {
+pub(in crate::app) struct Held {
     /// The file itself, behind all symbolic links.
     target: PathBuf,
     /// Locked as long as it is open. (Where locks are not to be had, [`Outcome::Changed`] is what is left.)
@@ -26,7 +26,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Waits for the right to edit the file, and reads it.
-    pub(super) fn open(path: &Path) -> io::Result<(Self, String)> {
+    pub(in crate::app) fn open(path: &Path) -> io::Result<(Self, String)> {
         loop {
             let target = fs::canonicalize(path)?;
             let mut file = File::open(&target)?;
@@ -44,7 +44,7 @@ impl Held {
     }
 
     /// Puts the new text in the place of the old one: owner, group and permissions stay.
-    pub(super) fn replace(&self, old: &str, new: &str) -> io::Result<Outcome> {
+    pub(in crate::app) fn replace(&self, old: &str, new: &str) -> io::Result<Outcome> {
         let metadata = fs::metadata(&self.target)?;
         if metadata.permissions().readonly() {
             return Ok(Outcome::ReadOnly("its permissions allow no writing".to_owned()));

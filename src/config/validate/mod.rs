@@ -10,13 +10,12 @@ use std::net::IpAddr;
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
-use super::Shop;
 use super::document::Document;
 use super::finding::Finding;
 use super::sections::{File, MappingFiles, ShopSection};
-use crate::domain::ShopName;
+use super::{ApiToken, Shop};
+use crate::domain::{Role, ShopName};
 use crate::queue::{self, Schedule};
-use crate::secret::Secret;
 use crate::{http, store, subscriptions, telemetry};
 
 /// The sections of a file without errors.
@@ -24,7 +23,7 @@ pub(super) struct Checked {
     pub(super) store: store::Settings,
     pub(super) http: http::Settings,
     pub(super) admin: http::AdminSettings,
-    pub(super) api_tokens: Vec<Secret>,
+    pub(super) api_tokens: Vec<ApiToken>,
     pub(super) queue: queue::Settings,
     pub(super) log: telemetry::Settings,
     pub(super) mappings: MappingFiles,
@@ -37,6 +36,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
     let mut checker = Checker { document, found };
     let store = checker.store(file.store);
     checker.listeners(&file.http, &file.admin);
+    checker.users(&file.admin);
     let api_tokens = checker.api_tokens(&file.admin);
     checker.mappings(&file.mappings);
     checker.schedule(&["webhooks", "schedule"], &file.webhooks.schedule, "*/5 * * * *");
@@ -172,8 +172,8 @@ impl Checker<'_> {
         if !admin.is_allowed() {
             self.error(
                 &["admin", "listen"],
-                "the admin listener could be reached from other machines, and this version has no log-in",
-                "keep it on 127.0.0.1, or add allow_insecure_listen = true if the network around it is trusted",
+                "the admin listener could be reached from other machines, and passwords and tokens would travel unencrypted",
+                "keep it on 127.0.0.1, or put a reverse proxy with TLS in front of it and add behind_tls = true",
             );
         }
         if http.listen == admin.listen && http.listen.port() != 0 {
@@ -185,11 +185,43 @@ impl Checker<'_> {
         }
     }
 
+    /// The accounts of the console.
+    fn users(&mut self, admin: &http::AdminSettings) {
+        for (name, user) in &admin.users {
+            if !is_account_name(name) {
+                self.error(
+                    &["admin", "users", name],
+                    "this is no name of an account",
+                    "take 1 to 40 letters, digits and . _ - @",
+                );
+            }
+            if !http::is_password_hash(user.password_hash.expose_secret()) {
+                self.error(
+                    &["admin", "users", name, "password_hash"],
+                    "this is no hash of a password by Argon2id",
+                    "let `lockstep user add` make it; a password itself does not belong here",
+                );
+            }
+        }
+    }
+
     /// The tokens of the API: long enough not to be guessed, where they stand in the file.
-    fn api_tokens(&mut self, admin: &http::AdminSettings) -> Vec<Secret> {
+    fn api_tokens(&mut self, admin: &http::AdminSettings) -> Vec<ApiToken> {
         let (path, files_path) = (["admin", "tokens"], ["admin", "tokens_files"]);
         let mut tokens = Vec::new();
-        for text in &admin.tokens {
+        for token in &admin.tokens {
+            let (text, name, role) = match token {
+                http::TokenSettings::Text(text) => (text, "api", Role::Admin),
+                http::TokenSettings::Named(named) => (&named.token, named.name.trim(), named.role),
+            };
+            if name.is_empty() {
+                self.error(
+                    &path,
+                    "a token has no name",
+                    "say who shows it: name = \"erp-dashboard\"",
+                );
+                continue;
+            }
             let length = text.expose_secret().trim().len();
             if (1..SHORTEST_TOKEN).contains(&length) {
                 self.error(
@@ -199,16 +231,24 @@ impl Checker<'_> {
                 );
                 continue;
             }
-            tokens.extend(self.text_secret(&path, text));
+            tokens.extend(self.text_secret(&path, text).map(|secret| ApiToken {
+                secret,
+                name: name.to_owned(),
+                role,
+            }));
         }
         for file in &admin.tokens_files {
-            tokens.extend(self.file_secret(&files_path, file));
+            tokens.extend(self.file_secret(&files_path, file).map(|secret| ApiToken {
+                secret,
+                name: "api".to_owned(),
+                role: Role::Admin,
+            }));
         }
-        if !admin.require_token && admin.allow_insecure_listen {
+        if !admin.require_token && (admin.allow_insecure_listen || admin.behind_tls) {
             self.error(
                 &["admin", "require_token"],
                 "whoever reaches this address could change the toggles",
-                "keep require_token, or take allow_insecure_listen away",
+                "keep require_token, or take allow_insecure_listen and behind_tls away",
             );
         }
         tokens
@@ -273,6 +313,14 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Whether an account may have this name: 1 to 40 letters, digits and `. _ - @`.
+pub fn is_account_name(name: &str) -> bool {
+    (1..=40).contains(&name.chars().count())
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '@'))
 }
 
 /// Whether only this machine or its own network can reach the address.

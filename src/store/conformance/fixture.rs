@@ -78,6 +78,15 @@ impl Fixture {
         sqlx::query_scalar(question).fetch_one(&mut conn).await.unwrap()
     }
 
+    /// The same of either database.
+    pub(super) async fn number(&self, question: &'static str) -> i64 {
+        if self.is_shared() {
+            return self.count(question).await;
+        }
+        let mut conn = SqliteConnection::connect(&self.settings().url).await.unwrap();
+        sqlx::query_scalar(question).fetch_one(&mut conn).await.unwrap()
+    }
+
     async fn at(place: Place) -> Self {
         let clock = ManualClock::new(START);
         let store = place.open(&clock, OpenMode::Serve).await.unwrap();

@@ -16,7 +16,9 @@ mod polls;
 mod postgres;
 mod queue;
 mod rests;
+mod review;
 mod runs;
+mod sessions;
 mod subscriptions;
 
 /// Makes a test of each case for each store.
@@ -99,6 +101,17 @@ suite! {
         counts_follow_the_jobs,
         waiting_jobs_of_a_lane_are_discarded,
         shop_problems_form_clusters;
+    review:
+        problems_are_counted_by_cause,
+        a_double_click_is_one_action,
+        what_a_person_holds_stays_held_whatever_comes,
+        what_was_done_by_hand_closes_the_job_once,
+        a_paused_shop_takes_in_and_does_nothing,
+        a_job_moves_ahead_of_all_others,
+        a_batch_retries_each_job_once_whatever_dies,
+        a_batch_can_be_stopped_and_takes_nothing_new,
+        problems_are_claimed_and_snoozed,
+        jobs_are_found_by_what_they_sell_and_whose_they_are;
     nodes:
         what_was_saved_last_is_the_newest,
         what_is_found_is_the_newest_only_when_nobody_runs_the_newest,
@@ -140,6 +153,9 @@ suite! {
         of_many_that_want_a_lease_one_gets_it,
         deliveries_add_up_by_topic_name_and_hour,
         a_shops_problem_is_closed_by_its_cluster;
+    sessions:
+        a_session_lives_until_it_is_closed_or_idle,
+        an_id_stands_for_one_session;
     housekeeping:
         pruning_goes_in_steps_and_leaves_what_is_open,
         redaction_removes_contents_and_keeps_ids,

@@ -9,10 +9,18 @@ mod node;
 mod sql;
 
 // What is done with a statement's answers is the same on both databases; these files are compiled once for each.
+#[path = "../shared/audit.rs"]
+mod audit;
+#[path = "../shared/batches.rs"]
+mod batches;
+#[path = "../shared/care.rs"]
+mod care;
 #[path = "../shared/events.rs"]
 mod events;
 #[path = "../shared/finish.rs"]
 mod finish;
+#[path = "../shared/found_by.rs"]
+mod found_by;
 #[path = "../shared/housekeeping.rs"]
 mod housekeeping;
 #[path = "../shared/intake.rs"]
@@ -33,8 +41,12 @@ mod polls;
 mod problems;
 #[path = "../shared/queue.rs"]
 mod queue;
+#[path = "../shared/review.rs"]
+mod review;
 #[path = "../shared/runs.rs"]
 mod runs;
+#[path = "../shared/sessions.rs"]
+mod sessions;
 #[path = "../shared/shops.rs"]
 mod shops;
 #[path = "../shared/subscriptions.rs"]

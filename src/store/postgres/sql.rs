@@ -177,14 +177,26 @@ const JOBS_WANT: &str = "
         later_since = CASE j.state WHEN 'running' THEN coalesce(j.later_since, excluded.wanted_since) END,
         later_triggered_at = CASE j.state WHEN 'running'
             THEN CASE WHEN j.later_since IS NULL THEN excluded.triggered_at ELSE j.later_triggered_at END END,
-        run_at = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
+        run_at = CASE WHEN j.state IN ('problem', 'held') AND j.held_by IS NULL AND excluded.state = 'available'
             THEN excluded.run_at ELSE j.run_at END,
-        failed_attempts = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
+        failed_attempts = CASE WHEN j.state IN ('problem', 'held') AND j.held_by IS NULL AND excluded.state = 'available'
             THEN 0 ELSE j.failed_attempts END,
-        state = CASE WHEN j.state IN ('problem', 'held') AND excluded.state = 'available'
+        state = CASE WHEN j.state IN ('problem', 'held') AND j.held_by IS NULL AND excluded.state = 'available'
             THEN 'available' ELSE j.state END,
         updated_at = excluded.updated_at
     RETURNING id, lane_id, source_id, wanted";
+
+/// `$1`: array of `[job, kind, value]`.
+pub(super) const JOB_NAMES_ADD: &str = "
+    INSERT INTO job_names (job_id, kind, value)
+    SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2 FROM json_array_elements($1::json) AS x (v)
+    ON CONFLICT (kind, value, job_id) DO NOTHING";
+
+/// Holds the rows that a question finds until the transaction ends.
+pub(super) const FOR_UPDATE: &str = " FOR UPDATE";
+
+/// The same for the jobs among them.
+pub(super) const FOR_UPDATE_OF_JOBS: &str = " FOR UPDATE OF j";
 
 pub(super) const READY_LANES: &str = "
     SELECT coalesce(json_agg(json_build_array(id, due)), '[]')::text FROM (
@@ -195,7 +207,8 @@ pub(super) const READY_LANES: &str = "
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1),
             (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1)
-        ) AS due FROM lanes AS l) AS x
+        ) AS due FROM lanes AS l
+        WHERE l.object = 'shop' OR NOT EXISTS (SELECT 1 FROM pauses AS z WHERE z.shop = l.shop)) AS x
     WHERE due <= $1";
 
 /// Rows that another node is about to claim are passed over; the rest stays ours until the claim is committed.

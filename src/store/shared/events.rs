@@ -99,9 +99,20 @@ async fn blank_jobs(conn: &mut Conn, jobs: &[i64]) -> Result<u64, Fault> {
     if jobs.is_empty() {
         return Ok(0);
     }
+    // People may have named the customer in their reasons. Who did what, and when, stays.
+    let subjects: Vec<String> = jobs.iter().map(|job| format!("job:{job}")).collect();
+    let mut touched = sqlx::query(concat!(
+        "UPDATE audit SET reason = $2, detail = 'null' WHERE subject ",
+        sql::in_texts!("$1")
+    ))
+    .bind(serde_json::to_string(&subjects)?)
+    .bind(REMOVED)
+    .execute(&mut *conn)
+    .await?
+    .rows_affected();
     let jobs = serde_json::to_string(jobs)?;
-    let mut touched = 0;
     for statement in [
+        concat!("DELETE FROM job_names WHERE job_id ", sql::in_array!("$1")),
         concat!(
             "UPDATE events SET body = NULL WHERE body IS NOT NULL AND job_id ",
             sql::in_array!("$1")
@@ -307,14 +318,18 @@ pub(super) async fn redact_shop_links(
     .fetch_all(&mut *conn)
     .await?;
     let Some(last) = page.last().cloned() else {
-        let touched = sqlx::query(
+        let mut touched = 0;
+        for statement in [
             "UPDATE problems SET record = NULL, reason = $2, detail = 'null' WHERE shop = $1 AND job_id IS NULL",
-        )
-        .bind(shop.as_str())
-        .bind(REMOVED)
-        .execute(conn)
-        .await?
-        .rows_affected();
+            "UPDATE audit SET reason = $2 WHERE shop = $1 AND reason IS NOT NULL",
+        ] {
+            touched += sqlx::query(statement)
+                .bind(shop.as_str())
+                .bind(REMOVED)
+                .execute(&mut *conn)
+                .await?
+                .rows_affected();
+        }
         return Ok((touched, None));
     };
     let touched = sqlx::query(

@@ -23,6 +23,7 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
             concat!("DELETE FROM attempts WHERE job_id ", sql::in_array!("$1")),
             concat!("DELETE FROM problems WHERE job_id ", sql::in_array!("$1")),
             concat!("DELETE FROM job_items WHERE job_id ", sql::in_array!("$1")),
+            concat!("DELETE FROM job_names WHERE job_id ", sql::in_array!("$1")),
         ] {
             sqlx::query(statement).bind(&jobs).execute(&mut *conn).await?;
         }

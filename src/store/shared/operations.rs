@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 
 use super::{
-    Backend, events, housekeeping, intake, intents, links, nodes, people, polls, problems, queue, runs,
-    shops, subscriptions,
+    Backend, audit, batches, care, events, found_by, housekeeping, intake, intents, links, nodes, people,
+    polls, problems, queue, review, runs, sessions, shops, subscriptions,
 };
 use crate::domain::{
     Direction, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName,
@@ -18,12 +18,16 @@ use crate::domain::{
 use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
+    Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
+    QueuePlace,
+};
+use crate::store::{
     Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
     DeliverySum, Enqueued, EventRow, Finish, Finished, GapRow, GapRun, Intent, JobFilter, JobRow, JobStory,
     Lane, Locked, NewGap, NewIntent, NewJob, NewRun, NodeFile, NodeRow, OpenMode, PollCommit, PollCommitted,
     PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
-    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, ShopState, Standing, Store, StoreError,
-    SubscriptionRow, TakenUp, Verdict,
+    Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SessionRow, ShopState, Standing, Store,
+    StoreError, SubscriptionRow, TakenUp, Verdict,
 };
 
 /// Runs a question on a connection of its own.
@@ -253,6 +257,60 @@ impl Store for Backend {
         self.refresh_lanes().await?;
         let lanes = Arc::clone(&self.lanes);
         ask!(self, "count jobs", |conn| people::counts(conn, now, &lanes))
+    }
+
+    async fn act(&self, act: Act) -> Result<Acted, StoreError> {
+        self.refresh_lanes().await?;
+        let lanes = Arc::clone(&self.lanes);
+        let acted = change!(self, "carry out an action", |conn| review::act(
+            conn, &act, &lanes
+        ))?;
+        if acted.is_change() {
+            self.ring().await;
+        }
+        Ok(acted)
+    }
+
+    async fn problem_clusters(&self, filter: ClusterFilter) -> Result<Vec<ClusterRow>, StoreError> {
+        ask!(self, "count problems by cause", |conn| care::clusters(
+            conn, &filter
+        ))
+    }
+
+    async fn batches(&self, running: bool, limit: u32) -> Result<Vec<BatchRow>, StoreError> {
+        ask!(self, "list batches", |conn| batches::list(conn, running, limit))
+    }
+
+    async fn batch_step(&self, batch: i64, now: Timestamp) -> Result<Option<BatchRow>, StoreError> {
+        let stepped = change!(self, "retry some jobs of a batch", |conn| batches::step(
+            conn, batch, now
+        ))?;
+        self.ring().await;
+        Ok(stepped)
+    }
+
+    async fn audit(&self, filter: AuditFilter) -> Result<Vec<AuditRow>, StoreError> {
+        ask!(self, "read the audit log", |conn| audit::list(conn, &filter))
+    }
+
+    async fn action_counts(&self, since: Timestamp) -> Result<Vec<ActionCount>, StoreError> {
+        ask!(self, "count actions", |conn| audit::action_counts(conn, since))
+    }
+
+    async fn queue_place(&self, job: JobId, now: Timestamp) -> Result<Option<QueuePlace>, StoreError> {
+        ask!(self, "find a job's place", |conn| found_by::queue_place(
+            conn, job, now
+        ))
+    }
+
+    async fn pauses(&self) -> Result<Vec<PauseRow>, StoreError> {
+        ask!(self, "list paused shops", |conn| review::pauses(conn))
+    }
+
+    async fn note_names(&self, job: JobId, fence: Fence, names: Vec<JobName>) -> Result<bool, StoreError> {
+        change!(self, "note by what a job is found", |conn| found_by::note_names(
+            conn, job, fence, &names
+        ))
     }
 
     async fn open_shop_problem(
@@ -565,6 +623,26 @@ impl Store for Backend {
         change!(self, "number a configuration", |conn| nodes::take_up(
             conn, &file, how, node_id, now
         ))
+    }
+
+    async fn open_session(&self, row: SessionRow, idle_since: Timestamp) -> Result<(), StoreError> {
+        change!(self, "begin a session", |conn| sessions::open(
+            conn, &row, idle_since
+        ))
+    }
+
+    async fn session(&self, id: &str) -> Result<Option<SessionRow>, StoreError> {
+        ask!(self, "read a session", |conn| sessions::read(conn, id))
+    }
+
+    async fn see_session(&self, id: &str, now: Timestamp) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        change!(self, "note a session", |conn| sessions::see(conn, &id, now))
+    }
+
+    async fn close_session(&self, id: &str) -> Result<(), StoreError> {
+        let id = id.to_owned();
+        change!(self, "end a session", |conn| sessions::close(conn, &id))
     }
 
     async fn subscriptions(&self, shop: &ShopName) -> Result<Vec<SubscriptionRow>, StoreError> {

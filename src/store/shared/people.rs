@@ -134,6 +134,39 @@ pub(super) fn question(filter: &JobFilter, lanes: &Lanes) -> QueryBuilder<Db> {
             .push_bind(clean(name))
             .push(end);
     }
+    if let Some(direction) = filter.direction {
+        query.push(" AND l.direction = ").push_bind(direction.as_str());
+    }
+    if filter.code.is_some() || filter.cluster.is_some() {
+        query
+            .push(" AND j.id ")
+            .push(among)
+            .push("SELECT job_id FROM problems WHERE closed_at IS NULL AND job_id IS NOT NULL");
+        if let Some(cluster) = &filter.cluster {
+            query.push(" AND cluster = ").push_bind(clean(cluster));
+        }
+        if let Some(code) = &filter.code {
+            query.push(" AND code = ").push_bind(clean(code));
+        }
+        query.push(end);
+    }
+    if let Some(known_by) = &filter.known_by {
+        let (kind, value) = known_by.parts();
+        query
+            .push(" AND j.id ")
+            .push(among)
+            .push("SELECT job_id FROM job_names WHERE kind = ")
+            .push_bind(kind)
+            .push(" AND value = ")
+            .push_bind(clean(value))
+            .push(end);
+    }
+    if let Some(since) = filter.changed_since {
+        query.push(" AND j.updated_at >= ").push_bind(since.millis());
+    }
+    if let Some(until) = filter.changed_until {
+        query.push(" AND j.updated_at < ").push_bind(until.millis());
+    }
     if let Some(before) = filter.before {
         query.push(" AND j.id < ").push_bind(before.0);
     }
@@ -200,7 +233,7 @@ async fn attempts(conn: &mut Conn, job: JobId) -> Result<Vec<AttemptRow>, Fault>
 }
 
 /// State, lane and source id of a job that a person named.
-async fn named(conn: &mut Conn, id: JobId) -> Result<Option<(JobState, i64, String)>, Fault> {
+pub(super) async fn named(conn: &mut Conn, id: JobId) -> Result<Option<(JobState, i64, String)>, Fault> {
     let row: Option<(String, i64, String)> = sqlx::query_as(sql::JOB_FOR_PERSON)
         .bind(id.0)
         .fetch_optional(conn)
@@ -256,10 +289,10 @@ pub(super) async fn retry(conn: &mut Conn, id: JobId, now: Timestamp) -> Result<
     }
 }
 
-async fn make_available(conn: &mut Conn, id: JobId, now: Timestamp) -> Result<(), Fault> {
+pub(super) async fn make_available(conn: &mut Conn, id: JobId, now: Timestamp) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE jobs SET state = 'available', run_at = $2, priority = $3, failed_attempts = 0, system_down = NULL,
-             waits_on = NULL, updated_at = $2 WHERE id = $1",
+             waits_on = NULL, held_by = NULL, updated_at = $2 WHERE id = $1",
     )
     .bind(id.0)
     .bind(now.millis())

@@ -213,6 +213,15 @@ pub(super) async fn open(conn: &mut Conn, limit: u32) -> Result<Vec<ProblemRow>,
     rows.iter().map(read).collect()
 }
 
+/// These problems, in no order.
+pub(super) async fn by_ids(conn: &mut Conn, ids: &[i64]) -> Result<Vec<ProblemRow>, Fault> {
+    let rows = sqlx::query(select!("WHERE id ", sql::in_array!("$1")))
+        .bind(serde_json::to_string(ids)?)
+        .fetch_all(conn)
+        .await?;
+    rows.iter().map(read).collect()
+}
+
 /// All problems of a job, oldest first.
 pub(super) async fn of_job(conn: &mut Conn, job: JobId) -> Result<Vec<ProblemRow>, Fault> {
     let rows = sqlx::query(select!("WHERE job_id = $1 ORDER BY id"))

@@ -2,10 +2,10 @@
 
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
-use super::{people, sql};
+use super::{batches, people, sql};
 use crate::domain::JobState;
-use crate::store::JobFilter;
 use crate::store::prepared::Lanes;
+use crate::store::{BatchFilter, JobFilter, JobName};
 
 /// The steps of a statement, as SQLite tells them.
 async fn plan(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
@@ -33,6 +33,7 @@ fn reads_everything(step: &str) -> bool {
         "jobs_waiting",
         "job_items",
         "i",
+        "p",
     ];
     step.strip_prefix("SCAN ")
         .and_then(|rest| rest.split(' ').next())
@@ -46,7 +47,8 @@ async fn no_statement_of_a_hot_path_reads_a_whole_table() {
     let later = include_str!("../../../migrations/sqlite/0003_nodes_and_runs.sql");
     let way_back = include_str!("../../../migrations/sqlite/0006_way_back.sql");
     let outgoing = include_str!("../../../migrations/sqlite/0007_outgoing.sql");
-    for schema in [schema, later, way_back, outgoing] {
+    let review = include_str!("../../../migrations/sqlite/0008_review.sql");
+    for schema in [schema, later, way_back, outgoing, review] {
         sqlx::raw_sql(schema).execute(&mut conn).await.unwrap();
     }
     let lanes = Lanes::default();
@@ -59,6 +61,27 @@ async fn no_statement_of_a_hot_path_reads_a_whole_table() {
         name: Some("#1042".into()),
         ..JobFilter::default()
     });
+    let cluster = listed(JobFilter {
+        cluster: Some("tax_not_found:21".into()),
+        ..JobFilter::default()
+    });
+    let sku = listed(JobFilter {
+        known_by: Some(JobName::Sku("HAT".into())),
+        ..JobFilter::default()
+    });
+    let of_a_cluster = BatchFilter {
+        shop: Some("main".parse().unwrap()),
+        code: Some("tax_not_found".into()),
+        cluster: Some("tax_not_found:21".into()),
+        ..BatchFilter::default()
+    };
+    let batch = |filter: &BatchFilter| {
+        let mut query = sqlx::QueryBuilder::new("SELECT p.job_id");
+        batches::push_fitting(&mut query, filter, 0, 5);
+        query.push(" ORDER BY p.job_id LIMIT 9");
+        query.sql().as_str().to_owned()
+    };
+    let (of_all, of_a_cluster) = (batch(&BatchFilter::default()), batch(&of_a_cluster));
     for (name, statement) in [
         ("DEDUP_KNOWN", sql::DEDUP_KNOWN),
         ("EVENTS_INSERT", sql::EVENTS_INSERT[2].as_str()),
@@ -90,6 +113,10 @@ async fn no_statement_of_a_hot_path_reads_a_whole_table() {
         ("ITEM_IN_WORK", sql::ITEM_IN_WORK),
         ("jobs list --problems", problems.as_str()),
         ("jobs list NAME", named.as_str()),
+        ("jobs list --cluster", cluster.as_str()),
+        ("jobs list --sku", sku.as_str()),
+        ("a batch's step", of_all.as_str()),
+        ("a step of a cluster's batch", of_a_cluster.as_str()),
     ] {
         let steps = plan(&mut conn, statement).await;
         assert!(

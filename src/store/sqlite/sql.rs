@@ -45,6 +45,18 @@ macro_rules! no_body {
 }
 pub(super) use no_body;
 
+/// `$1`: array of `[job, kind, value]`.
+pub(super) const JOB_NAMES_ADD: &str = "
+    INSERT INTO job_names (job_id, kind, value)
+    SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true
+    ON CONFLICT (kind, value, job_id) DO NOTHING";
+
+/// Holds the rows that a question finds until the transaction ends: the one writer sees to that.
+pub(super) const FOR_UPDATE: &str = "";
+
+/// The same for the jobs among them.
+pub(super) const FOR_UPDATE_OF_JOBS: &str = "";
+
 /// Ends the leases of processes that served: whoever held them is gone.
 pub(super) async fn free_leases(conn: &mut Conn) -> Result<(), Fault> {
     sqlx::query("DELETE FROM leases WHERE substr(holder, 1, length($1)) = $1")
@@ -117,11 +129,11 @@ pub(super) const JOBS_WANT: &str = "
         later_since = CASE state WHEN 'running' THEN coalesce(later_since, excluded.wanted_since) END,
         later_triggered_at = CASE state WHEN 'running'
             THEN CASE WHEN later_since IS NULL THEN excluded.triggered_at ELSE later_triggered_at END END,
-        run_at = CASE WHEN state IN ('problem', 'held') AND excluded.state = 'available'
+        run_at = CASE WHEN state IN ('problem', 'held') AND held_by IS NULL AND excluded.state = 'available'
             THEN excluded.run_at ELSE run_at END,
-        failed_attempts = CASE WHEN state IN ('problem', 'held') AND excluded.state = 'available'
+        failed_attempts = CASE WHEN state IN ('problem', 'held') AND held_by IS NULL AND excluded.state = 'available'
             THEN 0 ELSE failed_attempts END,
-        state = CASE WHEN state IN ('problem', 'held') AND excluded.state = 'available'
+        state = CASE WHEN state IN ('problem', 'held') AND held_by IS NULL AND excluded.state = 'available'
             THEN 'available' ELSE state END,
         updated_at = excluded.updated_at";
 
@@ -131,7 +143,8 @@ pub(super) const JOBS_WANTED: &str = "
     SELECT json_group_array(json_array(j.id, j.lane_id, j.source_id, j.wanted)) FROM json_each($1) AS x
     CROSS JOIN jobs AS j ON j.lane_id = x.value ->> 0 AND j.source_id = x.value ->> 1 AND j.ended_at IS NULL";
 
-/// `$1`: now. Each lane that has a ready job, with the time of the oldest.
+/// `$1`: now. Each lane that has a ready job and whose shop is not paused, with the time of the oldest. Notices about the shop
+/// itself know no pause.
 pub(super) const READY_LANES: &str = "
     SELECT coalesce(json_group_array(json_array(id, due)), '[]') FROM (
         SELECT l.id AS id, min(
@@ -141,7 +154,8 @@ pub(super) const READY_LANES: &str = "
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807),
             coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807)
-        ) AS due FROM lanes AS l)
+        ) AS due FROM lanes AS l
+        WHERE l.object = 'shop' OR NOT EXISTS (SELECT 1 FROM pauses AS z WHERE z.shop = l.shop))
     WHERE due <= $1";
 
 /// `$1`: lane, `$2`: now, `$3`: at most so many.

@@ -64,7 +64,13 @@ pub(super) async fn adopt(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Re
                 match owner(flow, party, row.id).await? {
                     Some(_) if party.is_guest() => return Ok(Adopted::Shared(row.id)),
                     Some(other) if !other.source_id.starts_with(GUEST) => {
-                        return Err(ambiguous(flow, key_text(&key.equal), &[row], &other.source_id));
+                        return Err(ambiguous(
+                            flow,
+                            party,
+                            key_text(&key.equal),
+                            &[row],
+                            &other.source_id,
+                        ));
                     }
                     // The guest has become a customer: the partner is theirs from now on.
                     Some(guest) => retire(flow, guest).await?,
@@ -72,7 +78,7 @@ pub(super) async fn adopt(flow: &Flow<'_>, party: &Party, mapped: &Mapped) -> Re
                 }
                 return take(flow, party, mapped, row, &key_text(&key.equal)).await;
             }
-            _ => return Err(ambiguous(flow, key_text(&key.equal), &rows, "")),
+            _ => return Err(ambiguous(flow, party, key_text(&key.equal), &rows, "")),
         }
     }
     Ok(Adopted::Nobody)
@@ -180,7 +186,7 @@ pub(in crate::sync) async fn candidate(
         match rows.len() {
             0 => {}
             1 => return Ok(rows.pop()),
-            _ => return Err(ambiguous(flow, key_text(&key.equal), &rows, "")),
+            _ => return Err(ambiguous(flow, party, key_text(&key.equal), &rows, "")),
         }
     }
     Ok(None)
@@ -199,7 +205,7 @@ fn key_text(equal: &[(String, FieldValue)]) -> String {
     names(equal).join(" and ")
 }
 
-fn ambiguous(flow: &Flow<'_>, by: String, rows: &[Row], taken_by: &str) -> Stop {
+fn ambiguous(flow: &Flow<'_>, party: &Party, by: String, rows: &[Row], taken_by: &str) -> Stop {
     let ids: Vec<String> = rows.iter().map(|row| row.id.to_string()).collect();
     let reason = if taken_by.is_empty() {
         format!(
@@ -219,6 +225,6 @@ fn ambiguous(flow: &Flow<'_>, by: String, rows: &[Row], taken_by: &str) -> Stop 
         "Merge the partners in the ERP, or change the one that is not meant so that exactly one fits, then retry.",
     );
     problem.field = Some(by);
-    problem.detail = json!({ "candidates": ids });
+    problem.detail = json!({ "candidates": ids, "customer": party.key });
     problem.into()
 }

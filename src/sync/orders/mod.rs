@@ -13,6 +13,7 @@ mod edits;
 mod facts;
 mod invoices;
 mod known;
+mod manual;
 mod next;
 mod parties;
 mod payments;
@@ -37,6 +38,7 @@ use crate::domain::{
 use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
+use crate::store::JobName;
 use crate::sync::settings::HighRisk;
 
 use known::{Known, REFERENCE, added_by_hand, link};
@@ -45,6 +47,7 @@ pub(super) use book::{our_lines, stale_lines};
 pub(super) use cancel::undone;
 pub(super) use edits::{Change, planned as planned_edits};
 pub(super) use facts::due as facts_due;
+pub use manual::{BY_PERSON, entered_by_hand};
 pub(super) use next::{Ahead, steps, steps_of_cancelled};
 pub(super) use parties::would_move;
 pub use plan::{OrderPlan, plan};
@@ -71,6 +74,30 @@ async fn note_items(flow: &Flow<'_>, order: &Order) -> Result<(), Stop> {
     }
 }
 
+/// Has people find the order by what it sells and by whose it is.
+async fn note_names(flow: &Flow<'_>, order: &Order) -> Result<(), Stop> {
+    let skus = order.lines.iter().filter_map(|line| line.sku.clone());
+    let mut names: Vec<JobName> = skus.map(JobName::Sku).collect();
+    let customer = order
+        .customer
+        .as_ref()
+        .and_then(|customer| customer.email.as_deref());
+    let addresses = [order.email.as_deref(), customer];
+    let addresses = addresses.into_iter().flatten();
+    names.extend(addresses.map(|address| JobName::of_email(&flow.shop.name, address)));
+    names.sort_unstable();
+    names.dedup();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let store = &flow.shop.store;
+    if store.note_names(flow.job.id, flow.job.fence, names).await? {
+        Ok(())
+    } else {
+        Err(Stop::Stale)
+    }
+}
+
 /// An order's job.
 pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, Stop> {
     let shop = flow.shop;
@@ -86,6 +113,10 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     flow.subject.record = Some(order.name.clone());
     reach(FailPoint::SourceFetched).await?;
     note_items(flow, &order).await?;
+    note_names(flow, &order).await?;
+    if let Some(link) = link.as_ref().filter(|link| manual::is_by_hand(link)) {
+        return manual::follow(flow, &order, link);
+    }
     let mapping = flow.mapping(Object::Order, Direction::In)?;
     let record = order.fact();
     if link.is_none() {

@@ -10,6 +10,7 @@ mod edits;
 mod finance;
 mod golden;
 mod gone;
+mod manual;
 mod matching;
 mod money;
 mod orders;

@@ -7,6 +7,8 @@ use rust_decimal::Decimal;
 
 use super::between::Between;
 use super::*;
+use crate::app::review::Reviewer;
+use crate::domain::{Actor, Via};
 use crate::sandbox::odoo::{Fault, OdooError, Rule};
 use crate::sandbox::shopify::draft::{
     Buyer, CustomerDraft, LineDraft, OrderDraft, Payment, ProductDraft, VariantDraft,
@@ -148,6 +150,14 @@ async fn a_scrape_shows_an_order_a_duplicate_and_an_outage() {
     world
         .job_is(Object::Order, &order.to_string(), JobState::Completed)
         .await;
+    let reviewer = Reviewer::new(
+        world.daemon.store.clone(),
+        Arc::new(world.clock.clone()),
+        Actor::new("anna", Via::Cli),
+    );
+    let shop = world.name.clone();
+    reviewer.pause(&shop, "stocktaking").await.unwrap();
+    reviewer.resume(&shop, None).await.unwrap();
     // A privacy request that is none, a question that Shopify fails to answer, and an ERP that is down.
     world.deliver("shop/redact", r#"{"x":1}"#).await;
     world.shop.inject(ApiFault::InternalError, None, 1);
@@ -181,6 +191,8 @@ async fn a_scrape_shows_an_order_a_duplicate_and_an_outage() {
         r#"lockstep_queue_depth{shop="metered",object="customer",direction="in",state="#,
         r#"lockstep_queue_oldest_seconds{shop="metered",object="customer",direction="in",state="#,
         "lockstep_problems_open ",
+        r#"lockstep_actions_total{shop="metered",action="pause"} 1"#,
+        r#"lockstep_manual_corrections_total{shop="metered"} 0"#,
         r#"lockstep_source_to_target_seconds_count{shop="metered",object="order",direction="in"} 1"#,
         r#"lockstep_intake_total{shop="metered",outcome="job"} "#,
         r#"lockstep_intake_total{shop="metered",outcome="repeated"} 1"#,

@@ -1,0 +1,486 @@
+//! One job: what it is about, what is wrong and what to do, and everything that happened.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use serde_json::Value;
+
+use super::Console;
+use super::error::{Refusal, refuse};
+use super::parts::{Chip, ProblemView, chip, direction_word, name_of, object_word, pretty};
+use super::seam::{Done, Wish};
+use super::session::Visitor;
+use super::view::{Frame, Moment, counted, field, form_fields, page, span};
+use crate::app::review::{Candidate, Reference, References, sides};
+use crate::domain::{Direction, EventId, JobId, JobState, Object, Role, Timestamp};
+use crate::store::{AuditFilter, AuditRow, HELD_BY_PERSON, JobRow, JobStory};
+
+/// How many actions of people are shown of a job.
+const ACTIONS: u32 = 200;
+
+#[derive(Template)]
+#[template(path = "job.html", config = ".config/askama.toml")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each button that is shown or not"
+)]
+struct JobPage {
+    frame: Frame,
+    id: i64,
+    chip: Chip,
+    object: &'static str,
+    direction: &'static str,
+    shop: String,
+    references: Vec<(&'static str, Reference)>,
+    /// What else there is to say of how it stands.
+    standing: Vec<String>,
+    problem: Option<ProblemView>,
+    problem_seen: Option<(Moment, Moment, u32)>,
+    can_retry: bool,
+    /// A closed job gets a new one.
+    retry_text: &'static str,
+    can_discard: bool,
+    can_hold: bool,
+    can_release: bool,
+    can_go_ahead: bool,
+    can_resolve: bool,
+    /// Whether the ERP may have a record that is meant.
+    has_candidates: bool,
+    /// What the forms show, so that they do nothing to another state than this one.
+    seen: i64,
+    steps: Vec<Step>,
+    made: Moment,
+    changed: Moment,
+    attempts: String,
+    key: String,
+}
+
+/// Something that happened.
+struct Step {
+    at: Timestamp,
+    moment: Moment,
+    kind: &'static str,
+    tone: &'static str,
+    title: String,
+    text: String,
+    /// Key and value.
+    facts: Vec<(String, String)>,
+    /// What was noted on the way, each with its details.
+    notes: Vec<(String, String)>,
+    link: Option<(String, String)>,
+}
+
+fn id_of(text: &str) -> Result<JobId, Refusal> {
+    text.parse()
+        .map(JobId)
+        .map_err(|_| Refusal::NotFound("Jobs have numbers, like 42.".to_owned()))
+}
+
+pub(super) async fn show(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    query: RawQuery,
+) -> Response {
+    let fields = form_fields(query.0.unwrap_or_default().as_bytes());
+    match console.job_page(&visitor, &id, field(&fields, "notice")).await {
+        Ok(shown) => page(StatusCode::OK, &shown),
+        Err(refusal) => refuse(Some(&visitor), refusal),
+    }
+}
+
+impl Console {
+    async fn job_page(&self, visitor: &Visitor, id: &str, notice: Option<&str>) -> Result<JobPage, Refusal> {
+        let id = id_of(id)?;
+        let config = Arc::clone(&self.api.config.borrow());
+        let found = sides(&config, &self.api.store, id).await?;
+        let story = found
+            .story
+            .ok_or_else(|| Refusal::NotFound(format!("There is no job {id}.")))?;
+        let actions = AuditFilter {
+            subject: Some(format!("job:{id}")),
+            limit: ACTIONS,
+            ..AuditFilter::default()
+        };
+        let actions = self.api.store.audit(actions).await?;
+        let now = self.api.clock.now();
+        let job = &story.job;
+        let title = format!("{} {}", capitalised(object_word(job.key.object)), name_of(job));
+        let open_problem = story.problems.iter().rev().find(|row| row.closed_at.is_none());
+        Ok(JobPage {
+            frame: Frame::new(title, "jobs", Some(visitor)).noticing(notice),
+            id: job.id.0,
+            chip: chip(job.state),
+            object: object_word(job.key.object),
+            direction: direction_word(job.key.direction),
+            shop: job.key.shop.to_string(),
+            references: both(found.references),
+            standing: standing(job, now),
+            problem: job.problem.as_ref().map(ProblemView::new),
+            problem_seen: open_problem.map(|row| {
+                (
+                    Moment::new(now, row.opened_at),
+                    Moment::new(now, row.seen_at),
+                    row.count,
+                )
+            }),
+            can_retry: job.state != JobState::Running && job.state != JobState::Available,
+            retry_text: if job.state.is_open() {
+                "Try again now"
+            } else {
+                "Do it again"
+            },
+            can_discard: job.state.is_open() && job.state != JobState::Running,
+            can_hold: job.state.is_open() && !matches!(job.state, JobState::Running | JobState::Held),
+            can_release: held_by_person(job),
+            can_go_ahead: matches!(
+                job.state,
+                JobState::Available | JobState::Scheduled | JobState::Retryable
+            ),
+            can_resolve: job.state.is_open()
+                && job.state != JobState::Running
+                && (job.key.object, job.key.direction) == (Object::Order, Direction::In),
+            has_candidates: job.state == JobState::Problem
+                && job.key.direction == Direction::In
+                && matches!(job.key.object, Object::Order | Object::Customer),
+            seen: job.updated_at.millis(),
+            made: Moment::new(now, job.created_at),
+            changed: Moment::new(now, job.updated_at),
+            attempts: counted(u64::from(job.attempts), "attempt"),
+            key: job.key.to_string(),
+            steps: steps(&story, actions, now),
+        })
+    }
+}
+
+/// Both sides, as far as they are known.
+fn both(sides: References) -> Vec<(&'static str, Reference)> {
+    let named = [("Shopify", sides.shopify), ("ERP", sides.erp)];
+    named
+        .into_iter()
+        .filter_map(|(system, side)| Some((system, side?)))
+        .collect()
+}
+
+fn standing(job: &JobRow, now: Timestamp) -> Vec<String> {
+    let mut told = Vec::new();
+    if let Some(reason) = &job.reason {
+        told.push(format!("Closed: {reason}"));
+    }
+    if let Some(record) = &job.waits_on {
+        told.push(format!("Waits for {record}."));
+    }
+    if let Some(at) = job.run_at.filter(|_| job.state.is_open()) {
+        told.push(format!("Next try {}.", Moment::new(now, at).relative));
+    }
+    told
+}
+
+/// Whether a person holds it back, so that a person lets it go.
+fn held_by_person(job: &JobRow) -> bool {
+    let code = job.problem.as_ref().map(|problem| problem.code.0.as_str());
+    job.state == JobState::Held && code == Some(HELD_BY_PERSON)
+}
+
+fn capitalised(word: &str) -> String {
+    let mut letters = word.chars();
+    letters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Everything that happened, newest first.
+fn steps(story: &JobStory, actions: Vec<AuditRow>, now: Timestamp) -> Vec<Step> {
+    let step = |at: Timestamp, kind, tone, title: String, text: String| Step {
+        at,
+        moment: Moment::new(now, at),
+        kind,
+        tone,
+        title,
+        text,
+        facts: Vec::new(),
+        notes: Vec::new(),
+        link: None,
+    };
+    let mut steps = Vec::new();
+    for event in &story.events {
+        let mut one = step(
+            event.received_at,
+            "Event",
+            "plain",
+            event.topic.clone(),
+            event.reason.clone().unwrap_or_default(),
+        );
+        if let Some(at) = event.triggered_at {
+            one.facts
+                .push(("happened".to_owned(), Moment::new(now, at).exact));
+        }
+        if let Some(id) = &event.webhook_id {
+            one.facts.push(("webhook".to_owned(), id.clone()));
+        }
+        one.link = Some((format!("/events/{}", event.id), "what it said".to_owned()));
+        steps.push(one);
+    }
+    for attempt in &story.attempts {
+        let tone = match attempt.outcome.as_str() {
+            "completed" => "good",
+            "problem" => "bad",
+            "retry" | "held" | "unclean" => "warn",
+            _ => "plain",
+        };
+        let mut one = step(
+            attempt.started_at,
+            "Attempt",
+            tone,
+            format!("Attempt {}: {}", attempt.number, attempt.outcome),
+            attempt.summary.clone(),
+        );
+        if let Some(end) = attempt.ended_at {
+            one.facts
+                .push(("took".to_owned(), span(end.since(attempt.started_at))));
+        }
+        one.facts.push(("on".to_owned(), attempt.node.clone()));
+        if let Some(revision) = attempt.revision {
+            one.facts.push(("configuration".to_owned(), revision.to_string()));
+        }
+        one.notes = notes(&attempt.detail);
+        steps.push(one);
+    }
+    for row in &story.problems {
+        steps.push(step(
+            row.opened_at,
+            "Problem",
+            "bad",
+            row.problem.code.to_string(),
+            row.problem.reason.clone(),
+        ));
+        if let Some(at) = row.closed_at {
+            steps.push(step(
+                at,
+                "Solved",
+                "good",
+                row.problem.code.to_string(),
+                "The problem was over.".to_owned(),
+            ));
+        }
+    }
+    for row in actions {
+        let mut one = step(
+            row.at,
+            "Person",
+            "busy",
+            format!("{}: {}", row.actor, row.action.replace('_', " ")),
+            row.reason.unwrap_or_default(),
+        );
+        one.facts.push(("through the".to_owned(), row.via.to_string()));
+        steps.push(one);
+    }
+    // What is of the same time stays in the order of the sources: an event before the attempt that follows it.
+    steps.sort_by_key(|step| step.at);
+    steps.reverse();
+    steps
+}
+
+/// What an attempt noted: `what` and its details, one by one where it is a list of such.
+fn notes(detail: &Value) -> Vec<(String, String)> {
+    let Some(items) = detail.as_array() else {
+        return pretty(detail)
+            .map(|text| vec![("details".to_owned(), text)])
+            .unwrap_or_default();
+    };
+    items
+        .iter()
+        .map(|item| match item.get("what").and_then(Value::as_str) {
+            Some(what) => {
+                let inner = item.get("detail").unwrap_or(&Value::Null);
+                (what.to_owned(), pretty(inner).unwrap_or_default())
+            }
+            None => ("details".to_owned(), pretty(item).unwrap_or_default()),
+        })
+        .collect()
+}
+
+/// Shows the job again, with what became of the action.
+fn answered(visitor: &Visitor, done: Result<Done, Refusal>) -> Response {
+    match done {
+        Ok((id, notice)) => Redirect::to(&format!("/jobs/{id}?notice={notice}")).into_response(),
+        Err(refusal) => refuse(Some(visitor), refusal),
+    }
+}
+
+/// Whatever a person does about a job, by the last word of the address.
+pub(super) async fn act(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    let fields = form_fields(&body);
+    let said = (field(&fields, "seen"), field(&fields, "reason"));
+    let action = uri.path().rsplit('/').next().unwrap_or_default();
+    let done = match (id_of(&id), wish(action, &fields)) {
+        (Ok(id), Ok(wish)) => console.act(&visitor, id, wish, said).await,
+        (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
+    };
+    answered(&visitor, done)
+}
+
+fn wish(action: &str, fields: &[(String, String)]) -> Result<Wish, Refusal> {
+    let missing =
+        |what: &str| Refusal::Not(StatusCode::BAD_REQUEST, format!("Nothing was done: say {what}."));
+    Ok(match action {
+        "retry" => Wish::Retry,
+        "discard" => Wish::Discard,
+        "hold" => Wish::Hold,
+        "release" => Wish::Release,
+        "ahead" => Wish::Ahead,
+        "note" => Wish::Note,
+        "resolve" => {
+            let number = field(fields, "number").ok_or_else(|| missing("the number in the ERP"))?;
+            Wish::Resolve(number.to_owned())
+        }
+        "link" => {
+            let id = field(fields, "erp_id").and_then(|id| id.parse().ok());
+            Wish::Link(id.ok_or_else(|| missing("which record of the ERP"))?)
+        }
+        _ => return Err(Refusal::NotFound("There is no such action.".to_owned())),
+    })
+}
+
+#[derive(Template)]
+#[template(path = "candidates.html", config = ".config/askama.toml")]
+struct CandidatesPage {
+    frame: Frame,
+    id: i64,
+    seen: i64,
+    is_customer: bool,
+    found: Vec<Candidate>,
+}
+
+pub(super) async fn candidates(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Response {
+    match console.candidates_page(&visitor, &id).await {
+        Ok(shown) => page(StatusCode::OK, &shown),
+        Err(refusal) => refuse(Some(&visitor), refusal),
+    }
+}
+
+impl Console {
+    async fn candidates_page(&self, visitor: &Visitor, id: &str) -> Result<CandidatesPage, Refusal> {
+        let id = id_of(id)?;
+        let story = self.api.store.job(id).await?;
+        let story = story.ok_or_else(|| Refusal::NotFound(format!("There is no job {id}.")))?;
+        let found = self.candidates(visitor, id).await?;
+        Ok(CandidatesPage {
+            frame: Frame::new("Records in the ERP", "jobs", Some(visitor)),
+            id: id.0,
+            seen: story.job.updated_at.millis(),
+            is_customer: found.iter().any(|one| one.model == "res.partner"),
+            found,
+        })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "event.html", config = ".config/askama.toml")]
+struct EventPage {
+    frame: Frame,
+    topic: String,
+    shop: String,
+    received: Moment,
+    webhook_id: Option<String>,
+    sha256: String,
+    reason: Option<String>,
+    body: Option<String>,
+    is_masked: bool,
+}
+
+pub(super) async fn event(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(id): Path<String>,
+) -> Response {
+    match console.event_page(&visitor, &id).await {
+        Ok(shown) => page(StatusCode::OK, &shown),
+        Err(refusal) => refuse(Some(&visitor), refusal),
+    }
+}
+
+impl Console {
+    async fn event_page(&self, visitor: &Visitor, id: &str) -> Result<EventPage, Refusal> {
+        let unknown = || Refusal::NotFound("There is no such event.".to_owned());
+        let id = id.parse().map(EventId).map_err(|_| unknown())?;
+        let event = self.api.store.event(id).await?.ok_or_else(unknown)?;
+        let is_masked = !visitor.role.may(Role::Operator);
+        let body = event.body.map(|body| shown_body(&body, is_masked));
+        Ok(EventPage {
+            frame: Frame::new(format!("Event {id}"), "jobs", Some(visitor)),
+            topic: event.topic,
+            shop: event.shop.to_string(),
+            received: Moment::new(self.api.clock.now(), event.received_at),
+            webhook_id: event.webhook_id,
+            sha256: event.body_sha256,
+            reason: event.reason,
+            body,
+            is_masked,
+        })
+    }
+}
+
+/// The body for people. Masked, all that is left of it is its shape: which fields there are.
+fn shown_body(body: &[u8], is_masked: bool) -> String {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(mut value) => {
+            if is_masked {
+                mask(&mut value);
+            }
+            format!("{value:#}")
+        }
+        Err(_) if is_masked => "(no JSON)".to_owned(),
+        Err(_) => String::from_utf8_lossy(body).into_owned(),
+    }
+}
+
+fn mask(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            *text = if text.is_empty() {
+                String::new()
+            } else {
+                "•••".to_owned()
+            }
+        }
+        Value::Number(_) => *value = Value::from("•••"),
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        Value::Object(fields) => fields.values_mut().for_each(mask),
+        Value::Null | Value::Bool(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_masked_body_shows_fields_and_nothing_of_anybody() {
+        let body = br#"{"id": 42, "email": "ada@example.com", "tags": ["vip"], "test": false, "note": null}"#;
+        let masked = shown_body(body, true);
+        for part in ["42", "ada", "vip"] {
+            assert!(!masked.contains(part), "{masked}");
+        }
+        for part in ["email", "tags", "false", "null"] {
+            assert!(masked.contains(part), "{masked}");
+        }
+        assert!(shown_body(body, false).contains("ada@example.com"));
+        assert_eq!(shown_body(b"Ada Lovelace", true), "(no JSON)");
+    }
+}

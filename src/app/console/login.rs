@@ -1,0 +1,181 @@
+//! Logging in and out.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{RawQuery, State};
+use axum::http::header::{RETRY_AFTER, SET_COOKIE};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::Console;
+use super::error::{Refusal, refuse};
+use super::session::{Visitor, set_cookie};
+use super::view::{Frame, field, form_fields, page, span};
+use crate::config::Config;
+use crate::http;
+
+/// Compared where there is no such account, so that it takes as long: the hash of nothing that anybody has.
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$bG9ja3N0ZXAtbm9ib2R5$Sn5Xc6dCDaMJ3vGkBEqO0RmXxHc2oBzVZ9ytQ5iLdDo";
+
+#[derive(Template)]
+#[template(path = "login.html", config = ".config/askama.toml")]
+struct LoginPage {
+    frame: Frame,
+    name: String,
+    next: String,
+    wrong: Option<String>,
+}
+
+#[derive(Template)]
+#[template(path = "nobody.html", config = ".config/askama.toml")]
+struct NobodyPage {
+    frame: Frame,
+    path: String,
+}
+
+/// Without an account there is nothing to see but how to make one.
+pub(super) fn nobody_yet(config: &Config) -> Response {
+    let shown = NobodyPage {
+        frame: Frame::new("No account yet", "", None),
+        path: config.path.display().to_string(),
+    };
+    page(StatusCode::OK, &shown)
+}
+
+/// Only pages of ours: anything else would lead to another place after a log-in here.
+fn safe_next(next: Option<&str>) -> String {
+    next.filter(|next| {
+        next.starts_with('/')
+            && !next.starts_with("//")
+            && !next.contains('\\')
+            && next.bytes().all(|byte| byte.is_ascii_graphic())
+    })
+    .unwrap_or("/")
+    .to_owned()
+}
+
+pub(super) async fn form(
+    State(console): State<Arc<Console>>,
+    query: RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let config = Arc::clone(&console.api.config.borrow());
+    let fields = form_fields(query.0.unwrap_or_default().as_bytes());
+    let next = safe_next(field(&fields, "next"));
+    if let Ok(Some(_)) = console.visitor(&config, &headers).await {
+        return Redirect::to(&next).into_response();
+    }
+    let shown = LoginPage {
+        frame: Frame::new("Log in", "", None),
+        name: String::new(),
+        next,
+        wrong: None,
+    };
+    page(StatusCode::OK, &shown)
+}
+
+pub(super) async fn log_in(State(console): State<Arc<Console>>, headers: HeaderMap, body: Bytes) -> Response {
+    let config = Arc::clone(&console.api.config.borrow());
+    let fields = form_fields(&body);
+    let name = field(&fields, "name").unwrap_or_default().to_owned();
+    let next = safe_next(field(&fields, "next"));
+    // A password may begin or end with a space.
+    let password = fields.iter().find(|(key, _)| key == "password");
+    let password = SecretString::from(password.map(|(_, value)| value.clone()).unwrap_or_default());
+    let refused = |status, wrong: String| {
+        let shown = LoginPage {
+            frame: Frame::new("Log in", "", None),
+            name: name.chars().take(40).collect(),
+            next: next.clone(),
+            wrong: Some(wrong),
+        };
+        page(status, &shown)
+    };
+    if let Err(wait) = console.guard.attempt(&name, console.api.clock.now()) {
+        tracing::warn!("log-ins to the console pause after too many wrong passwords");
+        let text = format!("Too many wrong passwords. Wait {}, then try again.", span(wait));
+        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, text);
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, wait.as_secs().saturating_add(1).into());
+        return response;
+    }
+    let known = config.admin.users.get(&name);
+    let hash = known
+        .map_or(NOBODY, |user| user.password_hash.expose_secret())
+        .to_owned();
+    let is_right = compare(&console, hash.clone(), password).await && known.is_some();
+    if !is_right {
+        tracing::warn!("a log-in to the console was refused");
+        let text = "The name or the password is wrong.".to_owned();
+        return refused(StatusCode::UNAUTHORIZED, text);
+    }
+    console.guard.right(&name);
+    match console.begin(&config, &name, &hash, &headers).await {
+        Ok(cookie) => {
+            tracing::info!(account = %name, "logged in to the console");
+            let mut response = Redirect::to(&next).into_response();
+            if let Some(cookie) = set_cookie(config.admin.behind_tls, Some(&cookie)) {
+                response.headers_mut().insert(SET_COOKIE, cookie);
+            }
+            response
+        }
+        Err(error) => refuse(None, Refusal::store(&error)),
+    }
+}
+
+/// A few at a time, on a thread that serves nobody else.
+async fn compare(console: &Console, hash: String, password: SecretString) -> bool {
+    let Ok(_turn) = console.guard.turns.acquire().await else {
+        return false;
+    };
+    tokio::task::spawn_blocking(move || http::is_password(&hash, &password))
+        .await
+        .unwrap_or(false)
+}
+
+pub(super) async fn log_out(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+) -> Response {
+    if let Err(error) = console.api.store.close_session(&visitor.session).await {
+        return refuse(Some(&visitor), Refusal::store(&error));
+    }
+    let behind_tls = console.api.config.borrow().admin.behind_tls;
+    let mut response = Redirect::to("/login").into_response();
+    if let Some(cookie) = set_cookie(behind_tls, None) {
+        response.headers_mut().insert(SET_COOKIE, cookie);
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_in_leads_to_no_other_place() {
+        for (next, expected) in [
+            (Some("/jobs?state=problem"), "/jobs?state=problem"),
+            (None, "/"),
+            (Some("https://evil.example"), "/"),
+            (Some("//evil.example"), "/"),
+            (Some("/\\evil.example"), "/"),
+            (Some("/a\r\nSet-Cookie: x"), "/"),
+            (Some("javascript:alert(1)"), "/"),
+        ] {
+            assert_eq!(safe_next(next), expected);
+        }
+    }
+
+    #[test]
+    fn a_name_that_does_not_exist_takes_as_long() {
+        assert!(http::is_password_hash(NOBODY));
+        assert!(!http::is_password(NOBODY, &SecretString::from(String::new())));
+    }
+}

@@ -1,0 +1,420 @@
+//! Is everything all right? Green only when it is true.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use askama::Template;
+use axum::Extension;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Redirect, Response};
+
+use super::Console;
+use super::error::{Refusal, refuse};
+use super::parts::{direction_word, object_word, system_word};
+use super::problems::Cause;
+use super::seam::not_done;
+use super::session::Visitor;
+use super::view::{Frame, Moment, counted, field, form_fields, page, span};
+use crate::app::review::{ClusterFilter, ClusterView};
+use crate::app::status::{self, LaneStatus, Status};
+use crate::config::Config;
+use crate::domain::{JobState, Object, ShopName, Timestamp};
+use crate::store::{DeliverySum, PauseRow};
+use crate::subscriptions::Toggle;
+
+/// A job that is due and waits longer than this is something to look at.
+const LONG_WAIT: Duration = Duration::from_secs(600);
+
+/// Clusters on this page; the rest is on their own.
+const CLUSTERS: usize = 8;
+
+/// Clusters that are counted.
+const COUNTED: u32 = 200;
+
+/// Something that is not as it should be.
+pub(super) struct Concern {
+    text: String,
+    url: &'static str,
+}
+
+/// A system that does not answer.
+struct Outage {
+    text: String,
+}
+
+/// One way of one object.
+struct LaneView {
+    object: &'static str,
+    direction: &'static str,
+    toggle: Option<Toggle>,
+    waiting: u64,
+    oldest: Option<Moment>,
+    problems: u64,
+    held: u64,
+    done: u64,
+}
+
+struct ShopView {
+    name: String,
+    domain: String,
+    disabled: Option<String>,
+    /// Who paused it, why, and since when.
+    paused: Option<(String, String, Moment)>,
+    lanes: Vec<LaneView>,
+    /// Subscriptions that stood when they were last looked at.
+    subscriptions: usize,
+    last_delivery: Option<Moment>,
+    deliveries: u64,
+    failures: u64,
+}
+
+struct RunView {
+    shop: String,
+    object: &'static str,
+    cause: String,
+    outcome: String,
+    moment: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "overview.html", config = ".config/askama.toml")]
+struct OverviewPage {
+    frame: Frame,
+    concerns: Vec<Concern>,
+    outages: Vec<Outage>,
+    shops: Vec<ShopView>,
+    causes: Vec<Cause>,
+    more_causes: usize,
+    runs: Vec<RunView>,
+    warnings: Vec<String>,
+    events: u64,
+    nodes: usize,
+    revision: Option<i64>,
+    /// Jobs done and problems open now, of what the last day asked for.
+    done: u64,
+    open: u64,
+    problems: u64,
+}
+
+pub(super) async fn overview(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    query: RawQuery,
+) -> Response {
+    let fields = form_fields(query.0.unwrap_or_default().as_bytes());
+    match console.overview_page(&visitor, field(&fields, "notice")).await {
+        Ok(shown) => page(StatusCode::OK, &shown),
+        Err(refusal) => refuse(Some(&visitor), refusal),
+    }
+}
+
+impl Console {
+    async fn overview_page(&self, visitor: &Visitor, notice: Option<&str>) -> Result<OverviewPage, Refusal> {
+        let config = Arc::clone(&self.api.config.borrow());
+        let status = status::status(&config, &self.api.store, &self.api.clock).await?;
+        let filter = ClusterFilter {
+            limit: COUNTED,
+            ..ClusterFilter::default()
+        };
+        let causes = self.causes(filter).await?;
+        let pauses = self.api.store.pauses().await?;
+        let now = status.now;
+        let mut shops = Vec::new();
+        for shop in &status.shops {
+            let Ok(name) = shop.name.parse::<ShopName>() else {
+                continue;
+            };
+            let standing = self.api.store.subscriptions(&name).await?;
+            let arrived = self
+                .api
+                .store
+                .deliveries_since(&name, now.minus(Duration::from_secs(24 * 3600)))
+                .await?;
+            shops.push(ShopView {
+                name: shop.name.clone(),
+                domain: shop.domain.clone(),
+                disabled: shop.disabled.clone(),
+                paused: pauses.iter().find(|pause| pause.shop == name).map(|pause| {
+                    let why = pause.reason.clone().unwrap_or_default();
+                    (pause.actor.clone(), why, Moment::new(now, pause.since))
+                }),
+                lanes: status
+                    .lanes
+                    .iter()
+                    .filter(|lane| lane.shop == shop.name && is_shown(lane))
+                    .map(|lane| lane_view(lane, now))
+                    .collect(),
+                subscriptions: standing.iter().filter(|row| row.removed_at.is_none()).count(),
+                last_delivery: last_delivery(&arrived).map(|at| Moment::new(now, at)),
+                deliveries: arrived.iter().map(|sum| sum.accepted).sum(),
+                failures: arrived.iter().map(|sum| sum.failed).sum(),
+            });
+        }
+        let sum = |states: &[JobState]| -> u64 {
+            let of_lane = |lane: &LaneStatus| {
+                states
+                    .iter()
+                    .filter_map(|state| lane.jobs.get(state))
+                    .sum::<u64>()
+            };
+            status.lanes.iter().map(of_lane).sum()
+        };
+        Ok(OverviewPage {
+            frame: Frame::new("Overview", "overview", Some(visitor)).noticing(notice),
+            concerns: concerns(&status, &causes, &pauses, &config),
+            outages: outages(&status),
+            shops,
+            more_causes: causes.len().saturating_sub(CLUSTERS),
+            causes: causes
+                .iter()
+                .take(CLUSTERS)
+                .map(|view| Cause::new(view, now))
+                .collect(),
+            runs: status
+                .runs
+                .iter()
+                .take(5)
+                .map(|run| RunView {
+                    shop: run.shop.to_string(),
+                    object: object_word(run.object),
+                    cause: run.cause.clone(),
+                    outcome: run
+                        .outcome
+                        .map_or_else(|| "under way".to_owned(), |outcome| outcome.to_string()),
+                    moment: Moment::new(now, run.started_at),
+                })
+                .collect(),
+            warnings: status.warnings.clone(),
+            events: status.events,
+            nodes: status.nodes.len(),
+            revision: status.revision.as_ref().map(|revision| revision.id),
+            done: sum(&[JobState::Completed]),
+            open: sum(WAITING),
+            problems: status.open_problems,
+        })
+    }
+}
+
+/// Whether a lane says anything: it is switched on, or has jobs.
+fn is_shown(lane: &LaneStatus) -> bool {
+    lane.jobs.values().any(|count| *count > 0) || lane.toggle.is_some_and(|toggle| toggle != Toggle::Off)
+}
+
+/// Jobs that are done by themselves, sooner or later.
+const WAITING: &[JobState] = &[
+    JobState::Available,
+    JobState::Scheduled,
+    JobState::Running,
+    JobState::Retryable,
+];
+
+fn count(lane: &LaneStatus, states: &[JobState]) -> u64 {
+    states.iter().filter_map(|state| lane.jobs.get(state)).sum()
+}
+
+fn lane_view(lane: &LaneStatus, now: Timestamp) -> LaneView {
+    LaneView {
+        object: object_word(lane.object),
+        direction: direction_word(lane.direction),
+        toggle: lane.toggle,
+        waiting: count(lane, WAITING),
+        oldest: lane
+            .oldest_open
+            .filter(|_| count(lane, WAITING) > 0)
+            .map(|at| Moment::new(now, at)),
+        problems: count(lane, &[JobState::Problem]),
+        held: count(lane, &[JobState::Held]),
+        done: count(lane, &[JobState::Completed]),
+    }
+}
+
+fn last_delivery(arrived: &[DeliverySum]) -> Option<Timestamp> {
+    arrived.iter().map(|sum| sum.last_at).max()
+}
+
+/// Systems that do not answer, with what that means for the people.
+fn outages(status: &Status) -> Vec<Outage> {
+    status
+        .breakers
+        .iter()
+        .map(|breaker| {
+            let waiting: u64 = status
+                .lanes
+                .iter()
+                .filter(|lane| lane.shop == breaker.shop.as_str())
+                .map(|lane| count(lane, WAITING))
+                .sum();
+            let why = breaker
+                .reason
+                .as_deref()
+                .map(|reason| format!(" ({reason})"))
+                .unwrap_or_default();
+            Outage {
+                text: format!(
+                    "{}: {} has not answered for {}{why}. {} waiting, none is lost. It is tried again all the time, and \
+                     everything goes on by itself once it answers.",
+                    breaker.shop,
+                    system_word(breaker.system),
+                    span(status.now.since(breaker.since)),
+                    if waiting == 1 { "1 job is".to_owned() } else { format!("{waiting} jobs are") },
+                ),
+            }
+        })
+        .collect()
+}
+
+/// Everything that is not as it should be.
+fn concerns(status: &Status, causes: &[ClusterView], pauses: &[PauseRow], config: &Config) -> Vec<Concern> {
+    let mut found = Vec::new();
+    let mut add = |text: String, url| found.push(Concern { text, url });
+    if status.open_problems > 0 {
+        let causes = counted(causes.len() as u64, "cause");
+        let text = match status.open_problems {
+            1 => "1 problem needs a person".to_owned(),
+            many => format!("{many} problems need a person ({causes})"),
+        };
+        add(text, "/problems");
+    }
+    let held: u64 = status
+        .lanes
+        .iter()
+        .map(|lane| count(lane, &[JobState::Held]))
+        .sum();
+    if held > 0 {
+        add(format!("{} for a yes", waits(held)), "/jobs?state=held");
+    }
+    for breaker in &status.breakers {
+        let text = format!(
+            "{} of {} does not answer",
+            system_word(breaker.system),
+            breaker.shop
+        );
+        add(text, "/jobs?state=retryable");
+    }
+    for pause in pauses {
+        let text = format!("{} is paused by {}", pause.shop, pause.actor);
+        add(text, "/");
+    }
+    for lane in &status.lanes {
+        let late = lane
+            .oldest_open
+            .is_some_and(|at| status.now.since(at) > LONG_WAIT);
+        let is_on = lane.toggle == Some(Toggle::On) || lane.object == Object::Shop;
+        if late && is_on && count(lane, WAITING) > 0 {
+            let text = format!(
+                "{}, {}: the oldest {} job has waited for {}",
+                lane.shop,
+                direction_word(lane.direction),
+                object_word(lane.object),
+                lane.oldest_open
+                    .map(|at| span(status.now.since(at)))
+                    .unwrap_or_default(),
+            );
+            add(text, "/jobs?state=available");
+        }
+        if lane.toggle == Some(Toggle::Paused) {
+            let text = format!(
+                "{}: {} {} is paused",
+                lane.shop,
+                object_word(lane.object),
+                direction_word(lane.direction)
+            );
+            add(text, "/settings");
+        }
+    }
+    for gap in &status.gaps {
+        let text = format!(
+            "{}: changes of {} since {} may be missing until they are looked for",
+            gap.shop,
+            object_word(gap.object),
+            Moment::new(status.now, gap.since).exact
+        );
+        add(text, "/");
+    }
+    for refused in &status.rejections {
+        let text = format!(
+            "{} refused in the last 24 hours: {} ({})",
+            if refused.count == 1 {
+                "1 delivery was".to_owned()
+            } else {
+                format!("{} deliveries were", refused.count)
+            },
+            refused.reason,
+            refused.shop
+        );
+        add(text, "/webhooks");
+    }
+    for warning in &status.warnings {
+        add(warning.clone(), "/");
+    }
+    if status.nodes.is_empty() {
+        add("no daemon is at work".to_owned(), "/");
+    }
+    for shop in config.shops.values() {
+        let nothing_is_on = Object::ALL.iter().all(|object| {
+            crate::domain::Direction::ALL
+                .iter()
+                .all(|direction| shop.sync.toggle(*object, *direction) == Toggle::Off)
+        });
+        if nothing_is_on {
+            add(format!("{}: nothing is switched on", shop.name), "/settings");
+        }
+    }
+    found
+}
+
+fn waits(count: u64) -> String {
+    if count == 1 {
+        "1 job waits".to_owned()
+    } else {
+        format!("{count} jobs wait")
+    }
+}
+
+/// Stops all work of a shop, or lets it go on, by the last word of the address.
+pub(super) async fn pause(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path(shop): Path<String>,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    let pauses = uri.path().ends_with("/pause");
+    match console
+        .pause_shop(&visitor, &shop, pauses, &form_fields(&body))
+        .await
+    {
+        Ok(notice) => Redirect::to(&format!("/?notice={notice}")).into_response(),
+        Err(refusal) => refuse(Some(&visitor), refusal),
+    }
+}
+
+impl Console {
+    async fn pause_shop(
+        &self,
+        visitor: &Visitor,
+        shop: &str,
+        pauses: bool,
+        fields: &[(String, String)],
+    ) -> Result<&'static str, Refusal> {
+        let config = Arc::clone(&self.api.config.borrow());
+        let shop = config.shops.keys().find(|name| name.as_str() == shop);
+        let shop = shop.ok_or_else(|| Refusal::NotFound("There is no such shop.".to_owned()))?;
+        let reviewer = self.reviewer(visitor);
+        let reason = field(fields, "reason");
+        let acted = match (pauses, reason) {
+            (true, None) => return Ok("no_reason"),
+            (true, Some(reason)) => reviewer.pause(shop, reason).await?,
+            (false, reason) => reviewer.resume(shop, reason).await?,
+        };
+        self.api.controls.look();
+        match not_done(&acted) {
+            Some(refusal) => Err(refusal),
+            None if !acted.is_change() => Ok("already"),
+            None if pauses => Ok("paused"),
+            None => Ok("resumed"),
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! The pages, each declared once.
+
+use std::sync::Arc;
+
+use axum::routing::{MethodRouter, get, post};
+
+use super::{Console, audit, job, jobs, login, mappings, overview, problems, settings, webhooks, why};
+use crate::domain::Role;
+
+/// One page, or one action.
+pub(super) struct Page {
+    pub(super) method: &'static str,
+    pub(super) path: &'static str,
+    /// The least role that may; none where nobody needs to be logged in.
+    pub(super) needs: Option<Role>,
+    pub(super) handler: fn() -> MethodRouter<Arc<Console>>,
+}
+
+const fn page(
+    method: &'static str,
+    path: &'static str,
+    needs: Option<Role>,
+    handler: fn() -> MethodRouter<Arc<Console>>,
+) -> Page {
+    Page {
+        method,
+        path,
+        needs,
+        handler,
+    }
+}
+
+/// All of them.
+pub(super) fn table() -> Vec<Page> {
+    let (viewer, operator, admin) = (Some(Role::Viewer), Some(Role::Operator), Some(Role::Admin));
+    vec![
+        page("get", "/login", None, || get(login::form)),
+        page("post", "/login", None, || post(login::log_in)),
+        page("post", "/logout", viewer, || post(login::log_out)),
+        page("get", "/", viewer, || get(overview::overview)),
+        page("get", "/jobs", viewer, || get(jobs::list)),
+        page("get", "/jobs/{id}", viewer, || get(job::show)),
+        page("post", "/jobs/{id}/retry", operator, || post(job::act)),
+        page("post", "/jobs/{id}/discard", operator, || post(job::act)),
+        page("post", "/jobs/{id}/hold", operator, || post(job::act)),
+        page("post", "/jobs/{id}/release", operator, || post(job::act)),
+        page("post", "/jobs/{id}/ahead", operator, || post(job::act)),
+        page("post", "/jobs/{id}/note", operator, || post(job::act)),
+        page("post", "/jobs/{id}/resolve", operator, || post(job::act)),
+        page("post", "/jobs/{id}/link", operator, || post(job::act)),
+        page("get", "/jobs/{id}/candidates", operator, || get(job::candidates)),
+        page("get", "/events/{id}", viewer, || get(job::event)),
+        page("get", "/problems", viewer, || get(problems::list)),
+        page("get", "/problems/cluster", viewer, || get(problems::cluster)),
+        page("post", "/problems/retry", operator, || post(problems::retry)),
+        page("post", "/problems/claim", operator, || post(problems::act)),
+        page("post", "/problems/unclaim", operator, || post(problems::act)),
+        page("post", "/problems/snooze", operator, || post(problems::act)),
+        page("post", "/problems/note", operator, || post(problems::act)),
+        page("post", "/batches/{id}/stop", operator, || post(problems::stop)),
+        page("get", "/why", viewer, || get(why::why)),
+        page("get", "/audit", viewer, || get(audit::list)),
+        page("post", "/shops/{shop}/pause", operator, || post(overview::pause)),
+        page("post", "/shops/{shop}/resume", operator, || post(overview::pause)),
+        page("get", "/webhooks", viewer, || get(webhooks::list)),
+        page("get", "/webhooks/plan", admin, || get(webhooks::plan)),
+        page("post", "/webhooks/apply", admin, || post(webhooks::apply)),
+        page("get", "/settings", viewer, || get(settings::show)),
+        page("post", "/settings/plan", admin, || post(settings::plan)),
+        page("post", "/settings/apply", admin, || post(settings::apply)),
+        page("get", "/mappings", viewer, || get(mappings::list)),
+        page("get", "/mappings/{name}", viewer, || get(mappings::show)),
+    ]
+}

@@ -1,0 +1,112 @@
+//! The audit log: what people did.
+
+use serde_json::Value;
+use sqlx::{QueryBuilder, Row as _};
+
+use super::{Conn, Db, DbRow};
+use crate::domain::Timestamp;
+use crate::store::fault::Fault;
+use crate::store::rules::clean;
+use crate::store::{Act, ActionCount, AuditFilter, AuditRow};
+
+/// How many rows are listed where nobody says so.
+const DEFAULT_LIMIT: u32 = 50;
+
+/// How many rows are asked for.
+pub(super) fn limit(asked: u32) -> i64 {
+    i64::from(if asked == 0 { DEFAULT_LIMIT } else { asked })
+}
+
+/// Writes a line.
+pub(super) async fn write(
+    conn: &mut Conn,
+    act: &Act,
+    action: &str,
+    shop: Option<String>,
+    subject: &str,
+    detail: &Value,
+) -> Result<(), Fault> {
+    sqlx::query(
+        "INSERT INTO audit (at, actor, via, action, shop, subject, reason, detail)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(act.at.millis())
+    .bind(clean(&act.actor.name))
+    .bind(act.actor.via.as_str())
+    .bind(action)
+    .bind(shop)
+    .bind(clean(subject))
+    .bind(act.reason.as_deref().map(clean))
+    .bind(detail.to_string())
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Lines of the audit log, newest first.
+pub(super) async fn list(conn: &mut Conn, filter: &AuditFilter) -> Result<Vec<AuditRow>, Fault> {
+    let mut query = QueryBuilder::<Db>::new(
+        "SELECT id, at, actor, via, action, shop, subject, reason, detail FROM audit WHERE true",
+    );
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(clean(subject));
+    }
+    if let Some(shop) = &filter.shop {
+        query.push(" AND shop = ").push_bind(shop.as_str().to_owned());
+    }
+    if let Some(action) = &filter.action {
+        query.push(" AND action = ").push_bind(clean(action));
+    }
+    if let Some(actor) = &filter.actor {
+        query.push(" AND actor = ").push_bind(clean(actor));
+    }
+    if let Some(before) = filter.before {
+        query.push(" AND id < ").push_bind(before);
+    }
+    query
+        .push(" ORDER BY id DESC LIMIT ")
+        .push_bind(limit(filter.limit));
+    let rows = query.build().persistent(false).fetch_all(conn).await?;
+    rows.iter().map(read_audit).collect()
+}
+
+fn read_audit(row: &DbRow) -> Result<AuditRow, Fault> {
+    let id: i64 = row.try_get("id")?;
+    let bad = |column| Fault::BadRow {
+        table: "audit",
+        row: id,
+        column,
+    };
+    Ok(AuditRow {
+        id,
+        at: Timestamp::from_millis(row.try_get("at")?),
+        actor: row.try_get("actor")?,
+        via: row.try_get::<String, _>("via")?.parse().map_err(|_| bad("via"))?,
+        action: row.try_get("action")?,
+        shop: row
+            .try_get::<Option<String>, _>("shop")?
+            .map(|shop| shop.parse().map_err(|_| bad("shop")))
+            .transpose()?,
+        subject: row.try_get("subject")?,
+        reason: row.try_get("reason")?,
+        detail: serde_json::from_str(&row.try_get::<String, _>("detail")?).map_err(|_| bad("detail"))?,
+    })
+}
+
+/// How often each action was done since then, by shop.
+pub(super) async fn action_counts(conn: &mut Conn, since: Timestamp) -> Result<Vec<ActionCount>, Fault> {
+    let rows: Vec<(String, Option<String>, i64)> = sqlx::query_as(
+        "SELECT action, shop, count(*) FROM audit WHERE at >= $1 GROUP BY action, shop ORDER BY action, shop",
+    )
+    .bind(since.millis())
+    .fetch_all(conn)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(action, shop, count)| ActionCount {
+            action,
+            shop: shop.and_then(|shop| shop.parse().ok()),
+            count: u64::try_from(count).unwrap_or_default(),
+        })
+        .collect())
+}
