@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::config::Shop;
 use crate::domain::{SharedClock, SharedEntropy};
-use crate::erp::SharedErp;
 use crate::erp::odoo::Odoo;
 use crate::shopify::Shopify;
 use crate::transport::BuildError;
+
+pub use crate::erp::SharedErp;
 
 /// The client of the shop's Shopify side. All users of a shop share one: it holds the throttle and the token.
 ///

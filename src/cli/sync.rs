@@ -11,10 +11,10 @@ use super::output::counted;
 use super::setup::agreed;
 use super::{Context, opened, the_shop};
 use crate::app;
+use crate::app::connect::SharedErp;
 use crate::app::enqueue::{FindError, Named};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, ErpId, JobId, Object, ShopName, ShopifyId, SystemEntropy};
-use crate::erp::SharedErp;
 use crate::subscriptions::{Toggle, WhenOff};
 
 /// Carry one record over now: to the ERP, or with `--out` to the shop.

@@ -9,13 +9,14 @@ use axum::routing::{MethodRouter, get, post, put};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
+use super::auth::Caller;
 use super::outgoing::{self, PushedAll, ResolveRequest, Resolved};
 use super::webhooks::{self, AdoptRequest, ApplyRequest, ToggleRequest, Toggled};
 use super::{Api, Refused, answer, openapi};
 use crate::app::subscriptions::{ApplyReport, ListReport, PlanReports};
 use crate::app::{ring, status};
 use crate::config::{Config, Shop};
-use crate::domain::{Direction, Object, ShopName};
+use crate::domain::{Direction, Object, Role, ShopName};
 use crate::subscriptions::Toggle;
 
 /// One route.
@@ -197,7 +198,18 @@ pub(super) fn table() -> Vec<Route> {
 
 async fn get_status(State(api): State<Arc<Api>>, request: Extensions) -> Response {
     let config = Arc::clone(&api.config.borrow());
-    let status = status::status(&config, &api.store, &api.clock).await;
+    let mut status = status::status(&config, &api.store, &api.clock).await;
+    let is_viewer = request
+        .get::<Caller>()
+        .is_none_or(|caller| !caller.role.may(Role::Operator));
+    if let Ok(status) = &mut status
+        && is_viewer
+    {
+        // Details hold both sides' values, and candidates by name.
+        for row in &mut status.problems {
+            row.problem.detail = serde_json::Value::Null;
+        }
+    }
     answer(status.map_err(Refused::from), &request)
 }
 

@@ -96,7 +96,11 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, headers: HeaderM
         };
         page(status, &shown)
     };
-    if let Err(wait) = console.guard.attempt(&name, console.api.clock.now()) {
+    if let Err(wait) = console.guard.attempt(
+        &name,
+        config.admin.users.contains_key(&name),
+        console.api.clock.now(),
+    ) {
         tracing::warn!("log-ins to the console pause after too many wrong passwords");
         let text = format!("Too many wrong passwords. Wait {}, then try again.", span(wait));
         let mut response = refused(StatusCode::TOO_MANY_REQUESTS, text);
@@ -131,12 +135,16 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, headers: HeaderM
 
 /// A few at a time, on a thread that serves nobody else.
 async fn compare(console: &Console, hash: String, password: SecretString) -> bool {
-    let Ok(_turn) = console.guard.turns.acquire().await else {
+    let Ok(turn) = Arc::clone(&console.guard.turns).acquire_owned().await else {
         return false;
     };
-    tokio::task::spawn_blocking(move || http::is_password(&hash, &password))
-        .await
-        .unwrap_or(false)
+    // The turn ends with the comparison: who hangs up meanwhile does not make room for one more.
+    let compared = tokio::task::spawn_blocking(move || {
+        let is_right = http::is_password(&hash, &password);
+        drop(turn);
+        is_right
+    });
+    compared.await.unwrap_or(false)
 }
 
 pub(super) async fn log_out(

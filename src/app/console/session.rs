@@ -108,8 +108,11 @@ impl Console {
         if unused > Self::idle(config) || now.since(row.created_at) > LONGEST {
             return Ok(None);
         }
-        if unused > NOTED_EVERY {
-            self.api.store.see_session(&id, now).await?;
+        // A session of one minute is noted more often; and a store that cannot write locks nobody out of what can be read.
+        if unused > NOTED_EVERY.min(Self::idle(config) / 4)
+            && let Err(error) = self.api.store.see_session(&id, now).await
+        {
+            tracing::warn!(%error, "that a session was used could not be noted");
         }
         Ok(Some(Visitor {
             name: row.account,

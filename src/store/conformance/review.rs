@@ -339,6 +339,12 @@ pub(super) async fn what_was_done_by_hand_closes_the_job_once(fixture: Fixture) 
         link: Box::new(link(LinkKind::Customer, "77", 5)),
     };
     assert_eq!(act(store, adopt.clone()).await, Acted::Again(second));
+    // A customer that is linked is not linked to another partner unseen.
+    let elsewhere = Action::Adopt {
+        job: second,
+        link: Box::new(link(LinkKind::Customer, "77", 6)),
+    };
+    assert!(matches!(act(store, elsewhere).await, Acted::Linked(_)));
     let running = claim_one(store, Object::Order, START).await;
     assert_eq!(act(store, adopt).await, Acted::NotNow(JobState::Running));
     finish(store, &running, START, Verdict::Completed).await;

@@ -332,6 +332,15 @@ async fn adopt(conn: &mut Conn, job: JobId, link: &Link, now: Timestamp) -> Resu
     if !state.is_open() || state == JobState::Running {
         return Ok(Acted::NotNow(state));
     }
+    let known = links::of_sources(conn, &link.shop, link.kind, &[link.source_id.clone()]).await?;
+    let mut standing = known
+        .into_iter()
+        .filter(|known| known.state != LinkState::Retired);
+    if let Some(known) = standing.find(|known| known.erp_id != link.erp_id) {
+        // What was agreed between two records is not carried over to a third one.
+        let name = known.erp_name.unwrap_or_else(|| known.erp_id.to_string());
+        return Ok(Acted::Linked(name));
+    }
     if let Some(refused) = save_link(conn, link, now).await? {
         return Ok(refused);
     }
