@@ -82,6 +82,9 @@ impl Change {
     }
 }
 
+/// What is counted of the first variant before the product gets another one.
+const SETTLED: i64 = 5;
+
 /// Mutations that write records of the shop.
 const WRITES: [&str; 9] = [
     "AddressCreate",
@@ -118,7 +121,7 @@ impl<'w> Stage<'w> {
         let product = world.shop.ledger().products[0].id;
         let article = articles(world, "SHIRT-S").remove(0);
         let partner = partners(world, "ada@example.com")[0];
-        Self {
+        let stage = Self {
             world,
             change,
             product,
@@ -127,7 +130,16 @@ impl<'w> Stage<'w> {
             template: article.template_id,
             article: article.id,
             partner,
+        };
+        if change == Change::NewVariant {
+            // A product's stock is one job: what its other variants have is settled first, so that the new one alone is new.
+            let counted = world.erp.set_stock(stage.article, None, SETTLED);
+            counted.expect("it is counted");
+            let is_settled = || (stage.on_hand(variant) == Some(SETTLED)).then_some(());
+            until("the stock is settled", is_settled, || daemon.log()).await;
+            quiet(world, daemon).await;
         }
+        stage
     }
 
     fn in_the_erp(&self, model: &str, method: &str, args: Value) -> Value {
