@@ -95,7 +95,8 @@ async fn while_the_erp_is_down_for_days_jobs_wait_and_burn_no_attempts() {
     rig.until("nothing runs", 0, async || rig.in_state(JobState::Running).await)
         .await;
     let storm = rig.began();
-    assert!(storm <= 16, "{storm} attempts before the breaker opened");
+    // Eight run at a time; a result that is being saved takes no place, so a second and a third round may begin meanwhile.
+    assert!(storm <= 24, "{storm} attempts before the breaker opened");
 
     // Others are not concerned: another shop, and notices about this one.
     rig.enqueue("other", Object::Order, 1).await;
