@@ -19,6 +19,7 @@ pub mod push;
 pub mod reach;
 pub mod review;
 pub mod ring;
+pub mod schedules;
 pub mod setup;
 pub mod status;
 pub mod subscriptions;

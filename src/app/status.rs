@@ -10,6 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::polls::{self, PollStatus};
 use super::reach;
+use super::schedules::{self, ScheduleStatus};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
 use crate::mapping::Mappings;
@@ -48,6 +49,8 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// The polls of the ERP for changes that go to the shops.
     pub polls: Vec<PollStatus>,
+    /// What comes at set times.
+    pub schedules: Vec<ScheduleStatus>,
     /// Times of which changes may be missing, until runs have looked for them.
     pub gaps: Vec<GapRow>,
     /// The last runs that looked for missed changes, newest first, at most 10.
@@ -207,6 +210,11 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         revision,
         nodes,
         polls,
+        schedules: config
+            .shops
+            .values()
+            .filter_map(|shop| schedules::of_shop(shop, now))
+            .collect(),
         // What is switched off is not looked for.
         gaps: store
             .gaps()

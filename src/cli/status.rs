@@ -87,6 +87,7 @@ fn show(output: Output, status: &Status) {
         );
     }
     polls(output, status);
+    schedules(output, status);
     nodes_and_runs(output, status);
     problems(output, status);
     if !status.rejections.is_empty() {
@@ -149,6 +150,20 @@ fn polls(output: Output, status: &Status) {
             ]
         }),
     );
+}
+
+fn schedules(output: Output, status: &Status) {
+    for schedule in &status.schedules {
+        let next: Vec<String> = schedule.next.iter().map(|at| absolute(*at)).collect();
+        output.line(format!(
+            "\n{}, {} (`{}` in {}): {}",
+            schedule.shop,
+            schedule.what,
+            schedule.schedule,
+            schedule.time_zone,
+            next.join(", ")
+        ));
+    }
 }
 
 fn nodes_and_runs(output: Output, status: &Status) {

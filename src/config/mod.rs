@@ -90,6 +90,8 @@ pub struct Shop {
     pub webhook_secrets: Vec<Secret>,
     /// Older orders are left alone.
     pub start_at: Option<Timestamp>,
+    /// Whose clocks its schedules are meant by.
+    pub time_zone: chrono_tz::Tz,
     /// Who owns problems by default.
     pub owner: String,
     /// How Shopify is reached.

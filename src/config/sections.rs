@@ -78,6 +78,8 @@ pub struct ShopSection {
     pub currency: CurrencyChoice,
     /// Orders made before this time are recorded and left alone, e.g. `2026-11-01T00:00:00Z`. Default: the first start.
     pub start_at: Option<String>,
+    /// Whose clocks the shop's schedules are meant by, e.g. `Europe/Berlin`. Default: `UTC`.
+    pub time_zone: Option<String>,
     /// Who is told about problems that no mapping assigns to somebody else.
     pub owner: Option<String>,
     /// How Shopify is reached.

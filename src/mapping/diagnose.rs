@@ -73,6 +73,8 @@ pub(super) struct Diagnostics {
     pub(super) file: String,
     pub(super) text: Arc<str>,
     pub(super) errors: Vec<MappingError>,
+    /// Where its lines end.
+    line_ends: Vec<usize>,
 }
 
 impl Diagnostics {
@@ -81,13 +83,13 @@ impl Diagnostics {
             file: file.to_owned(),
             text: Arc::from(text),
             errors: Vec::new(),
+            line_ends: text.match_indices('\n').map(|(at, _)| at).collect(),
         }
     }
 
     /// The line of a place, from 1.
     pub(super) fn line(&self, at: usize) -> usize {
-        let before = self.text.get(..at).unwrap_or(&self.text);
-        before.bytes().filter(|byte| *byte == b'\n').count() + 1
+        self.line_ends.partition_point(|end| *end < at) + 1
     }
 
     pub(super) fn add(&mut self, place: Place, message: impl Into<String>, label: impl Into<String>) {

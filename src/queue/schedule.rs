@@ -1,15 +1,29 @@
-//! Cron expressions in UTC.
+//! Cron expressions, in a time zone.
 //!
 //! Five fields (minute, hour, day of month, month, day of week) or six with seconds first. Days of the week are names
 //! (`Mon`): their numbers mean Sunday = 0 to some programs and Sunday = 1 to others, so they are refused.
+//!
+//! Where clocks are put forward or back, what names its hours happens once: at the end of the hour that is left out, and in the
+//! first of two equal hours. What happens in every hour goes on with the time that passes: nothing in the hour that is left
+//! out, and in both of two equal hours.
 
 use std::str::FromStr as _;
 
+use chrono::{DateTime, Days, NaiveDateTime, Offset as _, TimeDelta, TimeZone as _, Utc};
+use chrono_tz::Tz;
+
 use crate::domain::Timestamp;
+
+/// No change of clocks is greater: a place may even go to the other side of the date line.
+const GREATEST_CHANGE: TimeDelta = TimeDelta::hours(26);
 
 /// When something happens again and again.
 #[derive(Clone, Debug)]
-pub struct Schedule(Box<cron::Schedule>);
+pub struct Schedule {
+    cron: Box<cron::Schedule>,
+    /// Whether it names no hours.
+    is_hourly: bool,
+}
 
 /// An expression that is no schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -52,20 +66,101 @@ impl Schedule {
             ));
         }
         let schedule = cron::Schedule::from_str(&expression).map_err(|error| fail(&error.to_string()))?;
-        let schedule = Self(Box::new(schedule));
+        // The hours stand before the last three fields.
+        let hours = expression.split_whitespace().rev().nth(3);
+        let schedule = Self {
+            cron: Box::new(schedule),
+            is_hourly: expression == "@hourly" || hours.is_some_and(|hours| hours == "*"),
+        };
         if schedule.next_after(Timestamp::default()).is_none() {
             return Err(fail("no such time ever comes"));
         }
         Ok(schedule)
     }
 
-    /// The first time after `time`, if any comes.
+    /// The first time after `time`, if any comes; its fields are of UTC.
     pub fn next_after(&self, time: Timestamp) -> Option<Timestamp> {
-        self.0
+        self.cron
             .after(&time.to_utc())
             .next()
             .map(|next| Timestamp::from_millis(next.timestamp_millis()))
     }
+
+    /// The first time after `time`, if any comes; its fields are of this zone's clocks.
+    pub fn next_after_in(&self, time: Timestamp, zone: Tz) -> Option<Timestamp> {
+        let after = time.to_utc();
+        let local = after.with_timezone(&zone).naive_local();
+        // Where clocks change nearby, a time that comes next may be an earlier one on the clock.
+        let from = if changes_nearby(after, zone) {
+            local - GREATEST_CHANGE
+        } else {
+            local
+        };
+        let mut first: Option<DateTime<Utc>> = None;
+        for clock in self.cron.after(&from.and_utc()).map(|clock| clock.naive_utc()) {
+            let comes = self
+                .comes(clock, zone)
+                .into_iter()
+                .filter(|comes| *comes > after)
+                .min();
+            first = match (first, comes) {
+                (Some(first), Some(comes)) => Some(first.min(comes)),
+                (first, comes) => first.or(comes),
+            };
+            // What stands later on the clock comes earlier by a change at most.
+            let is_settled = |first: DateTime<Utc>| {
+                clock > first.with_timezone(&zone).naive_local() + GREATEST_CHANGE
+                    || !changes_nearby(first, zone) && !changes_nearby(after, zone)
+            };
+            if first.is_some_and(is_settled) {
+                break;
+            }
+        }
+        first.map(|first| Timestamp::from_millis(first.timestamp_millis()))
+    }
+
+    /// The next times, at most `count`.
+    pub fn next_times(&self, after: Timestamp, zone: Tz, count: usize) -> Vec<Timestamp> {
+        let next = |time: &Timestamp| self.next_after_in(*time, zone);
+        std::iter::successors(next(&after), next).take(count).collect()
+    }
+
+    /// When it is this time on the zone's clocks, as far as that counts.
+    fn comes(&self, clock: NaiveDateTime, zone: Tz) -> Vec<DateTime<Utc>> {
+        use chrono::LocalResult;
+        match zone.from_local_datetime(&clock) {
+            LocalResult::Single(time) => vec![time.to_utc()],
+            LocalResult::Ambiguous(first, second) if self.is_hourly => vec![first.to_utc(), second.to_utc()],
+            LocalResult::Ambiguous(first, _) => vec![first.to_utc()],
+            LocalResult::None if self.is_hourly => Vec::new(),
+            LocalResult::None => end_of_gap(clock, zone).into_iter().collect(),
+        }
+    }
+}
+
+/// Whether the zone's clocks are put forward or back about this time.
+fn changes_nearby(time: DateTime<Utc>, zone: Tz) -> bool {
+    let offset = |days: Option<DateTime<Utc>>| days.map(|time| time.with_timezone(&zone).offset().fix());
+    offset(time.checked_sub_days(Days::new(2))) != offset(time.checked_add_days(Days::new(2)))
+}
+
+/// The moment at which clocks are put forward over a time that they never show.
+fn end_of_gap(clock: NaiveDateTime, zone: Tz) -> Option<DateTime<Utc>> {
+    // Before it, clocks show less than `clock`, after it more: the moment is between these.
+    let mut before = (clock - GREATEST_CHANGE).and_utc().timestamp();
+    let mut after = (clock + GREATEST_CHANGE).and_utc().timestamp();
+    while before + 1 < after {
+        let middle = before.midpoint(after);
+        let shown = DateTime::from_timestamp(middle, 0)?
+            .with_timezone(&zone)
+            .naive_local();
+        if shown < clock {
+            before = middle;
+        } else {
+            after = middle;
+        }
+    }
+    DateTime::from_timestamp(after, 0)
 }
 
 #[cfg(test)]
@@ -111,12 +206,198 @@ mod tests {
         }
     }
 
+    #[test]
+    fn clocks_that_change_neither_skip_nor_double() {
+        let berlin = chrono_tz::Europe::Berlin;
+        let lord_howe = chrono_tz::Australia::Lord_Howe;
+        let apia = chrono_tz::Pacific::Apia;
+        let kolkata = chrono_tz::Asia::Kolkata;
+        for (text, zone, after, next) in [
+            // In winter and in summer.
+            (
+                "30 2 * * *",
+                berlin,
+                "2026-01-10T00:00:00Z",
+                &["2026-01-10T01:30:00Z", "2026-01-11T01:30:00Z"][..],
+            ),
+            (
+                "30 2 * * *",
+                berlin,
+                "2026-07-10T00:00:00Z",
+                &["2026-07-10T00:30:00Z", "2026-07-11T00:30:00Z"],
+            ),
+            (
+                "30 2 * * *",
+                kolkata,
+                "2026-07-10T00:00:00Z",
+                &["2026-07-10T21:00:00Z", "2026-07-11T21:00:00Z"],
+            ),
+            // 2026-03-29 at 02:00 it becomes 03:00: there is no 02:30.
+            (
+                "30 2 * * *",
+                berlin,
+                "2026-03-28T00:00:00Z",
+                &[
+                    "2026-03-28T01:30:00Z",
+                    "2026-03-29T01:00:00Z",
+                    "2026-03-30T00:30:00Z",
+                ],
+            ),
+            // Both would come at the same moment: it is one.
+            (
+                "0,30 2 * * *",
+                berlin,
+                "2026-03-28T02:00:00Z",
+                &[
+                    "2026-03-29T01:00:00Z",
+                    "2026-03-30T00:00:00Z",
+                    "2026-03-30T00:30:00Z",
+                ],
+            ),
+            (
+                "0 3 * * *",
+                berlin,
+                "2026-03-28T12:00:00Z",
+                &["2026-03-29T01:00:00Z", "2026-03-30T01:00:00Z"],
+            ),
+            // 2026-10-25 at 03:00 it becomes 02:00: 02:30 is there twice.
+            (
+                "30 2 * * *",
+                berlin,
+                "2026-10-24T00:00:00Z",
+                &[
+                    "2026-10-24T00:30:00Z",
+                    "2026-10-25T00:30:00Z",
+                    "2026-10-26T01:30:00Z",
+                ],
+            ),
+            (
+                "30 2 * * *",
+                berlin,
+                "2026-10-25T00:45:00Z",
+                &["2026-10-26T01:30:00Z"],
+            ),
+            (
+                "30 2 * * *",
+                berlin,
+                "2026-10-25T01:15:00Z",
+                &["2026-10-26T01:30:00Z"],
+            ),
+            // What comes in every hour comes in both.
+            (
+                "30 * * * *",
+                berlin,
+                "2026-10-24T23:45:00Z",
+                &[
+                    "2026-10-25T00:30:00Z",
+                    "2026-10-25T01:30:00Z",
+                    "2026-10-25T02:30:00Z",
+                ],
+            ),
+            (
+                "30 * * * *",
+                berlin,
+                "2026-03-29T00:00:00Z",
+                &[
+                    "2026-03-29T00:30:00Z",
+                    "2026-03-29T01:30:00Z",
+                    "2026-03-29T02:30:00Z",
+                ],
+            ),
+            (
+                "*/10 * * * *",
+                berlin,
+                "2026-10-25T00:45:00Z",
+                &[
+                    "2026-10-25T00:50:00Z",
+                    "2026-10-25T01:00:00Z",
+                    "2026-10-25T01:10:00Z",
+                ],
+            ),
+            (
+                "@hourly",
+                berlin,
+                "2026-10-24T23:45:00Z",
+                &["2026-10-25T00:00:00Z", "2026-10-25T01:00:00Z"],
+            ),
+            // Half an hour: 2026-10-04 at 02:00 it becomes 02:30, 2026-04-05 at 02:00 it becomes 01:30.
+            (
+                "15 2 * * *",
+                lord_howe,
+                "2026-10-03T12:00:00Z",
+                &["2026-10-03T15:30:00Z", "2026-10-04T15:15:00Z"],
+            ),
+            (
+                "45 1 * * *",
+                lord_howe,
+                "2026-04-04T12:00:00Z",
+                &["2026-04-04T14:45:00Z", "2026-04-05T15:15:00Z"],
+            ),
+            // 2011-12-30 did not take place in Apia: what was due on it came as the 31st began.
+            (
+                "0 12 * * *",
+                apia,
+                "2011-12-29T00:00:00Z",
+                &[
+                    "2011-12-29T22:00:00Z",
+                    "2011-12-30T10:00:00Z",
+                    "2011-12-30T22:00:00Z",
+                ],
+            ),
+            (
+                "0 0 8 * * Mon",
+                berlin,
+                "2026-10-20T00:00:00Z",
+                &["2026-10-26T07:00:00Z"],
+            ),
+        ] {
+            let schedule = Schedule::parse(text).unwrap();
+            let after = Timestamp::parse_rfc3339(after).unwrap();
+            let times = schedule.next_times(after, zone, next.len());
+            let times: Vec<String> = times.iter().map(ToString::to_string).collect();
+            assert_eq!(times, next, "{text} in {zone} after {after}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_daily_time_comes_once_a_day(
+            hour in 0_u32..24, minute in 0_u32..60, start in 1_600_000_000_i64..1_900_000_000, zone in 0_usize..7,
+        ) {
+            use chrono_tz::{Africa, America, Asia, Australia, Europe, Pacific};
+            let zones = [
+                Europe::Berlin, America::New_York, Australia::Lord_Howe, America::St_Johns, Asia::Kolkata,
+                Pacific::Chatham, Africa::Casablanca,
+            ];
+            let zone = zones[zone];
+            let schedule = Schedule::parse(&format!("{minute} {hour} * * *")).unwrap();
+            let times = schedule.next_times(Timestamp::from_millis(start * 1_000), zone, 400);
+            let days: Vec<_> =
+                times.iter().map(|time| time.to_utc().with_timezone(&zone).date_naive()).collect();
+            prop_assert_eq!(days.len(), 400);
+            for pair in days.windows(2) {
+                prop_assert_eq!(pair[1] - pair[0], TimeDelta::days(1), "{} in {}", pair[0], zone);
+            }
+        }
+
+        #[test]
+        fn an_hourly_time_comes_every_hour(start in 1_600_000_000_i64..1_900_000_000, minute in 0_u32..60) {
+            let schedule = Schedule::parse(&format!("{minute} * * * *")).unwrap();
+            let start = Timestamp::from_millis(start * 1_000);
+            let times = schedule.next_times(start, chrono_tz::Europe::Berlin, 200);
+            for pair in times.windows(2) {
+                prop_assert_eq!(pair[1].since(pair[0]), std::time::Duration::from_secs(3_600));
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "[-*/,0-9A-Za-z@ ]{0,30}", after in 0_i64..4_000_000_000_000) {
             if let Ok(schedule) = Schedule::parse(&text) {
                 let after = Timestamp::from_millis(after);
                 if let Some(next) = schedule.next_after(after) {
+                    prop_assert!(next > after);
+                }
+                if let Some(next) = schedule.next_after_in(after, chrono_tz::Pacific::Apia) {
                     prop_assert!(next > after);
                 }
             }

@@ -64,6 +64,18 @@ impl Checker<'_> {
             }
             time
         });
+        let time_zone = section
+            .time_zone
+            .as_deref()
+            .map_or(Ok(chrono_tz::UTC), str::parse);
+        if time_zone.is_err() {
+            self.error(
+                &at("time_zone"),
+                "this is no time zone",
+                "write a name of the time zone database, e.g. \"Europe/Berlin\" (the shop's own stands in the Shopify admin: \
+                 Settings, General)",
+            );
+        }
         let connection = self.connection(&["shops", name, "connection"], section.connection.as_ref());
         let odoo = self.odoo(name, &section.odoo);
         self.flow(name, &section.flow);
@@ -85,6 +97,7 @@ impl Checker<'_> {
             credentials: credentials?,
             webhook_secrets,
             start_at: start_at.flatten(),
+            time_zone: time_zone.ok()?,
             owner: section
                 .owner
                 .clone()

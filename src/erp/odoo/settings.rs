@@ -60,7 +60,7 @@ pub struct Settings {
     /// while something changes. A poll costs two small calls for each kind of record.
     #[serde(default)]
     pub poll: Interval,
-    /// When all ids are listed, to find what was deleted: a cron expression (UTC).
+    /// When all ids are listed, to find what was deleted: a cron expression, by the clocks of the shop's `time_zone`.
     #[serde(default = "default_sweep")]
     pub sweep: String,
     /// How many calls may run at the same time; more than four buy little.

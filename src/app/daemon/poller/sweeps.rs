@@ -34,7 +34,9 @@ impl Poller {
         if known.sweep_at.is_none() {
             let cursor = self.store.poll_cursor(&shop.name, model).await?;
             let last = cursor.and_then(|cursor| cursor.swept_at);
-            known.sweep_at = Some(last.map_or(now, |last| schedule.next_after(last).unwrap_or(now)));
+            known.sweep_at = Some(last.map_or(now, |last| {
+                schedule.next_after_in(last, shop.time_zone).unwrap_or(now)
+            }));
         }
         let is_due = known.sweep_at.is_some_and(|at| at <= now);
         if !is_due && !known.is_held {
@@ -45,7 +47,7 @@ impl Poller {
             return Ok(());
         }
         let swept = poll::sweep(poll, hold == Hold::Accepted).await?;
-        known.sweep_at = schedule.next_after(now);
+        known.sweep_at = schedule.next_after_in(now, shop.time_zone);
         known.is_held = swept.held.is_some();
         if let Some(vanished) = swept.held {
             let soon = now.plus(LOOK_AGAIN);

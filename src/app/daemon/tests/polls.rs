@@ -40,6 +40,7 @@ domain = "main-store.myshopify.com"
 access_token = "token"
 webhook_secrets = ["secret"]
 base_url = "http://127.0.0.1:9"
+time_zone = "Europe/Berlin"
 [shops.main.odoo]
 url = "{url}"
 database = "prod"

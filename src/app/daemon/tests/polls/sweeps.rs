@@ -20,8 +20,8 @@ async fn polled_at(daemon: &Daemon, at: Timestamp) {
 async fn what_was_deleted_is_found_at_the_scheduled_time_and_not_before() {
     let polled = Polled::new(Version::V18).await;
     let ada = polled.partner("Ada");
-    // The list is due at 03:17.
-    let start = Timestamp::parse_rfc3339("2026-11-20T03:10:00Z").unwrap();
+    // The list is due at 03:17 of the shop's clocks.
+    let start = Timestamp::parse_rfc3339("2026-11-20T02:10:00Z").unwrap();
     let manual = ManualClock::new(start);
     let clock: SharedClock = Arc::new(manual.clone());
     polled.write(&polled.place, "1s", "customers = { out = 'paused' }", "");
@@ -35,7 +35,7 @@ async fn what_was_deleted_is_found_at_the_scheduled_time_and_not_before() {
     polled.admin("res.partner", "unlink", json!([[ada]]));
     manual.advance(Duration::from_secs(6 * 60));
     polled_at(&daemon, manual.now()).await;
-    assert_eq!(listed().await, first, "03:16");
+    assert_eq!(listed().await, first, "02:16, which is 03:16");
     assert_eq!(out(&daemon).await, []);
     manual.advance(Duration::from_secs(61));
     until("the deleted one is a job", async || {
@@ -61,6 +61,13 @@ async fn what_was_deleted_is_found_at_the_scheduled_time_and_not_before() {
     assert!(partners.polled_at.is_some() && partners.lag_s.is_some_and(|lag| lag < 120));
     assert!(partners.hinted_at.is_some() && partners.error.is_none());
     assert!(partners.listed_at > first && partners.noticed_until.is_some());
+    let planned = status::status(&config, &daemon.store, &clock)
+        .await
+        .unwrap()
+        .schedules;
+    let next: Vec<_> = planned[0].next.iter().map(ToString::to_string).collect();
+    assert_eq!(next.len(), 5);
+    assert_eq!((planned.len(), next[0].as_str()), (1, "2026-11-21T02:17:00Z"));
 
     // An ERP that does not answer is told, and the lag grows.
     polled
