@@ -150,6 +150,11 @@ impl World {
         (calls.graphql, WRITES.iter().filter_map(of).sum())
     }
 
+    /// Calls of the ERP.
+    fn erp_calls(&self) -> u64 {
+        self.erp.ledger().calls().values().sum()
+    }
+
     /// Pushes everything and waits until no job is under way: how long that took.
     async fn push(&self) -> Duration {
         let began = Instant::now();
@@ -272,6 +277,7 @@ async fn arrivals(poll: &str, hints: bool) {
 }
 
 /// Pushes a whole catalogue twice; says whether both took no more than they may.
+#[expect(clippy::cast_precision_loss, reason = "ratios")]
 async fn catalogue(products: usize) -> bool {
     // The first look of the poller finds nothing, and no later one disturbs.
     let world = World::start("1h").await;
@@ -295,17 +301,22 @@ async fn catalogue(products: usize) -> bool {
         world.admin("product.product", "write", json!([[variant.id], sku]));
     }
     let before = world.calls();
+    let erp_before = world.erp_calls();
     let took = world.push().await;
     let first = world.calls();
+    let of_the_erp = world.erp_calls() - erp_before;
     let made = world.shop.ledger().products.len();
     assert_eq!(made, products, "products on the shop");
-    #[expect(clippy::cast_precision_loss, reason = "a ratio")]
     let each = (first.0 - before.0) as f64 / products as f64;
     println!(
-        "first push of {products} products with {} variants: {:.1} s, {each:.2} calls of the shop for each (at most {MOST_CALLS})",
+        "first push of {products} products with {} variants: {:.1} s, {each:.2} calls of the shop for each (at most {MOST_CALLS}), {:.2} of the ERP",
         2 * products,
         took.as_secs_f64(),
+        of_the_erp as f64 / products as f64,
     );
+    for (operation, calls) in world.shop.ledger().calls.by_operation {
+        println!("  {operation}: {calls}");
+    }
     let took = world.push().await;
     let second = world.calls();
     let written = second.1 - first.1;

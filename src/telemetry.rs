@@ -146,6 +146,8 @@ metrics_table! {
         "Open jobs by shop, object, direction and state.";
     QUEUE_OLDEST_SECONDS = "lockstep_queue_oldest_seconds", Gauge,
         "Age of the oldest open job by shop, object, direction and state.";
+    PLANS_WAITING = "lockstep_plans_waiting", Gauge,
+        "Jobs that wait for a person to approve of their plan, by shop.";
     OPEN_PROBLEMS = "lockstep_problems_open", Gauge,
         "Problems that wait for a person.";
     ACTIONS = "lockstep_actions_total", Counter,
@@ -154,6 +156,12 @@ metrics_table! {
         "Work that people did by hand in the ERP and told of, by shop.";
     SOURCE_TO_TARGET_SECONDS = "lockstep_source_to_target_seconds", Seconds,
         "From the change at the source to the finished record in the target, by shop, object and direction.";
+    ALERTS_OPEN = "lockstep_alerts_open", Gauge,
+        "Conditions that people are told of and that last.";
+    ALERT_MESSAGES_WAITING = "lockstep_alert_messages_waiting", Gauge,
+        "Messages about alerts that wait to be sent.";
+    ALERT_MESSAGES = "lockstep_alert_messages_total", Counter,
+        "Tries to send a message about alerts, by channel and outcome.";
     BREAKER_OPEN = "lockstep_breaker_open", Gauge,
         "1 while a shop's system counts as down, by shop and system.";
     INTAKE = "lockstep_intake_total", Counter,
@@ -248,10 +256,14 @@ mod tests {
                 "lockstep_duplicates_skipped_total",
                 "lockstep_queue_depth",
                 "lockstep_queue_oldest_seconds",
+                "lockstep_plans_waiting",
                 "lockstep_problems_open",
                 "lockstep_actions_total",
                 "lockstep_manual_corrections_total",
                 "lockstep_source_to_target_seconds",
+                "lockstep_alerts_open",
+                "lockstep_alert_messages_waiting",
+                "lockstep_alert_messages_total",
                 "lockstep_breaker_open",
                 "lockstep_intake_total",
                 "lockstep_intake_seconds",

@@ -19,6 +19,10 @@ use lockstep::store::{
     Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SessionRow, ShopState, Standing, Store,
     StoreError, SubscriptionRow, TakenUp,
 };
+use lockstep::store::{
+    AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
+    SlowJob, Tally, TallyFilter,
+};
 
 #[derive(Default)]
 pub(crate) struct Off(AtomicI64);
@@ -54,6 +58,7 @@ without! {
     ready_lanes(Timestamp) -> Vec<ReadyLane>;
     claim(Claim) -> Vec<ClaimedJob>;
     next_due() -> Option<Timestamp>;
+    next_in_lane(&Lane, Timestamp, u32) -> Vec<String>;
     heartbeat(Vec<(JobId, Fence)>, Timestamp) -> Vec<JobId>;
     lock(JobId, Fence, Vec<RecordKey>) -> Locked;
     finish(Finish) -> Finished;
@@ -111,6 +116,19 @@ without! {
     first_value(&ShopName, &str, &str, Timestamp) -> String;
     save_breaker(BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
+    add_tallies(Vec<Tally>) -> ();
+    tallies(TallyFilter) -> Vec<Tally>;
+    late_orders(Timestamp) -> Vec<LateOrders>;
+    delivery_hours(&ShopName, Timestamp) -> Vec<Timestamp>;
+    past_problems(TallyFilter, u32) -> Vec<PastProblem>;
+    slowest_jobs(TallyFilter, u32) -> Vec<SlowJob>;
+    alerts() -> Vec<AlertRow>;
+    change_alerts(AlertChanges, Timestamp) -> ();
+    tell_alerts(AlertsTold, Timestamp) -> bool;
+    claim_messages(Timestamp, Timestamp, u32) -> Vec<DueMessage>;
+    end_message(i64, MessageEnd, Timestamp) -> ();
+    last_message(&str) -> Option<Timestamp>;
+    alert_standing() -> AlertStanding;
     open_session(SessionRow, Timestamp) -> ();
     session(&str) -> Option<SessionRow>;
     see_session(&str, Timestamp) -> ();

@@ -2,7 +2,7 @@
 
 use crate::domain::{Direction, JobId, JobState, Object, SharedClock, ShopName};
 use crate::store::{JobFilter, JobRow, JobStory, Retried, SharedStore, StoreError};
-use crate::sync::{self, LimitState, SUDDEN_CHANGE};
+use crate::sync::SUDDEN_CHANGE;
 
 /// Why a job was not given up.
 #[derive(Debug, thiserror::Error)]
@@ -75,60 +75,15 @@ pub async fn discard(
 /// How many jobs are read at once.
 const PAGE: u32 = 500;
 
-/// A person approves of what the limits on sudden change hold back: those jobs are tried now, and pass if they still mean to
-/// write the same. What the ERP wants later is counted anew. Returns how many jobs go on.
-///
-/// # Errors
-/// When the store fails.
-pub async fn approve(
-    store: &SharedStore,
-    clock: &SharedClock,
-    shop: &ShopName,
-    object: Object,
-) -> Result<u64, StoreError> {
-    let now = clock.now();
-    let held = held_back(store, shop, object).await?;
-    for job in &held {
-        if let Some(problem) = &job.problem {
-            sync::approve(&**store, &job.key, problem, now).await?;
-        }
-    }
-    // First every yes, then the jobs: one that is tried in between passes.
-    LimitState::Open.write(&**store, shop, object, now).await?;
-    let mut count = 0;
-    for job in held {
-        store.retry(job.id, now).await?;
-        count += 1;
-    }
-    tracing::info!(%shop, %object, jobs = count, "changes to the shop approved");
-    Ok(count)
-}
-
-/// A person rejects it: those jobs are given up, and whatever the ERP changes from now on is sent within the limits. Returns
-/// how many jobs were given up.
-///
-/// # Errors
-/// When the store fails.
-pub async fn reject(
-    store: &SharedStore,
-    clock: &SharedClock,
-    shop: &ShopName,
-    object: Object,
-    reason: &str,
-) -> Result<u64, StoreError> {
-    let now = clock.now();
-    let mut count = 0;
-    for job in held_back(store, shop, object).await? {
-        count += u64::from(store.discard(job.id, reason, now).await?);
-    }
-    // Only then: jobs that are tried in between are held, too.
-    LimitState::Open.write(&**store, shop, object, now).await?;
-    tracing::info!(%shop, %object, jobs = count, "changes to the shop rejected");
-    Ok(count)
-}
-
 /// The jobs that the limits on sudden change hold back.
-async fn held_back(store: &SharedStore, shop: &ShopName, object: Object) -> Result<Vec<JobRow>, StoreError> {
+///
+/// # Errors
+/// When the store fails.
+pub async fn held_back(
+    store: &SharedStore,
+    shop: &ShopName,
+    object: Object,
+) -> Result<Vec<JobRow>, StoreError> {
     let mut found = Vec::new();
     let mut before = None;
     loop {

@@ -1,6 +1,7 @@
 //! Use cases: what the command line, and later the API and the console, ask for. They join the store, the configuration
 //! and the flows; they print nothing and know no protocol.
 
+pub mod alerts;
 pub mod api;
 pub mod check;
 pub mod clock;
@@ -12,11 +13,14 @@ pub mod gaps;
 pub mod import;
 pub mod jobs;
 pub mod mappings;
+pub mod numbers;
 mod open;
 pub mod polls;
 pub mod preview;
 pub mod push;
 pub mod reach;
+pub mod record;
+pub mod report;
 pub mod review;
 pub mod ring;
 pub mod schedules;
@@ -24,6 +28,7 @@ pub mod setup;
 pub mod status;
 pub mod subscriptions;
 pub mod suggest;
+pub mod test_delivery;
 pub mod toggle;
 pub mod users;
 

@@ -71,7 +71,7 @@ fn key_of(kept: String) -> InstanceKey {
 
 /// Who answers at an address.
 #[derive(Debug)]
-enum Answerer {
+pub(super) enum Answerer {
     /// This installation.
     Us,
     /// Something else, which said this.
@@ -164,7 +164,7 @@ pub async fn check_public_url(
 
 /// How the public address is reached from here: with the certificates and the proxy of a shop's connection, which is
 /// this machine's way out. Our own network is reached without a proxy.
-fn outward(config: &Config, public_url: &str) -> transport::Settings {
+pub(super) fn outward(config: &Config, public_url: &str) -> transport::Settings {
     let declared = config
         .shops
         .values()
@@ -226,7 +226,7 @@ fn is_private(address: &IpAddr) -> bool {
 }
 
 /// Sends a nonce to `base` and judges the answer.
-async fn ask(client: &Client, base: &str, key: &InstanceKey, entropy: &SharedEntropy) -> Answerer {
+pub(super) async fn ask(client: &Client, base: &str, key: &InstanceKey, entropy: &SharedEntropy) -> Answerer {
     let nonce = hex::encode(entropy.bytes());
     let answer = match client
         .send(client.get(&format!("{base}{NONCE_PATH}{nonce}")))
@@ -246,7 +246,7 @@ async fn ask(client: &Client, base: &str, key: &InstanceKey, entropy: &SharedEnt
 }
 
 /// Where a listener is reached from its own machine.
-fn own_address(listen: SocketAddr) -> SocketAddr {
+pub(super) fn own_address(listen: SocketAddr) -> SocketAddr {
     let ip = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

@@ -1,6 +1,6 @@
 //! The one picture of how things stand: lanes, breakers, problems, refusals, and what should be looked at.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::NaiveDate;
@@ -8,14 +8,17 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use super::daemon::DELTA;
 use super::polls::{self, PollStatus};
 use super::reach;
 use super::schedules::{self, ScheduleStatus};
+use crate::app::alerts::is_reached_by;
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, JobState, Object, SharedClock, Timestamp};
 use crate::mapping::Mappings;
 use crate::store::{
-    BreakerRow, GapRow, Lane, PauseRow, ProblemRow, RejectionCount, Revision, RunRow, SharedStore, StoreError,
+    AlertStanding, BreakerRow, Channel, GapRow, Lane, PauseRow, ProblemRow, RejectionCount, Revision,
+    RunOutcome, RunRow, SharedStore, StoreError,
 };
 use crate::subscriptions::Toggle;
 
@@ -53,8 +56,11 @@ pub struct Status {
     pub schedules: Vec<ScheduleStatus>,
     /// Times of which changes may be missing, until runs have looked for them.
     pub gaps: Vec<GapRow>,
-    /// The last runs that looked for missed changes, newest first, at most 10.
+    /// The last runs that looked for missed changes, newest first: at most 10, and the last one of each shop and object.
+    /// Of those that come at set times and found nothing, only the last ones are told.
     pub runs: Vec<RunRow>,
+    /// How telling people of what needs them goes.
+    pub alerts: AlertStanding,
     /// What should be looked at although things work.
     pub warnings: Vec<String>,
 }
@@ -186,6 +192,11 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         .collect();
     let revision = newest.map(|newest| revision(config, newest));
     let breakers = store.breakers().await?;
+    // Who left the configuration is not written to any more: that they could not be reached warns nobody.
+    let alerts = store
+        .alert_standing()
+        .await?
+        .only(|channel, recipient| is_reached_by(&config.alerts, channel, recipient));
     let rejections = store
         .rejections(now.minus(Duration::from_secs(24 * 3600)))
         .await?;
@@ -205,8 +216,10 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
             warnings(config, &shops, not_taken, now),
             node_warnings(revision.as_ref(), &nodes),
             store.pauses().await?.iter().map(paused).collect(),
+            not_told(&alerts).into_iter().collect(),
         ]
         .concat(),
+        alerts,
         revision,
         nodes,
         polls,
@@ -225,9 +238,31 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
                 shop.is_some_and(|shop| shop.sync.toggle(gap.object, Direction::In) != Toggle::Off)
             })
             .collect(),
-        runs: store.runs(10).await?,
+        runs: told_runs(store.runs(LOOKED_AT).await?),
         shops,
     })
+}
+
+/// How many runs are told, besides the last one of each shop and object.
+const RUNS: usize = 10;
+
+/// Of how many runs these are chosen: those that come every few minutes and find nothing are most of them.
+const LOOKED_AT: u32 = 500;
+
+/// Those of the newest runs that say something.
+fn told_runs(runs: Vec<RunRow>) -> Vec<RunRow> {
+    let mut seen = BTreeSet::new();
+    let mut told = 0;
+    runs.into_iter()
+        .filter(|run| {
+            let is_last = seen.insert((run.shop.clone(), run.object));
+            let is_uneventful =
+                run.cause == DELTA && run.outcome == Some(RunOutcome::Done) && run.counts.made == 0;
+            let is_told = !is_uneventful && told < RUNS;
+            told += usize::from(is_told);
+            is_last || is_told
+        })
+        .collect()
 }
 
 /// The lanes that the toggles name.
@@ -325,7 +360,45 @@ fn warnings(config: &Config, shops: &[ShopStatus], not_taken: Option<String>, no
             warnings.push(format!("{}: {sentence}", shop.name));
         }
     }
+    warnings.extend(reviews_that_ended(config, now));
     warnings
+}
+
+/// What to say when people cannot be told of what needs them.
+fn not_told(alerts: &AlertStanding) -> Option<String> {
+    let failure = alerts.failure.as_ref()?;
+    let then = if failure.given_up {
+        "it was given up"
+    } else {
+        "it is tried again"
+    };
+    let to = match failure.channel {
+        Channel::Email => format!("a mail to {}", failure.recipient),
+        Channel::Chat => format!("a chat message for {}", failure.recipient),
+    };
+    Some(format!(
+        "alerts: {to} could not be sent at {} ({}); {then}. `lockstep alerts test` tries every way",
+        failure.at.to_utc().format("%Y-%m-%d %H:%M"),
+        failure.error
+    ))
+}
+
+/// Manual reviews whose last day has passed. They go on: that nobody looks any more must not have plans carried out.
+fn reviews_that_ended(config: &Config, now: Timestamp) -> Vec<String> {
+    let today = now.to_utc().date_naive();
+    let mut told = Vec::new();
+    for shop in config.shops.values() {
+        for (object, direction, manual) in shop.rules.reviewed() {
+            let is_off = shop.sync.toggle(object, direction) == Toggle::Off;
+            if manual.until < today && !is_off {
+                told.push(format!(
+                    "{}: manual review of {object}.{direction} was meant to end on {}: its plans still wait for {}. Take `review` out of the toggles, or set a later day",
+                    shop.name, manual.until, manual.owner
+                ));
+            }
+        }
+    }
+    told
 }
 
 /// What to say about a shop whose work a person stopped.
@@ -393,6 +466,50 @@ pub fn key_ends(day: NaiveDate, now: Timestamp) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::RunCounts;
+
+    #[test]
+    fn runs_that_find_nothing_hide_neither_others_nor_other_shops() {
+        let run = |id: i64, shop: &str, cause: &str, made: u64| RunRow {
+            id,
+            shop: shop.parse().unwrap(),
+            object: Object::Order,
+            cause: cause.to_owned(),
+            since: Timestamp::default(),
+            node: "a".to_owned(),
+            started_at: Timestamp::default(),
+            ended_at: Some(Timestamp::default()),
+            outcome: Some(RunOutcome::Done),
+            counts: RunCounts {
+                made,
+                ..RunCounts::default()
+            },
+            error: None,
+        };
+        let mut runs: Vec<RunRow> = (100..200).rev().map(|id| run(id, "main", DELTA, 0)).collect();
+        runs.push(run(99, "main", DELTA, 3));
+        runs.extend((81..99).rev().map(|id| run(id, "main", "catch_up", 0)));
+        runs.push(run(80, "other", DELTA, 0));
+        let told: Vec<i64> = told_runs(runs).into_iter().map(|run| run.id).collect();
+        assert_eq!(told, [199, 99, 98, 97, 96, 95, 94, 93, 92, 91, 90, 80]);
+    }
+
+    #[test]
+    fn a_manual_review_whose_day_has_passed_is_told_and_not_before() {
+        let text = "[shops.main]\ndomain = 'main-store.myshopify.com'\naccess_token = 'shpat_1'\nwebhook_secrets = ['s']\n\
+             [shops.main.odoo]\nurl = 'https://erp.example.com'\ndatabase = 'prod'\nlogin = 'a@example.com'\napi_key = 'k'\n\
+             [shops.main.sync]\ncustomers = { in = 'on', review = { owner = 'anna', until = 2026-11-30 } }\n";
+        let config = Config::parse(text, std::path::Path::new("/etc/lockstep.toml"), &|_| None)
+            .unwrap_or_else(|error| panic!("{error:?}"));
+        let at = |time: &str| reviews_that_ended(&config, Timestamp::parse_rfc3339(time).unwrap());
+        assert!(at("2026-11-30T23:59:59Z").is_empty());
+        let told = at("2026-12-01T00:00:00Z");
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(
+            told[0].contains("customer.in") && told[0].contains("anna"),
+            "{told:?}"
+        );
+    }
 
     #[test]
     fn files_that_differ_are_told() {

@@ -39,6 +39,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         subject: arguments.job.map(|job| format!("job:{job}")),
         action: arguments.action.clone(),
         actor: arguments.actor.clone(),
+        since: None,
         before: arguments.before,
         limit: arguments.limit,
     };

@@ -2,6 +2,7 @@
 
 mod choice;
 mod many;
+mod plans;
 mod review;
 
 use clap::{Args, Subcommand};
@@ -10,7 +11,7 @@ use super::failure::Failure;
 use super::output::{Output, relative, span, time};
 use super::{Context, actor, opened};
 use crate::app;
-use crate::app::review::{Reviewer, answer};
+use crate::app::review::{Plan, Reviewer, answer};
 use crate::config::Config;
 use crate::domain::{Direction, JobId, JobState, NewProblem, Object, SharedClock, ShopName, Timestamp};
 use crate::store::{Acted, JobFilter, JobName, JobRow, JobStory, SharedStore};
@@ -54,29 +55,15 @@ enum Command {
         #[arg(long)]
         reason: String,
     },
-    /// Let the changes go to the shop that were held because there were unusually many.
-    Approve(HeldBack),
-    /// Give up the changes that were held because there were unusually many.
+    /// Let jobs go on that wait for a yes: with their plans, or what was held because it was unusually much.
     ///
-    /// What the ERP changes from now on is sent again.
-    Reject {
-        #[command(flatten)]
-        which: HeldBack,
-        /// Why, for those who ask later.
-        #[arg(long)]
-        reason: String,
-    },
-}
-
-/// What the limits on sudden change hold back.
-#[derive(Debug, Args)]
-struct HeldBack {
-    /// The shop.
-    #[arg(long, value_name = "NAME")]
-    shop: ShopName,
-    /// What the changes are about: customer, product or inventory.
-    #[arg(long, value_name = "OBJECT")]
-    object: Object,
+    /// With job numbers or `--all-matching`: plans of manual review and of review rules. A plan that has changed since waits again.
+    /// With `--shop` and `--object` alone: the changes to the shop that were held because there were unusually many.
+    Approve(plans::Approve),
+    /// Give up what waits for a yes.
+    ///
+    /// What changes from now on is looked at anew.
+    Reject(plans::Reject),
 }
 
 #[derive(Debug, Args)]
@@ -189,22 +176,8 @@ async fn perform(
             output.line(format!("job {id} discarded"));
             Ok(())
         }
-        Command::Approve(HeldBack { shop, object }) => {
-            let jobs = Reviewer::new(store.clone(), clock.clone(), actor())
-                .approve(&shop, object, None)
-                .await?;
-            app::ring::ring(config, store).await;
-            answered(output, jobs, "approved", "on their way to the shop")
-        }
-        Command::Reject {
-            which: HeldBack { shop, object },
-            reason,
-        } => {
-            let jobs = Reviewer::new(store.clone(), clock.clone(), actor())
-                .reject(&shop, object, &reason)
-                .await?;
-            answered(output, jobs, "rejected", "given up")
-        }
+        Command::Approve(approve) => approve.run(output, config, store, clock).await,
+        Command::Reject(reject) => reject.run(output, store, clock).await,
     }
 }
 
@@ -401,7 +374,9 @@ pub(super) fn show_problem(output: Output, problem: &NewProblem) {
             output.line(format!("  {name:<16} {value}"));
         }
     }
-    if !problem.detail.is_null() {
+    if let Some(plan) = Plan::of(problem) {
+        plans::show(output, &plan);
+    } else if !problem.detail.is_null() {
         for line in format!("{:#}", problem.detail).lines() {
             output.line(format!("  {line}"));
         }

@@ -3,6 +3,7 @@
 //! Data goes to stdout (tables for people, `--json` for programs), everything else to stderr. Exit code 0: done and
 //! right; 1: failed, or something was found wrong; 2: could not begin (wrong usage, unusable configuration or mappings).
 
+mod alerts;
 mod audit;
 mod check;
 mod demo;
@@ -16,6 +17,9 @@ mod output;
 mod pages;
 mod pause;
 mod preview;
+mod record;
+mod report;
+mod rules;
 mod serve;
 mod setup;
 mod status;
@@ -34,13 +38,14 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::app;
 use crate::app::clock::process_clock;
+use crate::app::review::Reviewer;
 use crate::config::Config;
 use crate::domain::{Actor, SharedClock, ShopName, Via};
-use crate::store::{OpenMode, SharedStore};
+use crate::store::{OpenMode, SharedStore, StoreError};
 
 pub use failure::{DONE, FAILED, UNUSABLE};
 
-use failure::Failure;
+use failure::{Failure, say};
 use output::Output;
 
 /// Keeps Shopify shops and Odoo in step: what changes in the shop appears in the ERP, once and right.
@@ -85,11 +90,15 @@ enum Command {
     Jobs(jobs::Arguments),
     Pause(pause::PauseArguments),
     Resume(pause::ResumeArguments),
+    Alerts(alerts::Arguments),
+    Report(report::Arguments),
     Audit(audit::Arguments),
     Sync(sync::Arguments),
     Toggle(toggle::Arguments),
     User(user::Arguments),
     Preview(preview::Arguments),
+    Record(record::Arguments),
+    Rules(rules::Arguments),
     Import(import::Arguments),
     Mappings(mappings::Arguments),
     Setup(setup::Arguments),
@@ -138,11 +147,15 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Why(arguments) => block_on(why::run(&context, &arguments)),
         Command::Pause(arguments) => block_on(pause::pause(&context, &arguments)),
         Command::Resume(arguments) => block_on(pause::resume(&context, &arguments)),
+        Command::Alerts(arguments) => block_on(alerts::run(&context, &arguments)),
+        Command::Report(arguments) => block_on(report::run(&context, &arguments)),
         Command::Audit(arguments) => block_on(audit::run(&context, &arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
         Command::Toggle(arguments) => block_on(toggle::run(&context, &arguments)),
-        Command::User(arguments) => user::run(&context, &arguments),
+        Command::User(arguments) => block_on(user::run(&context, &arguments)),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
+        Command::Record(arguments) => block_on(record::run(&context, &arguments)),
+        Command::Rules(arguments) => block_on(rules::run(&context, arguments)),
         Command::Import(arguments) => block_on(import::run(&context, &arguments)),
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
         Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),
@@ -192,6 +205,23 @@ async fn opened(config: &Config) -> Result<(SharedStore, SharedClock), Failure> 
     let clock = process_clock();
     let store = app::open(config, &clock, OpenMode::Tool).await?;
     Ok((store, clock))
+}
+
+/// Writes down what a command changed outside of the store. That has happened: where the store cannot be written it is told, and
+/// the command is done all the same.
+async fn written_down(config: &Config, line: impl AsyncFnOnce(&Reviewer) -> Result<(), StoreError>) {
+    let clock = process_clock();
+    let done = async {
+        let store = app::open(config, &clock, OpenMode::Tool).await?;
+        let written = line(&Reviewer::new(store.clone(), clock.clone(), actor())).await;
+        store.close().await;
+        written
+    };
+    if let Err(failure) = done.await {
+        say(&format!(
+            "note: the audit log does not tell of this, because the store cannot be written: {failure}"
+        ));
+    }
 }
 
 /// Whoever runs the command, by the operating system's name.

@@ -55,8 +55,27 @@ async fn change(
     pauses: bool,
 ) -> Result<(), Failure> {
     let config = context.load()?;
-    let shop = &the_shop(&config, named)?.name;
     let (store, clock) = opened(&config).await?;
+    // A shop that was taken out of the configuration while it was paused can be let go on all the same.
+    let departed = match named {
+        Some(name) if !pauses => store
+            .pauses()
+            .await?
+            .into_iter()
+            .find(|pause| pause.shop == *name),
+        _ => None,
+    };
+    let shop = match departed {
+        Some(pause) => pause.shop,
+        None => match the_shop(&config, named) {
+            Ok(shop) => shop.name.clone(),
+            Err(failure) => {
+                store.close().await;
+                return Err(failure);
+            }
+        },
+    };
+    let shop = &shop;
     let reviewer = Reviewer::new(store.clone(), clock, actor());
     let acted = if pauses {
         reviewer.pause(shop, reason.unwrap_or_default()).await

@@ -9,12 +9,14 @@ use serde::Serialize;
 use super::failure::{FAILED, Failure, say};
 use super::output::counted;
 use super::setup::agreed;
-use super::{Context, opened, the_shop};
+use super::{Context, actor, opened, the_shop};
 use crate::app;
 use crate::app::connect::SharedErp;
 use crate::app::enqueue::{FindError, Named};
+use crate::app::review::Reviewer;
 use crate::config::{Config, Shop};
-use crate::domain::{Direction, ErpId, JobId, Object, ShopName, ShopifyId, SystemEntropy};
+use crate::domain::{Direction, ErpId, JobId, JobKey, Object, ShopName, ShopifyId, SystemEntropy};
+use crate::store::Acted;
 use crate::subscriptions::{Toggle, WhenOff};
 
 /// Carry one record over now: to the ERP, or with `--out` to the shop.
@@ -105,16 +107,27 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         Direction::Out => erp_number(&record.id)?,
     };
     let (store, clock) = opened(&config).await?;
-    let enqueued = match direction {
-        Direction::In => app::enqueue::sync_now(&store, &clock, &shop.name, object, ShopifyId(id)).await,
-        Direction::Out => {
-            let id = ErpId(i64::try_from(id).unwrap_or(i64::MAX));
-            app::enqueue::push_now(&store, &clock, &shop.name, object, id).await
-        }
+    let key = JobKey {
+        shop: shop.name.clone(),
+        object,
+        direction,
+        source_id: match direction {
+            Direction::In => id.to_string(),
+            Direction::Out => i64::try_from(id).unwrap_or(i64::MAX).to_string(),
+        },
     };
-    let daemon_answered = enqueued.is_ok() && app::ring::ring(&config, &store).await;
+    let reviewer = Reviewer::new(store.clone(), clock, actor());
+    let carried = reviewer.carry_over(key).await;
+    let daemon_answered = carried.is_ok() && app::ring::ring(&config, &store).await;
     store.close().await;
-    let job = enqueued?.job;
+    let job = match carried? {
+        (_, Acted::New(job) | Acted::Again(job)) => job,
+        (job, Acted::Taken(who)) => {
+            let held = format!("{who} holds job {job} of this record back; nothing was done");
+            return Err(Failure::new(held).help(format!("`lockstep jobs release {job}` lets it go on")));
+        }
+        (job, _) => job,
+    };
     if context.output.json {
         return context.output.document(&Asked {
             shop: &shop.name,
@@ -234,9 +247,17 @@ async fn ask_for(
         Ok(_) => app::push::accept_vanished(&store, &clock, &**erp, &shop.name, object).await,
         Err(_) => Ok(false),
     };
+    let kept = match (&pushed, &gone_too) {
+        (Ok(pushed), Ok(gone_too)) => {
+            let reviewer = Reviewer::new(store.clone(), clock.clone(), actor());
+            reviewer.pushed(&shop.name, object, *pushed, *gone_too).await
+        }
+        _ => Ok(()),
+    };
     let daemon_answered = pushed.is_ok() && app::ring::ring(config, &store).await;
     store.close().await;
     let (pushed, gone_too) = (pushed?, gone_too?);
+    kept?;
     Ok(AskedForAll {
         shop: shop.name.clone(),
         object,

@@ -69,3 +69,35 @@ fn the_reference_is_fresh() {
         path.display()
     );
 }
+
+#[tokio::test]
+async fn what_a_command_changes_outside_of_the_store_is_written_down() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lockstep.toml");
+    let text = "[shops.main]\ndomain = 'main.myshopify.com'\naccess_token = 'shpat_1'\nwebhook_secrets = ['s']\n\
+                [shops.main.odoo]\nurl = 'http://127.0.0.1:9'\ndatabase = 'p'\nlogin = 'a@example.com'\napi_key = 'k'\n";
+    std::fs::write(&path, text).unwrap();
+    let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
+    let role = crate::domain::Role::Admin;
+    written_down(&config, async |reviewer| {
+        reviewer.added_user("ada", role, false).await
+    })
+    .await;
+    let (store, _) = opened(&config).await.unwrap_or_else(|_| panic!("a store"));
+    let rows = store.audit(crate::store::AuditFilter::default()).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    let row = &rows[0];
+    assert_eq!(
+        (
+            row.action.as_str(),
+            row.subject.as_str(),
+            row.via,
+            row.shop.clone()
+        ),
+        ("add_user", "user:ada", Via::Cli, None)
+    );
+    assert_eq!(
+        row.detail,
+        serde_json::json!({ "role": "admin", "was_there": false })
+    );
+}

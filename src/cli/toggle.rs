@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::failure::{FAILED, Failure, say};
 use super::sync::{AskedForAll, all_of, tell};
-use super::{Context, the_shop};
+use super::{Context, the_shop, written_down};
 use crate::app;
 use crate::app::import::OutCounts;
 use crate::app::toggle::{Edited, ToggleError, set};
@@ -123,6 +123,9 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
         return Err(Failure::Told(FAILED));
     }
     let edited = set(&context.config, &shop.name, object, direction, toggle)?;
+    if edited.written {
+        written_down(&config, async |reviewer| reviewer.edited(&edited).await).await;
+    }
     let is_all = begin == Begin::PushAll;
     let pushed = if is_all && edited.read_only.is_none() {
         let pushed = all_of(&config, shop, object).await.map_err(|failure| {

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
-use super::Context;
 use super::failure::{Failure, say};
+use super::{Context, written_down};
 use crate::app::users::{NewUser, UserError};
 use crate::domain::{Role, SharedEntropy, SystemEntropy};
 
@@ -39,14 +39,14 @@ enum Action {
     List,
 }
 
-pub(super) fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     match &arguments.action {
-        Action::Add { name, role, print } => add(context, name, *role, *print),
+        Action::Add { name, role, print } => add(context, name, *role, *print).await,
         Action::List => list(context),
     }
 }
 
-fn add(context: &Context, name: &str, role: Role, print: bool) -> Result<(), Failure> {
+async fn add(context: &Context, name: &str, role: Role, print: bool) -> Result<(), Failure> {
     let password = password(name)?;
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let user = NewUser::new(name, role, &password, &entropy)?;
@@ -58,6 +58,11 @@ fn add(context: &Context, name: &str, role: Role, print: bool) -> Result<(), Fai
         return Ok(());
     }
     let was_there = user.save(&context.config)?;
+    let config = context.load()?;
+    written_down(&config, async |reviewer| {
+        reviewer.added_user(name, role, was_there).await
+    })
+    .await;
     if context.output.json {
         return context
             .output

@@ -4,6 +4,7 @@
 //! Reading never stops at the first mistake: all of them are reported, each with file, line and caret. Deliberately
 //! absent: reaching anything over the network (`lockstep check --live` does that), and writing the file.
 
+mod alerts;
 mod decode;
 mod document;
 mod finding;
@@ -25,8 +26,9 @@ use crate::domain::{Role, ShopName, Timestamp};
 use crate::erp::odoo;
 use crate::secret::Secret;
 use crate::shopify::Credentials;
-use crate::{http, queue, shopify, store, sync, telemetry, transport};
+use crate::{http, queue, reconcile, shopify, store, sync, telemetry, transport};
 
+pub use alerts::{AlertSection, Alerts, Contact, Owner, OwnerSection, Smtp, SmtpSection, SmtpTls};
 pub use document::Environment;
 pub use finding::{Finding, FindingReport, FindingRow, Findings, Level};
 pub use sections::{File, MappingFiles};
@@ -56,6 +58,8 @@ pub struct Config {
     pub mappings: MappingFiles,
     /// `[webhooks]`.
     pub webhooks: crate::subscriptions::WebhookSettings,
+    /// `[alerts]` and `[owners]`.
+    pub alerts: Alerts,
     /// The shops; at least one.
     pub shops: BTreeMap<ShopName, Shop>,
     /// What should be looked at although it can be used.
@@ -102,6 +106,10 @@ pub struct Shop {
     pub sync: crate::subscriptions::Settings,
     /// How records are carried over.
     pub flow: sync::Settings,
+    /// What is carried over at all, and what waits for a person.
+    pub rules: sync::Rules,
+    /// When it is looked for what webhooks missed.
+    pub runs: reconcile::Settings,
 }
 
 /// A shop's Odoo.
@@ -189,6 +197,7 @@ impl Config {
             log: checked.log,
             mappings: checked.mappings,
             webhooks: checked.webhooks,
+            alerts: checked.alerts,
             shops: checked.shops,
             warnings: Findings::new(path, shown, found),
             hash: hash(&document.root),

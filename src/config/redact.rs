@@ -9,7 +9,7 @@ pub(super) fn is_secret(key: &str) -> bool {
     if key.ends_with("_file") || key.ends_with("_files") || key.ends_with("_expires") {
         return false;
     }
-    ["token", "secret", "key", "passw", "headers"]
+    ["token", "secret", "key", "passw", "headers", "chat_url"]
         .iter()
         .any(|word| key.contains(word))
 }

@@ -11,9 +11,10 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::alerts::{AlertSection, OwnerSection};
 use crate::erp::odoo;
 use crate::shopify::CurrencyChoice;
-use crate::{http, queue, store, subscriptions, sync, telemetry, transport};
+use crate::{http, queue, reconcile, store, subscriptions, sync, telemetry, transport};
 
 /// `lockstep.toml`. Every text may hold `${NAME}` for an environment variable (`$${` for the characters `${`). Paths are
 /// relative to this file.
@@ -34,6 +35,10 @@ pub struct File {
     pub mappings: MappingFiles,
     /// How the webhook subscriptions on Shopify are watched.
     pub webhooks: subscriptions::WebhookSettings,
+    /// What people are told of without looking, and how.
+    pub alerts: AlertSection,
+    /// Who looks after problems, by the name that mappings and shops give them.
+    pub owners: BTreeMap<String, OwnerSection>,
     /// The shops, by name: 1 to 40 of `a-z`, `0-9`, `_`, `-`, starting with a letter. A name becomes part of the ERP's external
     /// ids: it must not change later.
     pub shops: BTreeMap<String, ShopSection>,
@@ -90,6 +95,12 @@ pub struct ShopSection {
     pub sync: subscriptions::Settings,
     /// How it is carried over.
     pub flow: sync::Settings,
+    /// Which records are carried over at all.
+    pub scope: sync::ScopeSettings,
+    /// What waits for a person before it is written.
+    pub review: sync::ReviewSettings,
+    /// When it is looked for what webhooks missed.
+    pub runs: reconcile::Settings,
 }
 
 /// `[shops.NAME.odoo]`. In the file its keys stand side by side; before they are read, those of [`OdooAccess`] are moved

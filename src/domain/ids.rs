@@ -222,7 +222,9 @@ impl fmt::Display for JobId {
 }
 
 /// An event's number in the store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 #[serde(transparent)]
 pub struct EventId(pub i64);
 
@@ -238,7 +240,9 @@ impl fmt::Display for EventId {
 pub struct Fence(pub i64);
 
 /// What makes a job the same job: at most one open job exists for each key.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, schemars::JsonSchema,
+)]
 pub struct JobKey {
     /// The shop.
     pub shop: ShopName,

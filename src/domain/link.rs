@@ -59,7 +59,8 @@ pub struct Link {
     pub erp_name: Option<String>,
     /// How far it got.
     pub state: LinkState,
-    /// Shopify's `updatedAt` of the version that was last applied.
+    /// Shopify's `updatedAt` of the last version that was carried into the ERP whole, or that our own write left of one;
+    /// runs that look for missed changes leave it alone. Saving none keeps what is stored.
     pub source_updated_at: Option<Timestamp>,
     /// Per mapped field the hash of the value last agreed, as read from Shopify and as read from the ERP: an object
     /// `{field: {"source": hash, "target": hash}}`.

@@ -13,6 +13,7 @@ mod disposition;
 mod entropy;
 mod erp_records;
 mod ids;
+mod interval;
 mod job;
 mod link;
 mod money;
@@ -42,6 +43,7 @@ pub use ids::{
     Direction, ErpId, EventId, Fence, IdError, JobId, JobKey, Object, RecordKey, ShopName, ShopifyId,
     StockOf, System,
 };
+pub use interval::Interval;
 pub use job::{JobState, Priority};
 pub use link::{Link, LinkKind, LinkState};
 pub use money::{Currency, MoneyError, parse_decimal, round_half_up};
@@ -52,9 +54,9 @@ pub use order::{
 };
 pub use outgoing::{
     CustomerFound, ItemStock, LevelStock, Location, NewCustomer, NewProduct, NewVariant, QuantitiesSet,
-    Refusal, SetQuantities, SetQuantity, VariantFound,
+    Refusal, SetQuantities, SetQuantity, VariantFound, VariantKeys,
 };
-pub use problem::{NewProblem, ProblemCode};
+pub use problem::{NewProblem, ProblemCode, TableKey};
 pub use product::{OptionValue, Product, ProductOption, Variant};
 pub use raw_schema::{RawSchema, Selected, SelectionError};
 pub use report::{Outcome, Report};

@@ -1,5 +1,7 @@
 //! What is written to the shop and what is found there before it is, in words that know nothing of its API.
 
+use std::collections::BTreeSet;
+
 use crate::domain::{Fields, ShopifyId};
 
 /// A customer to be made on the shop; making it again makes no second one.
@@ -33,6 +35,48 @@ pub struct NewVariant {
     pub options: Vec<(String, String)>,
     /// What it starts with.
     pub fields: Fields,
+}
+
+/// What variants are looked for by, each exactly.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct VariantKeys {
+    /// Stock keeping units.
+    pub skus: BTreeSet<String>,
+    /// Bar codes.
+    pub barcodes: BTreeSet<String>,
+}
+
+impl VariantKeys {
+    /// Of what is given, without surrounding white space; nothing is no key.
+    pub fn new(
+        skus: impl IntoIterator<Item = impl AsRef<str>>,
+        barcodes: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> Self {
+        Self {
+            skus: different(skus),
+            barcodes: different(barcodes),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.skus.len() + self.barcodes.len()
+    }
+
+    /// Whether there is nothing to look for.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether one of them is a key of the other, too.
+    pub fn meets(&self, other: &Self) -> bool {
+        !self.skus.is_disjoint(&other.skus) || !self.barcodes.is_disjoint(&other.barcodes)
+    }
+}
+
+fn different(keys: impl IntoIterator<Item = impl AsRef<str>>) -> BTreeSet<String> {
+    let keys = keys.into_iter().map(|key| key.as_ref().trim().to_owned());
+    keys.filter(|key| !key.is_empty()).collect()
 }
 
 /// A variant that has a key that was looked for.

@@ -44,3 +44,37 @@ pub struct NewProblem {
     #[serde(default)]
     pub detail: serde_json::Value,
 }
+
+/// An entry of a mapping's table: what people fill in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub struct TableKey {
+    /// The table, e.g. `tax`.
+    pub table: String,
+    /// The entry: what the shop calls it.
+    pub key: String,
+}
+
+/// Under which name a problem's detail has the entry of a table that would be the answer.
+const ENTRY: &str = "entry";
+
+impl NewProblem {
+    /// The same, with the entry of a table in its detail that would be the answer.
+    #[must_use]
+    pub fn answered_by(mut self, entry: Option<&TableKey>) -> Self {
+        let Some(entry) = entry else { return self };
+        let entry = serde_json::json!({ "table": entry.table, "key": entry.key });
+        match &mut self.detail {
+            serde_json::Value::Object(fields) => drop(fields.insert(ENTRY.to_owned(), entry)),
+            detail if detail.is_null() => *detail = serde_json::json!({ ENTRY: entry }),
+            // What is no object says something else already.
+            _ => {}
+        }
+        self
+    }
+
+    /// The entry of a table that would be the answer, where there is one.
+    pub fn entry(&self) -> Option<TableKey> {
+        let entry = self.detail.get(ENTRY)?;
+        serde_json::from_value(entry.clone()).ok()
+    }
+}

@@ -7,9 +7,9 @@ text_enum! {
     Role, "role" {
         /// Sees everything but personal data; changes nothing.
         Viewer = "viewer",
-        /// Works with jobs and problems: retries, holds, discards, resolves.
+        /// Works with jobs and problems: retries, holds, discards, resolves, fills in tables of mappings that lack an entry.
         Operator = "operator",
-        /// Changes what is synced: toggles, webhook subscriptions, mapping tables.
+        /// Changes what is synced: toggles, webhook subscriptions.
         Admin = "admin",
     }
 }

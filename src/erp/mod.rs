@@ -39,6 +39,11 @@ pub trait Erp: Send + Sync + 'static {
     /// The currency of the company that is worked in, e.g. `EUR`, where the ERP says it. Cached.
     async fn company_currency(&self) -> Result<Option<String>, ErpError>;
 
+    /// The two letters of the company's country; none where the ERP does not say.
+    async fn company_country(&self) -> Result<Option<String>, ErpError> {
+        Ok(None)
+    }
+
     /// How many decimals of an order line's unit price it keeps when one is written; `None` where it keeps them all.
     async fn price_digits(&self) -> Result<Option<u32>, ErpError> {
         Ok(None)
@@ -92,6 +97,9 @@ pub trait Erp: Send + Sync + 'static {
 
     /// An order with its totals and lines, in one call; `None` when it is gone.
     async fn order(&self, id: ErpId) -> Result<Option<SalesOrder>, ErpError>;
+
+    /// Whom an order is for, and where it goes; `None` when it is gone.
+    async fn order_parties(&self, id: ErpId) -> Result<Option<OrderParties>, ErpError>;
 
     /// Removes lines from a draft order.
     async fn remove_order_lines(&self, order: ErpId, lines: &[ErpId]) -> Result<(), ErpError>;

@@ -303,6 +303,17 @@ pub struct SalesOrder {
     pub lines: Vec<SalesOrderLine>,
 }
 
+/// Whom an order of the ERP is for, and where it goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct OrderParties {
+    /// Whoever bought.
+    pub buyer: Option<ErpId>,
+    /// Whoever gets the invoice.
+    pub billing: Option<ErpId>,
+    /// Where the goods go.
+    pub shipping: Option<ErpId>,
+}
+
 /// One line of an order as the ERP has it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SalesOrderLine {

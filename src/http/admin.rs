@@ -15,8 +15,10 @@ use tokio::select;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{SharedClock, SharedEntropy, Timestamp};
-use crate::store::{ActionCount, Counts, Lane, LaneCount, SharedStore};
+use crate::domain::{SharedClock, SharedEntropy, ShopName, Timestamp};
+use crate::store::{
+    ActionCount, ClusterFilter, ClusterRow, Counts, Lane, LaneCount, SharedStore, WAITING_FOR_APPROVAL,
+};
 use crate::telemetry;
 
 use super::{finish, health};
@@ -44,7 +46,12 @@ struct Counted {
     at: Option<Timestamp>,
     /// Lanes that were ever shown: one that is empty now must show 0, not its last count.
     shown: BTreeSet<(Lane, &'static str)>,
+    /// Shops of which plans waited, likewise.
+    plans_of: BTreeSet<ShopName>,
 }
+
+/// Plans are counted by cause, and each lane has one.
+const MOST_LANES: u32 = 1_000;
 
 impl fmt::Debug for Admin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -74,8 +81,20 @@ impl Admin {
             Ok(Ok(counts)) => {
                 counted.at = Some(now);
                 show(&counts, &mut counted.shown, now);
+                let shops = counts.jobs.iter().map(|count| count.lane.shop.clone());
+                counted.plans_of.extend(shops);
             }
             Ok(Err(failure)) => tracing::warn!(error = %failure, "cannot count jobs for the metrics"),
+        }
+        let plans = ClusterFilter {
+            code: Some(WAITING_FOR_APPROVAL.to_owned()),
+            limit: MOST_LANES,
+            ..ClusterFilter::default()
+        };
+        match tokio::time::timeout(COUNT_WITHIN, self.store.problem_clusters(plans)).await {
+            Err(_) => tracing::warn!("the store does not count plans in time for the metrics"),
+            Ok(Ok(rows)) => show_plans(&rows, &mut counted.plans_of),
+            Ok(Err(failure)) => tracing::warn!(error = %failure, "cannot count plans for the metrics"),
         }
         let ever = Timestamp::from_millis(0);
         match tokio::time::timeout(COUNT_WITHIN, self.store.action_counts(ever)).await {
@@ -105,6 +124,18 @@ fn show(counts: &Counts, shown: &mut BTreeSet<(Lane, &'static str)>, now: Timest
     for (lane, state) in gone {
         set(&lane, state, 0, Duration::ZERO);
         shown.insert((lane, state));
+    }
+}
+
+/// Sets the gauges of plans that wait.
+fn show_plans(rows: &[ClusterRow], shown: &mut BTreeSet<ShopName>) {
+    let mut waiting: BTreeMap<ShopName, u64> = shown.iter().map(|shop| (shop.clone(), 0)).collect();
+    for row in rows {
+        *waiting.entry(row.cluster.shop.clone()).or_default() += row.jobs;
+    }
+    for (shop, count) in waiting {
+        metrics::gauge!(telemetry::PLANS_WAITING, "shop" => shop.to_string()).set(float(count));
+        shown.insert(shop);
     }
 }
 

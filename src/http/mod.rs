@@ -39,7 +39,7 @@ pub use address::{Cidr, CidrError};
 pub use admin::{Admin, admin_router, keep_metrics_small};
 pub use answer::problem;
 pub use health::Health;
-pub use intake::{Intake, IntakeShop, IntakeShops, OwnName, Signature, Verify};
+pub use intake::{Intake, IntakeShop, IntakeShops, OwnName, Signature, TEST_TOPIC, Verify, test_body};
 pub use odoo::{Hinted, Hints};
 pub use password::{
     LONGEST_PASSWORD_BYTES, PasswordError, SHORTEST_PASSWORD, hash_password, is_password, is_password_hash,

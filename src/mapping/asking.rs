@@ -53,7 +53,7 @@ impl<'p> Pass<'p> {
                 Answer::Unanswered(Cause::NotFound(look_up, None))
             }
             (Some(Needed::Ambiguous(ids)), Need::LookUp(look_up)) => {
-                Answer::Unanswered(Cause::Ambiguous(look_up, ids.clone()))
+                Answer::Unanswered(Cause::Ambiguous(look_up, ids.clone(), None))
             }
             (Some(Needed::Ambiguous(_)), Need::Link { kind, source_id }) => {
                 Answer::Unanswered(Cause::NotLinked { kind, id: source_id })

@@ -16,6 +16,8 @@ canonical! {
         admin_url: String,
         /// The currency of the ERP's company, e.g. `EUR`; none in previews without an ERP.
         company_currency: Option<String>,
+        /// The country of the ERP's company, e.g. `DE`; known only where customers are brought to the shop.
+        company_country: Option<String>,
         /// The partner (its database id) on which all guests are booked, where the shop wants that.
         guest_partner: Option<i64>,
         /// For an order, who buys, as the customer link's id: the customer's number or `guest_…`. None where all guests
@@ -38,6 +40,7 @@ impl Default for ShopFacts {
             name: "main".to_owned(),
             admin_url: "https://main-store.myshopify.com/admin".to_owned(),
             company_currency: None,
+            company_country: None,
             guest_partner: None,
             buyer: None,
             book_test_orders: false,

@@ -12,6 +12,7 @@ use super::filter_work::{
     parts, shortened, split, str_of, sum, truncate, whole,
 };
 use super::json_lines;
+use super::phone::phone;
 use super::types::{Kind, Typed};
 use super::value::{canonical_text, is_nothing, nothing, value_is_empty};
 use crate::domain::{parse_decimal, round_half_up};
@@ -145,6 +146,8 @@ pub(super) const FILTERS: &[Filter] = &[
         |input, args| text(input, args).map(|typed| typed.or_empty(true)),
         normal_email,
     ),
+    // A country that is not there is no reason to have no number.
+    of_empty("phone", text_with_countries, phone),
     filter("text", to_text, |value, _| Ok(Value::from(canonical_text(value)))),
     of_empty("joined", joined_type, joined),
     of_empty("json_lines", json_lines::check, json_lines::run),
@@ -350,6 +353,18 @@ fn text_with_text(input: &Typed, args: &[Arg]) -> Result<Typed, String> {
         Some(text) if !text.is_empty() => text_input(input),
         _ => Err("it takes a text that is written out, e.g. `split(',')`".to_owned()),
     }
+}
+
+fn text_with_countries(input: &Typed, args: &[Arg]) -> Result<Typed, String> {
+    if args.is_empty() {
+        return Err(
+            "it takes the country's two letters, e.g. `phone(partner.country_code, 'DE')`".to_owned(),
+        );
+    }
+    for arg in args {
+        text_input(&arg.typed)?;
+    }
+    text_input(input)
 }
 
 fn text_with_two_texts(input: &Typed, args: &[Arg]) -> Result<Typed, String> {

@@ -24,6 +24,10 @@ impl Pass<'_> {
                 let row = (table.name.clone(), row_name(query, &look_up));
                 Answer::Unanswered(Cause::NotFound(look_up, Some(row)))
             }
+            (Answer::Unanswered(Cause::Ambiguous(look_up, ids, _)), Some(table)) => {
+                let row = (table.name.clone(), row_name(query, &look_up));
+                Answer::Unanswered(Cause::Ambiguous(look_up, ids, Some(row)))
+            }
             (answer, _) => answer,
         }
     }

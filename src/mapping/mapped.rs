@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::domain::{ErpId, FieldValue, Need, NewProblem};
+use crate::domain::{ErpId, FieldValue, Need, NewProblem, TableKey};
 
 /// Everything that is to be written for one record, and how an existing record is recognised.
 #[derive(Clone, Debug, PartialEq)]
@@ -175,6 +175,8 @@ pub struct FieldProblem {
     pub hold: bool,
     /// What makes problems of many records one cause.
     pub cause: String,
+    /// The entry of a table that would be the answer.
+    pub entry: Option<TableKey>,
 }
 
 impl FieldProblem {
@@ -191,5 +193,6 @@ impl FieldProblem {
             cluster: format!("{}:{}", self.code, self.cause),
             detail: serde_json::json!({ "source": self.source }),
         }
+        .answered_by(self.entry.as_ref())
     }
 }

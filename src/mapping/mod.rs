@@ -17,6 +17,7 @@ mod compile;
 mod compile_group;
 mod compile_rule;
 mod compile_source;
+mod condition;
 mod convert;
 mod defaults;
 mod diagnose;
@@ -34,6 +35,7 @@ mod outgoing;
 mod overrides;
 mod pass;
 mod path;
+mod phone;
 mod plain;
 mod rows;
 mod rule;
@@ -44,6 +46,7 @@ mod types;
 mod value;
 mod words;
 
+pub use condition::{Condition, ConditionError};
 pub use defaults::DEFAULTS;
 pub use diagnose::{MappingError, MappingErrors};
 pub use discounts::in_small_units;
@@ -51,7 +54,7 @@ pub use facts::ShopFacts;
 pub use mapped::{
     FieldProblem, Keys, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth,
 };
-pub use outgoing::{Archived, OutRules};
+pub use outgoing::{Archived, OutRules, VARIANTS};
 pub use overrides::{SUGGESTED_TABLES, TODO, Todo};
 pub use rule::Mapping;
-pub use set::{Mappings, Source, TableEntry};
+pub use set::{Mappings, Source, TableEntry, TableRow};

@@ -52,7 +52,7 @@ const FORECAST: &str = "forecast";
 const LOCATIONS: &str = "locations";
 
 /// The names of the group of a product's variants and of the record in it.
-pub(super) const VARIANTS: &str = "variants";
+pub const VARIANTS: &str = "variants";
 
 /// Keys of a mapping of the direction out.
 pub(super) const OUT_KEYS: &[&str] = &[

@@ -49,6 +49,19 @@ pub enum TableEntry {
     Todo,
 }
 
+/// One entry of a table, as a shop goes by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableRow {
+    /// What the shop calls it.
+    pub key: String,
+    /// What it says; none is a TODO.
+    pub value: Option<FieldValue>,
+    /// The file that it stands in.
+    pub file: String,
+    /// Whether that is the shop's own.
+    pub is_own: bool,
+}
+
 impl Mappings {
     /// The shipped mappings, each replaced by the file of the same name in `overrides`, if there is one, and the tables of
     /// single shops (`tables.SHOP.toml`). `raw` knows the shop's own records.
@@ -184,6 +197,35 @@ impl Mappings {
                 .filter_map(|mapping| mapping.tables.get(table));
             tables.into_iter().find_map(|table| table.get(key))
         })
+    }
+
+    /// The tables that this shop goes by, by name, each with its entries by key: its own ones in the place of those of the
+    /// mapping files.
+    pub fn tables_of(&self, shop: &str) -> BTreeMap<String, Vec<TableRow>> {
+        let own = self.shops.get(shop);
+        let mappings = own.map_or(&self.mappings, |own| &own.mappings);
+        let mut tables: BTreeMap<String, BTreeMap<String, TableRow>> = BTreeMap::new();
+        for mapping in mappings {
+            for table in mapping.tables.values() {
+                let rows = tables.entry(table.name.clone()).or_default();
+                for key in table.keys() {
+                    rows.entry(key.clone()).or_insert_with(|| {
+                        let is_own = own.is_some_and(|own| own.overrides.get(&table.name, key).is_some());
+                        let file = own.filter(|_| is_own).map(|own| &own.overrides.file);
+                        TableRow {
+                            key: key.clone(),
+                            value: table.entries.get(key).cloned(),
+                            file: file.unwrap_or(&mapping.file).clone(),
+                            is_own,
+                        }
+                    });
+                }
+            }
+        }
+        tables
+            .into_iter()
+            .map(|(name, rows)| (name, rows.into_values().collect()))
+            .collect()
     }
 
     /// The shops that have tables of their own.

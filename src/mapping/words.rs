@@ -2,7 +2,7 @@
 
 use super::mapped::FieldProblem;
 use super::rule::{Mapping, Rule};
-use crate::domain::{ErpId, LinkKind, LookUp, Scalar};
+use crate::domain::{ErpId, LinkKind, LookUp, Scalar, TableKey};
 
 /// Why a field has no value.
 #[derive(Clone, Debug)]
@@ -22,8 +22,8 @@ pub(super) enum Cause {
     NotLinked { kind: LinkKind, id: String },
     /// The ERP has no such record. A table could answer by an entry of this name.
     NotFound(LookUp, Option<(String, String)>),
-    /// The ERP has several.
-    Ambiguous(LookUp, Vec<ErpId>),
+    /// The ERP has several. A table could say which one by an entry of this name.
+    Ambiguous(LookUp, Vec<ErpId>, Option<(String, String)>),
     /// The question was not asked before: a mistake of the caller.
     NotGathered(String),
     /// Two items lead to one record.
@@ -107,16 +107,22 @@ pub(super) fn problem(mapping: &Mapping, at: &At<'_>, cause: &Cause, hold: bool)
             },
             one_cause(look_up),
         ),
-        Cause::Ambiguous(look_up, ids) => (
+        Cause::Ambiguous(look_up, ids, row) => (
             format!("{}_ambiguous", look_up.kind),
             format!(
                 "`{target}`: the ERP has more than one {}: {}.",
                 described(look_up),
                 listed(ids)
             ),
-            format!(
-                "Archive or rename all but one in the ERP, or say in {mapping_line} which one is meant; then retry."
-            ),
+            match row {
+                Some((table, row)) => format!(
+                    "Enter the number of the one that is meant: `\"{row}\" = NUMBER` in `[tables.{table}]` of {file} or of the \
+                     shop's own tables. Or archive all but one in the ERP. Then retry."
+                ),
+                None => format!(
+                    "Archive or rename all but one in the ERP, or say in {mapping_line} which one is meant; then retry."
+                ),
+            },
             look_up.to_string(),
         ),
         Cause::NotGathered(need) => (
@@ -166,7 +172,22 @@ pub(super) fn problem(mapping: &Mapping, at: &At<'_>, cause: &Cause, hold: bool)
         owner: at.owner.unwrap_or(&mapping.owner).to_owned(),
         hold,
         cause: same,
+        entry: entry(cause),
     }
+}
+
+/// The table's entry that would be the answer.
+fn entry(cause: &Cause) -> Option<TableKey> {
+    let (table, key) = match cause {
+        Cause::NotInTable { table, value } => (table, value),
+        Cause::Todo { table, key, .. } => (table, key),
+        Cause::NotFound(_, Some((table, row))) | Cause::Ambiguous(_, _, Some((table, row))) => (table, row),
+        _ => return None,
+    };
+    Some(TableKey {
+        table: table.clone(),
+        key: key.clone(),
+    })
 }
 
 fn listed(ids: &[ErpId]) -> String {

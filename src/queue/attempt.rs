@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use tokio::select;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use crate::domain::{JobKey, JobState, Outcome, Report, Timestamp};
+use crate::domain::{JobId, JobKey, JobState, Outcome, Report, Timestamp};
 use crate::failpoint::{self, FailPoint};
-use crate::store::{ClaimedJob, Finish, Finished, StoreError, Verdict};
+use crate::store::{ClaimedJob, Finish, Finished, Lane, StoreError, Verdict};
 use crate::telemetry;
 
 use super::breaker::Evidence;
@@ -26,11 +27,20 @@ pub(super) const GRACE: Duration = Duration::from_secs(5);
 /// stored in its place.
 const REFUSALS: u32 = 3;
 
+/// What an attempt showed about the systems: told when its handler has ended, before its place is free again, and so before
+/// its result is saved. Whoever takes the place must know it.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) lane: Lane,
+    pub(super) job: JobId,
+    pub(super) evidence: Evidence,
+}
+
 /// How an attempt ended, for the dispatcher.
 #[derive(Debug)]
 pub(super) struct Ended {
-    /// What it showed about the systems.
-    pub(super) evidence: Evidence,
+    /// Whether it told what it showed about the systems.
+    pub(super) has_shown: bool,
 }
 
 /// What an attempt is given besides its job.
@@ -48,6 +58,8 @@ pub(super) struct Frame {
     pub(super) recall: CancellationToken,
     /// The daemon stops and the time for running attempts is over.
     pub(super) hard_stop: CancellationToken,
+    /// Where it tells what it shows about the systems.
+    pub(super) shown: mpsc::UnboundedSender<Shown>,
 }
 
 /// How the handler's run ended.
@@ -68,9 +80,7 @@ pub(super) async fn run(shared: &Shared, job: ClaimedJob, frame: Frame, place: P
 }
 
 async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: Place) -> Ended {
-    let nothing = Ended {
-        evidence: Evidence::Nothing,
-    };
+    let nothing = Ended { has_shown: false };
     let is_called = select! {
         biased;
         () = place.enter() => true,
@@ -94,6 +104,15 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
     };
     let went_well = matches!(&run, Run::Reported { report, .. }
         if matches!(report.outcome, Outcome::Completed | Outcome::Obsolete(_)));
+    if let Run::Reported { report, .. } = &run {
+        let shown = Shown {
+            lane: Lane::of(&job.key),
+            job: job.id,
+            evidence: Evidence::of(&report.outcome, &report.summary),
+        };
+        // Nobody listens any more when the process ends.
+        frame.shown.send(shown).ok();
+    }
     place.leave(went_well);
     let (report, was_cut) = match run {
         Run::Reported { report, was_cut } => (report, was_cut),
@@ -106,7 +125,6 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
             return nothing;
         }
     };
-    let evidence = Evidence::of(&report.outcome, &report.summary);
     let told = Told::of(&report);
     let ended_at = shared.clock.now();
     let finish = verdict::finish(
@@ -123,7 +141,7 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
         },
     );
     save(shared, &job, &frame, finish, &told).await;
-    Ended { evidence }
+    Ended { has_shown: true }
 }
 
 /// What the log says of a report. A failure's own text may quote what the other system said, and that may quote the

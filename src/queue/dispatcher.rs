@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::select;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -14,7 +14,7 @@ use crate::domain::{Fence, JobId, NewProblem, ShopName, Timestamp};
 use crate::store::{Claim, ClaimedJob, Lane, StoreError};
 use crate::telemetry;
 
-use super::attempt::{self, Ended, Frame, chain};
+use super::attempt::{self, Ended, Frame, Shown, chain};
 use super::breaker::{Admission, Breakers, Change, Evidence, mended_by_people};
 use super::leases::Leases;
 use super::slots::Slots;
@@ -41,6 +41,8 @@ pub(super) struct Dispatcher {
     leases: Arc<Leases>,
     slots: Arc<Slots>,
     tasks: JoinSet<Ended>,
+    /// What attempts show about the systems, told before their results are saved.
+    shown: (mpsc::UnboundedSender<Shown>, mpsc::UnboundedReceiver<Shown>),
     running: HashMap<Id, (JobId, Fence, Lane)>,
     /// When the store was looked at last.
     looked_at: Timestamp,
@@ -75,6 +77,7 @@ impl Dispatcher {
             leases: Arc::default(),
             slots: Arc::default(),
             tasks: JoinSet::new(),
+            shown: mpsc::unbounded_channel(),
             running: HashMap::new(),
             looked_at: Timestamp::default(),
             reclaim_at: Timestamp::default(),
@@ -195,6 +198,8 @@ impl Dispatcher {
     /// Claims what there is room for.
     async fn look(&mut self, settings: &Arc<Settings>) -> Look {
         let free = self.free();
+        // In this order: of every place that is free it is known how its last attempt ended.
+        self.hear(settings).await;
         if free == 0 {
             return Look::Nothing { crowded: true };
         }
@@ -272,6 +277,7 @@ impl Dispatcher {
             expired,
             recall: self.recall.clone(),
             hard_stop: self.hard_stop.clone(),
+            shown: self.shown.0.clone(),
         };
         let shared = Arc::clone(&self.shared);
         let (id, fence) = (job.id, job.fence);
@@ -332,11 +338,12 @@ impl Dispatcher {
     }
 
     async fn note(&mut self, ended: Result<(Id, Ended), JoinError>, settings: &Settings) {
-        let (task, evidence) = match ended {
-            Ok((task, ended)) => (task, ended.evidence),
+        self.hear(settings).await;
+        let (task, has_shown) = match ended {
+            Ok((task, ended)) => (task, ended.has_shown),
             Err(failure) => {
                 error!(%failure, "an attempt's task failed; its job is taken over when its lease ends");
-                (failure.id(), Evidence::Nothing)
+                (failure.id(), false)
             }
         };
         let Some((job, fence, lane)) = self.running.remove(&task) else {
@@ -344,11 +351,24 @@ impl Dispatcher {
         };
         self.leases.release(job, fence);
         metrics::gauge!(telemetry::JOBS_RUNNING).set(count(self.running.len()));
+        if !has_shown {
+            self.learn(&lane, job, &Evidence::Nothing, settings).await;
+        }
+    }
+
+    /// Takes note of what attempts showed about the systems.
+    async fn hear(&mut self, settings: &Settings) {
+        while let Ok(Shown { lane, job, evidence }) = self.shown.1.try_recv() {
+            self.learn(&lane, job, &evidence, settings).await;
+        }
+    }
+
+    async fn learn(&mut self, lane: &Lane, job: JobId, evidence: &Evidence, settings: &Settings) {
         let now = self.shared.clock.now();
         let unit = self.shared.entropy.unit();
         let changes = self
             .breakers
-            .end(&lane, job, &evidence, now, &settings.breaker, unit);
+            .end(lane, job, evidence, now, &settings.breaker, unit);
         for change in changes {
             if matches!(change, Change::Opened(_)) {
                 std::mem::take(&mut self.recall).cancel();

@@ -1,10 +1,14 @@
 //! Runs that find what webhooks missed. A delta run asks the shop for everything of one object that changed since a time, and
-//! makes the same jobs that webhooks make: they join those that are open, so that nothing is done twice.
+//! makes the same jobs that webhooks make: they join those that are open, so that nothing is done twice. One that is made on
+//! a schedule leaves alone what was applied already.
 //!
 //! Promises: one run of a shop's object at a time, on whatever node; every run has a record that says what it found or why it
 //! ended; a run that says it is done has read every page. Deliberately absent: when runs are made (the daemon's), and
 //! comparing records (the flows', which read each record fresh).
 
+mod settings;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,17 +17,51 @@ use tokio::select;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Direction, Disposition, JobKey, Object, Priority, SharedClock, ShopName, ShopifyId, Timestamp,
+    Direction, Disposition, JobKey, LinkKind, LinkState, Object, Priority, SharedClock, ShopName, ShopifyId,
+    Timestamp,
 };
 use crate::shopify::{Page, ShopifyError};
 use crate::store::{NewJob, NewRun, RunCounts, RunOutcome, SharedStore, StoreError};
 use crate::sync::Source;
+
+pub use settings::{Every, Settings};
 
 /// How often a run says that it lives while it waits for an answer.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
 
 /// What changes so long after a run began comes by webhooks, whatever the clocks say: a busy shop must not keep it going.
 const HORIZON: Duration = Duration::from_secs(600);
+
+/// How far the shop's search index may lag behind: what changed so shortly before a run may be missing from it.
+pub const INDEX_LAG: Duration = Duration::from_secs(120);
+
+/// How many records a run remembers for the next one. Of more, some get jobs that find nothing to do.
+const MOST_SEEN: usize = 2_000;
+
+/// Records, each with the time of the change that was seen.
+pub type Seen = BTreeMap<ShopifyId, Timestamp>;
+
+/// What a run looks for.
+#[derive(Clone, Debug)]
+pub struct Delta<'a> {
+    /// Records of this object.
+    pub object: Object,
+    /// What changed before is left alone.
+    pub since: Timestamp,
+    /// Why the run is made; its jobs say so, too.
+    pub cause: &'a str,
+    /// What needs no job.
+    pub known: Known,
+}
+
+/// What needs no job.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// Every record gets one.
+    Nothing,
+    /// A version that was applied already, or that the run before saw.
+    Applied(Seen),
+}
 
 /// What a run needs of a shop.
 #[derive(Clone)]
@@ -41,7 +79,7 @@ pub struct DeltaShop {
 }
 
 /// A run that looked at everything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunReport {
     /// Its number.
     pub run: i64,
@@ -51,6 +89,10 @@ pub struct RunReport {
     pub started_at: Timestamp,
     /// What it did.
     pub counts: RunCounts,
+    /// The last change of all that it read, by the shop's clock.
+    pub newest: Option<Timestamp>,
+    /// What changed so shortly before that that the next run will read it again.
+    pub seen: Seen,
 }
 
 /// Why a run did not look at everything.
@@ -106,17 +148,21 @@ impl RunError {
     }
 }
 
-/// Makes jobs for all records of an object that changed since a time. `cause` says why, in the jobs, too.
+/// Makes jobs for all records of an object that changed since a time.
 ///
 /// # Errors
 /// When not everything was looked at. The jobs that were made stay.
 pub async fn delta_run(
     shop: &DeltaShop,
-    object: Object,
-    since: Timestamp,
-    cause: &str,
+    delta: Delta<'_>,
     stop: &CancellationToken,
 ) -> Result<RunReport, RunError> {
+    let Delta {
+        object,
+        since,
+        cause,
+        known,
+    } = delta;
     if !matches!(object, Object::Order | Object::Customer | Object::Product) {
         return Err(RunError::NoSuchRun(object));
     }
@@ -137,10 +183,13 @@ pub async fn delta_run(
         object,
         since,
         cause,
+        known,
         stop,
         id: begun.ok_or(RunError::UnderWay)?,
         started_at,
         counts: RunCounts::default(),
+        newest: None,
+        seen: Seen::new(),
     };
     let ended = run.pages().await;
     let (outcome, error) = match &ended {
@@ -166,7 +215,38 @@ pub async fn delta_run(
         since,
         started_at,
         counts: run.counts,
+        newest: run.newest,
+        seen: run.seen,
     })
+}
+
+/// What changed since a time until now, without a run and without jobs: whoever begins to look for changes leaves that alone.
+/// None where the shop does not tell it `at_once` enough: what changed while it was asked could be among it.
+pub async fn changed_so_far(
+    shop: &DeltaShop,
+    object: Object,
+    since: Timestamp,
+    at_once: Duration,
+    stop: &CancellationToken,
+) -> Option<Seen> {
+    let question = async {
+        let mut seen = Seen::new();
+        let mut after = None;
+        loop {
+            let page = shop.source.changed_since(object, since, after).await?;
+            seen.extend(page.records);
+            after = page.next.filter(|_| seen.len() < MOST_SEEN);
+            if after.is_none() {
+                return Ok::<_, ShopifyError>(seen);
+            }
+        }
+    };
+    select! {
+        biased;
+        () = stop.cancelled() => None,
+        seen = question => seen.ok(),
+        () = shop.clock.sleep_until(shop.clock.now().plus(at_once)) => None,
+    }
 }
 
 /// An error with its causes, on one line.
@@ -186,10 +266,13 @@ struct Run<'a> {
     object: Object,
     since: Timestamp,
     cause: &'a str,
+    known: Known,
     stop: &'a CancellationToken,
     id: i64,
     started_at: Timestamp,
     counts: RunCounts,
+    newest: Option<Timestamp>,
+    seen: Seen,
 }
 
 impl Run<'_> {
@@ -199,7 +282,9 @@ impl Run<'_> {
         loop {
             let page = self.page(after).await?;
             self.counts.pages += 1;
-            self.enqueue(&page.records).await?;
+            let wanted = self.unknown(&page.records).await?;
+            self.enqueue(&wanted).await?;
+            self.remember(&page.records);
             self.live().await?;
             let is_beyond = page
                 .records
@@ -238,6 +323,53 @@ impl Run<'_> {
         }
     }
 
+    /// Those that need a job.
+    async fn unknown(
+        &self,
+        records: &[(ShopifyId, Timestamp)],
+    ) -> Result<Vec<(ShopifyId, Timestamp)>, RunError> {
+        let Known::Applied(seen) = &self.known else {
+            return Ok(records.to_vec());
+        };
+        let is_new =
+            |(id, changed): &&(ShopifyId, Timestamp)| seen.get(id).is_none_or(|known| known < changed);
+        let mut left: Vec<_> = records.iter().filter(is_new).copied().collect();
+        let kind = match self.object {
+            Object::Order => LinkKind::Order,
+            Object::Customer => LinkKind::Customer,
+            Object::Product => LinkKind::Product,
+            Object::Inventory | Object::Shop => return Ok(left),
+        };
+        if left.is_empty() {
+            return Ok(left);
+        }
+        let ids: Vec<String> = left.iter().map(|(id, _)| id.to_string()).collect();
+        let links = self.shop.store.links(&self.shop.name, kind, &ids).await?;
+        let applied: BTreeMap<String, Timestamp> = links
+            .into_iter()
+            .filter(|link| link.state == LinkState::Linked)
+            .filter_map(|link| Some((link.source_id, link.source_updated_at?)))
+            .collect();
+        left.retain(|(id, changed)| applied.get(&id.to_string()).is_none_or(|known| known < changed));
+        Ok(left)
+    }
+
+    /// What the next run will read again.
+    fn remember(&mut self, records: &[(ShopifyId, Timestamp)]) {
+        self.counts.records += u64::try_from(records.len()).unwrap_or(u64::MAX);
+        self.newest = records
+            .iter()
+            .map(|(_, changed)| *changed)
+            .chain(self.newest)
+            .max();
+        self.seen.extend(records.iter().copied());
+        let from = self.newest.map(|newest| newest.minus(INDEX_LAG));
+        self.seen.retain(|_, changed| Some(*changed) >= from);
+        while self.seen.len() > MOST_SEEN {
+            self.seen.pop_first();
+        }
+    }
+
     /// Makes the jobs of a page; asked for together, they share commits.
     async fn enqueue(&mut self, records: &[(ShopifyId, Timestamp)]) -> Result<(), RunError> {
         let now = self.shop.clock.now();
@@ -255,7 +387,6 @@ impl Run<'_> {
             })
         });
         for enqueued in join_all(jobs).await {
-            self.counts.records += 1;
             self.counts.made += u64::from(enqueued?.created);
         }
         Ok(())

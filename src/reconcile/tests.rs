@@ -14,6 +14,15 @@ use crate::store::{JobFilter, JobRow, Store as _};
 
 const START: Timestamp = Timestamp::from_millis(1_795_514_400_000);
 
+fn wanted(object: Object, since: Timestamp) -> Delta<'static> {
+    Delta {
+        object,
+        since,
+        cause: "catch_up",
+        known: Known::Nothing,
+    }
+}
+
 /// A page, a failure, or silence.
 enum Answer {
     Page(Vec<u64>, Option<&'static str>),
@@ -106,9 +115,7 @@ impl Bench {
         let since = START.minus(Duration::from_secs(600));
         delta_run(
             &self.shop,
-            Object::Order,
-            since,
-            "catch_up",
+            wanted(Object::Order, since),
             &CancellationToken::new(),
         )
         .await
@@ -203,7 +210,7 @@ async fn a_store_that_is_away_fails_the_run_and_the_next_one_may_begin() {
 async fn a_run_that_waits_says_that_it_lives_and_ends_when_told_to() {
     let bench = Bench::new(vec![Answer::Page(vec![1], Some("a")), Answer::Silence]).await;
     let stop = CancellationToken::new();
-    let run = delta_run(&bench.shop, Object::Order, START, "catch_up", &stop);
+    let run = delta_run(&bench.shop, wanted(Object::Order, START), &stop);
     tokio::pin!(run);
     let waits = async {
         while bench.scripted.asked.lock().unwrap().len() < 2 {
@@ -218,7 +225,7 @@ async fn a_run_that_waits_says_that_it_lives_and_ends_when_told_to() {
         }
         assert!(bench.store.calls("run_goes_on") > 5);
         // Three minutes later it is still the one.
-        let second = delta_run(&bench.shop, Object::Order, START, "catch_up", &stop).await;
+        let second = delta_run(&bench.shop, wanted(Object::Order, START), &stop).await;
         assert!(matches!(second, Err(RunError::UnderWay)), "{second:?}");
         stop.cancel();
         std::future::pending::<()>().await;
@@ -252,7 +259,7 @@ async fn there_is_nothing_to_ask_for_stock() {
     let bench = Bench::new(Vec::new()).await;
     for object in [Object::Inventory, Object::Shop] {
         let stop = CancellationToken::new();
-        let run = delta_run(&bench.shop, object, START, "catch_up", &stop).await;
+        let run = delta_run(&bench.shop, wanted(object, START), &stop).await;
         assert!(matches!(run, Err(RunError::NoSuchRun(_))), "{run:?}");
     }
     assert!(bench.shop.store.runs(1).await.unwrap().is_empty());

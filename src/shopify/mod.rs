@@ -47,7 +47,7 @@ pub use recent::{Recent, RecentTax};
 pub use schema::AdminSchema;
 pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
 pub use subscriptions::{NewSubscription, Subscription, scope_is_granted, scope_of_topic};
-pub use write::ExpectedLook;
+pub use write::{ExpectedLook, Upcoming};
 
 /// One shop. Share it in an `Arc`: all users share one throttle and one token.
 #[derive(Debug)]
@@ -110,7 +110,9 @@ impl Shopify {
         let Some(raw) = fetch::whole(&self.client, &fetch::PRODUCT, id, select).await? else {
             return Ok(None);
         };
-        Ok(Some(normalise::product(raw)?))
+        let product = normalise::product(raw)?;
+        self.known.looks.seen(&product);
+        Ok(Some(product))
     }
 
     /// All customers, page by page, each as [`Shopify::customer`] would read it; `after` is where an earlier page said that the

@@ -21,6 +21,10 @@ use crate::store::{
     Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SessionRow, SharedStore, ShopState,
     Standing, Store, StoreError, SubscriptionRow, TakenUp,
 };
+use crate::store::{
+    AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
+    SlowJob, Tally, TallyFilter,
+};
 
 /// What an operation does instead of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +127,7 @@ pass_on! {
     ready_lanes(now: Timestamp) -> Vec<ReadyLane>;
     claim(claim: Claim) -> Vec<ClaimedJob>;
     next_due() -> Option<Timestamp>;
+    next_in_lane(lane: &Lane, now: Timestamp, limit: u32) -> Vec<String>;
     heartbeat(attempts: Vec<(JobId, Fence)>, lease_until: Timestamp) -> Vec<JobId>;
     lock(job: JobId, fence: Fence, records: Vec<RecordKey>) -> Locked;
     finish(finish: Finish) -> Finished;
@@ -174,6 +179,19 @@ pass_on! {
     first_value(shop: &ShopName, name: &str, value: &str, now: Timestamp) -> String;
     save_breaker(breaker: BreakerRow) -> ();
     breakers() -> Vec<BreakerRow>;
+    add_tallies(tallies: Vec<Tally>) -> ();
+    tallies(filter: TallyFilter) -> Vec<Tally>;
+    late_orders(before: Timestamp) -> Vec<LateOrders>;
+    delivery_hours(shop: &ShopName, since: Timestamp) -> Vec<Timestamp>;
+    past_problems(filter: TallyFilter, limit: u32) -> Vec<PastProblem>;
+    slowest_jobs(filter: TallyFilter, limit: u32) -> Vec<SlowJob>;
+    alerts() -> Vec<AlertRow>;
+    change_alerts(changes: AlertChanges, now: Timestamp) -> ();
+    tell_alerts(told: AlertsTold, now: Timestamp) -> bool;
+    claim_messages(now: Timestamp, until: Timestamp, limit: u32) -> Vec<DueMessage>;
+    end_message(id: i64, end: MessageEnd, now: Timestamp) -> ();
+    last_message(recipient: &str) -> Option<Timestamp>;
+    alert_standing() -> AlertStanding;
     open_session(row: SessionRow, idle_since: Timestamp) -> ();
     session(id: &str) -> Option<SessionRow>;
     see_session(id: &str, now: Timestamp) -> ();

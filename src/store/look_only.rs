@@ -22,6 +22,10 @@ use crate::store::{
     Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SharedStore, ShopState, Standing,
     Store, StoreError, SubscriptionRow, TakenUp,
 };
+use crate::store::{
+    AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
+    SlowJob, Tally, TallyFilter,
+};
 
 /// A store behind which another one stays as it is.
 pub struct LookOnly {
@@ -161,6 +165,7 @@ look! {
         rejections(since: Timestamp) -> Vec<RejectionCount>;
         ready_lanes(now: Timestamp) -> Vec<ReadyLane>;
         next_due() -> Option<Timestamp>;
+        next_in_lane(lane: &Lane, now: Timestamp, limit: u32) -> Vec<String>;
         jobs(filter: JobFilter) -> Vec<JobRow>;
         job(id: JobId) -> Option<JobStory>;
         counts(now: Timestamp) -> Counts;
@@ -192,6 +197,14 @@ look! {
         action_counts(since: Timestamp) -> Vec<ActionCount>;
         queue_place(job: JobId, now: Timestamp) -> Option<QueuePlace>;
         pauses() -> Vec<PauseRow>;
+        tallies(filter: TallyFilter) -> Vec<Tally>;
+        late_orders(before: Timestamp) -> Vec<LateOrders>;
+        delivery_hours(shop: &ShopName, since: Timestamp) -> Vec<Timestamp>;
+        past_problems(filter: TallyFilter, limit: u32) -> Vec<PastProblem>;
+        slowest_jobs(filter: TallyFilter, limit: u32) -> Vec<SlowJob>;
+        alerts() -> Vec<AlertRow>;
+        last_message(recipient: &str) -> Option<Timestamp>;
+        alert_standing() -> AlertStanding;
         session(id: &str) -> Option<SessionRow>;
         ping() -> ();
     }
@@ -235,6 +248,11 @@ look! {
         forget_poll(forget: PollForget) -> PollForgotten;
         act(act: Act) -> Acted;
         batch_step(batch: i64, now: Timestamp) -> Option<BatchRow>;
+        add_tallies(tallies: Vec<Tally>) -> ();
+        change_alerts(changes: AlertChanges, now: Timestamp) -> ();
+        tell_alerts(told: AlertsTold, now: Timestamp) -> bool;
+        claim_messages(now: Timestamp, until: Timestamp, limit: u32) -> Vec<DueMessage>;
+        end_message(id: i64, end: MessageEnd, now: Timestamp) -> ();
         open_session(row: SessionRow, idle_since: Timestamp) -> ();
         see_session(id: &str, now: Timestamp) -> ();
         close_session(id: &str) -> ();

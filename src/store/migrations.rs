@@ -75,6 +75,18 @@ const FILES: &[File] = &[
         sqlite: include_str!("../../migrations/sqlite/0009_sessions.sql"),
         postgres: include_str!("../../migrations/postgres/0009_sessions.sql"),
     },
+    File {
+        version: 10,
+        name: "review at scale",
+        sqlite: include_str!("../../migrations/sqlite/0010_review_at_scale.sql"),
+        postgres: include_str!("../../migrations/postgres/0010_review_at_scale.sql"),
+    },
+    File {
+        version: 11,
+        name: "alerts",
+        sqlite: include_str!("../../migrations/sqlite/0011_alerts.sql"),
+        postgres: include_str!("../../migrations/postgres/0011_alerts.sql"),
+    },
 ];
 
 /// One of the two databases.
@@ -128,6 +140,12 @@ impl MigrationReport {
             pending: names(false),
         })
     }
+}
+
+/// What makes a database of SQLite as this binary wants it, in order.
+#[cfg(test)]
+pub(super) fn of_sqlite() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|file| file.sqlite)
 }
 
 fn migrator(dialect: Dialect) -> Migrator {

@@ -5,6 +5,7 @@
 //! not at all, and when it returned `Ok` it survives a power cut.
 
 mod adoption;
+mod alerts;
 mod body;
 #[cfg(test)]
 mod conformance;
@@ -15,6 +16,7 @@ mod intents;
 mod look_only;
 mod migrations;
 mod nodes;
+mod numbers;
 mod open;
 mod polls;
 mod postgres;
@@ -35,10 +37,12 @@ use async_trait::async_trait;
 use crate::domain::{EventId, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
 
 pub use adoption::{Adopted, Adoption};
+pub use alerts::*;
 pub use intents::{Intent, NewIntent};
 pub use look_only::LookOnly;
 pub use migrations::{MigrationName, MigrationReport};
 pub use nodes::{NODE_DEAD_AFTER, NodeFile, NodeRow, Revision, Standing, TakenUp};
+pub use numbers::*;
 pub use open::{OpenMode, is_usable_address, migrate, migrations, open};
 pub use polls::{
     PollCommit, PollCommitted, PollCursor, PollForget, PollForgotten, PresentId, PresentPage, SeenRow,
@@ -84,6 +88,10 @@ pub trait Store: Send + Sync + 'static {
 
     /// When the next job that waits for a time becomes ready; `None` when none does.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
+
+    /// The source ids of the jobs of a lane that come next, at most `limit`: those that run, and then those that may be
+    /// claimed at `now`, in the order of claims. For looking ahead only; nothing is taken by it.
+    async fn next_in_lane(&self, lane: &Lane, now: Timestamp, limit: u32) -> Result<Vec<String>, StoreError>;
 
     /// Extends the leases of these attempts. Returns those that are no longer ours.
     async fn heartbeat(
@@ -526,6 +534,53 @@ pub trait Store: Send + Sync + 'static {
 
     /// Ends a session, if there is one.
     async fn close_session(&self, id: &str) -> Result<(), StoreError>;
+
+    // --- numbers and alerts -----------------------------------------------------------------------------------
+
+    /// Adds to the counts by hour. (Ends of attempts are counted by [`Store::finish`] itself.)
+    async fn add_tallies(&self, tallies: Vec<Tally>) -> Result<(), StoreError>;
+
+    /// The counts of some hours, oldest first.
+    async fn tallies(&self, filter: TallyFilter) -> Result<Vec<Tally>, StoreError>;
+
+    /// Open orders that were first heard of before then and have no record in the ERP, by shop.
+    async fn late_orders(&self, before: Timestamp) -> Result<Vec<LateOrders>, StoreError>;
+
+    /// The hours since then in which deliveries of the shop were taken, oldest first.
+    async fn delivery_hours(&self, shop: &ShopName, since: Timestamp) -> Result<Vec<Timestamp>, StoreError>;
+
+    /// The problems that were first seen in this time, newest first, up to `limit`.
+    async fn past_problems(&self, filter: TallyFilter, limit: u32) -> Result<Vec<PastProblem>, StoreError>;
+
+    /// The completed jobs of this time that took longest, the slowest first. It looks at all of that time.
+    async fn slowest_jobs(&self, filter: TallyFilter, limit: u32) -> Result<Vec<SlowJob>, StoreError>;
+
+    /// The conditions that last, and those whose end people are still to be told of.
+    async fn alerts(&self) -> Result<Vec<AlertRow>, StoreError>;
+
+    /// Saves what a look at the conditions found. Of one condition there is one row while it lasts.
+    async fn change_alerts(&self, changes: AlertChanges, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Writes messages together with what they tell. False, and nothing happened, when any of it was told already.
+    async fn tell_alerts(&self, told: AlertsTold, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Takes up to `limit` messages that are due. Whoever took them says what became of them before `until`; then they are due
+    /// again.
+    async fn claim_messages(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DueMessage>, StoreError>;
+
+    /// Notes what became of a message.
+    async fn end_message(&self, id: i64, end: MessageEnd, now: Timestamp) -> Result<(), StoreError>;
+
+    /// When a message to this recipient was last written.
+    async fn last_message(&self, recipient: &str) -> Result<Option<Timestamp>, StoreError>;
+
+    /// How telling people goes.
+    async fn alert_standing(&self) -> Result<AlertStanding, StoreError>;
 
     // --- housekeeping -----------------------------------------------------------------------------------------
 

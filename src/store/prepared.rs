@@ -70,10 +70,14 @@ impl Lanes {
         known.by_id.get(&id).cloned()
     }
 
-    /// The numbers of all lanes.
-    pub(super) fn ids(&self) -> Vec<i64> {
+    /// The lanes from Shopify to the ERP.
+    pub(super) fn inward(&self) -> Vec<(i64, Lane)> {
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        known.by_id.keys().copied().collect()
+        let lanes = known
+            .by_id
+            .iter()
+            .filter(|(_, lane)| lane.direction == Direction::In);
+        lanes.map(|(id, lane)| (*id, lane.clone())).collect()
     }
 
     /// The lanes of a shop.

@@ -14,6 +14,10 @@ use crate::domain::{Actor, Direction, JobId, JobState, Link, NewProblem, Object,
 /// The code of the problem of a job that a person holds back.
 pub const HELD_BY_PERSON: &str = "held_by_person";
 
+/// The code of the problem of a job that waits for a person's yes to its plan. The hash of the plan stands under `plan` in the
+/// problem's details.
+pub const WAITING_FOR_APPROVAL: &str = "waiting_for_approval";
+
 /// One thing that somebody does.
 #[derive(Clone, Debug)]
 pub struct Act {
@@ -136,27 +140,65 @@ pub enum Action {
         /// What stands there now; `None` for nothing.
         after: Option<String>,
     },
-    /// The limits on sudden change were answered. (The change itself is made by other operations: only the line is
-    /// written.)
-    Answered {
+    /// Answers the limits on sudden change: notes the word that was given, and has the jobs that they hold go on, or gives
+    /// them up. One that is not held by them any more is left alone.
+    Answer {
         /// Shop.
         shop: ShopName,
         /// About what.
         object: Object,
         /// Whether the changes may go.
         approved: bool,
-        /// How many jobs it concerned.
-        jobs: u64,
+        /// The jobs that the person saw held.
+        held: Vec<JobId>,
+        /// What is noted of it.
+        notes: Vec<Noted>,
     },
-    /// What a shop syncs was changed. (The change itself is made elsewhere: only the line is written.)
+    /// A plan that waits may be carried out: exactly this one, if the job still waits with it.
+    ApprovePlan {
+        /// Which job.
+        job: JobId,
+        /// The plan's hash.
+        plan: String,
+        /// The named position at which attempts look for the approval.
+        position: String,
+        /// What they find there.
+        approval: String,
+    },
+    /// A plan that waits is not carried out: the job is given up.
+    RejectPlan {
+        /// Which job.
+        job: JobId,
+    },
+    /// Notes whose value a job that asks for it is to keep, and tries it again.
+    Choose {
+        /// Which.
+        job: JobId,
+        /// What is noted of it.
+        note: Noted,
+        /// What was chosen, for the audit log.
+        detail: serde_json::Value,
+    },
+    /// Something else than jobs was changed. (The change itself is made elsewhere: only the line is written.)
     Configured {
-        /// `toggle` or `apply_webhooks`.
+        /// `toggle`, `apply_webhooks`, `push_all`, `test_delivery` or `add_user`.
         what: &'static str,
-        /// Shop.
-        shop: ShopName,
+        /// In which shop, where it concerns one.
+        shop: Option<ShopName>,
+        /// What it was done to, e.g. `shop:main` or `user:ada`.
+        subject: String,
         /// What exactly.
         detail: serde_json::Value,
     },
+}
+
+/// A named position of a shop that is set with an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// Its name.
+    pub name: String,
+    /// What stands there then.
+    pub value: String,
 }
 
 /// What became of it.
@@ -176,6 +218,10 @@ pub enum Acted {
         /// Whether it was started now; else the same one runs already.
         is_new: bool,
     },
+    /// So many jobs go on, or were given up; none is no change, unless what was noted changed.
+    Jobs(u64),
+    /// The job is closed, and this later one of its record says how it stands. Nothing was done.
+    Later(JobId),
     /// It stood like that already. Nothing was done.
     Already,
     /// There is nothing of that number or name.
@@ -194,7 +240,7 @@ impl Acted {
     pub fn is_change(&self) -> bool {
         matches!(
             self,
-            Self::Done | Self::Again(_) | Self::New(_) | Self::Batch { is_new: true, .. }
+            Self::Done | Self::Again(_) | Self::New(_) | Self::Batch { is_new: true, .. } | Self::Jobs(1..)
         )
     }
 }
@@ -219,6 +265,8 @@ pub struct ClusterFilter {
     pub code: Option<String>,
     /// Of this cause.
     pub cluster: Option<String>,
+    /// That this person looks after.
+    pub claimed_by: Option<String>,
     /// At most this many clusters; 0 means 50.
     pub limit: u32,
 }
@@ -296,7 +344,8 @@ pub struct BatchRow {
     pub state: BatchState,
     /// How many are tried again in a second.
     pub per_second: u32,
-    /// How many fitted when it began.
+    /// How many fitted when it began; of some thousands up, about how many: counting them one by one would hold everything
+    /// else up.
     pub total: u64,
     /// How many were tried again.
     pub done: u64,
@@ -317,6 +366,8 @@ pub struct AuditFilter {
     pub action: Option<String>,
     /// By this person.
     pub actor: Option<String>,
+    /// Done then or later.
+    pub since: Option<Timestamp>,
     /// Older than this line (paging).
     pub before: Option<i64>,
     /// At most this many; 0 means 50.
@@ -335,12 +386,13 @@ pub struct AuditRow {
     /// By which door.
     pub via: Via,
     /// `retry`, `discard`, `hold`, `release`, `move_ahead`, `resolve`, `link`, `pause`, `resume`, `claim`, `unclaim`,
-    /// `snooze`, `note`, `start_batch`, `stop_batch`, `edit_table`, `approve`, `reject`, `toggle` or `apply_webhooks`.
+    /// `snooze`, `note`, `start_batch`, `stop_batch`, `edit_table`, `approve`, `reject`, `choose`, `toggle`,
+    /// `apply_webhooks`, `push_all`, `test_delivery` or `add_user`.
     pub action: String,
     /// In which shop, where it concerns one.
     pub shop: Option<ShopName>,
     /// What it was done to: `job:42`, `shop:main`, `batch:3`, `cluster:CODE/CLUSTER`, `table:TABLE/KEY`,
-    /// `limit:OBJECT`.
+    /// `limit:OBJECT`, `user:NAME`.
     pub subject: String,
     /// Why.
     pub reason: Option<String>,

@@ -402,6 +402,8 @@ pub enum Retried {
 /// Which jobs to list.
 #[derive(Clone, Debug, Default)]
 pub struct JobFilter {
+    /// One of these; empty means any.
+    pub ids: Vec<JobId>,
     /// Of this shop.
     pub shop: Option<ShopName>,
     /// About this object.
@@ -431,7 +433,7 @@ pub struct JobFilter {
 }
 
 /// One job as people see it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct JobRow {
     /// Number.
     pub id: JobId,
@@ -467,7 +469,7 @@ pub struct JobRow {
 }
 
 /// One job with its history.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct JobStory {
     /// The job.
     pub job: JobRow,
@@ -480,7 +482,7 @@ pub struct JobStory {
 }
 
 /// One attempt: a line of the retry log.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct AttemptRow {
     /// From 1.
     pub number: u32,
@@ -501,7 +503,7 @@ pub struct AttemptRow {
 }
 
 /// One event.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct EventRow {
     /// Number.
     pub id: EventId,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use chrono::NaiveDate;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,6 +55,34 @@ pub struct Category {
     pub priority: Urgency,
     /// What becomes of jobs that wait when a direction is switched off.
     pub when_off: WhenOff,
+    /// Manual review: every plan waits until a person approves of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub review: Option<ManualReview>,
+}
+
+/// That nothing is written before a person saw it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ManualReview {
+    /// Who looks at the plans: a person or a team.
+    pub owner: String,
+    /// The last day for which it is meant, e.g. `2026-12-31`. Nothing ends by itself then: whoever looks is reminded.
+    pub until: String,
+    /// The one direction that is meant; both without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub only: Option<Direction>,
+}
+
+impl ManualReview {
+    /// The last day; none where it is no day.
+    pub fn last_day(&self) -> Option<NaiveDate> {
+        self.until.parse().ok()
+    }
+
+    /// Whether plans of this direction wait.
+    pub fn covers(&self, direction: Direction) -> bool {
+        self.only.is_none_or(|only| only == direction)
+    }
 }
 
 /// Whether something is carried over.

@@ -51,9 +51,14 @@ pub(super) fn agreement(
 
 /// Who has the last word about a field, as a direction sees it: `Shopify` stands for its source, `Erp` for its target.
 pub(super) fn truth_in(direction: Direction, field: &MappedField) -> Truth {
+    truth_seen(direction, field.truth)
+}
+
+/// A mapping's word about that, as a direction sees it.
+pub(super) fn truth_seen(direction: Direction, truth: crate::mapping::Truth) -> Truth {
     match direction {
-        Direction::In => field.truth.into(),
-        Direction::Out => Truth::from(field.truth).seen_from_the_erp(),
+        Direction::In => truth.into(),
+        Direction::Out => Truth::from(truth).seen_from_the_erp(),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedField, Mapping};
 use crate::sync::settings::Deleted;
 
-pub(super) use adopt::{candidate, match_lock};
+pub(super) use adopt::{candidate, match_lock, named};
 
 /// Who is to be found or made.
 pub(super) struct Party {
@@ -61,10 +61,13 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop
         return deleted(flow, id).await;
     };
     reach(FailPoint::SourceFetched).await?;
+    flow.in_scope(&record.fact())?;
     let party = Party::customer(record);
-    let ensured = ensure(flow, &party, true).await?;
-    if ensured.link.is_some() {
+    let mut ensured = ensure(flow, &party, true).await?;
+    if let Some(link) = &mut ensured.link {
         belongings(flow, &party, ensured.erp_id).await?;
+        // An order that makes its buyer leaves this open: it carries less of them than their own job does.
+        link.source_updated_at = Some(party.record.updated_at);
     }
     Ok(ensured)
 }
@@ -249,7 +252,6 @@ async fn update(
         }
     }
     link.state = LinkState::Linked;
-    link.source_updated_at = Some(party.record.updated_at);
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
     let summary = if writes.is_empty() {
         "partner is up to date"
@@ -460,7 +462,7 @@ impl Party {
             erp_id,
             erp_name: None,
             state,
-            source_updated_at: Some(self.record.updated_at),
+            source_updated_at: None,
             agreed: serde_json::Value::Null,
             agreed_out: serde_json::Value::Null,
             writes: serde_json::Value::Null,

@@ -1,6 +1,8 @@
 //! One attempt under way: what every flow of it shares.
 
-use std::collections::BTreeMap;
+mod identity;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,15 +11,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::ShopContext;
-use super::agree::{Agreement, Change, Truth, decide, hash};
-use super::both::truth_in;
+use super::agree::{Agreement, Change, decide};
+use super::both::truth_seen;
 use super::gather::{Answers, gather};
 use super::resolve::{Choice, Conflict};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use crate::domain::{
-    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Fields, Link, LinkKind, LinkState,
-    Object, Outcome, RecordKey, System, Timestamp,
+    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Fields, Link, LinkKind, Object, Outcome,
+    RecordKey, System, Timestamp,
 };
 use crate::erp::{ErpError, Row};
 use crate::failpoint::{FailPoint, reach};
@@ -44,6 +46,7 @@ pub(super) struct Flow<'a> {
     pub(super) distrustful: bool,
     /// The currency of the ERP's company.
     company_currency: Option<String>,
+    company_country: Option<String>,
     /// How many decimals of a unit price the ERP keeps.
     price_digits: Option<u32>,
     /// What it means to write to the shop, for people where that is refused.
@@ -54,6 +57,25 @@ pub(super) struct Flow<'a> {
     pub(super) conflicts: Mutex<Vec<Conflict>>,
     /// What a person chose about such fields.
     pub(super) choice: Option<Choice>,
+    /// Why what is planned waits for a person.
+    pub(super) reasons: Mutex<Vec<String>>,
+    /// Whether it is carried out because a person approved of it.
+    pub(super) approved: bool,
+    /// Why whatever it writes to the ERP waits for a person, although its plan holds nothing: what the rehearsal cannot show is
+    /// not written unasked either. Empty where nothing waits.
+    pub(super) unasked: Vec<String>,
+    /// Hashes of the changes that it meant to write to the shop.
+    pub(super) meant_changes: Mutex<BTreeSet<String>>,
+    /// Those that were planned, and approved of where that is needed; none where any may be written.
+    pub(super) approved_changes: Option<BTreeSet<String>>,
+}
+
+/// What an attempt asked of the ERP before it began, for others that look at records of the same kind.
+#[derive(Clone, Debug)]
+pub(super) struct Learnt {
+    company_currency: Option<String>,
+    company_country: Option<String>,
+    price_digits: Option<u32>,
 }
 
 /// One thing that an attempt did or found, as the job's story shows it.
@@ -80,11 +102,35 @@ impl<'a> Flow<'a> {
             writes,
             distrustful: false,
             company_currency: None,
+            company_country: None,
             price_digits: None,
             meant: Mutex::default(),
             notes: Mutex::default(),
             conflicts: Mutex::default(),
             choice: None,
+            reasons: Mutex::default(),
+            approved: false,
+            unasked: Vec::new(),
+            meant_changes: Mutex::default(),
+            approved_changes: None,
+        }
+    }
+
+    /// The same attempt, to see what it would write: what it notes is its own.
+    pub(super) fn rehearsed(&self, writes: &'a Writes) -> Self {
+        Self {
+            distrustful: self.distrustful,
+            company_currency: self.company_currency.clone(),
+            company_country: self.company_country.clone(),
+            price_digits: self.price_digits,
+            choice: self.choice.clone(),
+            ..Self::new(
+                self.shop,
+                self.job,
+                Arc::clone(&self.mappings),
+                self.subject.clone(),
+                writes,
+            )
         }
     }
 
@@ -180,10 +226,33 @@ impl<'a> Flow<'a> {
     /// Asks the ERP for what mappings may read of the shop.
     pub(super) async fn learn(&mut self) -> Result<(), Stop> {
         self.company_currency = self.shop.erp.company_currency().await?;
+        // What the way back makes of a partner is worked out on the way in, too.
+        let key = &self.job.key;
+        if self.is_sent_out(Object::Customer)
+            || (key.object == Object::Customer && key.direction == Direction::Out)
+        {
+            self.company_country = self.shop.erp.company_country().await?;
+        }
         if self.job.key.object == Object::Order {
             self.price_digits = self.shop.erp.price_digits().await?;
         }
         Ok(())
+    }
+
+    /// What it learnt.
+    pub(super) fn learnt(&self) -> Learnt {
+        Learnt {
+            company_currency: self.company_currency.clone(),
+            company_country: self.company_country.clone(),
+            price_digits: self.price_digits,
+        }
+    }
+
+    /// Takes over what was learnt before.
+    pub(super) fn knows(&mut self, learnt: Learnt) {
+        self.company_currency = learnt.company_currency;
+        self.company_country = learnt.company_country;
+        self.price_digits = learnt.price_digits;
     }
 
     /// The day of a moment, in the shop's time zone.
@@ -203,6 +272,7 @@ impl<'a> Flow<'a> {
             book_test_orders: settings.book_test_orders,
             rounding_limit: settings.rounding_limit,
             company_currency: self.company_currency.clone(),
+            company_country: self.company_country.clone(),
             price_digits: self.price_digits,
             tax_tolerance: settings.tax_tolerance,
             ..self.shop.facts.clone()
@@ -272,10 +342,12 @@ impl<'a> Flow<'a> {
         };
         let mut problem = first.problem(self.subject.record.as_deref());
         if problems.len() > 1 {
-            problem.detail = json!({
-                "source": first.source,
-                "also": problems[1..].iter().map(|other| format!("{}: {}", other.target, other.reason)).collect::<Vec<_>>(),
-            });
+            problem.detail["also"] = json!(
+                problems[1..]
+                    .iter()
+                    .map(|other| format!("{}: {}", other.target, other.reason))
+                    .collect::<Vec<_>>()
+            );
         }
         if problems.iter().all(|problem| problem.hold) {
             Stop::Held(Box::new(problem))
@@ -337,6 +409,7 @@ impl<'a> Flow<'a> {
     /// knowing what became of it, says so.
     pub(super) async fn write<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
         self.agreed()?;
+        self.may_write_unplanned()?;
         Ok(self.writes.send(call).await?)
     }
 
@@ -424,14 +497,9 @@ impl<'a> Flow<'a> {
         let mut writes = Vec::new();
         for field in fields.iter().filter(|field| !field.create_only) {
             let now = held.get(&*field.target).unwrap_or(&FieldValue::Clear);
-            let mut truth = truth_in(direction, field);
-            if self
-                .choice
-                .as_ref()
-                .is_some_and(|choice| choice.is_void(field, now))
-            {
-                truth = Truth::Hold;
-            }
+            // What was chosen is for this value of the target: two rows may have the same one of the source.
+            let chosen = self.choice.as_ref().and_then(|choice| choice.about(field, now));
+            let truth = truth_seen(direction, chosen.unwrap_or(field.truth));
             match decide(agreed.get(&*field.target), &field.value, now, truth) {
                 Change::Keep => {}
                 Change::Write => writes.push((field.target.to_string(), field.value.clone())),
@@ -444,98 +512,6 @@ impl<'a> Flow<'a> {
         }
         Ok(writes)
     }
-
-    /// Makes sure that a record is still the one that it was, before it is written to: an ERP that was restored or
-    /// exchanged holds strangers under the numbers that we know. `held` are the record and what belongs to it, each with
-    /// what was agreed on before.
-    ///
-    /// A record that we made carries our name for it (`own`). An adopted one has none: it must still match by one of the
-    /// mapping's keys, or hold most of what was agreed on.
-    pub(super) async fn check_identity(
-        &self,
-        mapped: &Mapped,
-        own: &str,
-        held: &[(&Agreement, &Row)],
-    ) -> Result<(), Stop> {
-        let Some((_, record)) = held.first() else {
-            return Ok(());
-        };
-        let named = self.shop.erp.identify(&self.external_id(own)?).await?;
-        if named.is_some_and(|found| found.id == record.id && found.model == mapped.model) {
-            return Ok(());
-        }
-        let holds = |(field, value): &(String, FieldValue)| {
-            record
-                .fields
-                .get(field)
-                .is_some_and(|now| hash(now) == hash(value))
-        };
-        if mapped.match_keys.iter().any(|key| key.equal.iter().all(holds)) || resembles(held) {
-            return Ok(());
-        }
-        Err(self
-            .subject
-            .problem(
-                "erp_record_is_a_stranger",
-                &mapped.model,
-                format!(
-                    "The ERP record {} is not the one that was linked: it carries neither our external id nor the values that it had.",
-                    record.id
-                ),
-                "Find out whether the ERP was restored or exchanged, and pause the shop until then. If the record is right, give it back a value that it is recognised by (e-mail address, SKU), then retry.",
-            )
-            .into())
-    }
-
-    /// Retires those links whose ERP records do not exist any more, and says which.
-    pub(super) async fn retire_dead(&self, links: Vec<Link>) -> Result<Vec<Link>, Stop> {
-        let mut dead = Vec::new();
-        let mut models: Vec<String> = links.iter().map(|link| link.model.clone()).collect();
-        models.sort();
-        models.dedup();
-        for model in models {
-            let of_model = || links.iter().filter(|link| link.model == model);
-            let ids: Vec<ErpId> = of_model().map(|link| link.erp_id).collect();
-            let there = self.shop.erp.read(&model, &ids, &[]).await?;
-            dead.extend(
-                of_model()
-                    .filter(|link| there.iter().all(|row| row.id != link.erp_id))
-                    .map(|link| Link {
-                        state: LinkState::Retired,
-                        ..link.clone()
-                    }),
-            );
-        }
-        for link in &dead {
-            self.note(
-                "link_is_dead",
-                json!({ "kind": link.kind, "model": link.model, "id": link.erp_id }),
-            );
-        }
-        if !dead.is_empty() {
-            self.commit_links(dead.clone()).await?;
-        }
-        Ok(dead)
-    }
-}
-
-/// Whether more than half of what was agreed on is still there. Empty fields are alike everywhere and tell nothing.
-fn resembles(held: &[(&Agreement, &Row)]) -> bool {
-    let nothing = hash(&FieldValue::Clear);
-    let mut same = 0_usize;
-    let mut known = 0_usize;
-    for (agreed, row) in held {
-        for (field, agreed) in *agreed {
-            let (Some(target), Some(now)) = (&agreed.target, row.fields.get(field)) else {
-                continue;
-            };
-            if *target != nothing {
-                known += 1;
-                same += usize::from(hash(now) == *target);
-            }
-        }
-    }
-    known == 0 || same * 2 > known
 }
 
 /// What a link keeps as agreed on the way out.

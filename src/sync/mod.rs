@@ -19,6 +19,8 @@ mod out;
 mod preview;
 mod products;
 mod resolve;
+mod review;
+mod rules;
 mod settings;
 mod source;
 mod steps;
@@ -44,9 +46,16 @@ use crate::store::{ClaimedJob, SharedStore};
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use matching::{Ambiguity, MatchError, MatchProgress, Matched, MatchedPair, NamedRecord, OutCounts};
 pub use orders::{BY_PERSON, OrderPlan, entered_by_hand, plan as plan_order};
-pub use out::{LimitState, Limits, SUDDEN_CHANGE, approve};
-pub use preview::{Preview, PreviewError, PreviewedWrite};
+pub use out::{LimitState, Limits, SUDDEN_CHANGE, approval_of};
+pub use preview::{
+    ComparedField, ComparedRecord, Comparison, Preview, PreviewError, PreviewedField, PreviewedWrite,
+};
 pub use resolve::{CHANGED_ON_BOTH_SIDES, ChooseError, Conflict, Keep, choose};
+pub use review::{Asked, Plan, PlannedStep, WAITING_FOR_APPROVAL, approval};
+pub use rules::{
+    FirstTime, Manual, OUT_OF_SCOPE, ReviewSettings, RuleError, RuleTexts, Rules, Ruling, ScopeSettings,
+    Seen, Series,
+};
 pub use settings::{
     BeforeStart, ClosedPeriod, Deleted, Fulfillments, Guests, HighRisk, Invoices, NoProduct, Payments,
     Refunds, Settings,
@@ -88,6 +97,10 @@ pub struct ShopContext {
     pub out: BTreeSet<Object>,
     /// The objects whose changes on the shop are not brought to the ERP.
     pub not_in: BTreeSet<Object>,
+    /// What is carried over at all, and what waits for a person.
+    pub rules: Rules,
+    /// Values of orders that were seen before.
+    pub seen: Seen,
     /// The mappings in force; an attempt keeps the ones that it began with.
     pub mappings: watch::Receiver<Arc<Mappings>>,
     /// Durable state.
@@ -138,6 +151,8 @@ impl Engine {
             mapping: mapping.map(|mapping| mapping.file.clone()),
         };
         let writes = Writes::default();
+        let remembering = review::remembering(shop, &job.key);
+        let shop = remembering.as_ref().unwrap_or(shop);
         let mut flow = Flow::new(shop, &job, mappings, subject, &writes);
         let mut report = tokio::select! {
             biased;
@@ -241,8 +256,9 @@ async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
     let key = &flow.job.key;
     if key.object != Object::Shop {
         flow.learn().await?;
+        review::pass(flow).await?;
     }
-    match (key.object, key.direction) {
+    let report = match (key.object, key.direction) {
         (Object::Shop, _) => notice(flow).await,
         (Object::Order, Direction::In) => match source_id(flow) {
             Ok(id) => orders::sync(flow, id).await,
@@ -255,7 +271,9 @@ async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
         (Object::Inventory, Direction::Out) => out::inventory(flow).await,
         (Object::Inventory, Direction::In) => out::level_changed(flow).await,
         (Object::Order, Direction::Out) => Err(Stop::Obsolete("not_carried_out_by_this_version".into())),
-    }
+    }?;
+    review::carried_out(flow, &report).await?;
+    Ok(report)
 }
 
 async fn notice(flow: &Flow<'_>) -> Result<Report, Stop> {

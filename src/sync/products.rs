@@ -18,9 +18,9 @@ use crate::domain::{
 };
 use crate::erp::{ProductSave, Row, VariantSave};
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{Mapped, MappedRow};
+use crate::mapping::{Mapped, MappedRow, VARIANTS};
 use crate::sync::settings::Deleted;
-pub(super) use matching::candidates;
+pub(super) use matching::{candidates, would_adopt};
 use settle::{settle_out, settle_out_by_a_look};
 
 /// What a product's job did.
@@ -30,11 +30,8 @@ pub(super) struct Synced {
     pub(super) summary: String,
 }
 
-/// The name of the mapping's group that holds the variants.
-const VARIANTS: &str = "variants";
-
 /// The field of a variant that names its template.
-const TEMPLATE_OF: &str = "product_tmpl_id";
+pub(super) const TEMPLATE_OF: &str = "product_tmpl_id";
 
 /// A product's own job.
 pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
@@ -44,8 +41,10 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop>
     };
     reach(FailPoint::SourceFetched).await?;
     let mapping = flow.mapping(Object::Product, Direction::In)?;
+    let record = product.fact();
+    flow.in_scope(&record)?;
     let mapped = flow
-        .evaluate(&mapping, &product.fact(), &flow.settings_fact(None))
+        .evaluate(&mapping, &record, &flow.settings_fact(None))
         .await?;
     reach(FailPoint::Planned).await?;
     let mut known = Known::read(flow, &product).await?;
@@ -347,7 +346,7 @@ struct Written {
     variants: BTreeMap<ShopifyId, Vec<(String, FieldValue)>>,
 }
 
-fn template_of(variant: &Row) -> Option<ErpId> {
+pub(super) fn template_of(variant: &Row) -> Option<ErpId> {
     match variant.fields.get(TEMPLATE_OF) {
         Some(FieldValue::Record(id)) => Some(*id),
         _ => None,

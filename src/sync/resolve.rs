@@ -19,14 +19,11 @@ use crate::domain::{
     Direction, ErpId, FieldValue, JobId, JobKey, Link, LinkKind, LinkState, NewProblem, Object, Outcome,
     Priority, Report, ShopifyId, Timestamp,
 };
-use crate::mapping::{Mapped, MappedField, Truth};
-use crate::store::{SharedStore, StoreError};
+use crate::mapping::{Mapped, MappedField, Truth, VARIANTS};
+use crate::store::{Noted, SharedStore, StoreError};
 
 /// The problem's code.
 pub const CHANGED_ON_BOTH_SIDES: &str = "changed_on_both_sides";
-
-/// The group of a product's variants.
-const VARIANTS: &str = "variants";
 
 /// How long the other direction may take to carry a kept value over.
 const CARRIED_WITHIN: Duration = Duration::from_hours(24);
@@ -98,6 +95,11 @@ impl Conflict {
             target: hash(now),
         }
     }
+
+    /// Stands for this row: its field and both values. (Several variants may have the same field in the question.)
+    pub fn row(&self) -> String {
+        format!("{}:{}:{}", self.field, self.source, self.target)
+    }
 }
 
 /// What a person chose about one field of one record.
@@ -135,11 +137,14 @@ impl Choice {
         }
     }
 
-    /// Whether a choice about this value of the source was made for another value of the target.
-    pub(super) fn is_void(&self, field: &MappedField, now: &FieldValue) -> bool {
+    /// Who has the last word about these two values, if something was chosen about this value of the source. Where that
+    /// was for another value of the target, it is asked anew.
+    pub(super) fn about(&self, field: &MappedField, now: &FieldValue) -> Option<Truth> {
         let (source, target) = (hash(&field.value), hash(now));
         let mut about = self.of(&field.target, &source).peekable();
-        about.peek().is_some() && about.all(|chosen| chosen.target != target)
+        about.peek()?;
+        let chosen = about.find(|chosen| chosen.target == target);
+        Some(chosen.map_or(Truth::Hold, |chosen| chosen.keep.truth()))
     }
 
     fn of<'c>(&'c self, field: &'c str, source: &'c str) -> impl Iterator<Item = &'c Chosen> {
@@ -159,8 +164,15 @@ impl Choice {
     }
 
     async fn write(&self, store: &SharedStore, key: &JobKey, now: Timestamp) -> Result<(), StoreError> {
-        let text = serde_json::to_string(self).unwrap_or_default();
-        store.set_cursor(&key.shop, &Self::name(key), &text, now).await
+        let Noted { name, value } = self.noted(key);
+        store.set_cursor(&key.shop, &name, &value, now).await
+    }
+
+    fn noted(&self, key: &JobKey) -> Noted {
+        Noted {
+            name: Self::name(key),
+            value: serde_json::to_string(self).unwrap_or_default(),
+        }
     }
 }
 
@@ -242,8 +254,9 @@ pub enum ChooseError {
     Store(#[from] StoreError),
 }
 
-/// Notes what a person chose about the fields that a job's problem shows: about one of them, or about all. Returns those that
-/// the choice is about; fields that were chosen about before stay chosen.
+/// What a person chose about the fields that a job's problem shows: about all, about one in all rows that have it (its name),
+/// or about one row ([`Conflict::row`]). Returns those that the
+/// choice is about, and what is to be noted for the job's next attempt; fields that were chosen about before stay chosen.
 ///
 /// # Errors
 /// When the problem asks nothing of that, or the store fails.
@@ -252,14 +265,14 @@ pub async fn choose(
     (job, key, problem): (JobId, &JobKey, &NewProblem),
     keep: Keep,
     field: Option<&str>,
-    now: Timestamp,
-) -> Result<Vec<Conflict>, ChooseError> {
+) -> Result<(Vec<Conflict>, Noted), ChooseError> {
     if problem.code.0 != CHANGED_ON_BOTH_SIDES {
         return Err(ChooseError::NotAsked);
     }
     let asked: Vec<Conflict> =
         serde_json::from_value(problem.detail["fields"].clone()).map_err(|_| ChooseError::NotAsked)?;
-    let is_meant = |conflict: &&Conflict| field.is_none_or(|field| field == conflict.field);
+    let is_meant =
+        |conflict: &&Conflict| field.is_none_or(|field| field == conflict.field || field == conflict.row());
     let meant: Vec<Conflict> = asked.iter().filter(is_meant).cloned().collect();
     if let (Some(field), true) = (field, meant.is_empty()) {
         let mut known: Vec<String> = asked.into_iter().map(|conflict| conflict.field).collect();
@@ -274,17 +287,20 @@ pub async fn choose(
         .filter(|choice| choice.job == Some(job));
     let mut choice = before.unwrap_or_default();
     choice.job = Some(job);
+    let is_about = |chosen: &Chosen, conflict: &Conflict| {
+        (&chosen.field, &chosen.source, &chosen.target)
+            == (&conflict.field, &conflict.source, &conflict.target)
+    };
     choice
         .fields
-        .retain(|chosen| meant.iter().all(|conflict| conflict.field != chosen.field));
+        .retain(|chosen| !meant.iter().any(|conflict| is_about(chosen, conflict)));
     choice.fields.extend(meant.iter().map(|conflict| Chosen {
         field: conflict.field.clone(),
         source: conflict.source.clone(),
         target: conflict.target.clone(),
         keep,
     }));
-    choice.write(store, key, now).await?;
-    Ok(meant)
+    Ok((meant, choice.noted(key)))
 }
 
 /// Has the other direction carry over what was kept on this one's target. To be called when everything else is done.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::domain::{Disposition, NewProblem, Outcome, RecordKey, System, Timestamp};
+use crate::domain::{Disposition, JobId, NewProblem, Outcome, RecordKey, System, Timestamp};
 use crate::erp::ErpError;
 use crate::failpoint::Injected;
 use crate::shopify::ShopifyError;
@@ -45,6 +45,9 @@ pub(super) enum Stop {
         "looked at again {at}: it was made from a record of the ERP, by a job that has not linked it yet"
     )]
     LeftToItsMaker { at: Timestamp },
+    /// A record that it needs waits for a person's yes.
+    #[error("looked at again {at}: a record that it needs waits for approval (job {job})")]
+    LeftToApproval { at: Timestamp, job: JobId },
     /// Nothing to do.
     #[error("nothing to do: {0}")]
     Obsolete(Cow<'static, str>),
@@ -111,7 +114,9 @@ impl Stop {
                 problem: *problem,
             },
             Self::Wait { on, at_most } => Outcome::Wait { on, at_most },
-            Self::Later { at } | Self::LeftToItsMaker { at } => Outcome::Later { at },
+            Self::Later { at } | Self::LeftToItsMaker { at } | Self::LeftToApproval { at, .. } => {
+                Outcome::Later { at }
+            }
             Self::Obsolete(reason) => Outcome::Obsolete(reason.into_owned()),
             Self::Stale => Outcome::Interrupted,
             Self::Injected(_) => Outcome::Failed {

@@ -5,8 +5,9 @@ use async_trait::async_trait;
 use crate::domain::{
     Currency, Customer, CustomerFound, Fields, ItemStock, LinkKind, Location, NewCustomer, NewProduct,
     NewVariant, Product, QuantitiesSet, Refusal, SetQuantities, ShopifyId, Variant, VariantFound,
+    VariantKeys,
 };
-use crate::shopify::{ExpectedLook, Shopify, ShopifyError};
+use crate::shopify::{ExpectedLook, Shopify, ShopifyError, Upcoming};
 
 /// Finds, makes and changes records on the shop. Everything that makes a record looks first whether it was made before.
 ///
@@ -28,11 +29,12 @@ pub trait Target: Send + Sync + 'static {
     async fn update_customer(&self, id: ShopifyId, fields: &Fields) -> Result<Customer, ShopifyError>;
     /// Says that variants are about to be looked for: others who look for theirs wait a moment, so that one question does.
     fn expect_look(&self) -> ExpectedLook;
-    /// Variants with one of these stock keeping units or bar codes, each exactly.
+    /// Variants with one of these keys, each exactly. Who says what is `upcoming` may get an answer that was fetched with an
+    /// earlier question, a moment ago; without it the answer is never older than the question.
     async fn find_variants(
         &self,
-        skus: &[String],
-        barcodes: &[String],
+        keys: &VariantKeys,
+        upcoming: Option<&dyn Upcoming>,
     ) -> Result<Vec<VariantFound>, ShopifyError>;
     /// The product that was made, or marked, under this name of ours.
     async fn product_of_ref(&self, erp_ref: &str) -> Result<Option<ShopifyId>, ShopifyError>;
@@ -96,10 +98,10 @@ impl Target for Shopify {
 
     async fn find_variants(
         &self,
-        skus: &[String],
-        barcodes: &[String],
+        keys: &VariantKeys,
+        upcoming: Option<&dyn Upcoming>,
     ) -> Result<Vec<VariantFound>, ShopifyError> {
-        Shopify::find_variants(self, skus, barcodes).await
+        Shopify::find_variants(self, keys, upcoming).await
     }
 
     async fn product_of_ref(&self, erp_ref: &str) -> Result<Option<ShopifyId>, ShopifyError> {

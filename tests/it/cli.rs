@@ -262,6 +262,17 @@ fn a_discarded_job_keeps_its_reason_and_is_closed_once() {
 fn a_record_of_the_erp_is_carried_over_by_its_number_there() {
     let place = Place::new();
     let asked = place.json(&["sync", "inventory", "17", "--out"], 0);
+    let job = asked["job"].to_string();
+    // What somebody holds back stays held.
+    let (code, _, err) = place.run(&["jobs", "hold", &job, "--reason", "they count"]);
+    assert_eq!(code, 0, "{err}");
+    let (code, _, err) = place.run(&["sync", "inventory", "17", "--out"]);
+    assert!(
+        code != 0 && err.contains("lockstep jobs release"),
+        "{code}: {err}"
+    );
+    let (code, _, err) = place.run(&["jobs", "release", &job]);
+    assert_eq!(code, 0, "{err}");
     assert_eq!(
         (&asked["object"], &asked["direction"], &asked["id"]),
         (&"inventory".into(), &"out".into(), &17.into())

@@ -7,6 +7,7 @@ mod crashes;
 mod demo;
 mod faults;
 mod gaps;
+mod matching;
 mod orders;
 mod people;
 mod privacy;

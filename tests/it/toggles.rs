@@ -94,6 +94,11 @@ async fn a_pause_loses_nothing_and_makes_one_job_of_each_order() {
     assert_eq!(status["revision"]["is_this_one"], true, "{status}");
     assert_eq!(rows(&status["nodes"]).len(), 1, "{status}");
     assert_eq!(status["nodes"][0]["is_newest"], true, "{status}");
+    let kept: Vec<String> = rows(&world.json(&["audit", "--action", "toggle"]))
+        .iter()
+        .map(|row| format!("{} {}", row["via"], row["detail"]["after"]))
+        .collect();
+    assert_eq!(kept, [r#""cli" "off""#, r#""cli" "on""#, r#""cli" "paused""#]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -7,6 +7,8 @@
 pub(crate) mod auth;
 mod openapi;
 mod outgoing;
+mod records;
+mod review;
 mod routes;
 #[cfg(test)]
 mod tests;
@@ -28,7 +30,7 @@ use tokio::sync::watch;
 use super::daemon::Controls;
 use super::subscriptions::{Departed, Installation};
 use crate::config::Config;
-use crate::domain::{SharedClock, ShopName};
+use crate::domain::{SharedClock, SharedEntropy, ShopName};
 use crate::http::{self, InstanceKey};
 use crate::shopify::Shopify;
 use crate::store::{SharedStore, StoreError};
@@ -48,6 +50,10 @@ pub(crate) struct Api {
     pub(crate) installation: Installation,
     /// The shops that were taken out of the configuration since the start.
     pub(crate) departed: Departed,
+    /// Where the public listener is.
+    pub(crate) listener: std::net::SocketAddr,
+    /// Where nonces come from.
+    pub(crate) entropy: SharedEntropy,
     /// Whether the address that is listened on is this machine's own.
     pub(crate) is_local: bool,
     /// Tells the callers of the installation apart: each has leases of its own.
@@ -84,6 +90,8 @@ pub(crate) enum Refused {
     Invalid(String),
     /// It is understood, and cannot be done as things stand.
     Conflict { code: &'static str, detail: String },
+    /// A system that is needed for it does not answer.
+    Unreachable(String),
     /// The store failed.
     Store(StoreError),
 }
@@ -100,6 +108,7 @@ impl Refused {
             Self::Unknown(detail) => (StatusCode::NOT_FOUND, "unknown", detail),
             Self::Invalid(detail) => (StatusCode::BAD_REQUEST, "invalid", detail),
             Self::Conflict { code, detail } => (StatusCode::CONFLICT, code, detail),
+            Self::Unreachable(detail) => (StatusCode::BAD_GATEWAY, "unreachable", detail),
             Self::Store(error) => {
                 tracing::error!(error = %error, "the store failed a request of the API");
                 let detail = "The store does not answer. Try again.".to_owned();

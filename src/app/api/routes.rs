@@ -1,6 +1,7 @@
 //! The routes, each declared once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Query, State};
 use axum::http::{Extensions, StatusCode};
@@ -10,11 +11,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::auth::Caller;
-use super::outgoing::{self, PushedAll, ResolveRequest, Resolved};
+use super::outgoing::{self, PushedAll};
 use super::webhooks::{self, AdoptRequest, ApplyRequest, ToggleRequest, Toggled};
-use super::{Api, Refused, answer, openapi};
+use super::{Api, Refused, answer, openapi, records, review};
+use crate::app::record::Record;
 use crate::app::subscriptions::{ApplyReport, ListReport, PlanReports};
-use crate::app::{ring, status};
+use crate::app::test_delivery::TestDelivery;
+use crate::app::{numbers, report, ring, status};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, Role, ShopName};
 use crate::subscriptions::Toggle;
@@ -27,6 +30,8 @@ pub(super) struct Route {
     pub(super) id: &'static str,
     /// One sentence.
     pub(super) summary: &'static str,
+    /// The least role that may.
+    pub(super) needs: Role,
     /// What follows `?`.
     pub(super) query: &'static [Parameter],
     pub(super) request: Option<fn(&mut SchemaGenerator) -> Schema>,
@@ -66,18 +71,19 @@ impl OfShop {
     }
 }
 
-fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+pub(super) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
 }
 
 /// All routes.
 pub(super) fn table() -> Vec<Route> {
-    vec![
+    let mut routes = vec![
         Route {
             method: "get",
             path: "/api/v1/openapi.json",
             id: "getDescription",
             summary: "This description.",
+            needs: Role::Viewer,
             query: &[],
             request: None,
             response: Some(|_| Schema::default()),
@@ -88,6 +94,7 @@ pub(super) fn table() -> Vec<Route> {
             path: "/api/v1/status",
             id: "getStatus",
             summary: "How things stand: lanes, breakers, problems, refusals, warnings.",
+            needs: Role::Viewer,
             query: &[],
             request: None,
             response: Some(schema::<status::Status>),
@@ -95,9 +102,38 @@ pub(super) fn table() -> Vec<Route> {
         },
         Route {
             method: "get",
+            path: "/api/v1/report",
+            id: "getReport",
+            summary: "The review report: failures by cause, corrections by hand, slow jobs, what is open, the numbers.",
+            needs: Role::Viewer,
+            query: &[
+                SHOP,
+                Parameter {
+                    name: "days",
+                    about: "The last so many days, 1 to 90; 7 where nothing is said.",
+                },
+            ],
+            request: None,
+            response: Some(schema::<report::Report>),
+            handler: || get(get_report),
+        },
+        Route {
+            method: "get",
+            path: "/api/v1/numbers",
+            id: "getNumbers",
+            summary: "The numbers of the last 24 hours, in all and hour by hour.",
+            needs: Role::Viewer,
+            query: &[SHOP],
+            request: None,
+            response: Some(schema::<numbers::Numbers>),
+            handler: || get(get_numbers),
+        },
+        Route {
+            method: "get",
             path: "/api/v1/toggles",
             id: "listToggles",
             summary: "The toggles that are in force.",
+            needs: Role::Viewer,
             query: &[SHOP],
             request: None,
             response: Some(schema::<Vec<ToggleRow>>),
@@ -108,6 +144,7 @@ pub(super) fn table() -> Vec<Route> {
             path: "/api/v1/shops/{shop}/toggles/{object}/{direction}",
             id: "setToggle",
             summary: "Changes a toggle in the configuration file and takes it up; a read-only file stays, and the answer has the difference.",
+            needs: Role::Admin,
             query: &[],
             request: Some(schema::<ToggleRequest>),
             response: Some(schema::<Toggled>),
@@ -118,26 +155,18 @@ pub(super) fn table() -> Vec<Route> {
             path: "/api/v1/shops/{shop}/push/{object}",
             id: "pushAll",
             summary: "Carries every record of an object in the ERP over to the shop: customer, product or inventory. `out` must not be off.",
+            needs: Role::Admin,
             query: &[],
             request: None,
             response: Some(schema::<PushedAll>),
             handler: || post(outgoing::push_all),
         },
         Route {
-            method: "post",
-            path: "/api/v1/jobs/{job}/resolve",
-            id: "resolveJob",
-            summary: "Chooses whose value is kept of fields that both sides changed.",
-            query: &[],
-            request: Some(schema::<ResolveRequest>),
-            response: Some(schema::<Resolved>),
-            handler: || post(outgoing::resolve),
-        },
-        Route {
             method: "get",
             path: "/api/v1/webhooks",
             id: "listWebhooks",
             summary: "Webhook subscriptions: what is wanted and what is there, and what arrives.",
+            needs: Role::Viewer,
             query: &[SHOP],
             request: None,
             response: Some(schema::<Vec<ListReport>>),
@@ -148,6 +177,7 @@ pub(super) fn table() -> Vec<Route> {
             path: "/api/v1/webhooks/plan",
             id: "planWebhooks",
             summary: "What would be created, updated and deleted on Shopify. Changes nothing.",
+            needs: Role::Viewer,
             query: &[SHOP],
             request: None,
             response: Some(schema::<PlanReports>),
@@ -158,6 +188,7 @@ pub(super) fn table() -> Vec<Route> {
             path: "/api/v1/webhooks/apply",
             id: "applyWebhooks",
             summary: "Carries the plan out and reads everything back.",
+            needs: Role::Admin,
             query: &[],
             request: Some(schema::<ApplyRequest>),
             response: Some(schema::<Vec<ApplyReport>>),
@@ -168,6 +199,7 @@ pub(super) fn table() -> Vec<Route> {
             path: "/api/v1/webhooks/adopt",
             id: "adoptWebhooks",
             summary: "Takes over subscriptions that are not lockstep's.",
+            needs: Role::Admin,
             query: &[],
             request: Some(schema::<AdoptRequest>),
             response: Some(schema::<Vec<ApplyReport>>),
@@ -175,9 +207,21 @@ pub(super) fn table() -> Vec<Route> {
         },
         Route {
             method: "post",
+            path: "/api/v1/shops/{shop}/webhooks/test",
+            id: "testDelivery",
+            summary: "Sends a test delivery to this installation, signed with the shop's secret. It makes no event and no job.",
+            needs: Role::Operator,
+            query: &[],
+            request: None,
+            response: Some(schema::<TestDelivery>),
+            handler: || post(webhooks::test_delivery),
+        },
+        Route {
+            method: "post",
             path: ring::PATH,
             id: "ring",
             summary: "Has the daemon look for work at once.",
+            needs: Role::Operator,
             query: &[],
             request: None,
             response: None,
@@ -188,12 +232,36 @@ pub(super) fn table() -> Vec<Route> {
             path: "/api/v1/reload",
             id: "reload",
             summary: "Takes up the configuration and mapping files now; nothing changes when they have a mistake.",
+            needs: Role::Admin,
             query: &[],
             request: None,
             response: Some(schema::<Reloaded>),
             handler: || post(reload),
         },
-    ]
+        Route {
+            method: "get",
+            path: "/api/v1/records/{shop}/{object}/{id}",
+            id: "showRecord",
+            summary: "One order, customer or product (by Shopify's number) as both systems have it now, and what happened to it. \
+                      Viewers see no customers' data.",
+            needs: Role::Viewer,
+            query: &[
+                Parameter {
+                    name: "compare",
+                    about: "`now` to compare both sides field by field through the mapping.",
+                },
+                Parameter {
+                    name: "live",
+                    about: "`no` to ask only the store.",
+                },
+            ],
+            request: None,
+            response: Some(schema::<Record>),
+            handler: || get(records::show),
+        },
+    ];
+    routes.extend(review::table());
+    routes
 }
 
 async fn get_status(State(api): State<Arc<Api>>, request: Extensions) -> Response {
@@ -211,6 +279,59 @@ async fn get_status(State(api): State<Arc<Api>>, request: Extensions) -> Respons
         }
     }
     answer(status.map_err(Refused::from), &request)
+}
+
+/// The query of the report.
+#[derive(Debug, Deserialize)]
+struct ReportQuery {
+    shop: Option<String>,
+    days: Option<u32>,
+}
+
+async fn get_report(
+    State(api): State<Arc<Api>>,
+    Query(query): Query<ReportQuery>,
+    request: Extensions,
+) -> Response {
+    let days = query.days.unwrap_or(7);
+    if !(1..=90).contains(&days) {
+        let refused = Refused::Invalid(format!("`days` is {days}: it must be 1 to 90."));
+        return answer::<report::Report>(Err(refused), &request);
+    }
+    let now = api.clock.now();
+    let length = Duration::from_secs(24 * 3600) * days;
+    let result = match one_shop(&api, query.shop) {
+        Ok(shop) => report::report(&api.store, shop.as_ref(), length, now)
+            .await
+            .map_err(Refused::from),
+        Err(refused) => Err(refused),
+    };
+    answer(result, &request)
+}
+
+async fn get_numbers(
+    State(api): State<Arc<Api>>,
+    Query(of_shop): Query<OfShop>,
+    request: Extensions,
+) -> Response {
+    let now = api.clock.now();
+    let since = now.minus(Duration::from_secs(24 * 3600));
+    let result = match one_shop(&api, of_shop.shop) {
+        Ok(shop) => numbers::numbers(&api.store, shop.as_ref(), since, now)
+            .await
+            .map_err(Refused::from),
+        Err(refused) => Err(refused),
+    };
+    answer(result, &request)
+}
+
+/// The shop that is named, if one is.
+fn one_shop(api: &Api, name: Option<String>) -> Result<Option<ShopName>, Refused> {
+    let Some(name) = name else { return Ok(None) };
+    let config = Arc::clone(&api.config.borrow());
+    let query = OfShop { shop: Some(name) };
+    let shops = query.choose(&config)?;
+    Ok(shops.first().map(|shop| shop.name.clone()))
 }
 
 /// One toggle.

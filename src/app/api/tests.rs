@@ -1,5 +1,7 @@
 //! The API over HTTP, on a running daemon.
 
+mod numbers;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,11 +20,11 @@ use crate::sandbox::shopify::{Options, ShopSandbox};
 use crate::store::OpenMode;
 use crate::transport;
 
-const TOKEN: &str = "0123456789abcdef";
+pub(super) const TOKEN: &str = "0123456789abcdef";
 
 /// A daemon for a shop and an ERP that do not answer.
-struct Rig {
-    daemon: Daemon,
+pub(super) struct Rig {
+    pub(super) daemon: Daemon,
     folder: TempDir,
     client: reqwest::Client,
 }
@@ -32,10 +34,12 @@ impl Rig {
         Self::with(&text("on")).await
     }
 
-    async fn with(text: &str) -> Self {
+    pub(super) async fn with(text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lockstep.toml");
         std::fs::write(&path, text).unwrap();
+        // For those configurations that name one.
+        std::fs::create_dir(folder.path().join("mappings")).unwrap();
         let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
         let options = DaemonOptions {
             follow_files: false,
@@ -48,11 +52,11 @@ impl Rig {
         }
     }
 
-    fn path(&self) -> std::path::PathBuf {
+    pub(super) fn path(&self) -> std::path::PathBuf {
         self.folder.path().join("lockstep.toml")
     }
 
-    async fn call(
+    pub(super) async fn call(
         &self,
         method: &str,
         path: &str,
@@ -74,12 +78,12 @@ impl Rig {
         (status, serde_json::from_slice(&bytes).unwrap_or(Value::Null))
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, Value) {
+    pub(super) async fn get(&self, path: &str) -> (StatusCode, Value) {
         self.call("get", path, Some(TOKEN), None).await
     }
 }
 
-fn text(orders: &str) -> String {
+pub(super) fn text(orders: &str) -> String {
     format!(
         "[http]\nlisten = '127.0.0.1:0'\n[admin]\nlisten = '127.0.0.1:0'\ntokens = ['{TOKEN}']\n[shops.main]\n\
          domain = 'main.myshopify.com'\nbase_url = 'http://127.0.0.1:9'\naccess_token = 'shpat_1'\n\
@@ -89,7 +93,7 @@ fn text(orders: &str) -> String {
 }
 
 /// The path with something in place of its parameters.
-fn filled(path: &str) -> String {
+pub(super) fn filled(path: &str) -> String {
     path.split('/')
         .map(|part| if part.starts_with('{') { "x" } else { part })
         .collect::<Vec<_>>()

@@ -11,14 +11,17 @@ use axum::response::{Json, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::auth::Caller;
 use super::routes::OfShop;
 use super::{Api, Refused, answer};
+use crate::app::review::{Reviewer, whole};
 use crate::app::subscriptions::{
     self, ApplyReport, Installation, ListReport, NOT_NEWEST, Order, PlanReports, SubscriptionsError, Target,
 };
+use crate::app::test_delivery::{self, TestDelivery};
 use crate::app::toggle::{self, Edited, ToggleError};
 use crate::config::Config;
-use crate::domain::{Direction, Object, ShopName, ShopifyId};
+use crate::domain::{Actor, Direction, Object, ShopName, ShopifyId, Via};
 use crate::store::StoreError;
 use crate::subscriptions::{Registry, Toggle, is_newest};
 
@@ -113,11 +116,25 @@ impl Api {
         ))
     }
 
+    /// Carries plans out and writes down who had it done, whether or not the one who asked still listens.
     pub(in crate::app) async fn carry_out(
-        &self,
-        of_shop: &OfShop,
+        self: &Arc<Self>,
+        of_shop: OfShop,
         order: Order,
+        actor: Actor,
     ) -> Result<Vec<ApplyReport>, Refused> {
+        let api = Arc::clone(self);
+        let work = async move {
+            let plan = order.agreed.clone();
+            let done = api.apply_all(&of_shop, order).await?;
+            let reviewer = Reviewer::new(api.store.clone(), api.clock.clone(), actor);
+            reviewer.applied(&done, plan.as_deref()).await?;
+            Ok(done)
+        };
+        whole(work).await.unwrap_or_else(|| Err(broken()))
+    }
+
+    async fn apply_all(&self, of_shop: &OfShop, order: Order) -> Result<Vec<ApplyReport>, Refused> {
         let acting_for = self.controls.newest();
         // What this node knows may be some seconds old.
         if acting_for.is_none() || !is_newest(&self.store, acting_for.as_deref()).await? {
@@ -146,36 +163,75 @@ impl Api {
         Ok(subscriptions::report_applied(&done))
     }
 
-    async fn toggle(
+    /// Sends a delivery of this shop to this installation. Who did is written down before.
+    pub(in crate::app) async fn test_delivery(
         &self,
+        shop: &str,
+        actor: Actor,
+    ) -> Result<TestDelivery, Refused> {
+        let config = Arc::clone(&self.config.borrow());
+        let of_shop = OfShop {
+            shop: Some(shop.to_owned()),
+        };
+        let shop = of_shop.choose(&config)?;
+        let shop = shop
+            .first()
+            .ok_or_else(|| Refused::Unknown("There is no such shop.".to_owned()))?;
+        let reviewer = Reviewer::new(self.store.clone(), self.clock.clone(), actor);
+        reviewer
+            .configured("test_delivery", &shop.name, serde_json::Value::Null)
+            .await?;
+        let with = (&self.clock, &self.entropy);
+        Ok(test_delivery::send(&config, shop, self.listener, &self.instance_key, with).await)
+    }
+
+    async fn toggle(
+        self: &Arc<Self>,
         (shop, object, direction): (String, String, String),
         state: Toggle,
+        actor: Actor,
     ) -> Result<Toggled, Refused> {
         let unknown = |text: &str| Refused::Unknown(format!("There is no toggle `{text}`."));
         let shop: ShopName = shop.parse().map_err(|_| unknown(&shop))?;
         let object: Object = object.parse().map_err(|_| unknown(&object))?;
         let direction: Direction = direction.parse().map_err(|_| unknown(&direction))?;
-        let path = self.config.borrow().path.clone();
-        let edit = tokio::task::spawn_blocking(move || toggle::set(&path, &shop, object, direction, state));
-        let edited = match edit.await {
-            Ok(result) => result.map_err(refused)?,
-            Err(error) => {
-                return Err(Refused::Conflict {
-                    code: "toggle_failed",
-                    detail: error.to_string(),
+        let api = Arc::clone(self);
+        let work = async move {
+            let path = api.config.borrow().path.clone();
+            let edit =
+                tokio::task::spawn_blocking(move || toggle::set(&path, &shop, object, direction, state));
+            let edited = edit.await.map_err(|_| broken())?.map_err(refused)?;
+            if !edited.written {
+                return Ok(Toggled {
+                    edited,
+                    revision: None,
                 });
             }
-        };
-        let revision = if edited.written {
-            let reloaded = self.controls.reload().await;
-            reloaded.map_err(|detail| Refused::Conflict {
+            let reviewer = Reviewer::new(api.store.clone(), api.clock.clone(), actor);
+            let kept = reviewer.edited(&edited).await;
+            let reloaded = api.controls.reload().await;
+            let revision = reloaded.map_err(|detail| Refused::Conflict {
                 code: "files_not_taken",
                 detail,
-            })?
-        } else {
-            None
+            })?;
+            kept?;
+            Ok(Toggled { edited, revision })
         };
-        Ok(Toggled { edited, revision })
+        whole(work).await.unwrap_or_else(|| Err(broken()))
+    }
+}
+
+/// Who calls, for the audit log.
+pub(super) fn actor(request: &Extensions) -> Actor {
+    let name = request.get::<Caller>().map_or("-", |caller| caller.name.as_str());
+    Actor::new(name, Via::Api)
+}
+
+/// The work ended without a word: a mistake of ours.
+pub(super) fn broken() -> Refused {
+    Refused::Conflict {
+        code: "broken",
+        detail: "This ended without a word. Look at how things stand before you try again.".to_owned(),
     }
 }
 
@@ -232,7 +288,8 @@ pub(super) async fn apply(
             adopted: BTreeSet::new(),
             remove: body.remove,
         };
-        api.carry_out(&OfShop { shop: body.shop }, order).await
+        api.carry_out(OfShop { shop: body.shop }, order, actor(&request))
+            .await
     };
     answer(result.await, &request)
 }
@@ -248,13 +305,10 @@ pub(super) async fn adopt(
             adopted: body.ids.into_iter().collect(),
             ..Order::default()
         };
-        api.carry_out(
-            &OfShop {
-                shop: Some(body.shop),
-            },
-            order,
-        )
-        .await
+        let of_shop = OfShop {
+            shop: Some(body.shop),
+        };
+        api.carry_out(of_shop, order, actor(&request)).await
     };
     answer(result.await, &request)
 }
@@ -265,6 +319,14 @@ pub(super) async fn toggle(
     request: Extensions,
     body: Result<Json<ToggleRequest>, JsonRejection>,
 ) -> Response {
-    let result = async { api.toggle(of, read(body)?.state).await };
+    let result = async { api.toggle(of, read(body)?.state, actor(&request)).await };
     answer(result.await, &request)
+}
+
+pub(super) async fn test_delivery(
+    State(api): State<Arc<Api>>,
+    Path(shop): Path<String>,
+    request: Extensions,
+) -> Response {
+    answer(api.test_delivery(&shop, actor(&request)).await, &request)
 }

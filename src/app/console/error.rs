@@ -41,6 +41,11 @@ impl Refusal {
         Self::Not(StatusCode::SERVICE_UNAVAILABLE, text.to_owned())
     }
 
+    /// The sentence.
+    pub(super) fn text(self) -> String {
+        self.parts().2
+    }
+
     fn parts(self) -> (StatusCode, &'static str, String) {
         let (status, title, text) = match self {
             Self::OtherHost => (
@@ -100,6 +105,7 @@ impl From<Refused> for Refusal {
             Refused::Unknown(text) => Self::NotFound(text),
             Refused::Invalid(text) => Self::Not(StatusCode::BAD_REQUEST, text),
             Refused::Conflict { detail, .. } => Self::Not(StatusCode::CONFLICT, detail),
+            Refused::Unreachable(text) => Self::Not(StatusCode::BAD_GATEWAY, text),
             Refused::Store(error) => Self::store(&error),
         }
     }

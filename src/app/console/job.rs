@@ -11,12 +11,17 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use serde_json::Value;
 
 use super::Console;
+use super::asks::{Limited, conflicts, lacking_of, limited};
 use super::error::{Refusal, refuse};
 use super::parts::{Chip, ProblemView, chip, direction_word, name_of, object_word, pretty};
+use super::plans::PlanView;
+use super::record::address_of;
 use super::seam::{Done, Wish};
 use super::session::Visitor;
+use super::tables::Lacking;
 use super::view::{Frame, Moment, counted, field, form_fields, page, span};
-use crate::app::review::{Candidate, Reference, References, sides};
+use crate::app::record::expected;
+use crate::app::review::{Candidate, Conflict, Reference, References, sides};
 use crate::domain::{Direction, EventId, JobId, JobState, Object, Role, Timestamp};
 use crate::store::{AuditFilter, AuditRow, HELD_BY_PERSON, JobRow, JobStory};
 
@@ -37,10 +42,20 @@ struct JobPage {
     direction: &'static str,
     shop: String,
     references: Vec<(&'static str, Reference)>,
+    /// The page of its record.
+    record: Option<String>,
     /// What else there is to say of how it stands.
     standing: Vec<String>,
     problem: Option<ProblemView>,
+    /// Entries of tables that would be the answer.
+    lacking: Vec<Lacking>,
+    /// Fields that both sides changed: a person says whose value is kept.
+    conflicts: Vec<Conflict>,
+    /// Whether the limits on sudden change hold it back, with the shop's changes of the same kind.
+    limited: Option<Limited>,
     problem_seen: Option<(Moment, Moment, u32)>,
+    /// What would be written, when it waits for a yes.
+    plan: Option<PlanView>,
     can_retry: bool,
     /// A closed job gets a new one.
     retry_text: &'static str,
@@ -110,6 +125,8 @@ impl Console {
         let actions = self.api.store.audit(actions).await?;
         let now = self.api.clock.now();
         let job = &story.job;
+        let turn = expected(&self.api.store, &self.api.clock, job).await?;
+        let turn = turn.map(|turn| format!("Waits for its turn: {turn}."));
         let title = format!("{} {}", capitalised(object_word(job.key.object)), name_of(job));
         let open_problem = story.problems.iter().rev().find(|row| row.closed_at.is_none());
         Ok(JobPage {
@@ -119,9 +136,15 @@ impl Console {
             object: object_word(job.key.object),
             direction: direction_word(job.key.direction),
             shop: job.key.shop.to_string(),
+            record: address_of(job, &found.references),
             references: both(found.references),
-            standing: standing(job, now),
+            standing: standing(job, now).into_iter().chain(turn).collect(),
             problem: job.problem.as_ref().map(ProblemView::new),
+            lacking: job
+                .problem
+                .as_ref()
+                .map(|problem| lacking_of(job, problem))
+                .unwrap_or_default(),
             problem_seen: open_problem.map(|row| {
                 (
                     Moment::new(now, row.opened_at),
@@ -129,6 +152,9 @@ impl Console {
                     row.count,
                 )
             }),
+            conflicts: conflicts(job),
+            limited: limited(job),
+            plan: PlanView::of(job, visitor.role.may(Role::Operator)),
             can_retry: job.state != JobState::Running && job.state != JobState::Available,
             retry_text: if job.state.is_open() {
                 "Try again now"
@@ -153,13 +179,13 @@ impl Console {
             changed: Moment::new(now, job.updated_at),
             attempts: counted(u64::from(job.attempts), "attempt"),
             key: job.key.to_string(),
-            steps: steps(&story, actions, now),
+            steps: steps(&story, actions, visitor.role.may(Role::Operator), now),
         })
     }
 }
 
 /// Both sides, as far as they are known.
-fn both(sides: References) -> Vec<(&'static str, Reference)> {
+pub(super) fn both(sides: References) -> Vec<(&'static str, Reference)> {
     let named = [("Shopify", sides.shopify), ("ERP", sides.erp)];
     named
         .into_iter()
@@ -187,15 +213,15 @@ fn held_by_person(job: &JobRow) -> bool {
     job.state == JobState::Held && code == Some(HELD_BY_PERSON)
 }
 
-fn capitalised(word: &str) -> String {
+pub(super) fn capitalised(word: &str) -> String {
     let mut letters = word.chars();
     letters
         .next()
         .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// Everything that happened, newest first.
-fn steps(story: &JobStory, actions: Vec<AuditRow>, now: Timestamp) -> Vec<Step> {
+/// Everything that happened, newest first. What attempts noted holds values of records: not everybody sees it.
+fn steps(story: &JobStory, actions: Vec<AuditRow>, with_notes: bool, now: Timestamp) -> Vec<Step> {
     let step = |at: Timestamp, kind, tone, title: String, text: String| Step {
         at,
         moment: Moment::new(now, at),
@@ -248,7 +274,9 @@ fn steps(story: &JobStory, actions: Vec<AuditRow>, now: Timestamp) -> Vec<Step> 
         if let Some(revision) = attempt.revision {
             one.facts.push(("configuration".to_owned(), revision.to_string()));
         }
-        one.notes = notes(&attempt.detail);
+        if with_notes {
+            one.notes = notes(&attempt.detail);
+        }
         steps.push(one);
     }
     for row in &story.problems {
@@ -324,33 +352,11 @@ pub(super) async fn act(
     let fields = form_fields(&body);
     let said = (field(&fields, "seen"), field(&fields, "reason"));
     let action = uri.path().rsplit('/').next().unwrap_or_default();
-    let done = match (id_of(&id), wish(action, &fields)) {
+    let done = match (id_of(&id), Wish::of(action, &fields)) {
         (Ok(id), Ok(wish)) => console.act(&visitor, id, wish, said).await,
         (Err(refusal), _) | (_, Err(refusal)) => Err(refusal),
     };
     answered(&visitor, done)
-}
-
-fn wish(action: &str, fields: &[(String, String)]) -> Result<Wish, Refusal> {
-    let missing =
-        |what: &str| Refusal::Not(StatusCode::BAD_REQUEST, format!("Nothing was done: say {what}."));
-    Ok(match action {
-        "retry" => Wish::Retry,
-        "discard" => Wish::Discard,
-        "hold" => Wish::Hold,
-        "release" => Wish::Release,
-        "ahead" => Wish::Ahead,
-        "note" => Wish::Note,
-        "resolve" => {
-            let number = field(fields, "number").ok_or_else(|| missing("the number in the ERP"))?;
-            Wish::Resolve(number.to_owned())
-        }
-        "link" => {
-            let id = field(fields, "erp_id").and_then(|id| id.parse().ok());
-            Wish::Link(id.ok_or_else(|| missing("which record of the ERP"))?)
-        }
-        _ => return Err(Refusal::NotFound("There is no such action.".to_owned())),
-    })
 }
 
 #[derive(Template)]
@@ -379,7 +385,7 @@ impl Console {
         let id = id_of(id)?;
         let story = self.api.store.job(id).await?;
         let story = story.ok_or_else(|| Refusal::NotFound(format!("There is no job {id}.")))?;
-        let found = self.candidates(visitor, id).await?;
+        let found = self.api.candidates(&self.reviewer(visitor), id).await?;
         Ok(CandidatesPage {
             frame: Frame::new("Records in the ERP", "jobs", Some(visitor)),
             id: id.0,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
+use axum::body::Bytes;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -12,9 +13,12 @@ use axum::response::Response;
 use super::Console;
 use super::error::{Refusal, refuse};
 use super::parts::{JobLine, chip, direction_word, object_word};
+use super::plans::in_list;
+use super::seam::Wish;
 use super::session::Visitor;
-use super::view::{Frame, field, form_fields, page, percent_encoded};
-use crate::domain::{Direction, JobId, JobState, Object, ShopName, Timestamp};
+use super::view::{Frame, Notice, field, form_fields, page, percent_encoded};
+use crate::app::review::WAITING_FOR_APPROVAL;
+use crate::domain::{Direction, JobId, JobState, Object, Role, ShopName, Timestamp};
 use crate::store::{JobFilter, JobName, JobRow, StoreError};
 
 /// Jobs on one page.
@@ -38,6 +42,8 @@ struct JobsPage {
     directions: Vec<Choice>,
     times: Vec<Choice>,
     jobs: Vec<JobLine>,
+    /// Plans that wait, as a form names them.
+    plans: Vec<String>,
     is_filtered: bool,
     /// Where older ones are.
     older: Option<String>,
@@ -53,6 +59,9 @@ struct Asked {
 
 /// The group of states that means "needs a person".
 const NEEDS_A_PERSON: &str = "needs-a-person";
+
+/// Held, because a plan waits for a yes.
+const WAITS_FOR_APPROVAL: &str = "waiting-for-approval";
 
 /// Times that can be chosen: name, text, hours.
 const TIMES: [(&str, &str, u64); 4] = [
@@ -85,6 +94,10 @@ fn asked(fields: &[(String, String)], now: Timestamp) -> Result<Asked, String> {
     match field(fields, "state") {
         None => {}
         Some(NEEDS_A_PERSON) => filter.states = vec![JobState::Problem, JobState::Held],
+        Some(WAITS_FOR_APPROVAL) => {
+            filter.states = vec![JobState::Held];
+            filter.code = Some(WAITING_FOR_APPROVAL.to_owned());
+        }
         Some(state) => filter.states = vec![state.parse().map_err(|_| unknown("state"))?],
     }
     if let Some(before) = field(fields, "before") {
@@ -202,13 +215,17 @@ pub(super) async fn list(
                 choice(object.as_str(), object_word(*object), chosen)
             })
             .collect(),
-        states: std::iter::once(choice(NEEDS_A_PERSON, "needs a person, or is held", state))
-            .chain(
-                JobState::ALL
-                    .iter()
-                    .map(|one| choice(one.as_str(), chip(*one).text, state)),
-            )
-            .collect(),
+        states: [
+            choice(NEEDS_A_PERSON, "needs a person, or is held", state),
+            choice(WAITS_FOR_APPROVAL, "waiting for approval", state),
+        ]
+        .into_iter()
+        .chain(
+            JobState::ALL
+                .iter()
+                .map(|one| choice(one.as_str(), chip(*one).text, state)),
+        )
+        .collect(),
         directions: Direction::ALL
             .iter()
             .map(|direction| {
@@ -221,6 +238,11 @@ pub(super) async fn list(
             .map(|(name, text, _)| choice(name, text, field(&fields, "changed").unwrap_or_default()))
             .collect(),
         jobs: found.iter().map(|job| JobLine::new(job, now)).collect(),
+        plans: if state == WAITS_FOR_APPROVAL && visitor.role.may(Role::Operator) {
+            found.iter().filter_map(in_list).collect()
+        } else {
+            Vec::new()
+        },
         is_filtered: asked.query.is_some()
             || asked.filter.shop.is_some()
             || asked.filter.object.is_some()
@@ -231,6 +253,86 @@ pub(super) async fn list(
         is_first: asked.filter.before.is_none(),
     };
     page(StatusCode::OK, &shown)
+}
+
+/// What became of one of the selected jobs.
+struct SelectedLine {
+    job: i64,
+    is_done: bool,
+    tone: &'static str,
+    told: String,
+}
+
+#[derive(Template)]
+#[template(path = "selected.html", config = ".config/askama.toml")]
+struct SelectedPage {
+    frame: Frame,
+    rows: Vec<SelectedLine>,
+    done: usize,
+}
+
+/// Does the same to several jobs that were selected, each as it was seen.
+pub(super) async fn selected(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    body: Bytes,
+) -> Response {
+    match console.act_on_selected(&visitor, &form_fields(&body)).await {
+        Ok(shown) => page(StatusCode::OK, &shown),
+        Err(refusal) => refuse(Some(&visitor), refusal),
+    }
+}
+
+impl Console {
+    async fn act_on_selected(
+        &self,
+        visitor: &Visitor,
+        fields: &[(String, String)],
+    ) -> Result<SelectedPage, Refusal> {
+        let not = |text: &str| Refusal::Not(StatusCode::BAD_REQUEST, format!("Nothing was done: {text}."));
+        let (wish, title) = match field(fields, "action") {
+            Some("retry") => (Wish::Retry, "Tried again"),
+            Some("hold") => (Wish::Hold, "Held back"),
+            Some("release") => (Wish::Release, "Released"),
+            Some("discard") => (Wish::Discard, "Given up"),
+            _ => return Err(not("say what to do")),
+        };
+        let reason = field(fields, "reason");
+        if reason.is_none() && matches!(wish, Wish::Hold | Wish::Discard) {
+            return Err(not("say why, for those who ask later"));
+        }
+        let mut meant = Vec::new();
+        for (_, value) in fields.iter().filter(|(name, _)| name == "job") {
+            let parts = value
+                .split_once(':')
+                .and_then(|(id, seen)| Some((JobId(id.parse().ok()?), seen)));
+            meant.push(parts.ok_or_else(|| not("this form is none of ours"))?);
+        }
+        if meant.is_empty() {
+            return Err(not("select the jobs that are meant"));
+        }
+        let mut rows = Vec::new();
+        for (id, seen) in meant {
+            let done = self.act(visitor, id, wish.clone(), (Some(seen), reason)).await;
+            let (notice, told) = match done {
+                Ok((_, code)) => (Notice::of(code), String::new()),
+                Err(refusal @ (Refusal::NotFound(_) | Refusal::Not(..))) => (None, refusal.text()),
+                Err(refusal) => return Err(refusal),
+            };
+            let is_done = notice.is_some_and(|notice| notice.tone == "good");
+            rows.push(SelectedLine {
+                job: id.0,
+                is_done,
+                tone: if is_done { "good" } else { "warn" },
+                told: notice.map_or(told, |notice| notice.text.to_owned()),
+            });
+        }
+        Ok(SelectedPage {
+            frame: Frame::new(title, "jobs", Some(visitor)),
+            done: rows.iter().filter(|row| row.is_done).count(),
+            rows,
+        })
+    }
 }
 
 /// The same question about older jobs.

@@ -10,6 +10,7 @@ use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Semaphore;
 
 use super::Console;
 use super::error::{Refusal, refuse};
@@ -113,7 +114,7 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, headers: HeaderM
     let hash = known
         .map_or(NOBODY, |user| user.password_hash.expose_secret())
         .to_owned();
-    let is_right = compare(&console, hash.clone(), password).await && known.is_some();
+    let is_right = compare(&console.guard.turns, hash.clone(), password).await && known.is_some();
     if !is_right {
         tracing::warn!("a log-in to the console was refused");
         let text = "The name or the password is wrong.".to_owned();
@@ -134,8 +135,8 @@ pub(super) async fn log_in(State(console): State<Arc<Console>>, headers: HeaderM
 }
 
 /// A few at a time, on a thread that serves nobody else.
-async fn compare(console: &Console, hash: String, password: SecretString) -> bool {
-    let Ok(turn) = Arc::clone(&console.guard.turns).acquire_owned().await else {
+async fn compare(turns: &Arc<Semaphore>, hash: String, password: SecretString) -> bool {
+    let Ok(turn) = Arc::clone(turns).acquire_owned().await else {
         return false;
     };
     // The turn ends with the comparison: who hangs up meanwhile does not make room for one more.
@@ -164,6 +165,8 @@ pub(super) async fn log_out(
 
 #[cfg(test)]
 mod tests {
+    use std::task::Poll;
+
     use super::*;
 
     #[test]
@@ -179,6 +182,19 @@ mod tests {
         ] {
             assert_eq!(safe_next(next), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_makes_no_room_until_the_comparison_ends() {
+        let turns = Arc::new(Semaphore::new(1));
+        let password = SecretString::from("a guess".to_owned());
+        let mut attempt = Box::pin(compare(&turns, NOBODY.to_owned(), password));
+        let once = std::future::poll_fn(|context| Poll::Ready(attempt.as_mut().poll(context)));
+        assert!(once.await.is_pending());
+        drop(attempt);
+        assert!(turns.try_acquire().is_err(), "the comparison goes on");
+        let turn = tokio::time::timeout(std::time::Duration::from_mins(1), turns.acquire()).await;
+        drop(turn.expect("it ends").unwrap());
     }
 
     #[test]

@@ -53,7 +53,7 @@ struct MappingPage {
 
 impl Console {
     /// What a daemon that began now would work with.
-    async fn mapping_files(&self) -> Result<Mappings, Refusal> {
+    pub(super) async fn mapping_files(&self) -> Result<Mappings, Refusal> {
         let folder = self.api.config.borrow().mappings.dir.clone();
         let loaded = tokio::task::spawn_blocking(move || load(folder.as_deref())).await;
         let broken = |text: String| Refusal::Not(StatusCode::CONFLICT, text);

@@ -6,6 +6,7 @@
 //!
 //! Deliberately not here: what an action does. The same use cases stand behind the command line and the API (`seam`).
 
+mod asks;
 mod audit;
 mod error;
 mod gate;
@@ -14,13 +15,19 @@ mod job;
 mod jobs;
 mod login;
 mod mappings;
+mod numbers;
 mod overview;
 mod parts;
+mod plans;
+mod preview;
 mod problems;
+mod record;
 mod routes;
+mod runs;
 mod seam;
 mod session;
 mod settings;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod view;
@@ -36,6 +43,8 @@ use axum::routing::get;
 
 use super::api::Api;
 use crate::domain::SharedEntropy;
+
+pub(in crate::app) use problems::{code_page, url_of as cluster_page};
 
 use guard::Guard;
 

@@ -1,5 +1,6 @@
 //! Is everything all right? Green only when it is true.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +13,25 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::Console;
 use super::error::{Refusal, refuse};
+use super::numbers::{self, NumbersView};
 use super::parts::{direction_word, object_word, system_word};
 use super::problems::Cause;
 use super::seam::not_done;
 use super::session::Visitor;
 use super::view::{Frame, Moment, counted, field, form_fields, page, span};
+use crate::app::numbers::{Numbers, numbers as numbers_of};
 use crate::app::review::{ClusterFilter, ClusterView};
 use crate::app::status::{self, LaneStatus, Status};
 use crate::config::Config;
 use crate::domain::{JobState, Object, ShopName, Timestamp};
-use crate::store::{DeliverySum, PauseRow};
+use crate::store::{DeliverySum, PauseRow, RunRow};
 use crate::subscriptions::Toggle;
 
 /// A job that is due and waits longer than this is something to look at.
 const LONG_WAIT: Duration = Duration::from_secs(600);
+
+/// So far back the numbers begin: with the hour that has begun, 24 of them.
+const DAY_OF_HOURS: Duration = Duration::from_secs(23 * 3600);
 
 /// Clusters on this page; the rest is on their own.
 const CLUSTERS: usize = 8;
@@ -68,6 +74,9 @@ struct ShopView {
     last_delivery: Option<Moment>,
     deliveries: u64,
     failures: u64,
+    /// The last day's; none where nothing was done.
+    numbers: Option<NumbersView>,
+    last_run: Option<RunView>,
 }
 
 struct RunView {
@@ -122,6 +131,7 @@ impl Console {
         let pauses = self.api.store.pauses().await?;
         let now = status.now;
         let mut shops = Vec::new();
+        let mut days = BTreeMap::new();
         for shop in &status.shops {
             let Ok(name) = shop.name.parse::<ShopName>() else {
                 continue;
@@ -132,7 +142,12 @@ impl Console {
                 .store
                 .deliveries_since(&name, now.minus(Duration::from_secs(24 * 3600)))
                 .await?;
+            // The hours that have begun in the last day.
+            let day = numbers_of(&self.api.store, Some(&name), now.minus(DAY_OF_HOURS), now).await?;
+            let last_run = status.runs.iter().find(|run| run.shop == name);
             shops.push(ShopView {
+                numbers: NumbersView::new(&day),
+                last_run: last_run.map(|run| run_view(run, now)),
                 name: shop.name.clone(),
                 domain: shop.domain.clone(),
                 disabled: shop.disabled.clone(),
@@ -151,6 +166,7 @@ impl Console {
                 deliveries: arrived.iter().map(|sum| sum.accepted).sum(),
                 failures: arrived.iter().map(|sum| sum.failed).sum(),
             });
+            days.insert(name, day);
         }
         let sum = |states: &[JobState]| -> u64 {
             let of_lane = |lane: &LaneStatus| {
@@ -164,7 +180,7 @@ impl Console {
         Ok(OverviewPage {
             frame: Frame::new("Overview", "overview", Some(visitor)).noticing(notice),
             concerns: concerns(&status, &causes, &pauses, &config),
-            outages: outages(&status),
+            outages: outages(&status, &days),
             shops,
             more_causes: causes.len().saturating_sub(CLUSTERS),
             causes: causes
@@ -172,20 +188,7 @@ impl Console {
                 .take(CLUSTERS)
                 .map(|view| Cause::new(view, now))
                 .collect(),
-            runs: status
-                .runs
-                .iter()
-                .take(5)
-                .map(|run| RunView {
-                    shop: run.shop.to_string(),
-                    object: object_word(run.object),
-                    cause: run.cause.clone(),
-                    outcome: run
-                        .outcome
-                        .map_or_else(|| "under way".to_owned(), |outcome| outcome.to_string()),
-                    moment: Moment::new(now, run.started_at),
-                })
-                .collect(),
+            runs: status.runs.iter().take(5).map(|run| run_view(run, now)).collect(),
             warnings: status.warnings.clone(),
             events: status.events,
             nodes: status.nodes.len(),
@@ -194,6 +197,18 @@ impl Console {
             open: sum(WAITING),
             problems: status.open_problems,
         })
+    }
+}
+
+fn run_view(run: &RunRow, now: Timestamp) -> RunView {
+    RunView {
+        shop: run.shop.to_string(),
+        object: object_word(run.object),
+        cause: run.cause.clone(),
+        outcome: run
+            .outcome
+            .map_or_else(|| "under way".to_owned(), |outcome| outcome.to_string()),
+        moment: Moment::new(now, run.started_at),
     }
 }
 
@@ -235,7 +250,7 @@ fn last_delivery(arrived: &[DeliverySum]) -> Option<Timestamp> {
 }
 
 /// Systems that do not answer, with what that means for the people.
-fn outages(status: &Status) -> Vec<Outage> {
+fn outages(status: &Status, days: &BTreeMap<ShopName, Numbers>) -> Vec<Outage> {
     status
         .breakers
         .iter()
@@ -246,19 +261,15 @@ fn outages(status: &Status) -> Vec<Outage> {
                 .filter(|lane| lane.shop == breaker.shop.as_str())
                 .map(|lane| count(lane, WAITING))
                 .sum();
-            let why = breaker
-                .reason
-                .as_deref()
-                .map(|reason| format!(" ({reason})"))
-                .unwrap_or_default();
             Outage {
-                text: format!(
-                    "{}: {} has not answered for {}{why}. {} waiting, none is lost. It is tried again all the time, and \
-                     everything goes on by itself once it answers.",
-                    breaker.shop,
+                text: numbers::outage(
+                    breaker.shop.as_str(),
                     system_word(breaker.system),
-                    span(status.now.since(breaker.since)),
-                    if waiting == 1 { "1 job is".to_owned() } else { format!("{waiting} jobs are") },
+                    breaker.since,
+                    breaker.reason.as_deref(),
+                    waiting,
+                    days.get(&breaker.shop).and_then(Numbers::pace),
+                    status.now,
                 ),
             }
         })
@@ -400,8 +411,16 @@ impl Console {
         fields: &[(String, String)],
     ) -> Result<&'static str, Refusal> {
         let config = Arc::clone(&self.api.config.borrow());
-        let shop = config.shops.keys().find(|name| name.as_str() == shop);
-        let shop = shop.ok_or_else(|| Refusal::NotFound("There is no such shop.".to_owned()))?;
+        let known = config.shops.keys().find(|name| name.as_str() == shop).cloned();
+        // One that was taken out of the configuration while it was paused can be let go on all the same.
+        let known = match known {
+            None if !pauses => {
+                let paused = self.api.store.pauses().await?.into_iter();
+                paused.map(|pause| pause.shop).find(|name| name.as_str() == shop)
+            }
+            known => known,
+        };
+        let shop = &known.ok_or_else(|| Refusal::NotFound("There is no such shop.".to_owned()))?;
         let reviewer = self.reviewer(visitor);
         let reason = field(fields, "reason");
         let acted = match (pauses, reason) {
@@ -416,5 +435,55 @@ impl Console {
             None if pauses => Ok("paused"),
             None => Ok("resumed"),
         }
+    }
+}
+
+/// The answer to unusually many changes: they go, or are given up, by the last word of the address.
+pub(super) async fn limits(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    Path((shop, object)): Path<(String, String)>,
+    uri: Uri,
+    body: Bytes,
+) -> Response {
+    let approves = uri.path().ends_with("/approve");
+    let fields = form_fields(&body);
+    match console
+        .answer_limits(&visitor, (&shop, &object), approves, &fields)
+        .await
+    {
+        Ok(notice) => Redirect::to(&format!("/problems?notice={notice}")).into_response(),
+        Err(refusal) => refuse(Some(&visitor), refusal),
+    }
+}
+
+impl Console {
+    async fn answer_limits(
+        &self,
+        visitor: &Visitor,
+        (shop, object): (&str, &str),
+        approves: bool,
+        fields: &[(String, String)],
+    ) -> Result<&'static str, Refusal> {
+        let unknown = || Refusal::NotFound("There are no such limits.".to_owned());
+        let config = Arc::clone(&self.api.config.borrow());
+        let shop = config
+            .shops
+            .keys()
+            .find(|name| name.as_str() == shop)
+            .ok_or_else(unknown)?;
+        let object: Object = object.parse().map_err(|_| unknown())?;
+        let reviewer = self.reviewer(visitor);
+        let jobs = match (approves, field(fields, "reason")) {
+            (true, reason) => reviewer.approve(shop, object, reason).await?,
+            (false, Some(reason)) => reviewer.reject(shop, object, reason).await?,
+            (false, None) => return Ok("no_reason"),
+        };
+        self.api.controls.look();
+        Ok(match (jobs, approves) {
+            (0, _) => "none_held",
+            (_, true) => "limit_approved",
+            (_, false) => "limit_rejected",
+        })
     }
 }

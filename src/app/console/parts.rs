@@ -1,5 +1,6 @@
 //! Jobs, problems and records as several pages show them.
 
+use super::record::address;
 use super::view::Moment;
 use crate::domain::{Direction, JobState, NewProblem, Object, System, Timestamp};
 use crate::store::JobRow;
@@ -95,9 +96,13 @@ pub(super) struct JobLine {
     /// What people call the record.
     pub(super) name: String,
     pub(super) erp_name: Option<String>,
+    /// The page of its record, for a job into the ERP.
+    pub(super) record: Option<String>,
     pub(super) attempts: u32,
     pub(super) changed: Moment,
     pub(super) note: String,
+    /// The moment of its last change: what is done about it is done to this state only.
+    pub(super) seen: i64,
 }
 
 impl JobLine {
@@ -110,9 +115,14 @@ impl JobLine {
             shop: job.key.shop.to_string(),
             name: name_of(job),
             erp_name: job.erp_name.clone(),
+            record: match job.key.direction {
+                Direction::In => address(job.key.shop.as_str(), job.key.object, &job.key.source_id),
+                Direction::Out => None,
+            },
             attempts: job.attempts,
             changed: Moment::new(now, job.updated_at),
             note: note(job, now),
+            seen: job.updated_at.millis(),
         }
     }
 }

@@ -15,6 +15,7 @@ use super::error::{Refusal, refuse};
 use super::parts::{JobLine, ProblemView};
 use super::seam::not_done;
 use super::session::Visitor;
+use super::tables::{Lacking, lacking};
 use super::view::{Frame, Moment, counted, field, form_fields, page, percent_encoded};
 use crate::app::review::{ClusterFilter, ClusterView, clusters};
 use crate::domain::Timestamp;
@@ -65,7 +66,7 @@ impl Cause {
             },
             first: Moment::new(now, row.opened_at),
             last: Moment::new(now, row.seen_at),
-            url: url(&row.cluster),
+            url: url_of(&row.cluster),
             claimed_by: row.claimed_by.clone(),
             snoozed: row
                 .snoozed_until
@@ -79,12 +80,22 @@ impl Cause {
     }
 }
 
-fn url(cluster: &Cluster) -> String {
+/// The page of a cause.
+pub(in crate::app) fn url_of(cluster: &Cluster) -> String {
     format!(
         "/problems/cluster?shop={}&code={}&cluster={}",
         percent_encoded(cluster.shop.as_str()),
         percent_encoded(&cluster.code),
         percent_encoded(&cluster.cluster)
+    )
+}
+
+/// The page of the causes among which this one is, without naming it: a cause is made of values.
+pub(in crate::app) fn code_page(cluster: &Cluster) -> String {
+    format!(
+        "/problems?shop={}&code={}",
+        percent_encoded(cluster.shop.as_str()),
+        percent_encoded(&cluster.code)
     )
 }
 
@@ -157,24 +168,21 @@ impl Console {
         visitor: &Visitor,
         fields: &[(String, String)],
     ) -> Result<ProblemsPage, Refusal> {
+        let only_mine = field(fields, "whose") == Some("mine");
         let filter = ClusterFilter {
+            claimed_by: only_mine.then(|| visitor.name.clone()),
             limit: CLUSTERS,
             ..ClusterFilter::default()
         };
         let found = self.causes(filter).await?;
         let now = self.api.clock.now();
-        let only_mine = field(fields, "whose") == Some("mine");
         let batches = self.api.store.batches(false, BATCHES).await?;
         let running = self.api.store.batches(true, 0).await?;
         let older = batches.iter().filter(|batch| batch.state != BatchState::Running);
         Ok(ProblemsPage {
             frame: Frame::new("Problems", "problems", Some(visitor)).noticing(field(fields, "notice")),
             is_cut: found.len() >= CLUSTERS as usize,
-            causes: found
-                .iter()
-                .filter(|view| !only_mine || view.row.claimed_by.as_deref() == Some(&visitor.name))
-                .map(|view| Cause::new(view, now))
-                .collect(),
+            causes: found.iter().map(|view| Cause::new(view, now)).collect(),
             batches: running
                 .iter()
                 .chain(older)
@@ -199,6 +207,8 @@ struct ClusterPage {
     frame: Frame,
     cause: Cause,
     is_mine: bool,
+    /// Entries of tables that would be the answer.
+    lacking: Vec<Lacking>,
     jobs: Vec<JobLine>,
     not_shown: u64,
     notes: Vec<NoteView>,
@@ -245,6 +255,7 @@ impl Console {
             code: Some(cluster.code.clone()),
             cluster: Some(cluster.cluster.clone()),
             limit: 1,
+            ..ClusterFilter::default()
         };
         let found = self.causes(filter).await?.pop().ok_or_else(gone)?;
         let now = self.api.clock.now();
@@ -263,9 +274,12 @@ impl Console {
         };
         let notes = self.api.store.audit(notes).await?;
         let cause = Cause::new(&found, now);
+        let shown = jobs.iter().filter_map(|job| job.problem.as_ref());
+        let problems = std::iter::once(&found.row.example).chain(shown);
         Ok(ClusterPage {
             frame: Frame::new("Problem", "problems", Some(visitor)).noticing(field(fields, "notice")),
             is_mine: cause.claimed_by.as_deref() == Some(&visitor.name),
+            lacking: lacking(&cluster, problems),
             not_shown: cause.jobs.saturating_sub(jobs.len() as u64),
             jobs: jobs.iter().map(|job| JobLine::new(job, now)).collect(),
             cause,
@@ -310,7 +324,7 @@ pub(super) async fn act(
         Some(cluster) => {
             let action = uri.path().rsplit('/').next().unwrap_or_default();
             let done = console.act_on_cluster(&visitor, &cluster, action, &fields).await;
-            done.map(|notice| format!("{}&notice={notice}", url(&cluster)))
+            done.map(|notice| format!("{}&notice={notice}", url_of(&cluster)))
         }
         None => Err(which()),
     };

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, get, post};
 
-use super::{Console, audit, job, jobs, login, mappings, overview, problems, settings, webhooks, why};
+use super::{
+    Console, audit, job, jobs, login, mappings, overview, plans, preview, problems, record, runs, settings,
+    tables, webhooks, why,
+};
 use crate::domain::Role;
 
 /// One page, or one action.
@@ -48,6 +51,11 @@ pub(super) fn table() -> Vec<Page> {
         page("post", "/jobs/{id}/note", operator, || post(job::act)),
         page("post", "/jobs/{id}/resolve", operator, || post(job::act)),
         page("post", "/jobs/{id}/link", operator, || post(job::act)),
+        page("post", "/jobs/{id}/keep", operator, || post(job::act)),
+        page("post", "/jobs/selected", operator, || post(jobs::selected)),
+        page("post", "/jobs/{id}/approve", operator, || post(job::act)),
+        page("post", "/jobs/{id}/reject", operator, || post(job::act)),
+        page("post", "/jobs/approve", operator, || post(plans::approve_many)),
         page("get", "/jobs/{id}/candidates", operator, || get(job::candidates)),
         page("get", "/events/{id}", viewer, || get(job::event)),
         page("get", "/problems", viewer, || get(problems::list)),
@@ -62,7 +70,14 @@ pub(super) fn table() -> Vec<Page> {
         page("get", "/audit", viewer, || get(audit::list)),
         page("post", "/shops/{shop}/pause", operator, || post(overview::pause)),
         page("post", "/shops/{shop}/resume", operator, || post(overview::pause)),
+        page("post", "/shops/{shop}/limits/{object}/approve", operator, || {
+            post(overview::limits)
+        }),
+        page("post", "/shops/{shop}/limits/{object}/reject", operator, || {
+            post(overview::limits)
+        }),
         page("get", "/webhooks", viewer, || get(webhooks::list)),
+        page("post", "/webhooks/test", operator, || post(webhooks::test)),
         page("get", "/webhooks/plan", admin, || get(webhooks::plan)),
         page("post", "/webhooks/apply", admin, || post(webhooks::apply)),
         page("get", "/settings", viewer, || get(settings::show)),
@@ -70,5 +85,22 @@ pub(super) fn table() -> Vec<Page> {
         page("post", "/settings/apply", admin, || post(settings::apply)),
         page("get", "/mappings", viewer, || get(mappings::list)),
         page("get", "/mappings/{name}", viewer, || get(mappings::show)),
+        page("get", "/tables", viewer, || get(tables::list)),
+        page("get", "/tables/{shop}/{table}", viewer, || get(tables::show)),
+        page("get", "/tables/{shop}/{table}/plan", operator, || {
+            get(tables::plan)
+        }),
+        page("post", "/tables/{shop}/{table}/set", operator, || {
+            post(tables::set)
+        }),
+        page("get", "/mappings/preview", operator, || get(preview::form)),
+        page("get", "/records", viewer, || get(record::find)),
+        page("get", "/records/{shop}/{object}/{id}", viewer, || {
+            get(record::show)
+        }),
+        page("post", "/records/{shop}/{object}/{id}/sync", operator, || {
+            post(record::sync)
+        }),
+        page("get", "/runs", viewer, || get(runs::list)),
     ]
 }

@@ -1,18 +1,14 @@
 //! What the pages have done for them. The use cases stand behind the command line, too (`review`): here is only what pages
 //! add, which is whom it is for, that a form which was made for an older state does nothing, and how it is told.
 
-use std::sync::Arc;
-
 use axum::http::StatusCode;
 
 use super::Console;
 use super::error::Refusal;
 use super::session::Visitor;
-use crate::app::connect;
-use crate::app::review::{ByHandError, Candidate, Reviewer};
-use crate::config::{Config, Shop};
-use crate::domain::{Actor, ErpId, JobId, JobState, ShopifyId, Via};
-use crate::erp::SharedErp;
+use super::view::field;
+use crate::app::review::{Keep, Reviewer};
+use crate::domain::{Actor, JobId, JobState, Via};
 use crate::store::{Acted, Cluster, JobStory};
 
 /// What a person wants of a job.
@@ -24,10 +20,54 @@ pub(super) enum Wish {
     Release,
     Ahead,
     Note,
+    /// The plan of this hash is right.
+    Approve(String),
+    /// The plan that waits is not.
+    Reject,
     /// It stands in the ERP under this number.
     Resolve(String),
     /// This partner of the ERP is meant.
     Link(i64),
+    /// This side's value is kept: of one row, or of all that are shown.
+    Keep(Keep, Option<String>),
+}
+
+impl Wish {
+    /// By the last word of an address, and what its form says.
+    pub(super) fn of(action: &str, fields: &[(String, String)]) -> Result<Self, Refusal> {
+        let missing =
+            |what: &str| Refusal::Not(StatusCode::BAD_REQUEST, format!("Nothing was done: say {what}."));
+        Ok(match action {
+            "retry" => Self::Retry,
+            "discard" => Self::Discard,
+            "hold" => Self::Hold,
+            "release" => Self::Release,
+            "ahead" => Self::Ahead,
+            "note" => Self::Note,
+            "approve" => {
+                let plan = field(fields, "plan").ok_or_else(|| missing("which plan"))?;
+                Self::Approve(plan.to_owned())
+            }
+            "reject" => Self::Reject,
+            "keep" => {
+                let side = match field(fields, "side") {
+                    Some("shopify") => Keep::Shopify,
+                    Some("erp") => Keep::Erp,
+                    _ => return Err(missing("whose value is kept")),
+                };
+                Self::Keep(side, field(fields, "field").map(str::to_owned))
+            }
+            "resolve" => {
+                let number = field(fields, "number").ok_or_else(|| missing("the number in the ERP"))?;
+                Self::Resolve(number.to_owned())
+            }
+            "link" => {
+                let id = field(fields, "erp_id").and_then(|id| id.parse().ok());
+                Self::Link(id.ok_or_else(|| missing("which record of the ERP"))?)
+            }
+            _ => return Err(Refusal::NotFound("There is no such action.".to_owned())),
+        })
+    }
 }
 
 /// What became of an action, as the notice's code on the page that follows, and the job to look at then.
@@ -38,6 +78,9 @@ pub(super) fn not_done(acted: &Acted) -> Option<Refusal> {
     let text = match acted {
         Acted::Unknown => return Some(Refusal::NotFound("There is no such thing (any more).".to_owned())),
         Acted::Taken(who) => format!("Nothing was done: it is in the hands of {who}."),
+        Acted::Later(job) => format!(
+            "Nothing was done: a later job of the same record has ended or is held, job {job}. See to that one."
+        ),
         Acted::Linked(name) => {
             format!("Nothing was done: the record is linked to {name} in the ERP already.")
         }
@@ -46,18 +89,7 @@ pub(super) fn not_done(acted: &Acted) -> Option<Refusal> {
     Some(Refusal::Not(StatusCode::CONFLICT, text))
 }
 
-fn by_hand(error: ByHandError) -> Refusal {
-    match error {
-        ByHandError::Store(error) => Refusal::store(&error),
-        ByHandError::UnknownJob(job) => Refusal::NotFound(format!("There is no job {job}.")),
-        ByHandError::Erp(source) => unreachable("The ERP could not be asked", &source),
-        error @ (ByHandError::NoSuchRecord { .. } | ByHandError::Several { .. } | ByHandError::NotSo(_)) => {
-            Refusal::Not(StatusCode::CONFLICT, format!("Nothing was done: {error}."))
-        }
-    }
-}
-
-fn unreachable(what: &str, error: &dyn std::error::Error) -> Refusal {
+pub(super) fn unreachable(what: &str, error: &dyn std::error::Error) -> Refusal {
     Refusal::Not(
         StatusCode::BAD_GATEWAY,
         format!("{what}: {error}. Nothing was done."),
@@ -93,7 +125,7 @@ impl Console {
         wish: Wish,
         (seen, reason): (Option<&str>, Option<&str>),
     ) -> Result<Done, Refusal> {
-        if reason.is_none() && matches!(wish, Wish::Discard | Wish::Hold | Wish::Note) {
+        if reason.is_none() && matches!(wish, Wish::Discard | Wish::Hold | Wish::Note | Wish::Reject) {
             return Ok((id, "no_reason"));
         }
         let story = match self.as_seen(id, seen).await? {
@@ -114,13 +146,25 @@ impl Console {
             Wish::Release => (reviewer.release(id, reason).await?, "released"),
             Wish::Ahead => (reviewer.move_ahead(id, reason).await?, "ahead"),
             Wish::Note => (reviewer.note(id, words).await?, "noted"),
-            Wish::Resolve(number) => (self.resolve(&reviewer, &story, number, reason).await?, "resolved"),
-            Wish::Link(erp_id) => {
-                let config = Arc::clone(&self.api.config.borrow());
-                let (shop, erp) = self.erp_of(&config, &story)?;
-                let linked = reviewer.link(shop, &*erp, id, ErpId(*erp_id), reason).await;
-                (linked.map_err(by_hand)?, "linked")
+            Wish::Approve(plan) => {
+                let answered = reviewer.approve_plan(id, Some(plan), reason).await?;
+                return Ok(self.plan_answered(id, &answered, "approved"));
             }
+            Wish::Reject => {
+                let answered = reviewer.reject_plan(id, words).await?;
+                return Ok(self.plan_answered(id, &answered, "rejected"));
+            }
+            Wish::Resolve(number) => (
+                self.api.entered_by_hand(&reviewer, id, number, reason).await?,
+                "resolved",
+            ),
+            Wish::Keep(side, name) => {
+                self.api
+                    .choose(&reviewer, id, *side, name.as_deref(), reason)
+                    .await?;
+                (Acted::Done, "kept")
+            }
+            Wish::Link(erp_id) => (self.api.link(&reviewer, id, *erp_id, reason).await?, "linked"),
         };
         self.api.controls.look();
         if let Some(refusal) = not_done(&acted) {
@@ -139,51 +183,6 @@ impl Console {
     async fn as_it_is(&self, id: JobId) -> Result<JobStory, Refusal> {
         let story = self.api.store.job(id).await?;
         story.ok_or_else(|| Refusal::NotFound(format!("There is no job {id}.")))
-    }
-
-    /// The job's shop, and a client of its ERP.
-    fn erp_of<'c>(&self, config: &'c Config, story: &JobStory) -> Result<(&'c Shop, SharedErp), Refusal> {
-        let name = &story.job.key.shop;
-        let shop = config
-            .shops
-            .get(name)
-            .ok_or_else(|| Refusal::NotFound(format!("The configuration has no shop {name} any more.")))?;
-        let erp = connect::erp(shop, &self.api.clock)
-            .map_err(|error| unreachable("The ERP cannot be connected", &error))?;
-        Ok((shop, erp))
-    }
-
-    async fn resolve(
-        &self,
-        reviewer: &Reviewer,
-        story: &JobStory,
-        number: &str,
-        reason: Option<&str>,
-    ) -> Result<Acted, Refusal> {
-        let config = Arc::clone(&self.api.config.borrow());
-        let (shop, erp) = self.erp_of(&config, story)?;
-        let client = self.api.clients.borrow().get(&shop.name).cloned();
-        // As it is now: only so a later change is seen as one.
-        let order = match (story.job.key.source_id.parse::<ShopifyId>(), client) {
-            (Ok(id), Some(client)) => client
-                .order(id, "")
-                .await
-                .map_err(|error| unreachable("The order cannot be read from Shopify", &error))?,
-            _ => None,
-        };
-        reviewer
-            .resolve(shop, &*erp, story.job.id, number, order.as_ref(), reason)
-            .await
-            .map_err(by_hand)
-    }
-
-    /// The records of the ERP that the job may mean.
-    pub(super) async fn candidates(&self, visitor: &Visitor, id: JobId) -> Result<Vec<Candidate>, Refusal> {
-        let story = self.as_it_is(id).await?;
-        let config = Arc::clone(&self.api.config.borrow());
-        let (shop, erp) = self.erp_of(&config, &story)?;
-        let found = self.reviewer(visitor).candidates(shop, &*erp, id).await;
-        found.map_err(by_hand)
     }
 
     /// Begins to try all jobs of one cause again.

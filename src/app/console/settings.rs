@@ -17,6 +17,7 @@ use super::session::Visitor;
 use super::view::{Frame, field, form_fields, page};
 use super::webhooks::{Change, changes};
 use crate::app::api::OfShop;
+use crate::app::review::whole;
 use crate::app::toggle::{self, Switch, Switching, ToggleError, Wanted, category_name};
 use crate::config::Config;
 use crate::domain::{Direction, Object};
@@ -213,7 +214,7 @@ struct PlanPage {
 }
 
 /// A line of the difference with what it is.
-fn diff_lines(diff: &str) -> Vec<(&'static str, String)> {
+pub(super) fn diff_lines(diff: &str) -> Vec<(&'static str, String)> {
     diff.lines()
         .map(|line| {
             let kind = match line.bytes().next() {
@@ -292,10 +293,33 @@ impl Console {
         self.plan_page(visitor, switching, None).await
     }
 
-    async fn applied(&self, visitor: &Visitor, fields: &[(String, String)]) -> Result<Response, Refusal> {
+    async fn applied(
+        self: &Arc<Self>,
+        visitor: &Visitor,
+        fields: &[(String, String)],
+    ) -> Result<Response, Refusal> {
         let agreed = field(fields, "hash").unwrap_or_default().to_owned();
         let wanted = wanted(fields)?;
-        let switching = self.switching(wanted, Some(agreed)).await?;
+        let (console, reviewer) = (Arc::clone(self), self.reviewer(visitor));
+        // A browser that hangs up parts neither the file from its line in the audit log, nor from being taken up.
+        let work = async move {
+            let switching = console.switching(wanted, Some(agreed)).await?;
+            if !switching.written {
+                return Ok(switching);
+            }
+            let kept = reviewer.switched(&switching.switches).await;
+            console.api.controls.reload().await.map_err(|text| {
+                let text = format!("The file was saved, but could not be taken up: {text}");
+                Refusal::Not(StatusCode::CONFLICT, text)
+            })?;
+            kept?;
+            Ok(switching)
+        };
+        let broken = || {
+            let text = "This ended without a word. Look at the settings before you try again.".to_owned();
+            Err(Refusal::Not(StatusCode::INTERNAL_SERVER_ERROR, text))
+        };
+        let switching: Switching = whole(work).await.unwrap_or_else(broken)?;
         if switching.switches.is_empty() {
             // Somebody else was faster, or this is the second click.
             return Ok(Redirect::to("/settings?notice=unchanged").into_response());
@@ -313,21 +337,6 @@ impl Console {
             toggles = switching.switches.len(),
             "toggles changed on the console"
         );
-        let reviewer = self.reviewer(visitor);
-        for switch in &switching.switches {
-            let wanted = &switch.wanted;
-            let detail = serde_json::json!({
-                "object": wanted.object,
-                "direction": wanted.direction,
-                "before": switch.before,
-                "after": wanted.toggle,
-            });
-            reviewer.configured("toggle", &wanted.shop, detail).await?;
-        }
-        self.api.controls.reload().await.map_err(|text| {
-            let text = format!("The file was saved, but could not be taken up: {text}");
-            Refusal::Not(StatusCode::CONFLICT, text)
-        })?;
         Ok(Redirect::to("/settings?notice=saved").into_response())
     }
 }

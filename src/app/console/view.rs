@@ -97,7 +97,7 @@ pub(super) struct Notice {
 
 impl Notice {
     /// By the code in the address.
-    fn of(code: &str) -> Option<Self> {
+    pub(super) fn of(code: &str) -> Option<Self> {
         let (tone, text) = match code {
             "retried" => (
                 "good",
@@ -127,12 +127,42 @@ impl Notice {
                 "The order is linked to the one in the ERP, and the job is closed.",
             ),
             "linked" => ("good", "The record is linked, and the job is tried again now."),
+            "approved" => (
+                "good",
+                "The plan is carried out now. Reload this page to see how it goes.",
+            ),
+            "rejected" => (
+                "good",
+                "The plan is rejected and the job given up. A later change of the record makes a new one.",
+            ),
+            "plan_changed" => (
+                "bad",
+                "The plan has changed since you looked at it. Nothing was done: look at it as it is now.",
+            ),
+            "not_waiting" => ("bad", "The job does not wait for approval. Nothing was done."),
+            "approved_many" => ("good", "The plans are carried out now."),
+            "approved_some" => (
+                "bad",
+                "Some plans are carried out now. Others had changed or were answered already: look at those again.",
+            ),
             "already" => ("bad", "It stands like that already. Nothing was done."),
             "batch" => (
                 "good",
                 "They are tried again now, a few in each second. How far that is stands on the page of problems.",
             ),
             "batch_runs" => ("bad", "They are being tried again already. Nothing was done."),
+            "kept" => ("good", "The choice is noted, and the job is tried again now."),
+            "limit_approved" => ("good", "The changes are on their way to the shop."),
+            "limit_rejected" => (
+                "good",
+                "The held changes were given up. What the ERP changes from now on is sent again.",
+            ),
+            "none_held" => ("bad", "Nothing is held there (any more). Nothing was done."),
+            "table_saved" => ("good", "The entry is saved and taken up."),
+            "table_batch" => (
+                "good",
+                "The entry is saved and taken up, and what waited for it is tried again, a few in each second.",
+            ),
             "batch_stopped" => ("good", "Stopped. What was tried again stays so."),
             "claimed" => ("good", "You look after these problems now."),
             "unclaimed" => ("good", "Nobody looks after these problems any more."),

@@ -12,11 +12,13 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::Console;
 use super::error::{Refusal, refuse};
+use super::jobs::Choice;
 use super::session::Visitor;
-use super::view::{Frame, Moment, field, form_fields, page};
+use super::view::{Frame, Moment, field, form_fields, page, span};
 use crate::app::api::OfShop;
 use crate::app::subscriptions::{ListReport, ListRow, Order, PlanReport, Status};
-use crate::domain::Timestamp;
+use crate::app::test_delivery::{TestDelivery, Way};
+use crate::domain::{Actor, Timestamp, Via};
 use crate::subscriptions::{Kind, PlanLine};
 
 struct Row {
@@ -71,6 +73,69 @@ struct WebhooksPage {
     frame: Frame,
     shops: Vec<ShopRows>,
     query: String,
+    resources: Vec<Choice>,
+    events: Vec<Choice>,
+    address: String,
+    is_filtered: bool,
+}
+
+/// What rows are looked for.
+#[derive(Clone, Copy, Debug)]
+struct Wanted<'f> {
+    text: &'f str,
+    resource: &'f str,
+    event: &'f str,
+    address: &'f str,
+}
+
+impl<'f> Wanted<'f> {
+    fn of(fields: &'f [(String, String)]) -> Self {
+        let text = |name| field(fields, name).unwrap_or_default();
+        Self {
+            text: text("q"),
+            resource: text("resource"),
+            event: text("event"),
+            address: text("address"),
+        }
+    }
+
+    fn is_any(self) -> bool {
+        [self.text, self.resource, self.event, self.address]
+            .iter()
+            .all(|part| part.is_empty())
+    }
+
+    fn fits(self, row: &Row) -> bool {
+        let (resource, event) = parts_of(&row.topic);
+        let address = self.address.to_lowercase();
+        (self.text.is_empty() || row.holds(self.text))
+            && (self.resource.is_empty() || resource == self.resource)
+            && (self.event.is_empty() || event == self.event)
+            && row.uri.to_lowercase().contains(&address)
+    }
+}
+
+/// The two parts of a topic: `orders/create` and `ORDERS_CREATE` are about `orders`, and that one is made.
+fn parts_of(topic: &str) -> (String, String) {
+    let topic = topic.to_lowercase();
+    let parts = topic.rsplit_once('/').or_else(|| topic.rsplit_once('_'));
+    let (resource, event) = parts.unwrap_or((topic.as_str(), ""));
+    (resource.to_owned(), event.to_owned())
+}
+
+/// Each of these once, as choices.
+fn choices(mut all: Vec<String>, chosen: &str) -> Vec<Choice> {
+    all.push(chosen.to_owned());
+    all.sort();
+    all.dedup();
+    all.retain(|value| !value.is_empty());
+    all.into_iter()
+        .map(|value| Choice {
+            is_chosen: value == chosen,
+            text: value.replace('_', " "),
+            value,
+        })
+        .collect()
 }
 
 pub(super) async fn list(
@@ -84,19 +149,34 @@ pub(super) async fn list(
         Err(refused) => return refuse(Some(&visitor), refused.into()),
     };
     let now = console.api.clock.now();
-    let wanted = field(&fields, "q").unwrap_or_default();
+    let wanted = Wanted::of(&fields);
+    let topics: Vec<(String, String)> = lists
+        .iter()
+        .flat_map(|list| &list.rows)
+        .map(|row| parts_of(&row.topic))
+        .collect();
     let shown = WebhooksPage {
         frame: Frame::new("Webhooks", "webhooks", Some(&visitor)).noticing(field(&fields, "notice")),
         shops: lists
             .into_iter()
             .map(|list| shop_rows(list, wanted, now))
             .collect(),
-        query: wanted.to_owned(),
+        query: wanted.text.to_owned(),
+        resources: choices(
+            topics.iter().map(|(resource, _)| resource.clone()).collect(),
+            wanted.resource,
+        ),
+        events: choices(
+            topics.iter().map(|(_, event)| event.clone()).collect(),
+            wanted.event,
+        ),
+        address: wanted.address.to_owned(),
+        is_filtered: !wanted.is_any(),
     };
     page(StatusCode::OK, &shown)
 }
 
-fn shop_rows(list: ListReport, wanted: &str, now: Timestamp) -> ShopRows {
+fn shop_rows(list: ListReport, wanted: Wanted<'_>, now: Timestamp) -> ShopRows {
     ShopRows {
         shop: list.shop.to_string(),
         error: list.error.map(|error| (error.reason, error.fix)),
@@ -104,7 +184,7 @@ fn shop_rows(list: ListReport, wanted: &str, now: Timestamp) -> ShopRows {
             .rows
             .iter()
             .map(|row| Row::new(row, now))
-            .filter(|row| wanted.is_empty() || row.holds(wanted))
+            .filter(|row| wanted.fits(row))
             .collect(),
         notes: list.notes,
     }
@@ -208,7 +288,8 @@ pub(super) async fn apply(
         shop: Some(shop.to_owned()),
     };
     tracing::info!(account = %visitor.name, shop, "plan for webhooks agreed to on the console");
-    let done = match console.api.carry_out(&of_shop, order).await {
+    let actor = console.reviewer(&visitor).actor().clone();
+    let done = match console.api.carry_out(of_shop, order, actor).await {
         Ok(done) => done,
         Err(refused) => return refuse(Some(&visitor), refused.into()),
     };
@@ -216,15 +297,6 @@ pub(super) async fn apply(
         let text = format!("The shop {shop} is not connected.");
         return refuse(Some(&visitor), Refusal::Not(StatusCode::CONFLICT, text));
     };
-    let detail =
-        serde_json::json!({ "plan": hash, "changes": report.results.len(), "complete": report.is_complete });
-    let kept = console
-        .reviewer(&visitor)
-        .configured("apply_webhooks", &report.shop, detail)
-        .await;
-    if let Err(error) = kept {
-        return refuse(Some(&visitor), Refusal::store(&error));
-    }
     if report.is_complete && report.error.is_none() {
         return Redirect::to("/webhooks?notice=applied").into_response();
     }
@@ -242,4 +314,62 @@ pub(super) async fn apply(
             .collect(),
     };
     page(StatusCode::CONFLICT, &shown)
+}
+
+#[derive(Template)]
+#[template(path = "test_delivery.html", config = ".config/askama.toml")]
+struct TestPage {
+    frame: Frame,
+    sent: TestDelivery,
+    way: &'static str,
+    took: String,
+}
+
+/// Sends a delivery to ourselves, and shows what became of it.
+pub(super) async fn test(
+    State(console): State<Arc<Console>>,
+    Extension(visitor): Extension<Visitor>,
+    body: Bytes,
+) -> Response {
+    let fields = form_fields(&body);
+    let shop = field(&fields, "shop").unwrap_or_default();
+    let actor = Actor::new(visitor.name.clone(), Via::Console);
+    match console.api.test_delivery(shop, actor).await {
+        Ok(sent) => {
+            tracing::info!(account = %visitor.name, shop, taken = sent.taken, "test delivery sent from the console");
+            let shown = TestPage {
+                frame: Frame::new("Test delivery", "webhooks", Some(&visitor)),
+                way: match sent.way {
+                    Way::Public => "through the public address",
+                    Way::Local => "to the listener of this machine directly",
+                },
+                took: span(std::time::Duration::from_millis(sent.took_ms)),
+                sent,
+            };
+            page(StatusCode::OK, &shown)
+        }
+        Err(refused) => refuse(Some(&visitor), refused.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_topic_has_two_parts_however_it_is_written() {
+        for (topic, resource, event) in [
+            ("orders/create", "orders", "create"),
+            ("ORDERS_CREATE", "orders", "create"),
+            ("INVENTORY_LEVELS_UPDATE", "inventory_levels", "update"),
+            ("inventory_levels/update", "inventory_levels", "update"),
+            ("app", "app", ""),
+        ] {
+            assert_eq!(
+                parts_of(topic),
+                (resource.to_owned(), event.to_owned()),
+                "{topic}"
+            );
+        }
+    }
 }

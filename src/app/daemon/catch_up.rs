@@ -16,15 +16,12 @@ use super::pause;
 use super::shops::Current;
 use crate::app::status;
 use crate::domain::{Direction, SharedClock};
-use crate::reconcile::{DeltaShop, RunError, delta_run};
+use crate::reconcile::{Delta, DeltaShop, INDEX_LAG, Known, RunError, delta_run};
 use crate::store::{Covered, GapRow, GapRun, SharedStore, StoreError};
 use crate::subscriptions::Toggle;
 
 /// How often it is looked for gaps. Machine time: tests cannot move it.
 const LOOK: Duration = Duration::from_millis(if cfg!(test) { 20 } else { 1_000 });
-
-/// How far the shop's search index may lag behind.
-pub(super) const INDEX_LAG: Duration = Duration::from_secs(120);
 
 /// The first wait after a run that failed; it doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_secs(15);
@@ -123,7 +120,13 @@ impl Filler {
     /// Makes a run for the gap. Returns the gap's number.
     async fn run(&self, gap: GapRow, shop: DeltaShop) -> i64 {
         let id = gap.id;
-        let result = delta_run(&shop, gap.object, gap.since, CAUSE, &self.stop).await;
+        let wanted = Delta {
+            object: gap.object,
+            since: gap.since,
+            cause: CAUSE,
+            known: Known::Nothing,
+        };
+        let result = delta_run(&shop, wanted, &self.stop).await;
         let now = self.clock.now();
         let (run, covered, next_at) = match &result {
             Ok(report) => (

@@ -8,6 +8,7 @@
 //! the process instead is safe, too: the next start takes over what was running.
 
 mod catch_up;
+mod delta;
 mod files;
 mod keys;
 mod lanes;
@@ -29,6 +30,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::app::alerts::Watch;
 use crate::app::api::{self, Api};
 use crate::app::console::{self, Console};
 use crate::app::reach;
@@ -49,6 +51,7 @@ use reconciler::Reconciler;
 use reload::{ReloadRequest, Reloader};
 use shops::{Disabled, Flows, Wired};
 
+pub(crate) use delta::CAUSE as DELTA;
 pub(crate) use shops::context;
 pub use signals::serve_until_signal;
 
@@ -224,6 +227,7 @@ async fn run(
         crate::app::review::work_batches(store.clone(), clock.clone(), stop.clone()),
     );
 
+    let current_config = watch::Sender::new(Arc::new(config));
     // The listeners.
     let installation = Installation::new(store, &clock, &entropy, None).await?;
     let intake = Arc::new(Intake::new(
@@ -235,7 +239,10 @@ async fn run(
         subscriptions::own_name(&installation.instance),
     ));
     let metrics = telemetry::metrics();
-    let current_config = watch::Sender::new(Arc::new(config));
+    part.run(
+        "alerts",
+        Watch::new(current_config.subscribe(), store.clone(), clock.clone(), &node).run(stop.clone()),
+    );
     let hints = Arc::new(HintBox::new(
         current_config.subscribe(),
         store.clone(),
@@ -264,6 +271,8 @@ async fn run(
         clock: clock.clone(),
         clients: clients.subscribe(),
         installation,
+        listener: http_addr,
+        entropy: entropy.clone(),
         is_local: admin_addr.ip().to_canonical().is_loopback(),
         calls: AtomicU64::new(0),
         controls: controls.clone(),
@@ -325,7 +334,17 @@ async fn run(
     part.run("polling", poller.run());
     part.run(
         "catching up",
-        catch_up::fill(current.clone(), store.clone(), clock.clone(), node, stop.clone()),
+        catch_up::fill(
+            current.clone(),
+            store.clone(),
+            clock.clone(),
+            node.clone(),
+            stop.clone(),
+        ),
+    );
+    part.run(
+        "delta runs",
+        delta::follow(current.clone(), store.clone(), clock.clone(), node, stop.clone()),
     );
     part.run(
         "key expiry",

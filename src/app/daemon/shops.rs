@@ -21,7 +21,7 @@ use crate::shopify::Shopify;
 use crate::shopify::webhook::{self, SignatureError};
 use crate::store::{ClaimedJob, NodeFile, SharedStore, Standing, StoreError, TakenUp};
 use crate::subscriptions::Toggle;
-use crate::sync::{Engine, ShopContext, Source, Target};
+use crate::sync::{Engine, Seen, ShopContext, Source, Target};
 use crate::transport;
 
 /// How often it is looked whether a shop was disabled or enabled. Machine time: tests cannot move it.
@@ -183,6 +183,8 @@ fn connected(
             .copied()
             .filter(|object| shop.sync.toggle(*object, Direction::In) == Toggle::Off)
             .collect(),
+        rules: shop.rules.clone(),
+        seen: Seen::default(),
         mappings: mappings.subscribe(),
         store: store.clone(),
         clock: clock.clone(),

@@ -1,12 +1,14 @@
 //! Daemons in this process: started, asked, changed, stopped. Neither system is reached: what is shown here happens before.
 
 mod between;
+mod delta;
 mod elsewhere;
 mod follows;
 mod gaps;
 mod nodes;
 mod notices;
 mod polls;
+mod pushes;
 mod saving;
 mod seen;
 

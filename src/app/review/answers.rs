@@ -12,6 +12,10 @@ pub fn answer(job: JobId, acted: &Acted, done: &str) -> String {
         Acted::New(new) => format!("job {job} was closed; job {new} does its work anew"),
         Acted::Batch { id, is_new: true } => format!("batch {id} works on it"),
         Acted::Batch { id, is_new: false } => format!("batch {id} works on it already"),
+        Acted::Jobs(jobs) => format!("{jobs} jobs"),
+        Acted::Later(later) => format!(
+            "job {job} is closed, and job {later} of the same record came after it: see to that one; nothing was done"
+        ),
         Acted::Already => format!("job {job}: it stands like that already; nothing was done"),
         Acted::Unknown => format!("there is no job {job}"),
         Acted::NotNow(JobState::Running) => {
@@ -54,6 +58,10 @@ mod tests {
             (
                 Acted::NotNow(JobState::Completed),
                 "job 42 has been completed meanwhile; nothing was done",
+            ),
+            (
+                Acted::Later(JobId(44)),
+                "job 42 is closed, and job 44 of the same record came after it: see to that one; nothing was done",
             ),
             (
                 Acted::NotNow(JobState::Discarded),

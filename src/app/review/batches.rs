@@ -14,6 +14,9 @@ pub const DEFAULT_PER_SECOND: u32 = 20;
 /// The fastest pace.
 pub const MOST_PER_SECOND: u32 = 500;
 
+/// Batches that are worked on at once. (Each is one filter, so that more than a few are nobody's.)
+const MOST_AT_ONCE: u32 = 1_000;
+
 /// How often it is looked for batches. Machine time: a batch's own pace goes by the store's times.
 const LOOK: Duration = Duration::from_millis(if cfg!(test) { 10 } else { 500 });
 
@@ -38,23 +41,26 @@ pub async fn work(store: SharedStore, clock: SharedClock, stop: CancellationToke
     }
 }
 
-/// Makes the steps that are due.
+/// Makes the steps that are due. One that fails keeps none of the others back; the first failure is told.
 async fn step(store: &SharedStore, clock: &SharedClock) -> Result<(), StoreError> {
-    for batch in store.batches(true, 0).await? {
+    let mut failed = None;
+    for batch in store.batches(true, MOST_AT_ONCE).await? {
         let now = clock.now();
         if batch.next_at > now {
             continue;
         }
-        if let Some(stepped) = store.batch_step(batch.id, now).await?
-            && stepped.state == BatchState::Done
-        {
-            tracing::info!(
-                batch = stepped.id,
-                jobs = stepped.done,
-                "batch {}: all jobs are tried again",
-                stepped.id
-            );
+        match store.batch_step(batch.id, now).await {
+            Ok(Some(stepped)) if stepped.state == BatchState::Done => {
+                tracing::info!(
+                    batch = stepped.id,
+                    jobs = stepped.done,
+                    "batch {}: all jobs are tried again",
+                    stepped.id
+                );
+            }
+            Ok(_) => {}
+            Err(error) => failed = failed.or(Some(error)),
         }
     }
-    Ok(())
+    failed.map_or(Ok(()), Err)
 }

@@ -1,8 +1,10 @@
 //! Fields that both sides changed: a person chooses whose value is kept.
 
+use serde_json::json;
+
 use super::Reviewer;
 use crate::domain::{JobId, JobState};
-use crate::store::StoreError;
+use crate::store::{Acted, Action, StoreError};
 use crate::sync;
 
 pub use crate::sync::{ChooseError, Conflict, Keep};
@@ -30,7 +32,8 @@ pub enum ChoiceError {
 }
 
 impl Reviewer {
-    /// Chooses whose value is kept of the fields that both sides changed: of one, or of all that the job's problem shows.
+    /// Chooses whose value is kept of the fields that both sides changed: of all that the job's problem shows, of one by
+    /// its name in all rows that have it, or of one row ([`Conflict::row`]).
     /// The job is tried now; where a value changed since it was shown, it asks anew. Returns the fields.
     ///
     /// # Errors
@@ -46,19 +49,20 @@ impl Reviewer {
         let job = story.job;
         let problem = job.problem.filter(|_| job.state == JobState::Problem);
         let problem = problem.ok_or(ChoiceError::NotAsked { id, state: job.state })?;
-        let now = self.clock.now();
-        let chosen = sync::choose(&self.store, (id, &job.key, &problem), keep, field, now).await?;
-        // The audit log tells with the retry what was chosen.
-        let side = match keep {
-            Keep::Shopify => "Shopify's",
-            Keep::Erp => "the ERP's",
-        };
+        let asked = (id, &job.key, &problem);
+        let (chosen, note) = sync::choose(&self.store, asked, keep, field).await?;
         let fields: Vec<_> = chosen.iter().map(|conflict| conflict.field.as_str()).collect();
-        let mut kept = format!("kept {side} {}", fields.join(", "));
-        if let Some(reason) = reason {
-            kept = format!("{kept}: {reason}");
+        let detail = json!({ "keep": keep, "fields": fields });
+        let action = Action::Choose {
+            job: id,
+            note,
+            detail,
+        };
+        match self.act(action, reason).await? {
+            Acted::NotNow(state) => return Err(ChoiceError::NotAsked { id, state }),
+            Acted::Unknown => return Err(ChoiceError::Unknown(id)),
+            _ => {}
         }
-        self.retry(id, None, Some(&kept)).await?;
         Ok(chosen)
     }
 }

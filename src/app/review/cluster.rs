@@ -1,12 +1,14 @@
 //! Open problems by cause: what is wrong, how often, since when, and where to look.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::places::{References, references};
+use super::places::{References, kind_of, of_link, references};
 use crate::config::Config;
-use crate::domain::{JobId, Timestamp};
-use crate::store::{ClusterRow, JobStory, SharedStore, StoreError};
+use crate::domain::{Direction, ErpId, JobId, Link, Object, ShopName, Timestamp};
+use crate::store::{ClusterRow, JobFilter, JobRow, JobStory, SharedStore, StoreError};
 
 pub use crate::store::ClusterFilter;
 
@@ -32,20 +34,68 @@ pub async fn clusters(
     filter: ClusterFilter,
     now: Timestamp,
 ) -> Result<Vec<ClusterView>, StoreError> {
-    let mut views = Vec::new();
-    for row in store.problem_clusters(filter).await? {
-        let example_sides = match row.example_job {
-            Some(job) => sides(config, store, job).await?.references,
-            None => References::default(),
-        };
-        views.push(ClusterView {
+    let rows = store.problem_clusters(filter).await?;
+    let jobs: Vec<JobId> = rows.iter().filter_map(|row| row.example_job).collect();
+    let mut sides = references_of(config, store, &jobs).await?;
+    let mut views: Vec<ClusterView> = rows
+        .into_iter()
+        .map(|row| ClusterView {
             is_snoozed: row.snoozed_until.is_some_and(|until| until > now),
-            example_sides,
+            example_sides: row
+                .example_job
+                .and_then(|job| sides.remove(&job))
+                .unwrap_or_default(),
             row,
-        });
-    }
+        })
+        .collect();
     views.sort_by_key(|view| view.is_snoozed);
     Ok(views)
+}
+
+/// The references of many jobs' records, with a few questions for all of them.
+async fn references_of(
+    config: &Config,
+    store: &SharedStore,
+    jobs: &[JobId],
+) -> Result<BTreeMap<JobId, References>, StoreError> {
+    let mut found = BTreeMap::new();
+    if jobs.is_empty() {
+        return Ok(found);
+    }
+    let filter = JobFilter {
+        ids: jobs.to_vec(),
+        limit: u32::try_from(jobs.len()).unwrap_or(u32::MAX),
+        ..JobFilter::default()
+    };
+    let mut kinds: BTreeMap<(ShopName, Object, Direction), Vec<JobRow>> = BTreeMap::new();
+    for row in store.jobs(filter).await? {
+        let of = (row.key.shop.clone(), row.key.object, row.key.direction);
+        kinds.entry(of).or_default().push(row);
+    }
+    for ((shop, object, direction), rows) in kinds {
+        let Some(shop) = config.shops.get(&shop) else {
+            continue;
+        };
+        let ids: Vec<String> = rows.iter().map(|row| row.key.source_id.clone()).collect();
+        let links = match (kind_of(object), direction) {
+            (None, _) => Vec::new(),
+            (Some(kind), Direction::In) => store.links(&shop.name, kind, &ids).await?,
+            (Some(kind), Direction::Out) => {
+                let ids: Vec<ErpId> = ids.iter().filter_map(|id| id.parse().ok()).map(ErpId).collect();
+                store.links_of_erp(&shop.name, kind, &ids).await?
+            }
+        };
+        for row in rows {
+            let is_its = |link: &&Link| match direction {
+                Direction::In => link.source_id == row.key.source_id,
+                Direction::Out => link.erp_id.to_string() == row.key.source_id,
+            };
+            let names = (row.record_name.as_deref(), row.erp_name.as_deref());
+            let references = of_link(shop, &row.key, links.iter().find(is_its), names);
+            found.insert(row.id, references);
+        }
+    }
+    Ok(found)
 }
 
 /// A job's record on both sides.

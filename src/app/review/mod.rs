@@ -10,8 +10,11 @@ mod by_hand;
 pub mod catalogue;
 mod choice;
 mod cluster;
+mod configured;
+mod entries;
 mod places;
-mod record;
+mod plans;
+mod rules;
 mod tables;
 mod timeline;
 mod why;
@@ -20,16 +23,27 @@ mod why;
 mod tests;
 
 use crate::app::jobs;
-use crate::domain::{Actor, JobId, JobState, Object, SharedClock, ShopName, Timestamp};
-use crate::store::{Act, Acted, Action, BatchFilter, Cluster, SharedStore, StoreError};
+use crate::domain::{Actor, JobId, JobKey, JobState, Object, Priority, SharedClock, ShopName, Timestamp};
+use crate::store::{
+    Act, Acted, Action, BatchFilter, Cluster, HELD_BY_PERSON, JobFilter, JobRow, NewJob, SharedStore,
+    StoreError,
+};
+use crate::sync::{self, LimitState};
 
 pub use answers::answer;
 pub use batches::{DEFAULT_PER_SECOND, MOST_PER_SECOND, work as work_batches};
 pub use by_hand::{ByHandError, Candidate};
 pub use choice::{ChoiceError, ChooseError, Conflict, Keep};
 pub use cluster::{ClusterFilter, ClusterView, Sides, clusters, sides};
+pub use configured::whole;
+pub use entries::{
+    Agreed, EntryPlan, EntryView, PastEdit, TableChoice, TableView, past_edits, plan_entry, table_choices,
+    tables_of,
+};
+pub(in crate::app) use places::kind_of;
 pub use places::{Reference, References, erp_page, references, shopify_page};
-pub use record::{RecordView, record};
+pub use plans::{Answered, ManyAnswered, Plan, PlanFilter, WAITING_FOR_APPROVAL, plan_of};
+pub use rules::{RuleTrial, Trial, TrialError, Tried, try_rules};
 pub use tables::{TableEdit, TableEditError};
 pub use timeline::{Moment, timeline};
 pub use why::{Outlook, Said, Why, WhyError, why};
@@ -86,6 +100,44 @@ impl Reviewer {
         reason: Option<&str>,
     ) -> Result<Acted, StoreError> {
         self.act(Action::Retry { job, seen }, reason).await
+    }
+
+    /// Has a record carried over now: its job is made, or tried again now; its last one is done anew where that is closed.
+    /// One that a person holds back stays held: only who lets that job go ends that.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn carry_over(&self, key: JobKey) -> Result<(JobId, Acted), StoreError> {
+        const ASKED: &str = "asked to carry it over now";
+        let filter = JobFilter {
+            shop: Some(key.shop.clone()),
+            object: Some(key.object),
+            direction: Some(key.direction),
+            source_id: Some(key.source_id.clone()),
+            limit: 1,
+            ..JobFilter::default()
+        };
+        let last = self.store.jobs(filter).await?.pop();
+        // One that runs may have read the record before it was asked for: it is asked for once more, and runs again.
+        if let Some(job) = last.filter(|job| job.state != JobState::Running) {
+            let held_by = job
+                .problem
+                .filter(|problem| job.state == JobState::Held && problem.code.0 == HELD_BY_PERSON);
+            if let Some(held) = held_by {
+                return Ok((job.id, Acted::Taken(held.owner)));
+            }
+            return Ok((job.id, self.retry(job.id, Some(job.state), Some(ASKED)).await?));
+        }
+        // Nothing of anybody's is changed by this: the line of the audit log follows in a transaction of its own.
+        let asked = NewJob {
+            key,
+            priority: Priority::URGENT,
+            now: self.clock.now(),
+            cause: ASKED.to_owned(),
+        };
+        let job = self.store.enqueue(asked).await?.job;
+        self.note(job, ASKED).await?;
+        Ok((job, Acted::Again(job)))
     }
 
     /// Begins to try all jobs again that need a person and fit, a few in each second; the daemon does it. The same filter
@@ -167,9 +219,7 @@ impl Reviewer {
         object: Object,
         reason: Option<&str>,
     ) -> Result<u64, StoreError> {
-        let jobs = jobs::approve(&self.store, &self.clock, shop, object).await?;
-        self.answered(shop, object, true, jobs, reason).await?;
-        Ok(jobs)
+        self.answer(shop, object, true, reason).await
     }
 
     /// Gives them up. Returns how many jobs.
@@ -177,32 +227,38 @@ impl Reviewer {
     /// # Errors
     /// When the store fails.
     pub async fn reject(&self, shop: &ShopName, object: Object, reason: &str) -> Result<u64, StoreError> {
-        let jobs = jobs::reject(&self.store, &self.clock, shop, object, reason).await?;
-        self.answered(shop, object, false, jobs, Some(reason)).await?;
-        Ok(jobs)
+        self.answer(shop, object, false, Some(reason)).await
     }
 
-    async fn answered(
+    /// Every yes, the limit itself, the jobs and the line of the audit log are one transaction: a job that is tried in between
+    /// finds all of it or nothing.
+    async fn answer(
         &self,
         shop: &ShopName,
         object: Object,
         approved: bool,
-        jobs: u64,
         reason: Option<&str>,
-    ) -> Result<(), StoreError> {
-        if jobs == 0 {
-            return Ok(());
+    ) -> Result<u64, StoreError> {
+        let held = jobs::held_back(&self.store, shop, object).await?;
+        let mut notes = vec![LimitState::Open.noted(object)];
+        if approved {
+            let yes = |job: &JobRow| Some(sync::approval_of(&job.key, job.problem.as_ref()?));
+            notes.extend(held.iter().filter_map(yes));
         }
-        let action = Action::Answered {
+        let action = Action::Answer {
             shop: shop.clone(),
             object,
             approved,
-            jobs,
+            held: held.iter().map(|job| job.id).collect(),
+            notes,
         };
-        self.act(action, reason).await.map(drop)
+        Ok(match self.act(action, reason).await? {
+            Acted::Jobs(jobs) => jobs,
+            _ => 0,
+        })
     }
 
-    /// Writes down that what a shop syncs was changed: `what` is `toggle` or `apply_webhooks`.
+    /// Writes down what was done about a shop as a whole: `what` is `toggle`, `apply_webhooks`, `push_all` or `test_delivery`.
     ///
     /// # Errors
     /// When the store fails.
@@ -212,8 +268,13 @@ impl Reviewer {
         shop: &ShopName,
         detail: serde_json::Value,
     ) -> Result<Acted, StoreError> {
-        let shop = shop.clone();
-        self.act(Action::Configured { what, shop, detail }, None).await
+        let action = Action::Configured {
+            what,
+            shop: Some(shop.clone()),
+            subject: format!("shop:{shop}"),
+            detail,
+        };
+        self.act(action, None).await
     }
 
     /// Stops all jobs of a shop; deliveries are taken in as before, and attempts that run come to their end.

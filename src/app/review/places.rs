@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::config::Shop;
-use crate::domain::{Direction, JobKey, LinkKind, LinkState, Object};
+use crate::domain::{Direction, JobKey, Link, LinkKind, LinkState, Object};
 use crate::store::{SharedStore, StoreError};
 
 /// A record on one side.
@@ -50,7 +50,7 @@ pub fn erp_page(shop: &Shop, model: &str, id: i64) -> String {
 }
 
 /// What a job's record is linked as.
-pub(super) fn kind_of(object: Object) -> Option<LinkKind> {
+pub(in crate::app) fn kind_of(object: Object) -> Option<LinkKind> {
     match object {
         Object::Order => Some(LinkKind::Order),
         Object::Customer => Some(LinkKind::Customer),
@@ -87,17 +87,30 @@ pub async fn references(
             Err(_) => None,
         },
     };
+    Ok(of_link(shop, key, link.as_ref(), names))
+}
+
+/// Both sides of a job's record that has this link, if it has one.
+pub(super) fn of_link(
+    shop: &Shop,
+    key: &JobKey,
+    link: Option<&Link>,
+    names: (Option<&str>, Option<&str>),
+) -> References {
+    if kind_of(key.object).is_none() {
+        return References::default();
+    }
     let link = link.filter(|link| link.state != LinkState::Retired);
     let shopify_id = match key.direction {
         Direction::In => Some(key.source_id.clone()),
-        Direction::Out => link.as_ref().map(|link| link.source_id.clone()),
+        Direction::Out => link.map(|link| link.source_id.clone()),
     };
     let shopify = shopify_id.map(|id| Reference {
         name: names.0.map_or_else(|| id.clone(), str::to_owned),
         url: shopify_page(shop, key.object, &id),
         id,
     });
-    let erp = match (&link, key.direction) {
+    let erp = match (link, key.direction) {
         (Some(link), _) => Some(Reference {
             name: names
                 .1
@@ -114,5 +127,5 @@ pub async fn references(
         }),
         (None, Direction::In) => None,
     };
-    Ok(References { shopify, erp })
+    References { shopify, erp }
 }

@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Serialize;
+use tokio::sync::Mutex;
 
-use super::Reviewer;
+use super::entries::{Agreed, planned};
+use super::{Reviewer, whole};
 use crate::app::suggest::FileError;
 use crate::app::suggest::file::Tables;
 use crate::domain::ShopName;
@@ -43,6 +45,17 @@ pub enum TableEditError {
     /// The mappings could not be used with this entry.
     #[error("the mappings could not be used with this entry")]
     Mistake(#[source] MappingErrors),
+    /// The work ended without a word: a mistake of ours.
+    #[error("this ended without a word: look at the file before you try again")]
+    Broken,
+    /// Something that was given can be no part of a table.
+    #[error("the {what} {why}")]
+    Unsound {
+        /// `table`, `entry` or `value`.
+        what: &'static str,
+        /// Why not.
+        why: &'static str,
+    },
     /// The store failed: the file is as it was.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,40 +75,105 @@ impl Reviewer {
         to: Option<&str>,
         reason: Option<&str>,
     ) -> Result<TableEdit, TableEditError> {
-        let folder = folder.ok_or(TableEditError::NoFolder)?;
-        let mut tables = Tables::open(folder, shop)?;
-        let before = tables.set(table, key, to);
-        let edit = TableEdit {
-            file: tables.path.clone(),
+        let write = Write {
+            folder: folder.ok_or(TableEditError::NoFolder)?.to_owned(),
+            shop: shop.clone(),
             table: table.to_owned(),
             key: key.to_owned(),
-            after: to.map(str::to_owned),
-            before,
+            to: to.map(str::to_owned),
+            agreed: None,
         };
-        if edit.before == edit.after {
-            return Ok(edit);
-        }
-        check(folder, &edit.file, tables.text())?;
-        tables.save()?;
+        Ok(match self.write_whole(write, reason).await? {
+            Agreed::Made(edit) | Agreed::Already(edit) => edit,
+            // Nobody agreed to a state of the file that it could differ from.
+            Agreed::Differs(plan) => plan.edit,
+        })
+    }
+
+    /// Nobody who hangs up parts the file from its line in the audit log.
+    pub(super) async fn write_whole(
+        &self,
+        write: Write,
+        reason: Option<&str>,
+    ) -> Result<Agreed, TableEditError> {
+        let work = self.clone().write_entry(write, reason.map(str::to_owned));
+        whole(work).await.unwrap_or(Err(TableEditError::Broken))
+    }
+
+    async fn write_entry(self, write: Write, reason: Option<String>) -> Result<Agreed, TableEditError> {
+        // Held until the audit log has its line, so that its lines are in the order of the changes.
+        let _turn = TURN.lock().await;
+        let (agreed, write) = blocking(move || (write.make(), write)).await?;
+        let edit = match agreed? {
+            Agreed::Made(edit) => edit,
+            unmade @ (Agreed::Already(_) | Agreed::Differs(_)) => return Ok(unmade),
+        };
         let action = Action::EditedTable {
-            shop: shop.clone(),
+            shop: write.shop.clone(),
             table: edit.table.clone(),
             key: edit.key.clone(),
             before: edit.before.clone(),
             after: edit.after.clone(),
         };
-        if let Err(error) = self.act(action, reason).await {
+        if let Err(error) = self.act(action, reason.as_deref()).await {
             // Nothing happens that nobody can find out about.
-            tables.set(table, key, edit.before.as_deref());
-            tables.save()?;
+            blocking(move || write.take_back(&edit)).await??;
             return Err(error.into());
         }
-        Ok(edit)
+        Ok(Agreed::Made(edit))
+    }
+}
+
+/// Whose turn it is in this process: the file's lock is waited for on a thread, and only for other processes.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+/// Does it on a thread that may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, TableEditError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| TableEditError::Broken)
+}
+
+/// An entry to be written.
+pub(super) struct Write {
+    pub(super) folder: PathBuf,
+    pub(super) shop: ShopName,
+    pub(super) table: String,
+    pub(super) key: String,
+    pub(super) to: Option<String>,
+    /// The hash of the plan that was agreed to; none where nobody looked at one.
+    pub(super) agreed: Option<String>,
+}
+
+impl Write {
+    /// Writes it. What was agreed to is compared with the file under its lock: nobody changes it in between.
+    fn make(&self) -> Result<Agreed, TableEditError> {
+        let mut tables = Tables::open(&self.folder, &self.shop)?;
+        let entry = (self.table.as_str(), self.key.as_str());
+        let plan = planned(&mut tables, &self.folder, entry, self.to.as_deref())?;
+        if plan.edit.before == plan.edit.after {
+            return Ok(Agreed::Already(plan.edit));
+        }
+        if self.agreed.as_ref().is_some_and(|agreed| *agreed != plan.hash) {
+            return Ok(Agreed::Differs(plan));
+        }
+        tables.save()?;
+        Ok(Agreed::Made(plan.edit))
+    }
+
+    /// Puts back what stood there, unless somebody else has changed the entry since.
+    fn take_back(&self, edit: &TableEdit) -> Result<(), FileError> {
+        let mut tables = Tables::open(&self.folder, &self.shop)?;
+        let now = tables.set(&edit.table, &edit.key, edit.before.as_deref());
+        if now == edit.after {
+            tables.save()?;
+        }
+        Ok(())
     }
 }
 
 /// Whether all mappings can be used with this text in the place of the file.
-fn check(folder: &Path, file: &Path, text: String) -> Result<(), TableEditError> {
+pub(super) fn check(folder: &Path, file: &Path, text: String) -> Result<(), TableEditError> {
     let read = |source| FileError::Read {
         path: folder.to_owned(),
         source,
@@ -219,5 +297,35 @@ mod tests {
                 .await,
             Err(TableEditError::NoFolder)
         ));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_entries_that_are_set_at_once_none_is_lost() {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let (_folder, store) = open_temp(Arc::clone(&clock)).await;
+        let reviewer = Reviewer::new(store.clone(), clock, Actor::new("anna", Via::Console));
+        let place = tempfile::tempdir().unwrap();
+        let shop: ShopName = "main".parse().unwrap();
+        let keys: Vec<String> = (0..24).map(|n| format!("gateway {n}")).collect();
+        let sets = keys.iter().map(|key| {
+            let entry = ("journal", key.as_str());
+            reviewer.set_table_entry(Some(place.path()), &shop, entry, Some("Bank"), None)
+        });
+        for set in futures_util::future::join_all(sets).await {
+            assert_eq!(set.unwrap().before, None);
+        }
+        let text = std::fs::read_to_string(place.path().join("tables.main.toml")).unwrap();
+        for key in &keys {
+            assert!(text.contains(&format!("\"{key}\" = \"Bank\"")), "{key}: {text}");
+        }
+        let rows = store.audit(AuditFilter::default()).await.unwrap();
+        assert_eq!(rows.len(), keys.len());
+
+        // Whoever has no regard for the lock loses nothing either.
+        let mut tables = Tables::open(place.path(), &shop).unwrap();
+        tables.set("journal", "gateway 1", Some("Cash"));
+        std::fs::write(&tables.path, "# theirs\n").unwrap();
+        assert!(matches!(tables.save(), Err(FileError::ChangedMeanwhile(_))));
+        assert_eq!(std::fs::read_to_string(&tables.path).unwrap(), "# theirs\n");
     }
 }

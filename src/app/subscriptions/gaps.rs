@@ -33,14 +33,22 @@ impl NotedGaps<'_> {
     }
 }
 
+/// Whether a gap with this reason tells that a subscription of ours was lost, not that somebody switched something.
+pub(in crate::app) fn tells_of_a_loss(reason: &str) -> bool {
+    reason.ends_with(GONE) || reason.ends_with(ASTRAY)
+}
+
+const GONE: &str = "was gone from Shopify";
+const ASTRAY: &str = "led elsewhere or left something out";
+
 /// Why, for people.
 fn reason(restored: &Restored) -> String {
     let topic = &restored.topic;
     match restored.why {
-        Why::Missing => format!("the subscription to {topic} was gone from Shopify"),
+        Why::Missing => format!("the subscription to {topic} {GONE}"),
         Why::SwitchedOn => format!("the subscription to {topic} had been switched off"),
         Why::New => format!("there was no subscription to {topic} before"),
-        Why::Changed => format!("the subscription to {topic} led elsewhere or left something out"),
+        Why::Changed => format!("the subscription to {topic} {ASTRAY}"),
     }
 }
 

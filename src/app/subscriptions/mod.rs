@@ -29,6 +29,7 @@ pub use departed::{
     remove_through_daemon,
 };
 pub use error::{NOT_NEWEST, SubscriptionsError};
+pub(in crate::app) use gaps::tells_of_a_loss;
 pub use list::{ListRow, Listed, Status, list};
 use problems::OF_DECLARED;
 pub use problems::{

@@ -1,7 +1,9 @@
 //! The shop's file of tables: entries are added, and nothing that stands there is touched.
 
+use std::fs::{File, TryLockError};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use toml_edit::{DocumentMut, Item, Table, value};
 
@@ -47,25 +49,65 @@ pub enum FileError {
         #[source]
         source: std::io::Error,
     },
+    /// Somebody without regard for our lock wrote it meanwhile. Nothing was written.
+    #[error("{} was changed by somebody else at the same moment: look at it, then try again", .0.display())]
+    ChangedMeanwhile(PathBuf),
+    /// Somebody else changes the tables and does not come to an end. Nothing was written.
+    #[error("somebody else is changing the tables in {} at this moment: try again", .0.display())]
+    Busy(PathBuf),
 }
 
-/// The tables of one shop.
+/// How long to wait for somebody else who changes the tables. A change holds the lock only while it is written.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is looked whether they are done.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// The tables of one shop. Whoever else opens them to change them waits until these are dropped.
+#[derive(Debug)]
 pub(in crate::app) struct Tables {
     pub(in crate::app) path: PathBuf,
     document: DocumentMut,
+    /// The file's text when it was read or written last; none where there was no file.
+    there: Option<String>,
+    /// The folder, locked: the file itself may not be there yet. (Where locks are not to be had, the comparison with what
+    /// was read is what is left.)
+    _lock: Option<File>,
     changed: bool,
     /// What a new file begins with. (Without a table behind it, a comment would end the file.)
     head: String,
 }
 
 impl Tables {
-    /// The file as it is, or an empty one.
+    /// The file as it is, or an empty one, to be changed. Blocks the thread while somebody else changes it, for a while.
     pub(in crate::app) fn open(folder: &Path, shop: &ShopName) -> Result<Self, FileError> {
+        Self::open_within(folder, shop, PATIENCE)
+    }
+
+    /// As [`Self::open`], waiting at most this long.
+    fn open_within(folder: &Path, shop: &ShopName, patience: Duration) -> Result<Self, FileError> {
+        let lock = File::open(folder).ok();
+        if let Some(lock) = &lock {
+            wait_for(lock, patience).map_err(|Taken| FileError::Busy(folder.to_owned()))?;
+        }
+        Self::read_with(folder, shop, lock)
+    }
+
+    /// The file as it is, or an empty one, to be looked at: nobody is waited for, and nobody waits. (It is replaced as a
+    /// whole, so that it is never half of one.)
+    pub(in crate::app) fn look(folder: &Path, shop: &ShopName) -> Result<Self, FileError> {
+        Self::read_with(folder, shop, None)
+    }
+
+    fn read_with(folder: &Path, shop: &ShopName, lock: Option<File>) -> Result<Self, FileError> {
         let path = folder.join(format!("tables.{shop}.toml"));
-        let (text, head) = match std::fs::read_to_string(&path) {
-            Ok(text) => (text, String::new()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => (String::new(), head(shop)),
+        let there = match read(&path) {
+            Ok(there) => there,
             Err(source) => return Err(FileError::Read { path, source }),
+        };
+        let (text, head) = match &there {
+            Some(text) => (text.as_str(), String::new()),
+            None => ("", head(shop)),
         };
         let document: DocumentMut = match text.parse() {
             Ok(document) => document,
@@ -74,6 +116,8 @@ impl Tables {
         let tables = Self {
             path,
             document,
+            there,
+            _lock: lock,
             changed: false,
             head,
         };
@@ -207,6 +251,11 @@ impl Tables {
         before
     }
 
+    /// The file's text when it was read or written last; nothing where there was no file.
+    pub(in crate::app) fn was(&self) -> &str {
+        self.there.as_deref().unwrap_or_default()
+    }
+
     /// The file's text as it would be written.
     pub(in crate::app) fn text(&self) -> String {
         format!("{}{}", self.head, self.document)
@@ -214,7 +263,7 @@ impl Tables {
 
     /// Writes what was added; says whether there was anything. The file is replaced as a whole, so that a running daemon
     /// never sees half of it.
-    pub(in crate::app) fn save(&self) -> Result<bool, FileError> {
+    pub(in crate::app) fn save(&mut self) -> Result<bool, FileError> {
         if !self.changed {
             return Ok(false);
         }
@@ -224,17 +273,20 @@ impl Tables {
         };
         let folder = self.path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(failed)?;
+        if read(&self.path).map_err(failed)? != self.there {
+            return Err(FileError::ChangedMeanwhile(self.path.clone()));
+        }
         let name = self
             .path
             .file_name()
             .and_then(|name| name.to_str())
             .unwrap_or("tables");
+        let text = self.text();
         // Hidden files are no mappings.
         let draft = folder.join(format!(".{name}.{}", std::process::id()));
-        let written = std::fs::File::create(&draft)
+        let written = File::create(&draft)
             .and_then(|mut file| {
-                file.write_all(self.head.as_bytes())?;
-                file.write_all(self.document.to_string().as_bytes())?;
+                file.write_all(text.as_bytes())?;
                 file.sync_all()
             })
             .and_then(|()| std::fs::rename(&draft, &self.path));
@@ -242,7 +294,36 @@ impl Tables {
             let _gone = std::fs::remove_file(&draft);
             return Err(failed(error));
         }
+        self.there = Some(text);
         Ok(true)
+    }
+}
+
+/// Somebody else has the lock.
+struct Taken;
+
+/// Locks the file. Where locks are not to be had, it goes on without one.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "files are waited for on threads that may block, and not for long"
+)]
+fn wait_for(lock: &File, patience: Duration) -> Result<(), Taken> {
+    let began = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) | Err(TryLockError::Error(_)) => return Ok(()),
+            Err(TryLockError::WouldBlock) if began.elapsed() >= patience => return Err(Taken),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOOK_EVERY),
+        }
+    }
+}
+
+/// What stands in the file, if there is one.
+fn read(path: &Path) -> std::io::Result<Option<String>> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -349,6 +430,7 @@ mod tests {
             )
             + "\n# the end\n";
         std::fs::write(&path, &edited).unwrap();
+        drop(tables);
         let mut tables = Tables::open(folder.path(), &shop).unwrap();
         let kept = tables.add(wanted("journal", "paypal", Some("PayPal"), &[]));
         assert_eq!(
@@ -376,6 +458,18 @@ mod tests {
         );
         let left: Vec<_> = std::fs::read_dir(folder.path()).unwrap().collect();
         assert_eq!(left.len(), 1, "no draft is left behind");
+    }
+
+    #[test]
+    fn whoever_changes_the_file_is_waited_for_with_a_bound_and_by_nobody_who_only_looks() {
+        let folder = tempfile::tempdir().unwrap();
+        let shop: ShopName = "main".parse().unwrap();
+        let first = Tables::open(folder.path(), &shop).unwrap();
+        let second = Tables::open_within(folder.path(), &shop, Duration::ZERO);
+        assert!(matches!(second, Err(FileError::Busy(_))), "{second:?}");
+        assert_eq!(Tables::look(folder.path(), &shop).unwrap().was(), "");
+        drop(first);
+        Tables::open_within(folder.path(), &shop, Duration::ZERO).unwrap();
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Only what cannot be mistaken is filled in: the same name, the same rate, the same code. Everything else says `TODO`
 //! beside its candidates. What stands in the file already stays as it is, whoever wrote it.
 
+mod entry;
 pub(in crate::app) mod file;
 mod matching;
 
@@ -18,6 +19,7 @@ use crate::erp::{ChoiceKind, ErpError, SharedErp};
 use crate::shopify::{Recent, RecentTax, ShopifyError};
 use crate::transport::BuildError;
 
+pub use entry::{TableChoice, table_choices};
 pub use file::FileError;
 use matching::{Found, carrier, currency, journal, named_like, tax, tax_key};
 
@@ -102,17 +104,17 @@ pub async fn suggest(
     let shopify = connect::shopify(shop, clock, entropy)?;
     let erp = connect::erp(shop, clock)?;
     // A file that cannot be added to is told before anything is asked.
-    let mut tables = file::Tables::open(folder, &shop.name)?;
+    file::Tables::look(folder, &shop.name)?;
     erp.about().await?;
     let recent = shopify.recent(clock.now().minus(RECENT)).await?;
     let mut notes = recent.notes.clone();
     if recent.is_cut {
         notes.push(format!("only the newest {} orders were looked at", recent.orders));
     }
-    let mut rows = Vec::new();
-    for wanted in wanted(&recent, &erp, &mut notes).await? {
-        rows.push(tables.add(wanted));
-    }
+    let wanted = wanted(&recent, &erp, &mut notes).await?;
+    // Only now: whoever else changes the file does not wait for both systems' answers.
+    let mut tables = file::Tables::open(folder, &shop.name)?;
+    let rows = wanted.into_iter().map(|wanted| tables.add(wanted)).collect();
     Ok(Suggested {
         shop: shop.name.clone(),
         changed: tables.save()?,

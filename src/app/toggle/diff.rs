@@ -8,7 +8,7 @@ const CONTEXT: usize = 3;
 /// The difference between two texts that differ in one place, as `patch` and `git apply` read it. Each text comes with what
 /// may be shown of it, byte for byte as long; a line that may not be shown ends the context, so that the difference can
 /// still be applied.
-pub(super) fn unified(name: &str, old: (&str, &str), new: (&str, &str)) -> String {
+pub(in crate::app) fn unified(name: &str, old: (&str, &str), new: (&str, &str)) -> String {
     let (before, before_shown) = (lines(old.0), lines(old.1));
     let (after, after_shown) = (lines(new.0), lines(new.1));
     if before == after {

@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::config::{Config, ConfigError, Environment, redacted};
 use crate::domain::{Direction, Object, ShopName};
 use crate::subscriptions::{Settings, Toggle, WhenOff};
+pub(in crate::app) use diff::unified;
 pub use many::{Switch, Switching, Wanted, plan, set_all};
 use replace::{Held, Outcome};
 

@@ -158,6 +158,7 @@ pub(in crate::cli) async fn retry(
         let acted = reviewer.retry(*id, None, reason).await?;
         let (result, new_job) = match &acted {
             Acted::New(new) => ("new_job", Some(*new)),
+            Acted::Later(later) => ("later_job", Some(*later)),
             Acted::NotNow(_) => ("running", None),
             Acted::Unknown => ("unknown", None),
             _ => ("available", None),

@@ -291,8 +291,15 @@ pub(super) fn told(output: Output, acted: &Acted, sentence: String) -> Result<()
         output.line(sentence);
     }
     match acted {
-        Acted::Unknown | Acted::NotNow(_) | Acted::Taken(_) | Acted::Linked(_) => Err(Failure::Told(FAILED)),
-        Acted::Done | Acted::Again(_) | Acted::New(_) | Acted::Batch { .. } | Acted::Already => Ok(()),
+        Acted::Unknown | Acted::NotNow(_) | Acted::Later(_) | Acted::Taken(_) | Acted::Linked(_) => {
+            Err(Failure::Told(FAILED))
+        }
+        Acted::Done
+        | Acted::Again(_)
+        | Acted::New(_)
+        | Acted::Batch { .. }
+        | Acted::Jobs(_)
+        | Acted::Already => Ok(()),
     }
 }
 

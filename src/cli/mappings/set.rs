@@ -75,7 +75,9 @@ fn failed(error: TableEditError) -> Failure {
             }
             Failure::usage("the mappings could not be used with this entry; nothing was written")
         }
-        TableEditError::NoFolder => Failure::usage(error.to_string()),
+        TableEditError::NoFolder | TableEditError::Broken | TableEditError::Unsound { .. } => {
+            Failure::usage(error.to_string())
+        }
         TableEditError::File(source) => Failure::because("the tables cannot be changed", source),
     }
 }

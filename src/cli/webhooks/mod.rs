@@ -11,7 +11,8 @@ use clap::{Args, Subcommand};
 use super::failure::{FAILED, Failure, UNUSABLE, say};
 use super::output::{Output, relative};
 use super::setup::agreed;
-use super::{Context, opened, the_shop};
+use super::{Context, actor, opened, the_shop};
+use crate::app::review::Reviewer;
 use crate::app::subscriptions::{
     self, Applying, Installation, Listed, Order, Planned, Status, SubscriptionsError, Target,
 };
@@ -267,7 +268,7 @@ impl Desk<'_> {
             works.push((target, order));
         }
         let done = subscriptions::apply_all(&self.at, self.config, works).await;
-        self.tell_applied(&done)
+        self.tell_applied(&done).await
     }
 
     /// Takes back what somebody else moved.
@@ -336,7 +337,7 @@ impl Desk<'_> {
                  configuration changes"
             ));
         }
-        self.tell_applied(&done)
+        self.tell_applied(&done).await
     }
 
     /// Only a daemon that ran while the shop was declared can do it.
@@ -405,9 +406,12 @@ impl Desk<'_> {
         }
     }
 
-    fn tell_applied(&self, done: &[Applying]) -> Result<(), Failure> {
+    async fn tell_applied(&self, done: &[Applying]) -> Result<(), Failure> {
+        let reports = subscriptions::report_applied(done);
+        let reviewer = Reviewer::new(self.at.store.clone(), self.clock.clone(), actor());
+        let kept = reviewer.applied(&reports, None).await;
         if self.output.json {
-            self.output.document(&subscriptions::report_applied(done))?;
+            self.output.document(&reports)?;
         } else {
             for (shop, result) in done {
                 match result {
@@ -416,6 +420,7 @@ impl Desk<'_> {
                 }
             }
         }
+        kept?;
         if done.iter().all(|(_, result)| subscriptions::is_complete(result)) {
             Ok(())
         } else {

@@ -1,6 +1,8 @@
 //! What a well-formed file must say so that it can be used, and what it says that should be looked at.
 
+mod alerts;
 mod public_url;
+mod rules;
 mod shop;
 mod toggles;
 
@@ -13,7 +15,7 @@ use secrecy::ExposeSecret as _;
 use super::document::Document;
 use super::finding::Finding;
 use super::sections::{File, MappingFiles, ShopSection};
-use super::{ApiToken, Shop};
+use super::{Alerts, ApiToken, Shop};
 use crate::domain::{Role, ShopName};
 use crate::queue::{self, Schedule};
 use crate::{http, store, subscriptions, telemetry};
@@ -28,6 +30,7 @@ pub(super) struct Checked {
     pub(super) log: telemetry::Settings,
     pub(super) mappings: MappingFiles,
     pub(super) webhooks: subscriptions::WebhookSettings,
+    pub(super) alerts: Alerts,
     pub(super) shops: BTreeMap<ShopName, Shop>,
 }
 
@@ -47,6 +50,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
             "write error, warn, info, debug or trace, also by module: info,lockstep::queue=debug",
         );
     }
+    let alerts = checker.alerts(&file.alerts, &file.owners);
     if file.shops.is_empty() {
         let span = document.span(&["shops"]);
         checker.found.push(
@@ -75,6 +79,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
         log: file.log,
         mappings: file.mappings,
         webhooks: file.webhooks,
+        alerts,
         shops,
     })
 }

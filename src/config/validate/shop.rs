@@ -80,6 +80,7 @@ impl Checker<'_> {
         let odoo = self.odoo(name, &section.odoo);
         self.flow(name, &section.flow);
         self.toggles(name, section);
+        let rules = self.rules(name, section);
         let refused = self.found[errors_before..]
             .iter()
             .any(|finding| finding.level == Level::Error);
@@ -106,6 +107,8 @@ impl Checker<'_> {
             odoo: odoo?,
             sync: section.sync.clone(),
             flow: section.flow.clone(),
+            rules,
+            runs: section.runs.clone(),
         })
     }
 
@@ -151,7 +154,7 @@ impl Checker<'_> {
     }
 
     /// One secret from a key or its `_file` twin. Says nothing when neither is there.
-    fn secret(
+    pub(super) fn secret(
         &mut self,
         path: &[&str],
         text: Option<&SecretString>,
@@ -291,7 +294,11 @@ impl Checker<'_> {
         }
     }
 
-    fn connection(&mut self, path: &[&str], connection: Option<&transport::Settings>) -> transport::Settings {
+    pub(super) fn connection(
+        &mut self,
+        path: &[&str],
+        connection: Option<&transport::Settings>,
+    ) -> transport::Settings {
         let Some(connection) = connection.cloned() else {
             return transport::Settings::default();
         };

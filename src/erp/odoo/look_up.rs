@@ -34,6 +34,7 @@ pub(super) struct LookUps {
     languages: Cache<(), Arc<Vec<Language>>>,
     declared: Cache<String, ErpId>,
     company: Cache<(), Company>,
+    own_country: Cache<(), Option<String>>,
     countries: Cache<(), Arc<Countries>>,
     /// When each of the two lists was asked for last, in milliseconds.
     taxes_at: AtomicI64,
@@ -85,6 +86,7 @@ impl LookUps {
                 .time_to_live(FOUND_KEPT)
                 .build(),
             company: Cache::builder().max_capacity(1).time_to_live(FOUND_KEPT).build(),
+            own_country: Cache::builder().max_capacity(1).time_to_live(FOUND_KEPT).build(),
             countries: Cache::builder().max_capacity(1).time_to_live(FOUND_KEPT).build(),
             taxes_at: AtomicI64::new(i64::MIN),
             languages_at: AtomicI64::new(i64::MIN),
@@ -98,6 +100,7 @@ impl LookUps {
         self.languages.invalidate_all();
         self.declared.invalidate_all();
         self.company.invalidate_all();
+        self.own_country.invalidate_all();
         self.countries.invalidate_all();
         self.absence_told_at.store(i64::MIN, Ordering::Relaxed);
     }
@@ -337,6 +340,25 @@ impl Odoo {
     /// The code of our company's currency.
     pub(super) async fn own_currency(&self) -> Result<Option<String>, ErpError> {
         Ok(self.own_company().await?.currency)
+    }
+
+    /// The two letters of our company's country.
+    pub(super) async fn own_country(&self) -> Result<Option<String>, ErpError> {
+        let Some(country) = self.own_company().await?.country else {
+            return Ok(None);
+        };
+        let fetch = async {
+            let domain = vec![json!(["id", "=", country.0])];
+            let rows = self
+                .search_read("res.country", domain, &["code"], Some(1), false)
+                .await?;
+            Ok(rows.first().and_then(|row| text(&row["code"])))
+        };
+        self.look_ups
+            .own_country
+            .try_get_with((), fetch)
+            .await
+            .map_err(shared)
     }
 
     async fn own_company(&self) -> Result<Company, ErpError> {

@@ -15,7 +15,6 @@ mod choose;
 mod country;
 mod deliveries;
 mod fault;
-mod interval;
 mod load;
 mod login;
 mod look_up;
@@ -51,13 +50,12 @@ use crate::domain::{
 };
 use crate::erp::{
     About, ChangedRow, Choice, ChoiceKind, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable,
-    Find, Identified, Needs, OpenDelivery, PaymentSave, PresentRow, ProductSave, ProductSaved, Row,
-    SalesOrder, Save, SetupState, SetupWish, Watched,
+    Find, Identified, Needs, OpenDelivery, OrderParties, PaymentSave, PresentRow, ProductSave, ProductSaved,
+    Row, SalesOrder, Save, SetupState, SetupWish, Watched,
 };
 use crate::secret::Secret;
 use crate::transport::{self, BuildError};
 
-pub use interval::Interval;
 pub use settings::{Protocol, Reference, Settings};
 
 /// Decimals of a unit price that Odoo keeps before version 19, unless its settings say otherwise.
@@ -162,6 +160,10 @@ impl Erp for Odoo {
         self.own_currency().await
     }
 
+    async fn company_country(&self) -> Result<Option<String>, ErpError> {
+        self.own_country().await
+    }
+
     async fn price_digits(&self) -> Result<Option<u32>, ErpError> {
         let told = self
             .table("sale.order.line")
@@ -235,6 +237,10 @@ impl Erp for Odoo {
 
     async fn order(&self, id: ErpId) -> Result<Option<SalesOrder>, ErpError> {
         self.read_order(id).await
+    }
+
+    async fn order_parties(&self, id: ErpId) -> Result<Option<OrderParties>, ErpError> {
+        self.read_order_parties(id).await
     }
 
     async fn remove_order_lines(&self, order: ErpId, lines: &[ErpId]) -> Result<(), ErpError> {

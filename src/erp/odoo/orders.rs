@@ -12,8 +12,8 @@ use super::call::Call;
 use super::names::wire_name;
 use super::value::{decimal, record, records, text, time, time_text};
 use super::{Odoo, nonsense};
-use crate::domain::{ErpId, Timestamp};
-use crate::erp::{ErpError, OrderState, SalesOrder, SalesOrderLine};
+use crate::domain::{ErpId, FieldValue, Timestamp};
+use crate::erp::{ErpError, OrderParties, OrderState, SalesOrder, SalesOrderLine};
 use crate::failpoint::{FailPoint, reach};
 
 const ORDER: &str = "sale.order";
@@ -48,6 +48,9 @@ const LINE_FIELDS: [&str; 10] = [
     "qty_to_invoice",
     "qty_delivered",
 ];
+
+/// Whoever bought, whoever gets the invoice, and where the goods go.
+const PARTY_FIELDS: [&str; 3] = ["partner_id", "partner_invoice_id", "partner_shipping_id"];
 
 impl Odoo {
     /// The fields of an order and of its lines that this server has, by its own names.
@@ -121,6 +124,22 @@ impl Odoo {
         let major = self.session.known_login().map_or(19, |login| login.about.major);
         parse_order(row, wire_name(major, LINE, "tax_ids"))
             .ok_or_else(|| nonsense(ORDER, "web_read", "a field is missing or has another type"))
+    }
+
+    pub(super) async fn read_order_parties(&self, id: ErpId) -> Result<Option<OrderParties>, ErpError> {
+        let names = PARTY_FIELDS.map(str::to_owned);
+        let Some(row) = self.read_rows(ORDER, &[id], &names).await?.into_iter().next() else {
+            return Ok(None);
+        };
+        let [buyer, billing, shipping] = PARTY_FIELDS.map(|name| match row.fields.get(name) {
+            Some(FieldValue::Record(id)) => Some(*id),
+            _ => None,
+        });
+        Ok(Some(OrderParties {
+            buyer,
+            billing,
+            shipping,
+        }))
     }
 
     async fn existing_order(&self, id: ErpId) -> Result<SalesOrder, ErpError> {

@@ -11,8 +11,7 @@ use schemars::JsonSchema;
 use serde::de::{Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::interval::Interval;
-use crate::domain::Timestamp;
+use crate::domain::{Interval, Timestamp};
 
 /// How long before an API key ends people are told.
 const EXPIRY_NOTICE_DAYS: i64 = 14;
@@ -58,7 +57,7 @@ pub struct Settings {
     pub services: BTreeMap<String, Reference>,
     /// How often it is asked what changed, for everything that is carried to the shop, e.g. `15s` or `2m`; five times as often
     /// while something changes. A poll costs two small calls for each kind of record.
-    #[serde(default)]
+    #[serde(default = "default_poll")]
     pub poll: Interval,
     /// When all ids are listed, to find what was deleted: a cron expression, by the clocks of the shop's `time_zone`.
     #[serde(default = "default_sweep")]
@@ -69,6 +68,10 @@ pub struct Settings {
     /// How many calls may be started per second.
     #[serde(default = "default_rate")]
     pub calls_per_second: u32,
+}
+
+const fn default_poll() -> Interval {
+    Interval(Duration::from_secs(15))
 }
 
 fn default_sweep() -> String {
@@ -161,7 +164,7 @@ impl Settings {
             pricelist: None,
             language: None,
             services: BTreeMap::new(),
-            poll: Interval::default(),
+            poll: default_poll(),
             sweep: default_sweep(),
             max_concurrent_calls: default_concurrency(),
             calls_per_second: default_rate(),

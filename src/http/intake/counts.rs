@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::OwnName;
 use crate::domain::{SharedClock, ShopName, Timestamp, Topic};
-use crate::store::{DeliveryCount, SharedStore};
+use crate::store::{DeliveryCount, SharedStore, Tally as HourTally, TallyKind, bound_ms, hour_of};
 
 /// How often counts are written.
 const EVERY: Duration = Duration::from_secs(5);
@@ -29,12 +29,17 @@ const OTHER: &str = "other";
 
 const HOUR_MS: i64 = 3_600_000;
 
+/// Shop, what is counted, start of the hour, class of time.
+type Answer = (ShopName, TallyKind, Timestamp, u64);
+
 /// Shop, topic, name, start of the hour.
 type Key = (ShopName, String, String, i64);
 
 /// The counts that are not written yet.
 pub(super) struct Counts {
     waiting: Mutex<HashMap<Key, Tally>>,
+    /// How long answers took, and what came again. A shop has a bounded number of classes of times in an hour.
+    answers: Mutex<HashMap<Answer, u64>>,
     own_name: OwnName,
     /// Of this hour, the names of others by shop and topic.
     names: Mutex<(i64, HashMap<(ShopName, String), BTreeSet<String>>)>,
@@ -62,6 +67,7 @@ impl Counts {
     pub(super) fn new(own_name: OwnName) -> Self {
         Self {
             waiting: Mutex::default(),
+            answers: Mutex::default(),
             own_name,
             names: Mutex::default(),
             some: Notify::new(),
@@ -116,6 +122,49 @@ impl Counts {
         self.some.notify_one();
     }
 
+    /// Counts one delivery that was answered with 200, by what it was: a test of our own is none of Shopify's.
+    pub(super) fn answered(&self, shop: &ShopName, what: &str, took: Duration, now: Timestamp) {
+        if what == "test" {
+            return;
+        }
+        let hour = hour_of(now);
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut add = |kind, bound| *answers.entry((shop.clone(), kind, hour, bound)).or_default() += 1;
+        add(TallyKind::Answered, bound_ms(took));
+        if what == "repeated" {
+            add(TallyKind::Repeated, 0);
+        }
+        drop(answers);
+        self.some.notify_one();
+    }
+
+    async fn write_answers(&self, store: &SharedStore) {
+        let lock = || self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = std::mem::take(&mut *lock());
+        if waiting.is_empty() {
+            return;
+        }
+        let tallies = waiting
+            .iter()
+            .map(|((shop, kind, hour, bound), count)| HourTally {
+                hour: *hour,
+                shop: shop.clone(),
+                lane: None,
+                kind: *kind,
+                bound_ms: *bound,
+                count: *count,
+            });
+        if let Err(failure) = store.add_tallies(tallies.collect()).await {
+            warn!(error = %failure, "cannot store how long answers took; trying on");
+            let mut answers = lock();
+            for (key, count) in waiting {
+                *answers.entry(key).or_default() += count;
+            }
+            drop(answers);
+            self.some.notify_one();
+        }
+    }
+
     /// Writes what there is to write, every few seconds while there is something, and once more at the stop.
     pub(super) async fn keep(&self, store: &SharedStore, clock: &SharedClock, stop: &CancellationToken) {
         loop {
@@ -128,8 +177,10 @@ impl Counts {
                 () = clock.sleep_until(clock.now().plus(EVERY)) => {}
             }
             self.write(store).await;
+            self.write_answers(store).await;
         }
         self.write(store).await;
+        self.write_answers(store).await;
     }
 
     async fn write(&self, store: &SharedStore) {
@@ -178,6 +229,23 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn tests_of_our_own_are_no_deliveries() {
+        let counts = Counts::new(Arc::new(|topic| Some(format!("ours-{topic}"))));
+        let shop: ShopName = "main".parse().unwrap();
+        let kinds = || {
+            let answers = counts.answers.lock().unwrap();
+            let mut kinds: Vec<String> = answers.keys().map(|(_, kind, ..)| format!("{kind:?}")).collect();
+            drop(answers);
+            kinds.sort();
+            kinds
+        };
+        counts.answered(&shop, "test", Duration::from_millis(1), at(10));
+        assert!(kinds().is_empty(), "{:?}", kinds());
+        counts.answered(&shop, "repeated", Duration::from_millis(1), at(10));
+        assert_eq!(kinds(), ["Answered", "Repeated"]);
     }
 
     #[test]

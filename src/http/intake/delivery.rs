@@ -19,6 +19,25 @@ use crate::domain::{
 };
 use crate::store::{Delivery, DeliveryAction};
 
+/// The topic of deliveries that this installation sends to itself.
+pub const TEST_TOPIC: &str = "lockstep/test";
+
+/// What the body of such a delivery holds, and nothing else.
+const TEST_FIELD: &str = "lockstep_test";
+
+/// The body of a delivery that this installation sends to itself; `nonce` makes it like no other.
+pub fn test_body(nonce: &str) -> String {
+    json!({ TEST_FIELD: nonce }).to_string()
+}
+
+/// Whether a verified delivery is one of those. The topic stands outside the signature: the body has to say it, too, so that no
+/// real one can be made to pass for a test.
+pub(super) fn is_test(topic: Option<&str>, body: &[u8]) -> bool {
+    let fields = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
+    topic == Some(TEST_TOPIC)
+        && fields.is_ok_and(|fields| fields.len() == 1 && fields.contains_key(TEST_FIELD))
+}
+
 /// Longest text that is taken from a header.
 const LONGEST: usize = 255;
 

@@ -257,6 +257,8 @@ fn filters_do_what_the_manual_says() {
             text("ada@example.com"),
         ),
         ("'no address' | normal_email | default('?')", text("?")),
+        ("'030 123456' | phone(order.email, 'DE')", text("+4930123456")),
+        ("'030 123456' | phone(order.email)", text("030 123456")),
         ("'<a>\\n&' | html", text("&lt;a&gt;<br>&amp;")),
         ("order.name | truncate(3) | lower", text("#10")),
         ("'+49 (30) 1' | digits", text("49301")),

@@ -326,6 +326,7 @@ fn token() -> BoxedStrategy<String> {
         "'9'",
         "text",
         "normal_email",
+        "phone('DE', none)",
         "split(' ')",
         "truncate(2)",
     ])

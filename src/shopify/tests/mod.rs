@@ -1,5 +1,6 @@
 //! The client against answers of every kind, over real HTTP on loopback.
 
+mod answers;
 mod auth;
 mod errors;
 mod pace;

@@ -3,18 +3,23 @@
 //! A first push asks for every product whether the shop has its variants already. One search takes many keys, so attempts
 //! that run at the same time share one: whoever asks while others are about to, or while a look is on its way, is looked
 //! for together with them. A look begins after everything was asked that it answers, so nobody gets an answer that is
-//! older than his question.
+//! older than his question, unless he says what will be asked next: then there is room in the same call for that, and the
+//! answers are kept for a moment ([`foreseen`]).
+
+mod foreseen;
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
+use self::foreseen::{Foreseen, Forgets};
 use super::lock;
 use super::refusal::incomplete;
-use crate::domain::VariantFound;
+use crate::domain::{Fields, Product, Timestamp, VariantFound, VariantKeys};
 use crate::shopify::Shopify;
 use crate::shopify::documents::{self, Document};
 use crate::shopify::error::ShopifyError;
@@ -29,71 +34,57 @@ const ALWAYS: usize = 2;
 const KEYS_PER_CALL: usize = KEYS_PER_SEARCH * SEARCHES.len();
 /// More pages of 100 than one search of so few keys has.
 const MOST_PAGES: usize = 100;
-/// How long a look waits for those who are about to ask.
+/// How long a look waits for those who are about to ask, and for what comes next.
 const GATHERS: Duration = Duration::from_secs(4);
 
 /// Questions about variants that wait for a look.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(in crate::shopify) struct Looks {
     waiting: Mutex<Vec<Asked>>,
     /// Held by whoever looks, for all who wait.
     turn: tokio::sync::Mutex<()>,
     /// How many are about to ask.
     expected: Arc<watch::Sender<usize>>,
+    foreseen: Foreseen,
 }
 
 /// One question.
 #[derive(Debug)]
 struct Asked {
-    keys: Keys,
+    keys: VariantKeys,
+    /// Whether an answer that was fetched before the question will do.
+    foreseen: bool,
     tell: oneshot::Sender<Result<Vec<VariantFound>, Arc<ShopifyError>>>,
 }
 
-/// What variants are looked for by.
-#[derive(Clone, Debug, Default)]
-struct Keys {
-    skus: BTreeSet<String>,
-    barcodes: BTreeSet<String>,
+/// As terms of a search.
+fn terms(keys: &VariantKeys) -> Vec<String> {
+    let term =
+        |name: &str, key: &str| format!("{name}:\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
+    let skus = keys.skus.iter().map(|key| term("sku", key));
+    skus.chain(keys.barcodes.iter().map(|key| term("barcode", key)))
+        .collect()
 }
 
-impl Keys {
-    fn new(skus: &[String], barcodes: &[String]) -> Self {
-        let different = |keys: &[String]| {
-            let keys = keys.iter().map(|key| key.trim()).filter(|key| !key.is_empty());
-            keys.map(str::to_owned).collect()
-        };
-        Self {
-            skus: different(skus),
-            barcodes: different(barcodes),
-        }
-    }
+/// Those that have one of these very keys: a search may be looser than meant.
+fn of(keys: &VariantKeys, found: &[VariantFound]) -> Vec<VariantFound> {
+    let has = |key: Option<&String>, keys: &BTreeSet<String>| key.is_some_and(|key| keys.contains(key));
+    let is_meant =
+        |one: &&VariantFound| has(one.sku.as_ref(), &keys.skus) || has(one.barcode.as_ref(), &keys.barcodes);
+    found.iter().filter(is_meant).cloned().collect()
+}
 
-    fn len(&self) -> usize {
-        self.skus.len() + self.barcodes.len()
-    }
+fn add(all: &mut VariantKeys, keys: &VariantKeys) {
+    all.skus.extend(keys.skus.iter().cloned());
+    all.barcodes.extend(keys.barcodes.iter().cloned());
+}
 
-    fn add(&mut self, other: &Self) {
-        self.skus.extend(other.skus.iter().cloned());
-        self.barcodes.extend(other.barcodes.iter().cloned());
-    }
-
-    /// As terms of a search.
-    fn terms(&self) -> Vec<String> {
-        let term =
-            |name: &str, key: &str| format!("{name}:\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
-        let skus = self.skus.iter().map(|key| term("sku", key));
-        skus.chain(self.barcodes.iter().map(|key| term("barcode", key)))
-            .collect()
-    }
-
-    /// Those that have one of these very keys: a search may be looser than meant.
-    fn of(&self, found: &[VariantFound]) -> Vec<VariantFound> {
-        let has = |key: Option<&String>, keys: &BTreeSet<String>| key.is_some_and(|key| keys.contains(key));
-        let is_meant = |one: &&VariantFound| {
-            has(one.sku.as_ref(), &self.skus) || has(one.barcode.as_ref(), &self.barcodes)
-        };
-        found.iter().filter(is_meant).cloned().collect()
-    }
+/// Who knows what will be looked for next.
+#[async_trait]
+pub trait Upcoming: Send + Sync {
+    /// What the next products will be looked for by, at most so many, each apart. Asked by whoever looks, so not for every
+    /// question. A guess is enough: what was foreseen wrongly is never used.
+    async fn keys(&self, most: usize) -> Vec<VariantKeys>;
 }
 
 /// Somebody who is about to look for variants: looks of others wait a moment for that. Dropped with the question, or when
@@ -114,10 +105,47 @@ impl Looks {
         ExpectedLook(Arc::clone(&self.expected))
     }
 
-    fn ask(&self, keys: Keys) -> oneshot::Receiver<Result<Vec<VariantFound>, Arc<ShopifyError>>> {
+    fn ask(
+        &self,
+        keys: &VariantKeys,
+        foreseen: bool,
+    ) -> oneshot::Receiver<Result<Vec<VariantFound>, Arc<ShopifyError>>> {
         let (tell, told) = oneshot::channel();
-        lock(&self.waiting).push(Asked { keys, tell });
+        lock(&self.waiting).push(Asked {
+            keys: keys.clone(),
+            foreseen,
+            tell,
+        });
         told
+    }
+
+    /// Gives those who wait what was foreseen of their questions. Returns the number of the others' keys.
+    fn give_foreseen(&self, now: Timestamp) -> usize {
+        let mut waiting = lock(&self.waiting);
+        // Whoever asked and gave up needs no answer.
+        waiting.retain(|asked| !asked.tell.is_closed());
+        let all = std::mem::take(&mut *waiting);
+        for asked in all {
+            let answer = asked
+                .foreseen
+                .then(|| self.foreseen.take(&asked.keys, now))
+                .flatten();
+            match answer {
+                Some(found) => drop(asked.tell.send(Ok(found))),
+                None => waiting.push(asked),
+            }
+        }
+        waiting.iter().map(|asked| asked.keys.len()).sum()
+    }
+
+    /// The shop showed this product: what was found of its variants before counts for nothing.
+    pub(in crate::shopify) fn seen(&self, product: &Product) {
+        self.foreseen.seen(product);
+    }
+
+    /// Variants are about to be written with these fields: what was found before counts for nothing when that has ended.
+    pub(super) fn writing<'a>(&self, variants: impl IntoIterator<Item = &'a Fields>) -> Forgets<'_> {
+        self.foreseen.forgets_written(variants)
     }
 
     /// As many questions as one call takes, the oldest first, and at least one.
@@ -142,21 +170,28 @@ impl Shopify {
     }
 
     /// The variants that have one of these keys, compared exactly. Found by Shopify's search index, which lags by seconds.
-    /// Questions that are asked at the same time share a call.
+    /// Questions that are asked at the same time share a call. Who says what is `upcoming` may get an answer that was
+    /// fetched with an earlier question, and looks for what comes next along with it; without it the answer is never
+    /// older than the question.
     ///
     /// # Errors
     /// A [`ShopifyError`], whose disposition says what it means.
     pub async fn find_variants(
         &self,
-        skus: &[String],
-        barcodes: &[String],
+        keys: &VariantKeys,
+        upcoming: Option<&dyn Upcoming>,
     ) -> Result<Vec<VariantFound>, ShopifyError> {
-        let keys = Keys::new(skus, barcodes);
-        if keys.len() == 0 {
+        if keys.is_empty() {
             return Ok(Vec::new());
         }
         let looks = &self.known.looks;
-        let mut told = looks.ask(keys.clone());
+        if upcoming.is_some()
+            && let Some(found) = looks.foreseen.take(keys, self.clock.now())
+        {
+            return Ok(found);
+        }
+        let ask = || looks.ask(keys, upcoming.is_some());
+        let mut told = ask();
         loop {
             let turn = tokio::select! {
                 biased;
@@ -164,30 +199,71 @@ impl Shopify {
                     Ok(answer) => return answer.map_err(ShopifyError::Shared),
                     // Whoever looked for us ended before there was an answer.
                     Err(_) => {
-                        told = looks.ask(keys.clone());
+                        told = ask();
                         continue;
                     }
                 },
                 turn = looks.turn.lock() => turn,
             };
+            let now = self.clock.now();
+            let asked = looks.give_foreseen(now);
             match told.try_recv() {
                 Ok(answer) => return answer.map_err(ShopifyError::Shared),
-                Err(oneshot::error::TryRecvError::Closed) => told = looks.ask(keys.clone()),
+                Err(oneshot::error::TryRecvError::Closed) => told = ask(),
                 Err(oneshot::error::TryRecvError::Empty) => {}
             }
-            self.gather().await;
-            let taken = looks.take();
-            let mut all = Keys::default();
-            for asked in &taken {
-                all.add(&asked.keys);
-            }
-            let found = self.look(&all).await.map_err(Arc::new);
-            for asked in taken {
-                let answer = found.as_ref().map(|found| asked.keys.of(found));
-                // One who gave up meanwhile needs none.
-                asked.tell.send(answer.map_err(Arc::clone)).ok();
-            }
+            let reach = if asked < KEYS_PER_CALL {
+                looks.foreseen.reach(now)
+            } else {
+                0
+            };
+            let next = async {
+                match upcoming {
+                    // Others wait for this look: one that is silent (an ERP that is down) must not hold them up.
+                    Some(upcoming) if reach > 0 => tokio::select! {
+                        biased;
+                        keys = upcoming.keys(reach) => keys,
+                        () = self.client.rest(GATHERS) => Vec::new(),
+                    },
+                    _ => Vec::new(),
+                }
+            };
+            let (next, ()) = tokio::join!(next, self.gather());
+            self.look_for_all(next).await;
             drop(turn);
+        }
+    }
+
+    /// Looks for what was asked, and for as much of what comes next as the same call takes.
+    async fn look_for_all(&self, mut next: Vec<VariantKeys>) {
+        let looks = &self.known.looks;
+        let taken = looks.take();
+        let mut all = VariantKeys::default();
+        for asked in &taken {
+            add(&mut all, &asked.keys);
+        }
+        let mut room = KEYS_PER_CALL.saturating_sub(all.len());
+        next.retain(|keys| {
+            let is_asked = taken.iter().any(|asked| asked.keys == *keys);
+            let fits = !is_asked && !keys.is_empty() && keys.len() <= room;
+            room -= if fits { keys.len() } else { 0 };
+            fits
+        });
+        for keys in &next {
+            add(&mut all, keys);
+        }
+        let ahead = looks.foreseen.begin(self.clock.now());
+        let found = self.look(&all).await.map_err(Arc::new);
+        for asked in taken {
+            let answer = found.as_ref().map(|found| of(&asked.keys, found));
+            // One who gave up meanwhile needs none.
+            asked.tell.send(answer.map_err(Arc::clone)).ok();
+        }
+        if let Ok(found) = &found {
+            ahead.keep(next.into_iter().map(|keys| {
+                let found = of(&keys, found);
+                (keys, found)
+            }));
         }
     }
 
@@ -202,9 +278,8 @@ impl Shopify {
         }
     }
 
-    async fn look(&self, keys: &Keys) -> Result<Vec<VariantFound>, ShopifyError> {
-        let searches: Vec<String> = keys
-            .terms()
+    async fn look(&self, keys: &VariantKeys) -> Result<Vec<VariantFound>, ShopifyError> {
+        let searches: Vec<String> = terms(keys)
             .chunks(KEYS_PER_SEARCH)
             .map(|terms| terms.join(" OR "))
             .collect();

@@ -20,7 +20,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::domain::{Currency, Location, Timestamp};
 
-pub use look::ExpectedLook;
+pub use look::{ExpectedLook, Upcoming};
 
 /// Shopify's limit of a list in one call (<https://shopify.dev/docs/api/usage/limits>).
 const MOST_PER_CALL: usize = 250;
@@ -35,7 +35,7 @@ pub(super) struct Known {
     /// The shop's currency: it does not change while there are sales in it.
     currency: tokio::sync::Mutex<Option<Currency>>,
     /// Questions about variants.
-    looks: look::Looks,
+    pub(super) looks: look::Looks,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

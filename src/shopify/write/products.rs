@@ -26,6 +26,7 @@ impl Shopify {
     /// A [`ShopifyError`]. If variants after the first 250 are refused, the message says what was made; a repeat goes on there.
     pub async fn create_product(&self, new: &NewProduct) -> Result<Product, ShopifyError> {
         within_limits(new)?;
+        let _written = (self.known.looks).writing(new.variants.iter().map(|variant| &variant.fields));
         let mut input = PRODUCT.input(&new.fields, 0)?;
         self.define_mark(LinkKind::Product).await?;
         let refs: Vec<&NewVariant> = new.variants.iter().collect();

@@ -30,6 +30,7 @@ impl Shopify {
         variants: &[(ShopifyId, Fields)],
     ) -> Result<Vec<Refusal>, ShopifyError> {
         let document = &documents::VARIANTS_UPDATE;
+        let _written = (self.known.looks).writing(variants.iter().map(|(_, fields)| fields));
         let decimals = self
             .decimals_for(variants.iter().flat_map(|(_, fields)| fields))
             .await?;
@@ -82,6 +83,7 @@ impl Shopify {
         product: ShopifyId,
         variants: &[NewVariant],
     ) -> Result<Vec<Variant>, ShopifyError> {
+        let _written = (self.known.looks).writing(variants.iter().map(|variant| &variant.fields));
         let standing = self.product_there(product).await?;
         let mut known: Vec<Option<ShopifyId>> = Vec::new();
         let (mut missing, mut changed) = (Vec::new(), Vec::new());

@@ -2,11 +2,17 @@
 //!
 //! SQLite's tests have a file each, PostgreSQL's a schema each, in the database that `LOCKSTEP_TEST_POSTGRES_URL` names.
 
+mod alerts;
+mod answers;
+mod approvals;
+mod batches;
+mod ends;
 pub(in crate::store) mod fixture;
 mod given;
 mod housekeeping;
 mod intake;
 mod links;
+mod lists;
 mod locks;
 mod model;
 mod nodes;
@@ -20,6 +26,7 @@ mod review;
 mod runs;
 mod sessions;
 mod subscriptions;
+mod upcoming;
 
 /// Makes a test of each case for each store.
 macro_rules! suite {
@@ -49,6 +56,9 @@ macro_rules! suite {
 }
 
 suite! {
+    approvals:
+        a_yes_counts_for_the_plan_that_waits_and_once,
+        a_no_gives_up_what_waits_and_nothing_else;
     intake:
         a_repeated_delivery_changes_nothing,
         the_same_delivery_fifty_times_at_once_is_one_event,
@@ -65,11 +75,6 @@ suite! {
         lanes_are_ready_when_a_job_is_due,
         an_event_during_a_run_makes_the_job_available_again,
         an_event_during_a_failing_run_does_not_get_lost,
-        a_stale_end_saves_nothing,
-        a_bad_end_fails_alone,
-        a_heartbeat_keeps_the_lease_and_tells_what_is_lost,
-        a_lost_lease_is_reclaimed_as_unclean,
-        a_crash_gives_all_running_jobs_back,
         retries_count_only_when_they_should,
         a_release_leaves_no_trace,
         recovery_hastens_only_what_that_system_stopped,
@@ -78,6 +83,12 @@ suite! {
         a_held_job_is_planned_anew_by_an_event_and_stays_held,
         the_next_due_time_is_the_earliest_after_the_last_look,
         work_is_announced;
+    ends:
+        a_stale_end_saves_nothing,
+        a_bad_end_fails_alone,
+        a_heartbeat_keeps_the_lease_and_tells_what_is_lost,
+        a_lost_lease_is_reclaimed_as_unclean,
+        a_crash_gives_all_running_jobs_back;
     rests:
         events_leave_a_resting_job_its_time,
         a_job_that_kills_its_process_rests_and_ends_as_a_problem,
@@ -108,9 +119,22 @@ suite! {
         what_was_done_by_hand_closes_the_job_once,
         a_paused_shop_takes_in_and_does_nothing,
         a_job_moves_ahead_of_all_others,
+        problems_are_claimed_and_snoozed;
+    batches:
         a_batch_retries_each_job_once_whatever_dies,
-        a_batch_can_be_stopped_and_takes_nothing_new,
-        problems_are_claimed_and_snoozed,
+        a_batch_can_be_stopped_and_takes_nothing_new;
+    answers:
+        an_answer_is_carried_out_on_what_still_waits,
+        many_held_jobs_are_answered_in_one_go,
+        a_choice_is_taken_while_it_is_asked,
+        a_closed_job_is_done_again_once,
+        a_pause_counts_when_jobs_are_claimed,
+        a_batch_leaves_what_failed_later,
+        whose_problems_are_asked_before_they_are_cut,
+        the_audit_log_outlives_jobs_and_not_for_ever,
+        notes_about_causes_are_redacted_too;
+    lists:
+        every_filter_lists_what_fits_newest_first,
         jobs_are_found_by_what_they_sell_and_whose_they_are;
     nodes:
         what_was_saved_last_is_the_newest,
@@ -133,6 +157,8 @@ suite! {
         retired_links_set_their_record_free,
         agreed_values_come_back,
         shops_cursors_and_breakers;
+    upcoming:
+        what_comes_next_in_a_lane_is_told_in_the_order_of_claims;
     outgoing:
         a_write_is_noted_under_the_fence_and_outlives_its_job,
         an_order_in_work_is_found_by_what_it_sells,
@@ -153,6 +179,15 @@ suite! {
         of_many_that_want_a_lease_one_gets_it,
         deliveries_add_up_by_topic_name_and_hour,
         a_shops_problem_is_closed_by_its_cluster;
+    alerts:
+        ends_are_counted_with_what_they_end,
+        counts_add_up,
+        late_orders_are_those_without_a_record,
+        hours_with_deliveries_are_known,
+        a_condition_is_one_alert_while_it_lasts,
+        a_message_is_had_by_one_until_it_is_said_what_became_of_it,
+        what_lasts_is_told_as_it_stands_by_now,
+        a_privacy_request_blanks_what_alerts_quote;
     sessions:
         a_session_lives_until_it_is_closed_or_idle,
         an_id_stands_for_one_session;

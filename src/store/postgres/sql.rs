@@ -53,6 +53,25 @@ pub(super) use in_numbers;
 /// through the primary key whatever the statistics say.
 pub(super) const AMONG: (&str, &str) = ("= ANY (ARRAY(", "))");
 
+/// The newest jobs of each list.
+pub(super) const EACH_LIST: (&str, &str, &str) = (
+    "SELECT o.id AS id FROM json_array_elements(",
+    "::json) AS c CROSS JOIN LATERAL (SELECT j.id FROM jobs AS j
+        WHERE j.lane_id = (c.value ->> 0)::bigint AND j.state = c.value ->> 1 AND j.id > 0",
+    ") AS o",
+);
+
+/// Jobs `j` that ended, by when they did: the statistics know.
+pub(super) const BY_THEIR_END: &str = "jobs AS j";
+
+/// Jobs `j` that are open, by when they were first heard of: the statistics know.
+macro_rules! open_since {
+    () => {
+        "jobs AS j"
+    };
+}
+pub(super) use open_since;
+
 /// No body, of the same type as one.
 macro_rules! no_body {
     () => {
@@ -186,11 +205,33 @@ const JOBS_WANT: &str = "
         updated_at = excluded.updated_at
     RETURNING id, lane_id, source_id, wanted";
 
+/// `$1`: array of `[hour, shop, object, direction, kind, bound, count]`, in the order of the key. The rows are locked in this
+/// order and after all others, so that ends of attempts on several nodes wait for each other in turn.
+pub(super) const TALLIES_ADD: &str = "
+    INSERT INTO tallies (hour, shop, object, direction, kind, bound_ms, count)
+    SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2, v ->> 3, v ->> 4, (v ->> 5)::bigint, (v ->> 6)::bigint
+    FROM json_array_elements($1::json) AS x (v)
+    ON CONFLICT (hour, shop, object, direction, kind, bound_ms) DO UPDATE SET count = tallies.count + excluded.count";
+
 /// `$1`: array of `[job, kind, value]`.
 pub(super) const JOB_NAMES_ADD: &str = "
     INSERT INTO job_names (job_id, kind, value)
     SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2 FROM json_array_elements($1::json) AS x (v)
     ON CONFLICT (kind, value, job_id) DO NOTHING";
+
+/// In the order of the key, so that no two transactions wait for each other.
+pub(super) const CURSORS_SET: &str = "
+    INSERT INTO cursors (shop, name, value, updated_at)
+    SELECT $1, v ->> 0, v ->> 1, $3 FROM json_array_elements($2::json) AS x (v)
+    ON CONFLICT (shop, name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+    WHERE cursors.value <> excluded.value";
+
+/// Held until the transaction ends: what is planned anew meanwhile is no more what the person saw.
+pub(super) const HELD_BY_LIMITS: &str = concat!(
+    "SELECT id, lane_id, source_id FROM jobs WHERE state = 'held' AND held_by IS NULL AND id ",
+    in_array!("$1"),
+    " ORDER BY id FOR UPDATE"
+);
 
 /// Holds the rows that a question finds until the transaction ends.
 pub(super) const FOR_UPDATE: &str = " FOR UPDATE";

@@ -5,17 +5,20 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Row as _};
 
-use super::{Conn, Db, DbRow, audit, sql};
-use crate::domain::{Actor, Priority, Timestamp, Via};
+use super::{Conn, Db, DbRow, audit, listing, sql};
+use crate::domain::{Actor, JobState, Priority, Timestamp, Via};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
-use crate::store::{Act, Acted, BatchFilter, BatchRow, BatchState};
+use crate::store::{Act, Acted, BatchFilter, BatchRow, BatchState, JobFilter};
 
 /// A batch makes a step so often.
 const STEP: Duration = Duration::from_secs(1);
 
 /// A step is one transaction, and others wait for it.
 const STEP_MOST: i64 = 500;
+
+/// Up to so many jobs are counted one by one when a batch begins.
+const COUNTED_MOST: i64 = if cfg!(test) { 20 } else { 5_000 };
 
 /// Begins a batch, or names the same one that runs.
 pub(super) async fn start(
@@ -33,10 +36,10 @@ pub(super) async fn start(
     if let Some(id) = running {
         return Ok((Acted::Batch { id, is_new: false }, Value::Null));
     }
-    let mut query = QueryBuilder::<Db>::new("SELECT count(*) AS total, coalesce(max(p.job_id), 0) AS last");
-    push_fitting(&mut query, filter, 0, i64::MAX);
-    let row = query.build().persistent(false).fetch_one(&mut *conn).await?;
-    let (total, last): (i64, i64) = (row.try_get("total")?, row.try_get("last")?);
+    let last: i64 = sqlx::query_scalar("SELECT coalesce(max(id), 0) FROM jobs")
+        .fetch_one(&mut *conn)
+        .await?;
+    let total = total(conn, filter, last, act.at).await?;
     if total == 0 {
         return Ok((Acted::Already, Value::Null));
     }
@@ -68,16 +71,75 @@ pub(super) async fn start(
     Ok((Acted::Batch { id, is_new: false }, Value::Null))
 }
 
-/// `FROM` and `WHERE`: the jobs that need a person and fit, with numbers after the one and up to the other.
-pub(super) fn push_fitting(query: &mut QueryBuilder<Db>, filter: &BatchFilter, after: i64, upto: i64) {
-    query
-        .push(
-            " FROM problems AS p JOIN jobs AS j ON j.id = p.job_id JOIN lanes AS l ON l.id = j.lane_id
-              WHERE p.closed_at IS NULL AND p.job_id IS NOT NULL AND j.state = 'problem' AND p.job_id > ",
-        )
-        .push_bind(after)
-        .push(" AND p.job_id <= ")
-        .push_bind(upto);
+/// Which jobs of a batch are left.
+#[derive(Clone, Copy)]
+pub(super) struct Left {
+    /// Jobs after this one.
+    pub(super) after: i64,
+    /// And up to this one.
+    pub(super) upto: i64,
+    /// Whose problem was seen last before the batch began, or then. What failed later is not retried by it: it was tried
+    /// meanwhile, or was none of those that were meant.
+    pub(super) seen_until: Timestamp,
+    /// At most this many.
+    pub(super) most: i64,
+}
+
+/// How many jobs fit. Many are not counted one by one, because everything that is written waits for it: then it is how many
+/// problems of that kind are open, or how many jobs of these lanes need a person.
+async fn total(conn: &mut Conn, filter: &BatchFilter, last: i64, now: Timestamp) -> Result<i64, Fault> {
+    let lanes = listing::fitting_lanes(conn, &lanes_of(filter)).await?;
+    let left = Left {
+        after: 0,
+        upto: last,
+        seen_until: now,
+        most: COUNTED_MOST + 1,
+    };
+    let mut query = QueryBuilder::<Db>::new("SELECT count(*) FROM (");
+    push_fitting(&mut query, filter, &lanes, left)?;
+    query.push(") AS fitting");
+    let total: i64 = query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_one(&mut *conn)
+        .await?;
+    if total <= COUNTED_MOST {
+        return Ok(total);
+    }
+    let mut query = QueryBuilder::<Db>::new(
+        "SELECT count(*) FROM problems AS p WHERE p.closed_at IS NULL AND p.job_id IS NOT NULL",
+    );
+    push_cause(&mut query, filter);
+    let problems: i64 = query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_one(&mut *conn)
+        .await?;
+    let has_cause = filter.cluster.is_some() || filter.code.is_some();
+    if has_cause && filter.object.is_none() && filter.direction.is_none() {
+        return Ok(problems.max(total));
+    }
+    let jobs: i64 = sqlx::query_scalar(concat!(
+        "SELECT count(*) FROM jobs WHERE state IN ('running', 'held', 'problem') AND state = 'problem' AND lane_id ",
+        sql::in_array!("$1")
+    ))
+    .bind(serde_json::to_string(&lanes)?)
+    .fetch_one(conn)
+    .await?;
+    Ok(problems.min(jobs).max(total))
+}
+
+/// The lanes that a batch is about.
+fn lanes_of(filter: &BatchFilter) -> JobFilter {
+    JobFilter {
+        shop: filter.shop.clone(),
+        object: filter.object,
+        direction: filter.direction,
+        ..JobFilter::default()
+    }
+}
+
+fn push_cause(query: &mut QueryBuilder<Db>, filter: &BatchFilter) {
     if let Some(cluster) = &filter.cluster {
         query.push(" AND p.cluster = ").push_bind(clean(cluster));
     }
@@ -87,12 +149,56 @@ pub(super) fn push_fitting(query: &mut QueryBuilder<Db>, filter: &BatchFilter, a
     if let Some(shop) = &filter.shop {
         query.push(" AND p.shop = ").push_bind(shop.as_str().to_owned());
     }
-    if let Some(object) = filter.object {
-        query.push(" AND l.object = ").push_bind(object.as_str());
+}
+
+/// The ids of the jobs that need a person, fit and are left, in their order: of a cause by its problems, else lane by lane.
+pub(super) fn push_fitting(
+    query: &mut QueryBuilder<Db>,
+    filter: &BatchFilter,
+    lanes: &[i64],
+    left: Left,
+) -> Result<(), Fault> {
+    if filter.cluster.is_some() || filter.code.is_some() {
+        query
+            .push(
+                "SELECT p.job_id AS id FROM problems AS p CROSS JOIN jobs AS j WHERE j.id = p.job_id AND p.closed_at IS NULL
+                     AND p.job_id IS NOT NULL AND j.state = 'problem' AND p.job_id > ",
+            )
+            .push_bind(left.after)
+            .push(" AND p.job_id <= ")
+            .push_bind(left.upto)
+            .push(" AND p.seen_at <= ")
+            .push_bind(left.seen_until.millis());
+        push_cause(query, filter);
+        if listing::has_lanes(&lanes_of(filter)) {
+            query.push(" AND j.lane_id IN (-1");
+            for lane in lanes {
+                query.push(format_args!(", {lane}"));
+            }
+            query.push(")");
+        }
+        query.push(" ORDER BY p.job_id LIMIT ").push_bind(left.most);
+        return Ok(());
     }
-    if let Some(direction) = filter.direction {
-        query.push(" AND l.direction = ").push_bind(direction.as_str());
-    }
+    let (begin, of_each, end) = sql::EACH_LIST;
+    query
+        .push(begin)
+        .push_bind(listing::lists(lanes, &[JobState::Problem])?)
+        .push(of_each)
+        .push(" AND j.id > ")
+        .push_bind(left.after)
+        .push(" AND j.id <= ")
+        .push_bind(left.upto)
+        .push(
+            " AND EXISTS (SELECT 1 FROM problems AS p WHERE p.job_id = j.id AND p.closed_at IS NULL AND p.seen_at <= ",
+        )
+        .push_bind(left.seen_until.millis())
+        .push(") ORDER BY j.id LIMIT ")
+        .push_bind(left.most)
+        .push(end)
+        .push(" ORDER BY o.id LIMIT ")
+        .push_bind(left.most);
+    Ok(())
 }
 
 /// Ends a batch before its time.
@@ -181,21 +287,38 @@ pub(super) async fn step(conn: &mut Conn, id: i64, now: Timestamp) -> Result<Opt
         return Ok(Some(batch));
     }
     let most = i64::from(batch.per_second).min(STEP_MOST);
-    let mut query = QueryBuilder::<Db>::new("SELECT p.job_id AS job_id");
-    push_fitting(&mut query, &batch.filter, after, upto);
-    query.push(" ORDER BY p.job_id LIMIT ").push_bind(most);
-    query.push(sql::FOR_UPDATE_OF_JOBS);
-    let rows = query.build().persistent(false).fetch_all(&mut *conn).await?;
-    let mut jobs = Vec::with_capacity(rows.len());
-    for row in &rows {
-        jobs.push(row.try_get::<i64, _>("job_id")?);
+    let lanes = listing::fitting_lanes(conn, &lanes_of(&batch.filter)).await?;
+    let mut query = QueryBuilder::<Db>::new("");
+    let left = Left {
+        after,
+        upto,
+        seen_until: batch.started_at,
+        most,
+    };
+    push_fitting(&mut query, &batch.filter, &lanes, left)?;
+    let found: Vec<i64> = query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_all(&mut *conn)
+        .await?;
+    // Somebody may have done something with one of them meanwhile, on another node.
+    let mut query =
+        QueryBuilder::<Db>::new("SELECT j.id FROM jobs AS j WHERE j.state = 'problem' AND j.id IN (-1");
+    for job in &found {
+        query.push(format_args!(", {job}"));
     }
+    query.push(") ORDER BY j.id").push(sql::FOR_UPDATE_OF_JOBS);
+    let jobs: Vec<i64> = query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_all(&mut *conn)
+        .await?;
     if !jobs.is_empty() {
         try_again(conn, &batch, &jobs, now).await?;
     }
     batch.done += jobs.len() as u64;
     batch.next_at = now.plus(STEP);
-    if i64::try_from(jobs.len()).is_ok_and(|count| count < most) {
+    if i64::try_from(found.len()).is_ok_and(|count| count < most) {
         batch.state = BatchState::Done;
         batch.ended_at = Some(now);
     }
@@ -204,7 +327,7 @@ pub(super) async fn step(conn: &mut Conn, id: i64, now: Timestamp) -> Result<Opt
     )
     .bind(id)
     .bind(i64::try_from(batch.done).unwrap_or(i64::MAX))
-    .bind(jobs.last().copied().unwrap_or(after))
+    .bind(found.last().copied().unwrap_or(after))
     .bind(batch.next_at.millis())
     .bind(if batch.ended_at.is_some() {
         "done"
@@ -230,9 +353,10 @@ async fn try_again(conn: &mut Conn, batch: &BatchRow, jobs: &[i64], now: Timesta
     .bind(i64::from(Priority::LIVE.0))
     .execute(&mut *conn)
     .await?;
+    // Why stands once, in the batch's own line: it may name a person, who may want it removed.
     sqlx::query(concat!(
         "INSERT INTO audit (at, actor, via, action, shop, subject, reason, detail)
-         SELECT $2, $3, $4, 'retry', l.shop, 'job:' || j.id, $5, $6
+         SELECT $2, $3, $4, 'retry', l.shop, 'job:' || j.id, NULL, $5
          FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id WHERE j.id ",
         sql::in_array!("$1")
     ))
@@ -240,7 +364,6 @@ async fn try_again(conn: &mut Conn, batch: &BatchRow, jobs: &[i64], now: Timesta
     .bind(now.millis())
     .bind(clean(&batch.actor.name))
     .bind(batch.actor.via.as_str())
-    .bind(batch.reason.as_deref().map(clean))
     .bind(json!({ "batch": batch.id }).to_string())
     .execute(conn)
     .await?;

@@ -137,21 +137,30 @@ pub(super) fn clusters_question(filter: &ClusterFilter) -> QueryBuilder<Db> {
     let mut query = QueryBuilder::<Db>::new(
         "SELECT g.shop, g.code, g.cluster, g.problems, g.jobs, g.opened_at, g.seen_at, g.example, c.claimed_by,
                 c.snoozed_until
-         FROM (SELECT shop, code, cluster, count(*) AS problems, count(job_id) AS jobs,
-                      min(opened_at) AS opened_at, max(seen_at) AS seen_at, max(id) AS example
-               FROM problems WHERE closed_at IS NULL",
+         FROM (SELECT p.shop, p.code, p.cluster, count(*) AS problems, count(p.job_id) AS jobs,
+                      min(p.opened_at) AS opened_at, max(p.seen_at) AS seen_at, max(p.id) AS example FROM ",
     );
+    if let Some(person) = &filter.claimed_by {
+        query
+            .push(
+                "problem_care AS m CROSS JOIN problems AS p WHERE p.cluster = m.cluster AND p.code = m.code
+                     AND p.shop = m.shop AND p.closed_at IS NULL AND m.claimed_by = ",
+            )
+            .push_bind(clean(person));
+    } else {
+        query.push("problems AS p WHERE p.closed_at IS NULL");
+    }
     if let Some(cluster) = &filter.cluster {
-        query.push(" AND cluster = ").push_bind(clean(cluster));
+        query.push(" AND p.cluster = ").push_bind(clean(cluster));
     }
     if let Some(code) = &filter.code {
-        query.push(" AND code = ").push_bind(clean(code));
+        query.push(" AND p.code = ").push_bind(clean(code));
     }
     if let Some(shop) = &filter.shop {
-        query.push(" AND shop = ").push_bind(shop.as_str().to_owned());
+        query.push(" AND p.shop = ").push_bind(shop.as_str().to_owned());
     }
     query
-        .push(" GROUP BY cluster, code, shop ORDER BY problems DESC, example DESC LIMIT ")
+        .push(" GROUP BY p.cluster, p.code, p.shop ORDER BY problems DESC, example DESC LIMIT ")
         .push_bind(audit::limit(filter.limit))
         .push(
             ") AS g LEFT JOIN problem_care AS c ON c.shop = g.shop AND c.code = g.code AND c.cluster = g.cluster

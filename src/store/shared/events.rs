@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Conn, DbRow, sql};
+use super::{Conn, DbRow, alerts, said, sql};
 use crate::domain::{EventId, JobId, Object, RecordKey, ShopName, Timestamp};
 use crate::store::EventRow;
 use crate::store::body::unpack;
@@ -11,7 +11,7 @@ use crate::store::prepared::Lanes;
 use crate::store::rules::clean;
 
 /// What stands where a text was removed.
-const REMOVED: &str = "removed on a privacy request";
+pub(super) const REMOVED: &str = "removed on a privacy request";
 
 /// How many bodies are looked through at a time.
 const PAGE: i64 = 200;
@@ -101,11 +101,13 @@ async fn blank_jobs(conn: &mut Conn, jobs: &[i64]) -> Result<u64, Fault> {
     }
     // People may have named the customer in their reasons. Who did what, and when, stays.
     let subjects: Vec<String> = jobs.iter().map(|job| format!("job:{job}")).collect();
-    let mut touched = sqlx::query(concat!(
+    let subjects = serde_json::to_string(&subjects)?;
+    let mut touched = said::blank(conn, jobs, &subjects, REMOVED).await?;
+    touched += sqlx::query(concat!(
         "UPDATE audit SET reason = $2, detail = 'null' WHERE subject ",
         sql::in_texts!("$1")
     ))
-    .bind(serde_json::to_string(&subjects)?)
+    .bind(&subjects)
     .bind(REMOVED)
     .execute(&mut *conn)
     .await?
@@ -156,7 +158,7 @@ pub(super) async fn redact(
     mentions: &[i64],
     lanes: &Lanes,
 ) -> Result<u64, Fault> {
-    let mut touched = 0;
+    let mut touched = alerts::redact(conn, shop).await?;
     for record in records {
         let jobs = jobs_about(conn, record, lanes).await?;
         touched += blank_jobs(conn, &jobs).await?;
@@ -318,7 +320,7 @@ pub(super) async fn redact_shop_links(
     .fetch_all(&mut *conn)
     .await?;
     let Some(last) = page.last().cloned() else {
-        let mut touched = 0;
+        let mut touched = alerts::redact(conn, shop).await?;
         for statement in [
             "UPDATE problems SET record = NULL, reason = $2, detail = 'null' WHERE shop = $1 AND job_id IS NULL",
             "UPDATE audit SET reason = $2 WHERE shop = $1 AND reason IS NOT NULL",
@@ -330,6 +332,7 @@ pub(super) async fn redact_shop_links(
                 .await?
                 .rows_affected();
         }
+        touched += said::blank_shop(conn, shop, REMOVED).await?;
         return Ok((touched, None));
     };
     let touched = sqlx::query(

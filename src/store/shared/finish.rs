@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::intake::{self, Want, Wants};
-use super::{Conn, links, problems, sql};
+use super::{Conn, links, numbers, problems, sql};
 use crate::domain::{JobState, Link, NewProblem, Object, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::{Lanes, PreparedFinish};
@@ -71,6 +71,7 @@ pub(super) async fn finish(
 
     let mut changes: Vec<Change> = Vec::with_capacity(live.len());
     let mut attempts = Vec::with_capacity(live.len());
+    let mut tallies = Vec::new();
     let mut verdicts: Vec<(&PreparedFinish, Verdict)> = Vec::with_capacity(live.len());
     for (index, unit) in &live {
         let Some(standing) = standings.get(&unit.finish.job.0) else {
@@ -80,6 +81,9 @@ pub(super) async fn finish(
         if let Some(link) = conflicts.get(index) {
             end.verdict = Verdict::Problem(link_conflict(&end, link));
             end.summary = "its ERP record belongs to another record".to_owned();
+        }
+        if let Some(lane) = lanes.lane(standing.lane_id) {
+            numbers::count_end(&mut tallies, &lane, standing, &end);
         }
         let change = standing.after(&end);
         stirred |= matches!(
@@ -128,6 +132,7 @@ pub(super) async fn finish(
         }
     }
     settle(conn, lanes, &verdicts, &standings).await?;
+    numbers::add(conn, &tallies).await?;
     Ok(Ends { results, stirred })
 }
 

@@ -38,8 +38,9 @@ pub(super) async fn queue_place(
     .fetch_one(&mut *conn)
     .await?;
     let since = now.minus(LATELY);
+    // With the plus the lane is not looked up: a lane has many jobs, of which few ended lately.
     let ended: i64 = sqlx::query_scalar(
-        "SELECT count(*) FROM jobs WHERE ended_at IS NOT NULL AND ended_at >= $1 AND lane_id = $2",
+        "SELECT count(*) FROM jobs WHERE ended_at IS NOT NULL AND ended_at >= $1 AND + lane_id = $2",
     )
     .bind(since.millis())
     .bind(lane_id)

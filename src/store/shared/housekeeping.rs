@@ -1,11 +1,17 @@
 //! Deleting what was finished long ago, in small steps.
 
+use std::time::Duration;
+
 use super::{Conn, sql};
 use crate::domain::Timestamp;
 use crate::store::fault::Fault;
 
+/// Lines of the audit log, and retries of many jobs, are kept so much longer than jobs: with the 90 days that jobs are kept
+/// for unless somebody says otherwise, that makes 400.
+const AUDIT_LONGER: Duration = Duration::from_secs(310 * 24 * 3600);
+
 /// Deletes at most `limit` closed jobs (with what belongs to them), then recorded-only events, closed problems of shops,
-/// and counts of refusals and deliveries. Open jobs and open problems are never touched.
+/// counts of refusals and deliveries, and the oldest lines of the audit log. Open jobs and open problems are never touched.
 pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64, Fault> {
     let limit = u64::from(limit);
     let jobs: Vec<i64> = sqlx::query_scalar(
@@ -48,6 +54,12 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
              WHERE closed_at IS NOT NULL AND closed_at < $1 ORDER BY closed_at LIMIT $2)",
         "DELETE FROM out_writes WHERE (shop, object, kind, record) IN (SELECT shop, object, kind, record FROM out_writes
              WHERE at < $1 ORDER BY at LIMIT $2)",
+        "DELETE FROM tallies WHERE (hour, shop, object, direction, kind, bound_ms) IN (
+             SELECT hour, shop, object, direction, kind, bound_ms FROM tallies WHERE hour < $1 ORDER BY hour LIMIT $2)",
+        "DELETE FROM alerts WHERE id IN (SELECT id FROM alerts
+             WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
+        "DELETE FROM alert_messages WHERE id IN (SELECT id FROM alert_messages
+             WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
         "DELETE FROM intents WHERE id IN (SELECT id FROM intents
              WHERE closed_at IS NOT NULL AND closed_at < $1 ORDER BY closed_at LIMIT $2)",
     ] {
@@ -57,6 +69,22 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
         }
         deleted += sqlx::query(statement)
             .bind(before.millis())
+            .bind(i64::try_from(left).unwrap_or(i64::MAX))
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+    }
+    for statement in [
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
+        "DELETE FROM batches WHERE id IN (SELECT id FROM batches
+             WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
+    ] {
+        let left = limit.saturating_sub(deleted);
+        if left == 0 {
+            break;
+        }
+        deleted += sqlx::query(statement)
+            .bind(before.minus(AUDIT_LONGER).millis())
             .bind(i64::try_from(left).unwrap_or(i64::MAX))
             .execute(&mut *conn)
             .await?

@@ -8,8 +8,8 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 
 use super::{
-    Backend, audit, batches, care, events, found_by, housekeeping, intake, intents, links, nodes, people,
-    polls, problems, queue, review, runs, sessions, shops, subscriptions,
+    Backend, alerts, audit, batches, care, events, found_by, housekeeping, intake, intents, links, nodes,
+    numbers, people, polls, problems, queue, review, runs, sessions, shops, subscriptions, upcoming,
 };
 use crate::domain::{
     Direction, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName,
@@ -28,6 +28,10 @@ use crate::store::{
     PollCursor, PollForget, PollForgotten, PresentId, ProblemRow, ReadyLane, Recorded, RejectionCount,
     Retried, Revision, RunCounts, RunOutcome, RunRow, Saved, SeenRow, SessionRow, ShopState, Standing, Store,
     StoreError, SubscriptionRow, TakenUp, Verdict,
+};
+use crate::store::{
+    AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
+    SlowJob, Tally, TallyFilter,
 };
 
 /// Runs a question on a connection of its own.
@@ -147,6 +151,15 @@ impl Store for Backend {
         ask!(self, "find the next due job", |conn| queue::next_due(conn, after))
     }
 
+    async fn next_in_lane(&self, lane: &Lane, now: Timestamp, limit: u32) -> Result<Vec<String>, StoreError> {
+        let Some(lane_id) = self.lanes.id(lane) else {
+            return Ok(Vec::new());
+        };
+        ask!(self, "look ahead in a lane", |conn| upcoming::next_in_lane(
+            conn, lane_id, now, limit
+        ))
+    }
+
     async fn heartbeat(
         &self,
         attempts: Vec<(JobId, Fence)>,
@@ -210,9 +223,7 @@ impl Store for Backend {
     }
 
     async fn jobs(&self, filter: JobFilter) -> Result<Vec<JobRow>, StoreError> {
-        self.refresh_lanes().await?;
-        let lanes = Arc::clone(&self.lanes);
-        ask!(self, "list jobs", |conn| people::jobs(conn, &filter, &lanes))
+        ask!(self, "list jobs", |conn| people::jobs(conn, &filter))
     }
 
     async fn job(&self, id: JobId) -> Result<Option<JobStory>, StoreError> {
@@ -831,6 +842,79 @@ impl Store for Backend {
         change!(self, "forget how far the ERP was read", |conn| polls::forget(
             conn, &forget
         ))
+    }
+
+    async fn add_tallies(&self, tallies: Vec<Tally>) -> Result<(), StoreError> {
+        change!(self, "count", |conn| numbers::add(conn, &tallies))
+    }
+
+    async fn tallies(&self, filter: TallyFilter) -> Result<Vec<Tally>, StoreError> {
+        ask!(self, "read counts", |conn| numbers::list(conn, &filter))
+    }
+
+    async fn late_orders(&self, before: Timestamp) -> Result<Vec<LateOrders>, StoreError> {
+        self.refresh_lanes().await?;
+        let lanes = self.lanes.inward();
+        ask!(self, "look for late orders", |conn| numbers::late_orders(
+            conn, &lanes, before
+        ))
+    }
+
+    async fn delivery_hours(&self, shop: &ShopName, since: Timestamp) -> Result<Vec<Timestamp>, StoreError> {
+        ask!(self, "read when deliveries came", |conn| {
+            numbers::delivery_hours(conn, shop, since)
+        })
+    }
+
+    async fn past_problems(&self, filter: TallyFilter, limit: u32) -> Result<Vec<PastProblem>, StoreError> {
+        ask!(self, "list past problems", |conn| numbers::past_problems(
+            conn, &filter, limit
+        ))
+    }
+
+    async fn slowest_jobs(&self, filter: TallyFilter, limit: u32) -> Result<Vec<SlowJob>, StoreError> {
+        ask!(self, "look for slow jobs", |conn| numbers::slowest(
+            conn, &filter, limit
+        ))
+    }
+
+    async fn alerts(&self) -> Result<Vec<AlertRow>, StoreError> {
+        ask!(self, "list alerts", |conn| alerts::pending(conn))
+    }
+
+    async fn change_alerts(&self, changes: AlertChanges, now: Timestamp) -> Result<(), StoreError> {
+        change!(self, "save alerts", |conn| alerts::change(conn, &changes, now))
+    }
+
+    async fn tell_alerts(&self, told: AlertsTold, now: Timestamp) -> Result<bool, StoreError> {
+        change!(self, "write messages", |conn| alerts::tell(conn, &told, now))
+    }
+
+    async fn claim_messages(
+        &self,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<DueMessage>, StoreError> {
+        change!(self, "take messages", |conn| alerts::claim(
+            conn, now, until, limit
+        ))
+    }
+
+    async fn end_message(&self, id: i64, end: MessageEnd, now: Timestamp) -> Result<(), StoreError> {
+        change!(self, "note a message's end", |conn| alerts::end(
+            conn, id, &end, now
+        ))
+    }
+
+    async fn last_message(&self, recipient: &str) -> Result<Option<Timestamp>, StoreError> {
+        ask!(self, "read the last message", |conn| alerts::last_written(
+            conn, recipient
+        ))
+    }
+
+    async fn alert_standing(&self) -> Result<AlertStanding, StoreError> {
+        ask!(self, "read how alerts stand", |conn| alerts::standing(conn))
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

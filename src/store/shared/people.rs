@@ -2,24 +2,25 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Row as _};
+use sqlx::Row as _;
 
 use super::intake::{self, Want, Wants};
-use super::{Conn, Db, DbRow, events, finish, problems, sql};
+use super::{Conn, DbRow, events, finish, listing, problems, sql};
 use crate::domain::{JobId, JobKey, JobState, NewProblem, Priority, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::rules::clean;
 use crate::store::{AttemptRow, Counts, JobFilter, JobRow, JobStory, LaneCount, Retried};
 
-const DEFAULT_LIMIT: u32 = 50;
-
 const DAY_MS: i64 = 24 * 3600 * 1000;
 
-const SELECT: &str = "
-    SELECT j.id, l.shop, l.object, l.direction, j.source_id, j.state, j.reason, j.record_name, j.erp_name, j.attempts,
-           j.failed_attempts, j.events, j.created_at, j.updated_at, j.run_at, j.waits_on, j.last_summary
-    FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id WHERE true";
+macro_rules! select {
+    () => {
+        "SELECT j.id, l.shop, l.object, l.direction, j.source_id, j.state, j.reason, j.record_name, j.erp_name,
+                j.attempts, j.failed_attempts, j.events, j.created_at, j.updated_at, j.run_at, j.waits_on, j.last_summary
+         FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id WHERE true"
+    };
+}
 
 fn read(row: &DbRow) -> Result<JobRow, Fault> {
     let id: i64 = row.try_get("id")?;
@@ -75,121 +76,29 @@ async fn with_problems(conn: &mut Conn, mut jobs: Vec<JobRow>) -> Result<Vec<Job
 }
 
 /// Jobs that fit the filter, newest first.
-pub(super) async fn jobs(conn: &mut Conn, filter: &JobFilter, lanes: &Lanes) -> Result<Vec<JobRow>, Fault> {
-    let mut query = question(filter, lanes);
-    let rows = query.build().persistent(false).fetch_all(&mut *conn).await?;
+pub(super) async fn jobs(conn: &mut Conn, filter: &JobFilter) -> Result<Vec<JobRow>, Fault> {
+    let ids = listing::find(conn, filter).await?;
+    by_ids(conn, &ids).await
+}
+
+/// These jobs, newest first, with their open problems.
+pub(super) async fn by_ids(conn: &mut Conn, ids: &[i64]) -> Result<Vec<JobRow>, Fault> {
+    let rows = sqlx::query(concat!(
+        select!(),
+        " AND j.id ",
+        sql::in_array!("$1"),
+        " ORDER BY j.id DESC"
+    ))
+    .bind(serde_json::to_string(ids)?)
+    .fetch_all(&mut *conn)
+    .await?;
     let jobs = rows.iter().map(read).collect::<Result<_, _>>()?;
     with_problems(conn, jobs).await
 }
 
-/// The states of which there are few jobs, with an index of their own.
-const BUSY: [JobState; 3] = [JobState::Running, JobState::Held, JobState::Problem];
-
-pub(super) fn question(filter: &JobFilter, lanes: &Lanes) -> QueryBuilder<Db> {
-    let (among, end) = sql::AMONG;
-    let mut query = QueryBuilder::<Db>::new(SELECT);
-    if let Some(shop) = &filter.shop {
-        query.push(" AND l.shop = ").push_bind(shop.as_str().to_owned());
-    }
-    if let Some(object) = filter.object {
-        query.push(" AND l.object = ").push_bind(object.as_str());
-    }
-    if !filter.states.is_empty() {
-        // The words are our own, and partial indexes are used only where the statement itself says what they say.
-        let few = filter.states.iter().all(|state| BUSY.contains(state));
-        if few {
-            query
-                .push(" AND j.id ")
-                .push(among)
-                .push("SELECT id FROM jobs WHERE state IN ('running', 'held', 'problem') AND state IN (");
-        } else {
-            query.push(" AND j.state IN (");
-        }
-        let mut states = query.separated(", ");
-        for state in &filter.states {
-            states.push(format_args!("'{}'", state.as_str()));
-        }
-        query.push(")");
-        if few {
-            query.push(end);
-        }
-    }
-    if let Some(source_id) = &filter.source_id {
-        // With the lane the index is of use, and there are only a few lanes.
-        let ids = lanes.ids();
-        query.push(" AND j.lane_id IN (");
-        let mut list = query.separated(", ");
-        for id in ids {
-            list.push(id);
-        }
-        query.push(") AND j.source_id = ").push_bind(clean(source_id));
-    }
-    if let Some(name) = &filter.name {
-        query
-            .push(" AND j.id ")
-            .push(among)
-            .push("SELECT id FROM jobs WHERE record_name = ")
-            .push_bind(clean(name))
-            .push(" UNION SELECT id FROM jobs WHERE erp_name = ")
-            .push_bind(clean(name))
-            .push(end);
-    }
-    if let Some(direction) = filter.direction {
-        query.push(" AND l.direction = ").push_bind(direction.as_str());
-    }
-    if filter.code.is_some() || filter.cluster.is_some() {
-        query
-            .push(" AND j.id ")
-            .push(among)
-            .push("SELECT job_id FROM problems WHERE closed_at IS NULL AND job_id IS NOT NULL");
-        if let Some(cluster) = &filter.cluster {
-            query.push(" AND cluster = ").push_bind(clean(cluster));
-        }
-        if let Some(code) = &filter.code {
-            query.push(" AND code = ").push_bind(clean(code));
-        }
-        query.push(end);
-    }
-    if let Some(known_by) = &filter.known_by {
-        let (kind, value) = known_by.parts();
-        query
-            .push(" AND j.id ")
-            .push(among)
-            .push("SELECT job_id FROM job_names WHERE kind = ")
-            .push_bind(kind)
-            .push(" AND value = ")
-            .push_bind(clean(value))
-            .push(end);
-    }
-    if let Some(since) = filter.changed_since {
-        query.push(" AND j.updated_at >= ").push_bind(since.millis());
-    }
-    if let Some(until) = filter.changed_until {
-        query.push(" AND j.updated_at < ").push_bind(until.millis());
-    }
-    if let Some(before) = filter.before {
-        query.push(" AND j.id < ").push_bind(before.0);
-    }
-    let limit = if filter.limit == 0 {
-        DEFAULT_LIMIT
-    } else {
-        filter.limit
-    };
-    query
-        .push(" ORDER BY j.id DESC LIMIT ")
-        .push_bind(i64::from(limit));
-    query
-}
-
 /// One job with its history.
 pub(super) async fn job(conn: &mut Conn, id: JobId) -> Result<Option<JobStory>, Fault> {
-    let mut query = QueryBuilder::<Db>::new(SELECT);
-    query.push(" AND j.id = ").push_bind(id.0);
-    let Some(row) = query.build().fetch_optional(&mut *conn).await? else {
-        return Ok(None);
-    };
-    let jobs = with_problems(conn, vec![read(&row)?]).await?;
-    let Some(job) = jobs.into_iter().next() else {
+    let Some(job) = by_ids(conn, &[id.0]).await?.pop() else {
         return Ok(None);
     };
     Ok(Some(JobStory {
@@ -302,6 +211,57 @@ pub(super) async fn make_available(conn: &mut Conn, id: JobId, now: Timestamp) -
     Ok(())
 }
 
+/// The same for many at once.
+pub(super) async fn make_all_available(conn: &mut Conn, ids: &[i64], now: Timestamp) -> Result<(), Fault> {
+    sqlx::query(concat!(
+        "UPDATE jobs SET state = 'available', run_at = $2, priority = $3, failed_attempts = 0, system_down = NULL,
+             waits_on = NULL, held_by = NULL, updated_at = $2 WHERE id ",
+        sql::in_array!("$1")
+    ))
+    .bind(serde_json::to_string(ids)?)
+    .bind(now.millis())
+    .bind(i64::from(Priority::URGENT.0))
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Gives open jobs up that do not run: their numbers, lanes and source ids.
+pub(super) async fn discard_all(
+    conn: &mut Conn,
+    jobs: &[(i64, i64, String)],
+    reason: &str,
+    now: Timestamp,
+    lanes: &Lanes,
+) -> Result<(), Fault> {
+    let ids: Vec<i64> = jobs.iter().map(|(id, ..)| *id).collect();
+    close_discarded(conn, &ids, reason, now).await?;
+    let records: Vec<(String, i64)> = jobs
+        .iter()
+        .filter_map(|(id, lane_id, source_id)| {
+            let lane = lanes.lane(*lane_id)?;
+            Some((lane.key(source_id).record().to_string(), *id))
+        })
+        .collect();
+    finish::wake(conn, &serde_json::to_string(&records)?, now).await?;
+    Ok(())
+}
+
+/// Closes jobs as given up, with their problems.
+async fn close_discarded(conn: &mut Conn, ids: &[i64], reason: &str, now: Timestamp) -> Result<(), Fault> {
+    sqlx::query(concat!(
+        "UPDATE jobs SET state = 'discarded', reason = $2, ended_at = $3, updated_at = $3, waits_on = NULL,
+             system_down = NULL WHERE id ",
+        sql::in_array!("$1")
+    ))
+    .bind(serde_json::to_string(ids)?)
+    .bind(clean(reason))
+    .bind(now.millis())
+    .execute(&mut *conn)
+    .await?;
+    problems::close_for_jobs(conn, ids, now).await
+}
+
 /// Gives an open job up.
 pub(super) async fn discard(
     conn: &mut Conn,
@@ -351,17 +311,7 @@ pub(super) async fn discard_waiting(
     if ids.is_empty() {
         return Ok(0);
     }
-    sqlx::query(concat!(
-        "UPDATE jobs SET state = 'discarded', reason = $2, ended_at = $3, updated_at = $3, waits_on = NULL,
-             system_down = NULL WHERE id ",
-        sql::in_array!("$1")
-    ))
-    .bind(serde_json::to_string(&ids)?)
-    .bind(clean(reason))
-    .bind(now.millis())
-    .execute(&mut *conn)
-    .await?;
-    problems::close_for_jobs(conn, &ids, now).await?;
+    close_discarded(conn, &ids, reason, now).await?;
     Ok(ids.len() as u64)
 }
 

@@ -6,7 +6,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Conn, finish, problems, sql};
-use crate::domain::{Fence, JobId, JobKey, JobState, NewProblem, RecordKey, ShopName, System, Timestamp};
+use crate::domain::{
+    Fence, JobId, JobKey, JobState, NewProblem, Object, RecordKey, ShopName, System, Timestamp,
+};
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::rules::{MOST_UNCLEAN, clean, rest_after_unclean};
@@ -111,9 +113,16 @@ pub(super) struct PreparedClaim {
 /// Claims jobs. One whose own record is in another attempt's hands is set aside until it is released.
 pub(super) async fn claim(conn: &mut Conn, claim: &PreparedClaim) -> Result<Vec<ClaimedJob>, Fault> {
     let mut claimed = Vec::new();
+    // A person may have paused a shop since its lanes were looked at.
+    let paused: Vec<String> = sqlx::query_scalar("SELECT shop FROM pauses")
+        .fetch_all(&mut *conn)
+        .await?;
     let mut open: Vec<(i64, &Lane, u32)> = claim
         .lanes
         .iter()
+        .filter(|(_, lane, _)| {
+            lane.object == Object::Shop || paused.iter().all(|shop| shop != lane.shop.as_str())
+        })
         .map(|(id, lane, limit)| (*id, lane, *limit))
         .collect();
     for _ in 0..MOST_ROUNDS {

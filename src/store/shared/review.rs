@@ -2,16 +2,18 @@
 
 use serde_json::{Value, json};
 
-use super::{Conn, audit, batches, care, finish, links, people, problems};
+use super::{Conn, approvals, audit, batches, care, finish, links, people, problems, shops, sql};
 use crate::domain::{JobId, JobState, Link, LinkState, NewProblem, Priority, ShopName, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::rules::clean;
-use crate::store::{Act, Acted, Action, Cluster, HELD_BY_PERSON, PauseRow, Retried};
+use crate::store::{Act, Acted, Action, Cluster, HELD_BY_PERSON, Noted, PauseRow, Retried};
 
 /// Does what the act says and writes it down, unless nothing changed.
 pub(super) async fn act(conn: &mut Conn, act: &Act, lanes: &Lanes) -> Result<Acted, Fault> {
     let now = act.at;
+    // An answer may lift a limit that no job waits behind any more.
+    let mut is_noted = false;
     let (acted, detail) = match &act.action {
         Action::Retry { job, seen } => retry(conn, *job, *seen, now).await?,
         Action::Discard { job } => (discard(conn, act, *job, lanes).await?, Value::Null),
@@ -38,10 +40,25 @@ pub(super) async fn act(conn: &mut Conn, act: &Act, lanes: &Lanes) -> Result<Act
         Action::EditedTable { before, after, .. } => {
             (Acted::Done, json!({ "before": before, "after": after }))
         }
-        Action::Answered { jobs, .. } => (Acted::Done, json!({ "jobs": jobs })),
+        Action::Answer { approved, held, .. } => {
+            let (jobs, changed) = answer(conn, act, held, *approved, lanes).await?;
+            is_noted = changed;
+            (Acted::Jobs(jobs), json!({ "jobs": jobs }))
+        }
+        Action::Choose { job, note, detail } => (choose(conn, *job, note, now).await?, detail.clone()),
         Action::Configured { detail, .. } => (Acted::Done, detail.clone()),
+        Action::ApprovePlan {
+            job,
+            plan,
+            position,
+            approval,
+        } => {
+            let acted = approvals::approve(conn, *job, plan, (position, approval), now).await?;
+            (acted, json!({ "plan": plan }))
+        }
+        Action::RejectPlan { job } => (approvals::reject(conn, act, *job, lanes).await?, Value::Null),
     };
-    if acted.is_change() {
+    if acted.is_change() || is_noted {
         let (action, shop, subject) = describe(&act.action, &acted);
         let shop = match (shop, &act.action) {
             (Some(shop), _) => Some(shop.as_str().to_owned()),
@@ -69,6 +86,8 @@ fn describe<'a>(action: &'a Action, acted: &Acted) -> (&'static str, Option<&'a 
         Action::Resolve { job: id, .. } => ("resolve", None, job(id)),
         Action::Adopt { job: id, .. } => ("link", None, job(id)),
         Action::NoteJob { job: id } => ("note", None, job(id)),
+        Action::ApprovePlan { job: id, .. } => ("approve", None, job(id)),
+        Action::RejectPlan { job: id } => ("reject", None, job(id)),
         Action::Pause { shop } => ("pause", Some(shop), format!("shop:{shop}")),
         Action::Resume { shop } => ("resume", Some(shop), format!("shop:{shop}")),
         Action::Claim { cluster, .. } => ("claim", Some(&cluster.shop), of(cluster)),
@@ -86,7 +105,8 @@ fn describe<'a>(action: &'a Action, acted: &Acted) -> (&'static str, Option<&'a 
         Action::EditedTable { shop, table, key, .. } => {
             ("edit_table", Some(shop), format!("table:{table}/{key}"))
         }
-        Action::Answered {
+        Action::Choose { job: id, .. } => ("choose", None, job(id)),
+        Action::Answer {
             shop,
             object,
             approved,
@@ -96,7 +116,9 @@ fn describe<'a>(action: &'a Action, acted: &Acted) -> (&'static str, Option<&'a 
             Some(shop),
             format!("limit:{object}"),
         ),
-        Action::Configured { what, shop, .. } => (what, Some(shop), format!("shop:{shop}")),
+        Action::Configured {
+            what, shop, subject, ..
+        } => (what, shop.as_ref(), subject.clone()),
     }
 }
 
@@ -108,7 +130,10 @@ async fn shop_of_job(conn: &mut Conn, action: &Action) -> Result<Option<String>,
     | Action::MoveAhead { job }
     | Action::Resolve { job, .. }
     | Action::Adopt { job, .. }
-    | Action::NoteJob { job }) = action
+    | Action::Choose { job, .. }
+    | Action::NoteJob { job }
+    | Action::ApprovePlan { job, .. }
+    | Action::RejectPlan { job }) = action
     else {
         return Ok(None);
     };
@@ -131,11 +156,23 @@ async fn retry(
     now: Timestamp,
 ) -> Result<(Acted, Value), Fault> {
     let nothing = |acted| Ok((acted, Value::Null));
-    let Some((state, ..)) = people::named(conn, job).await? else {
+    let Some((state, lane_id, source_id)) = people::named(conn, job).await? else {
         return nothing(Acted::Unknown);
     };
+    if !state.is_open()
+        && let Some(later) = later_job(conn, job, lane_id, &source_id).await?
+    {
+        return nothing(Acted::Later(later));
+    }
     if state == JobState::Running || (seen.is_some_and(JobState::is_open) && !state.is_open()) {
         return nothing(Acted::NotNow(state));
+    }
+    // Somebody holds it since it was seen: nobody asked for that to end.
+    if state == JobState::Held
+        && seen.is_some_and(|seen| seen != JobState::Held)
+        && let (Some(who), _) = holder(conn, job).await?
+    {
+        return nothing(Acted::Taken(who));
     }
     if state == JobState::Available {
         let priority: i64 = sqlx::query_scalar("SELECT priority FROM jobs WHERE id = $1")
@@ -156,7 +193,84 @@ async fn retry(
     }
 }
 
-async fn discard(conn: &mut Conn, act: &Act, job: JobId, lanes: &Lanes) -> Result<Acted, Fault> {
+/// A later job of the same record that this closed one is not to be done again beside: it is closed, too, and so was done
+/// after it, or a person holds it.
+async fn later_job(
+    conn: &mut Conn,
+    job: JobId,
+    lane_id: i64,
+    source_id: &str,
+) -> Result<Option<JobId>, Fault> {
+    let later: Option<(i64, String, Option<String>)> = sqlx::query_as(
+        "SELECT id, state, held_by FROM jobs WHERE lane_id = $1 AND source_id = $2 AND id > $3 ORDER BY id DESC LIMIT 1",
+    )
+    .bind(lane_id)
+    .bind(source_id)
+    .bind(job.0)
+    .fetch_optional(conn)
+    .await?;
+    Ok(later.and_then(|(id, state, held_by)| {
+        let is_open = state.parse::<JobState>().is_ok_and(JobState::is_open);
+        (!is_open || held_by.is_some()).then_some(JobId(id))
+    }))
+}
+
+/// Notes an answer and carries it out on those jobs that still wait for it: so many, and whether anything that is noted
+/// changed. All of them at once, however many there are: PostgreSQL ends a transaction that takes too long, and nothing of it
+/// would ever be done.
+async fn answer(
+    conn: &mut Conn,
+    act: &Act,
+    held: &[JobId],
+    approved: bool,
+    lanes: &Lanes,
+) -> Result<(u64, bool), Fault> {
+    let mut noted = 0;
+    if let Action::Answer { shop, notes, .. } = &act.action {
+        noted = shops::set_cursors(conn, shop, notes, act.at).await?;
+    }
+    let ids: Vec<i64> = held.iter().map(|job| job.0).collect();
+    let waiting: Vec<(i64, i64, String)> = sqlx::query_as(sql::HELD_BY_LIMITS)
+        .bind(serde_json::to_string(&ids)?)
+        .fetch_all(&mut *conn)
+        .await?;
+    if !waiting.is_empty() {
+        if approved {
+            let ids: Vec<i64> = waiting.iter().map(|(id, ..)| *id).collect();
+            people::make_all_available(conn, &ids, act.at).await?;
+        } else {
+            let reason = act.reason.as_deref().unwrap_or("rejected");
+            people::discard_all(conn, &waiting, reason, act.at, lanes).await?;
+        }
+    }
+    Ok((waiting.len() as u64, noted > 0))
+}
+
+/// Notes a choice of a job that asks for one.
+async fn choose(conn: &mut Conn, job: JobId, note: &Noted, now: Timestamp) -> Result<Acted, Fault> {
+    let Some((state, ..)) = people::named(conn, job).await? else {
+        return Ok(Acted::Unknown);
+    };
+    if state != JobState::Problem {
+        return Ok(Acted::NotNow(state));
+    }
+    let shop: String = sqlx::query_scalar(
+        "SELECT l.shop FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id WHERE j.id = $1",
+    )
+    .bind(job.0)
+    .fetch_one(&mut *conn)
+    .await?;
+    let shop = shop.parse().map_err(|_| Fault::BadRow {
+        table: "lanes",
+        row: job.0,
+        column: "shop",
+    })?;
+    shops::set_cursor(conn, &shop, &note.name, &note.value, now).await?;
+    people::make_available(conn, job, now).await?;
+    Ok(Acted::Again(job))
+}
+
+pub(super) async fn discard(conn: &mut Conn, act: &Act, job: JobId, lanes: &Lanes) -> Result<Acted, Fault> {
     let Some((state, ..)) = people::named(conn, job).await? else {
         return Ok(Acted::Unknown);
     };

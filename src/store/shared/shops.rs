@@ -1,10 +1,12 @@
 //! What is known of each shop: its state, named positions, breakers, privacy requests.
 
-use super::Conn;
+use std::collections::BTreeMap;
+
+use super::{Conn, sql};
 use crate::domain::{EventId, ShopName, System, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
-use crate::store::{BreakerRow, ComplianceRecord, ShopState};
+use crate::store::{BreakerRow, ComplianceRecord, Noted, ShopState};
 
 /// What is known of a shop; made when it is new.
 pub(super) async fn state(conn: &mut Conn, shop: &ShopName, now: Timestamp) -> Result<ShopState, Fault> {
@@ -89,6 +91,31 @@ pub(super) async fn set_cursor(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Moves many named positions at once; of one that is named twice, the last counts. Returns how many stand elsewhere than
+/// before.
+pub(super) async fn set_cursors(
+    conn: &mut Conn,
+    shop: &ShopName,
+    notes: &[Noted],
+    now: Timestamp,
+) -> Result<u64, Fault> {
+    let values: BTreeMap<String, String> = notes
+        .iter()
+        .map(|note| (clean(&note.name), clean(&note.value)))
+        .collect();
+    if values.is_empty() {
+        return Ok(0);
+    }
+    let rows: Vec<(String, String)> = values.into_iter().collect();
+    Ok(sqlx::query(sql::CURSORS_SET)
+        .bind(shop.as_str())
+        .bind(serde_json::to_string(&rows)?)
+        .bind(now.millis())
+        .execute(conn)
+        .await?
+        .rows_affected())
 }
 
 /// A named position that keeps what it was first set to: of many that set it at once, one does.

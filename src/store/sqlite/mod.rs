@@ -11,6 +11,10 @@ mod sql;
 mod writer;
 
 // What is done with a statement's answers is the same on both databases; these files are compiled once for each.
+#[path = "../shared/alerts.rs"]
+mod alerts;
+#[path = "../shared/approvals.rs"]
+mod approvals;
 #[path = "../shared/audit.rs"]
 mod audit;
 #[path = "../shared/batches.rs"]
@@ -31,8 +35,12 @@ mod intake;
 mod intents;
 #[path = "../shared/links.rs"]
 mod links;
+#[path = "../shared/listing.rs"]
+mod listing;
 #[path = "../shared/nodes.rs"]
 mod nodes;
+#[path = "../shared/numbers.rs"]
+mod numbers;
 #[path = "../shared/operations.rs"]
 mod operations;
 #[path = "../shared/people.rs"]
@@ -47,12 +55,16 @@ mod queue;
 mod review;
 #[path = "../shared/runs.rs"]
 mod runs;
+#[path = "../shared/said.rs"]
+mod said;
 #[path = "../shared/sessions.rs"]
 mod sessions;
 #[path = "../shared/shops.rs"]
 mod shops;
 #[path = "../shared/subscriptions.rs"]
 mod subscriptions;
+#[path = "../shared/upcoming.rs"]
+mod upcoming;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

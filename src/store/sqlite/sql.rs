@@ -37,6 +37,26 @@ pub(super) use in_numbers;
 /// A comparison with the ids that a question of its own finds, which is asked once: begin and end.
 pub(super) const AMONG: (&str, &str) = ("IN (", ")");
 
+/// The newest jobs of each list (a lane's jobs in one state): begin (an array of `[lane, state]` follows), the question for
+/// one list, end. Without the index's name the database would read all jobs in their order until enough fit.
+pub(super) const EACH_LIST: (&str, &str, &str) = (
+    "SELECT o.id AS id FROM json_each(",
+    ") AS c CROSS JOIN jobs AS o WHERE o.id IN (SELECT j.id FROM jobs AS j INDEXED BY jobs_listed
+        WHERE j.lane_id = c.value ->> 0 AND j.state = c.value ->> 1 AND j.id > 0",
+    ")",
+);
+
+/// Jobs `j` that ended, by when they did.
+pub(super) const BY_THEIR_END: &str = "jobs AS j INDEXED BY jobs_ended";
+
+/// Jobs `j` that are open, by when they were first heard of. Without the index's name the database may read all jobs of a lane.
+macro_rules! open_since {
+    () => {
+        "jobs AS j INDEXED BY jobs_open_since"
+    };
+}
+pub(super) use open_since;
+
 /// No body, of the same type as one.
 macro_rules! no_body {
     () => {
@@ -45,11 +65,32 @@ macro_rules! no_body {
 }
 pub(super) use no_body;
 
+/// `$1`: array of `[hour, shop, object, direction, kind, bound, count]`, in the order of the key.
+pub(super) const TALLIES_ADD: &str = "
+    INSERT INTO tallies (hour, shop, object, direction, kind, bound_ms, count)
+    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6
+    FROM json_each($1) WHERE true
+    ON CONFLICT (hour, shop, object, direction, kind, bound_ms) DO UPDATE SET count = tallies.count + excluded.count";
+
 /// `$1`: array of `[job, kind, value]`.
 pub(super) const JOB_NAMES_ADD: &str = "
     INSERT INTO job_names (job_id, kind, value)
     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true
     ON CONFLICT (kind, value, job_id) DO NOTHING";
+
+/// `$1`: shop, `$2`: array of `[name, value]`, no name twice, `$3`: now. What stands there already is no change.
+pub(super) const CURSORS_SET: &str = "
+    INSERT INTO cursors (shop, name, value, updated_at)
+    SELECT $1, value ->> 0, value ->> 1, $3 FROM json_each($2) WHERE true
+    ON CONFLICT (shop, name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at
+    WHERE cursors.value <> excluded.value";
+
+/// `$1`: array of jobs. Those of them that limits hold, and no person.
+pub(super) const HELD_BY_LIMITS: &str = concat!(
+    "SELECT id, lane_id, source_id FROM jobs WHERE state = 'held' AND held_by IS NULL AND id ",
+    in_array!("$1"),
+    " ORDER BY id"
+);
 
 /// Holds the rows that a question finds until the transaction ends: the one writer sees to that.
 pub(super) const FOR_UPDATE: &str = "";

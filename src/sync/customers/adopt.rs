@@ -172,6 +172,19 @@ fn search(mapped: &Mapped, equal: &[(String, FieldValue)], limit: u32) -> Find {
     }
 }
 
+/// For a preview: the partner that carries our own external id for this party, as [`identify`] finds it.
+pub(in crate::sync) async fn named(
+    flow: &Flow<'_>,
+    party: &Party,
+    mapped: &Mapped,
+) -> Result<Option<Row>, Stop> {
+    let id = flow.external_id(&party.external_name(mapped))?;
+    match flow.shop.erp.identify(&id).await? {
+        Some(found) if found.model == mapped.model => read(flow, mapped, found.id).await,
+        _ => Ok(None),
+    }
+}
+
 /// The one existing record that would be adopted, for a preview.
 pub(in crate::sync) async fn candidate(
     flow: &Flow<'_>,

@@ -24,6 +24,7 @@ use super::{Engine, ShopContext, preview};
 use crate::domain::{
     Direction, ErpId, Link, LinkKind, LinkState, Object, Outcome, RecordKey, ShopName, System,
 };
+use crate::failpoint::{FailPoint, reach};
 use crate::store::{Adopted, Adoption};
 
 /// What was found, and what was done about it.
@@ -262,6 +263,9 @@ async fn matched(
             .adopt_links(groups.collect(), shop.clock.now())
             .await
             .map_err(|error| failed(error.into()))?;
+        reach(FailPoint::LinkAdopted)
+            .await
+            .map_err(|injected| failed(injected.into()))?;
         for (pair, adopted) in pairs.iter().zip(adopted) {
             let shown = shown(&catalogue, pair);
             match adopted {

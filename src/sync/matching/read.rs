@@ -8,9 +8,9 @@ use super::super::out::held;
 use super::super::stop::Stop;
 use super::MatchProgress;
 use super::pairing::{Node, Side, Token};
-use super::rules::{Rules, VARIANTS, Way};
+use super::rules::{Rules, Way};
 use crate::domain::{Canonical as _, Customer, Direction, ErpId, Link, LinkState, Object, Product};
-use crate::mapping::{FieldProblem, Keys, MatchKey};
+use crate::mapping::{FieldProblem, Keys, MatchKey, VARIANTS};
 
 /// Records of the ERP that are read at once.
 const PAGE: u32 = 200;

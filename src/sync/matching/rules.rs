@@ -8,10 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::super::agree::{content, hash};
 use super::super::flow::Held;
 use crate::domain::{Direction, Fact, FieldValue, LinkKind, Object};
-use crate::mapping::{FieldProblem, Keys, Mapping, MatchKey};
-
-/// The group of a product's variants.
-pub(super) const VARIANTS: &str = "variants";
+use crate::mapping::{FieldProblem, Keys, Mapping, MatchKey, VARIANTS};
 
 /// How records are recognised, by the mappings of both directions.
 pub(super) struct Rules {

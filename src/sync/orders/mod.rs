@@ -52,7 +52,7 @@ pub(super) use next::{Ahead, steps, steps_of_cancelled};
 pub(super) use parties::would_move;
 pub use plan::{OrderPlan, plan};
 pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
-pub(super) use references::{buyer, party, save_group};
+pub(super) use references::{buyer, make_products, party, save_group};
 pub(super) use refunds::Decided;
 
 /// Tells pushes of stock what this order sells, until it is carried in.
@@ -98,6 +98,12 @@ async fn note_names(flow: &Flow<'_>, order: &Order) -> Result<(), Stop> {
     }
 }
 
+/// Says what the order is about before anything is decided about it.
+pub(super) async fn announce(flow: &Flow<'_>, order: &Order) -> Result<(), Stop> {
+    note_items(flow, order).await?;
+    note_names(flow, order).await
+}
+
 /// An order's job.
 pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, Stop> {
     let shop = flow.shop;
@@ -112,8 +118,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     };
     flow.subject.record = Some(order.name.clone());
     reach(FailPoint::SourceFetched).await?;
-    note_items(flow, &order).await?;
-    note_names(flow, &order).await?;
+    announce(flow, &order).await?;
     if let Some(link) = link.as_ref().filter(|link| manual::is_by_hand(link)) {
         return manual::follow(flow, &order, link);
     }
@@ -187,6 +192,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     .await;
     let by_hand = (!moved.is_empty()).then(|| parties::by_hand(flow, stays, &done.held, &moved));
     let mut report = report(flow, stays, &mapped, &known, done).await?;
+    flow.note_seen(&order).await?;
     if let Some(stop) = followed.err().or(by_hand) {
         // What is booked is booked, whatever is still to be done about it.
         flow.commit_links(report.links).await?;
@@ -238,6 +244,17 @@ async fn decided(
     let made = credits::made(flow, order).await?;
     let decided = after::refunds(flow, order, &name, held, &made).await?;
     Ok((name, decided))
+}
+
+/// For a preview: whether a person entered the order into the ERP, so that nothing is written.
+///
+/// # Errors
+/// When it has changed since, which a person is to be told.
+pub(super) fn is_left_to_people(flow: &Flow<'_>, order: &Order, link: Option<&Link>) -> Result<bool, Stop> {
+    match link.filter(|link| manual::is_by_hand(link)) {
+        Some(link) => manual::follow(flow, order, link).map(|_| true),
+        None => Ok(false),
+    }
 }
 
 /// For a preview: what becomes of the refunds, with the order as far as it stays although it was refunded.
@@ -354,6 +371,7 @@ pub(super) async fn skip(
     if flow.shop.settings.before_start == BeforeStart::Skip && order.created_at < starts_at(flow).await? {
         return Err(Stop::Obsolete("before_start".into()));
     }
+    flow.in_scope(record)?;
     if order.risk == Risk::High && flow.shop.settings.high_risk == HighRisk::Skip {
         return Err(Stop::Obsolete("high_fraud_risk".into()));
     }

@@ -13,6 +13,7 @@ use super::next::told;
 use super::{after, invoices};
 use crate::domain::{
     Direction, ErpId, FieldValue, Link, LinkKind, LinkState, LookUp, Needed, Object, Order, Payment, Scalar,
+    TableKey,
 };
 use crate::erp::{Document, DocumentState, Find, PaymentSave};
 use crate::mapping::Mapping;
@@ -314,7 +315,11 @@ async fn journal(flow: &Flow<'_>, gateway: &str) -> Result<ErpId, Stop> {
             ),
         );
         problem.field = Some("journal_id".into());
-        return Err(problem.into());
+        let entry = TableKey {
+            table: "journal".to_owned(),
+            key: gateway.to_owned(),
+        };
+        return Err(problem.answered_by(Some(&entry)).into());
     };
     let question = LookUp {
         kind: "record".into(),

@@ -14,7 +14,8 @@ use crate::domain::{
 use crate::erp::Save;
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedGroup, Mapping};
-use crate::store::JobFilter;
+use crate::store::{JobFilter, JobRow};
+use crate::sync::review::WAITING_FOR_APPROVAL;
 use crate::sync::settings::Guests;
 
 /// How long an order waits for a product's job at most before it looks again; the job's end wakes it at once.
@@ -75,7 +76,7 @@ pub(super) async fn ensure(
             Needed::Found(partner),
         );
     }
-    products(flow, order, &mut answers).await?;
+    make_products(flow, order, &mut answers).await?;
     let groups = mapping
         .prepare(record, &settings, &answers)
         .map_err(|problems| flow.field_problems(&problems))?;
@@ -299,10 +300,12 @@ pub(in crate::sync) async fn save_group(
     group: &MappedGroup,
     answers: &mut Answers,
 ) -> Result<(), Stop> {
+    // Where nothing may be written unasked, the plan showed that what is linked is as it should be.
+    let refreshes = !group.once && !flow.must_not_write_unplanned();
     let missing: Vec<_> = group
         .rows
         .iter()
-        .filter(|row| row.linked.is_none() || !group.once)
+        .filter(|row| row.linked.is_none() || refreshes)
         .collect();
     let mut saves = Vec::with_capacity(missing.len());
     for row in &missing {
@@ -352,7 +355,11 @@ pub(in crate::sync) async fn save_group(
 
 /// Every variant must be linked. One that is not gets its product's job, and the order waits for it; only when that job
 /// ended without a link does the order become a problem, which names the product.
-async fn products(flow: &Flow<'_>, order: &Order, answers: &mut Answers) -> Result<(), Stop> {
+pub(in crate::sync) async fn make_products(
+    flow: &Flow<'_>,
+    order: &Order,
+    answers: &mut Answers,
+) -> Result<(), Stop> {
     for line in &order.lines {
         let (Some(variant), Some(product)) = (line.variant_id, line.product_id) else {
             continue;
@@ -389,6 +396,13 @@ async fn products(flow: &Flow<'_>, order: &Order, answers: &mut Answers) -> Resu
             continue;
         }
         match last {
+            // Somebody is about to say yes or no.
+            Some(job) if job.state == JobState::Held && waits_for_approval(&job) => {
+                return Err(Stop::LeftToApproval {
+                    at: flow.shop.clock.now().plus(PRODUCT_AT_MOST),
+                    job: job.id,
+                });
+            }
             Some(job) if job.state == JobState::Problem || job.state == JobState::Held => {
                 let why = job
                     .problem
@@ -403,10 +417,8 @@ async fn products(flow: &Flow<'_>, order: &Order, answers: &mut Answers) -> Resu
             // Its end wakes us.
             Some(job) if job.state == JobState::Running => {}
             Some(job) if !job.state.is_open() && job.updated_at >= flow.job.wanted_since => {
-                let why = format!(
-                    "Its job {} ended ({}) without linking this variant.",
-                    job.id, job.state
-                );
+                let how = job.reason.unwrap_or_else(|| job.state.to_string());
+                let why = format!("Its job {} ended ({how}) without linking this variant.", job.id);
                 return Err(unlinked(flow, &line.title, product, &why));
             }
             // None, an old one, or one that waits: an order hurries it.
@@ -427,6 +439,11 @@ async fn products(flow: &Flow<'_>, order: &Order, answers: &mut Answers) -> Resu
         });
     }
     Ok(())
+}
+
+fn waits_for_approval(job: &JobRow) -> bool {
+    let problem = job.problem.as_ref();
+    problem.is_some_and(|problem| problem.code.0 == WAITING_FOR_APPROVAL)
 }
 
 fn unlinked(flow: &Flow<'_>, title: &str, product: ShopifyId, why: &str) -> Stop {

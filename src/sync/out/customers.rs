@@ -1,5 +1,7 @@
 //! Customers: the customer of the shop that stands for a partner of the ERP.
 
+mod phones;
+
 use std::borrow::Cow;
 
 use serde_json::json;
@@ -9,12 +11,12 @@ use super::super::flow::{Flow, agreed_of, agreed_out_of};
 use super::super::stop::Stop;
 use super::super::{both, circles, withheld};
 use super::{
-    Done, as_the_erp_says, ask_about, guard, held, identity, is_to_be_marked, is_unfinished, left_alone,
-    linked, mark, model, retired, rules, shopify_id,
+    Done, as_the_erp_says, ask_about, caught_up, guard, held, identity, is_to_be_marked, is_unfinished,
+    left_alone, linked, mark, model, retired, rules, shopify_id,
 };
 use crate::domain::{
-    Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, NewCustomer, Object,
-    Partner, System,
+    Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, Partner,
+    System,
 };
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Archived, Mapped, MappedField, OutRules};
@@ -31,6 +33,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     reach(FailPoint::SourceFetched).await?;
     let settings = flow.settings_fact(None);
     let record = partner.fact();
+    flow.judge(&record)?;
     let Some(link) = link else {
         let skip = mapping
             .skip(&record, &settings)
@@ -124,6 +127,7 @@ async fn update(
     let mut after = now;
     let mut shown = Cow::Borrowed(customer);
     let meets_first = known_in.is_empty();
+    let mut left_out = phones::LeftOut::default();
     if !writes.is_empty() || is_to_be_marked(rules, &link, &customer.raw) {
         let way_in = both::customer_in(flow, customer).await?;
         let pair = identity::Pair {
@@ -143,9 +147,8 @@ async fn update(
     if !writes.is_empty() {
         circles::remember(flow, &mut link, "Shopify", &writes)?;
         guard::pass(flow, &guard::Changes::of(&writes)).await?;
-        let written = flow
-            .send(shop.target.update_customer(customer.id, &writes))
-            .await?;
+        let written;
+        (written, left_out) = phones::send(flow, Some(customer.id), &mapped.external_id, &writes).await?;
         flow.note(
             "updated",
             json!({ "customer": customer.id, "fields": names(&writes) }),
@@ -166,6 +169,7 @@ async fn update(
         settle_in_by_a_look(flow, &mut link, &shown, &fields).await?;
     }
     agreed.extend(withheld);
+    left_out.settle(&mut agreed, &after);
     link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
     link.state = LinkState::Linked;
     Ok(Done {
@@ -174,7 +178,7 @@ async fn update(
         summary: if writes.is_empty() {
             "the customer is up to date".to_owned()
         } else {
-            "updated the customer".to_owned()
+            left_out.tell("updated the customer")
         },
         unstocked: None,
     })
@@ -208,7 +212,7 @@ async fn settle_in(
     let was = was.as_ref().map(|mapped| mapped.fields.as_slice());
     let agreed = both::follow(known, was, &now.fields, &row.fields, false, |_| true);
     link.agreed = serde_json::to_value(agreed).unwrap_or_default();
-    link.source_updated_at = Some(after.updated_at);
+    caught_up(link, before.map(|before| before.updated_at), after.updated_at);
     Ok(())
 }
 
@@ -285,38 +289,36 @@ fn compared(fields: &[MappedField]) -> impl Iterator<Item = &MappedField> {
 
 /// Makes the customer.
 async fn make(flow: &Flow<'_>, model: &str, partner: &Partner, mapped: &Mapped) -> Result<Done, Stop> {
-    let new = NewCustomer {
-        erp_ref: mapped.external_id.clone(),
-        fields: held::given(&mapped.fields),
-    };
-    guard::pass(flow, &guard::Changes::of(&new.fields)).await?;
-    let customer = flow.send(flow.shop.target.create_customer(&new)).await?;
+    let given = held::given(&mapped.fields);
+    guard::pass(flow, &guard::Changes::of(&given)).await?;
+    let (customer, left_out) = phones::send(flow, None, &mapped.external_id, &given).await?;
     let mut link = link(flow, model, ErpId(partner.id), &customer, LinkState::Linked);
     // The shop tells of it at once: whoever hears it must find the link.
     flow.commit_links(vec![link.clone()]).await?;
     reach(FailPoint::ShopLinked).await?;
     flow.note(
         "created",
-        json!({ "customer": customer.id, "fields": names(&new.fields) }),
+        json!({ "customer": customer.id, "fields": names(&given) }),
     );
     flow.lock(System::Shopify, Object::Customer.as_str(), &link.source_id)
         .await?;
     let customer = whole(flow, customer).await?;
     let now = held::customer(&customer);
-    let agreed = both::agreement(
+    let mut agreed = both::agreement(
         Direction::Out,
         &mapped.fields,
-        &new.fields,
+        &given,
         Some(&now),
         &Agreement::new(),
         true,
     );
+    left_out.settle(&mut agreed, &now);
     link.agreed_out = serde_json::to_value(agreed).unwrap_or_default();
     settle_in(flow, &mut link, &Agreement::new(), None, &customer).await?;
     Ok(Done {
         links: vec![link],
         name: partner.name.clone(),
-        summary: "created the customer".to_owned(),
+        summary: left_out.tell("created the customer"),
         unstocked: None,
     })
 }
@@ -330,7 +332,7 @@ fn link(flow: &Flow<'_>, model: &str, id: ErpId, customer: &Customer, state: Lin
         erp_id: id,
         erp_name: None,
         state,
-        source_updated_at: Some(customer.updated_at),
+        source_updated_at: None,
         agreed: serde_json::Value::Null,
         agreed_out: serde_json::Value::Null,
         writes: serde_json::Value::Null,

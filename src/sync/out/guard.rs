@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::domain::{FieldValue, Fields, JobKey, LinkKind, NewProblem, Object, ShopName, Timestamp};
-use crate::store::{Store, StoreError};
+use crate::store::{Noted, Store, StoreError};
 use crate::sync::agree::{append_content, hash};
 use crate::sync::flow::Flow;
 use crate::sync::stop::Stop;
@@ -95,6 +95,7 @@ pub(in crate::sync) async fn pass(flow: &Flow<'_>, changes: &Changes) -> Result<
     let key = &flow.job.key;
     let now = shop.clock.now();
     let plan = changes.hash();
+    flow.changes_as_approved(&plan)?;
     let state = LimitState::read(&*shop.store, &shop.name, key.object).await?;
     let reason = match state {
         LimitState::Closed { .. } => Some("others like it wait for a person".to_owned()),
@@ -159,20 +160,13 @@ async fn is_approved(flow: &Flow<'_>, plan: &str) -> Result<bool, Stop> {
     Ok(approved.as_deref() == Some(plan))
 }
 
-/// Notes that a person approves of the plan with which a job was held. Another plan of the same record is not approved by it.
-///
-/// # Errors
-/// When the store cannot be written.
-pub async fn approve(
-    store: &dyn Store,
-    key: &JobKey,
-    problem: &NewProblem,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let plan = problem.detail["plan"].as_str().unwrap_or_default();
-    store
-        .set_cursor(&key.shop, &approval(key.object, &key.source_id), plan, now)
-        .await
+/// What is noted when a person approves of the plan with which a job was held. Another plan of the same record is not
+/// approved by it.
+pub fn approval_of(key: &JobKey, problem: &NewProblem) -> Noted {
+    Noted {
+        name: approval(key.object, &key.source_id),
+        value: problem.detail["plan"].as_str().unwrap_or_default().to_owned(),
+    }
 }
 
 /// What is exceeded, in words; none when nothing is.
@@ -320,12 +314,20 @@ impl LimitState {
         object: Object,
         now: Timestamp,
     ) -> Result<(), StoreError> {
-        let text = match self {
-            Self::Open => "open".to_owned(),
-            Self::Closed { since } => format!("closed {}", since.millis()),
-            Self::Pushing { until } => format!("pushing {}", until.millis()),
-        };
-        store.set_cursor(shop, &Self::cursor(object), &text, now).await
+        let Noted { name, value } = self.noted(object);
+        store.set_cursor(shop, &name, &value, now).await
+    }
+
+    /// How it is noted.
+    pub fn noted(self, object: Object) -> Noted {
+        Noted {
+            name: Self::cursor(object),
+            value: match self {
+                Self::Open => "open".to_owned(),
+                Self::Closed { since } => format!("closed {}", since.millis()),
+                Self::Pushing { until } => format!("pushing {}", until.millis()),
+            },
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The shop's records as the fields that mappings of the direction out write.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
@@ -89,7 +90,7 @@ pub(super) fn arrived<'w>(writes: &'w Fields, fields: &[MappedField], now: &Held
 }
 
 /// The customer as our own write left it, without what somebody else changed meanwhile: `written` is taken from `after`, and
-/// everything else from `before`.
+/// everything else from `before`, the time of the change too where the two are not the same version.
 pub(super) fn customer_as_written(before: &Customer, after: &Customer, written: &[&str]) -> Customer {
     let mut customer = before.clone();
     let mut address = before.default_address.clone();
@@ -123,7 +124,14 @@ pub(super) fn customer_as_written(before: &Customer, after: &Customer, written: 
         customer.addresses.clone_from(&after.addresses);
         customer.default_address = address;
     }
-    customer.updated_at = after.updated_at;
+    let is_all = Customer {
+        updated_at: after.updated_at,
+        raw: Arc::clone(&after.raw),
+        ..customer.clone()
+    } == *after;
+    if is_all {
+        customer.updated_at = after.updated_at;
+    }
     customer
 }
 
@@ -187,7 +195,14 @@ pub(super) fn product_as_written(
             }
         }
     }
-    product.updated_at = after.updated_at;
+    let is_all = Product {
+        updated_at: after.updated_at,
+        raw: Arc::clone(&after.raw),
+        ..product.clone()
+    } == *after;
+    if is_all {
+        product.updated_at = after.updated_at;
+    }
     product
 }
 
@@ -214,7 +229,7 @@ mod tests {
             names
         };
         let now = Timestamp::from_millis(0);
-        let raw = std::sync::Arc::new(serde_json::Value::Null);
+        let raw = Arc::new(serde_json::Value::Null);
         let mug = Variant {
             id: ShopifyId(1),
             inventory_item_id: None,
@@ -248,7 +263,7 @@ mod tests {
             variants: vec![mug],
             created_at: now,
             updated_at: now,
-            raw: std::sync::Arc::clone(&raw),
+            raw: Arc::clone(&raw),
         };
         assert_eq!(
             product(&mugs).into_keys().collect::<Vec<_>>(),

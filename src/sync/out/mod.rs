@@ -14,11 +14,12 @@ mod products;
 use super::flow::{Flow, agreed_of, agreed_out_of};
 use super::stop::Stop;
 use crate::domain::{
-    Direction, ErpId, JobKey, Link, LinkKind, LinkState, Object, Outcome, Priority, Report, ShopifyId, System,
+    Direction, ErpId, JobKey, Link, LinkKind, LinkState, Object, Outcome, Priority, Report, ShopifyId,
+    System, Timestamp,
 };
-use crate::mapping::{Archived, MappedField, Mapping, OutRules, Truth};
+use crate::mapping::{Archived, MappedField, Mapping, OutRules, Truth, VARIANTS};
 
-pub use guard::{LimitState, Limits, SUDDEN_CHANGE, approve};
+pub use guard::{LimitState, Limits, SUDDEN_CHANGE, approval_of};
 
 /// What an attempt did.
 struct Done {
@@ -73,6 +74,16 @@ pub(super) async fn level_changed(flow: &Flow<'_>) -> Result<Report, Stop> {
     inventory::noticed(flow).await
 }
 
+/// Counts the version that our write left, of this time, as applied on the way in, where the version `before` the write was
+/// (none where this attempt made the record). Where it was not, somebody changed the record and nobody carried that in yet: a
+/// run that looks for missed changes must still find it.
+fn caught_up(link: &mut Link, before: Option<Timestamp>, after: Timestamp) {
+    let applied = link.source_updated_at;
+    if before.is_none_or(|before| applied.is_some_and(|applied| applied >= before)) {
+        link.source_updated_at = applied.max(Some(after));
+    }
+}
+
 /// The ERP's id in the job's key.
 fn erp_id(flow: &Flow<'_>) -> Result<ErpId, Stop> {
     let key = &flow.job.key.source_id;
@@ -96,7 +107,7 @@ fn unusable_id(flow: &Flow<'_>) -> Stop {
 fn model_of_variants(flow: &Flow<'_>) -> String {
     flow.mapping(Object::Product, Direction::In)
         .ok()
-        .and_then(|mapping| mapping.group_model(products::VARIANTS).map(str::to_owned))
+        .and_then(|mapping| mapping.group_model(VARIANTS).map(str::to_owned))
         .unwrap_or_else(|| "product.product".to_owned())
 }
 

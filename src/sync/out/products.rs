@@ -7,6 +7,7 @@ mod currency;
 mod linked;
 mod matching;
 mod settle;
+mod upcoming;
 mod variants;
 
 use std::borrow::Cow;
@@ -17,6 +18,7 @@ use serde_json::json;
 
 use self::linked::{is_the_linked_one, refused};
 use self::settle::{Pair, Settled, edits, settle};
+use self::upcoming::NextProducts;
 use self::variants::{fits, new_link, new_variant, options_of, pairs, rows, same_options, variant_links};
 use super::super::agree::{Agreed, hash};
 use super::super::flow::{Flow, agreed_of, agreed_out_of};
@@ -33,9 +35,6 @@ use crate::domain::{
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Archived, Mapped, MappedField, OutRules, Truth};
 use crate::store::NewJob;
-
-/// The name of the mapping's group that holds the variants.
-pub(super) const VARIANTS: &str = "variants";
 
 /// What stands for the status as far as archives go: whether the product is archived.
 const ARCHIVED: &str = "archived";
@@ -60,6 +59,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     flow.subject.record = Some(record.name.clone());
     reach(FailPoint::SourceFetched).await?;
     let (settings, fact) = (flow.settings_fact(None), record.fact());
+    flow.judge(&fact)?;
     let source = &flow.shop.source;
     let select = flow.select(Object::Product);
     let Some(link) = link else {
@@ -75,7 +75,12 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
         let mapped = flow.evaluate(&mapping, &fact, &settings).await?;
         currency::is_one(flow, &mapped).await?;
         reach(FailPoint::Planned).await?;
-        return match matching::found(flow, &record, &mapped, &model, look).await? {
+        let next = NextProducts {
+            flow,
+            mapping: &mapping,
+            rules: &rules,
+        };
+        return match matching::found(flow, &record, &mapped, &model, &next, look).await? {
             Some((link, product)) => update(flow, &record, &mapped, &rules, link, &product).await,
             None => make(flow, &record, &mapped, &model).await,
         };
@@ -220,9 +225,14 @@ async fn update(
                 .iter()
                 .map(move |(name, value)| (format!("{variant}.{name}"), value.clone()))
         });
+        let of_new = missing.iter().flat_map(|(id, row)| {
+            let new = new_variant(record, *id, &row.fields);
+            new_variant_plan(&new, &new.erp_ref)
+        });
+        let of_own = writes.iter().cloned().chain(of_variants);
         let changes = guard::Changes {
             prices,
-            plan: writes.iter().cloned().chain(of_variants).collect(),
+            plan: of_own.chain(of_new).collect(),
             ..guard::Changes::default()
         };
         guard::pass(flow, &changes).await?;
@@ -338,6 +348,21 @@ async fn update(
     })
 }
 
+/// All that a variant starts with, by names that begin with `name`.
+fn new_variant_plan(new: &NewVariant, name: &str) -> Fields {
+    let options = new.options.iter().map(|(option, value)| {
+        (
+            format!("{name}.options.{option}"),
+            FieldValue::Text(value.clone()),
+        )
+    });
+    let fields = new
+        .fields
+        .iter()
+        .map(|(field, value)| (format!("{name}.{field}"), value.clone()));
+    options.chain(fields).collect()
+}
+
 /// The prices that move: what the shop shows, and what it is to show.
 fn moved_prices(changes: &Fields, variant: &Variant) -> Vec<(Decimal, Decimal)> {
     let moved = |(name, value): &(String, FieldValue)| {
@@ -414,12 +439,14 @@ async fn make(flow: &Flow<'_>, record: &ErpProduct, mapped: &Mapped, model: &str
             .map(|(id, row)| new_variant(record, *id, &row.fields))
             .collect(),
     };
-    flow.means_to_write(&new.fields);
-    for (n, variant) in new.variants.iter().enumerate() {
-        let named = |(name, value): &(String, FieldValue)| (format!("variants[{n}].{name}"), value.clone());
-        flow.means_to_write(&variant.fields.iter().map(named).collect::<Fields>());
+    let mut plan = new.fields.clone();
+    for (name, values) in &new.options {
+        plan.push((format!("options.{name}"), FieldValue::Text(format!("{values:?}"))));
     }
-    guard::pass(flow, &guard::Changes::default()).await?;
+    for (n, variant) in new.variants.iter().enumerate() {
+        plan.extend(new_variant_plan(variant, &format!("variants[{n}]")));
+    }
+    guard::pass(flow, &guard::Changes::of(&plan)).await?;
     let product = flow.send(flow.shop.target.create_product(&new)).await?;
     let link = new_link(flow, LinkKind::Product, model, ErpId(record.id), product.id);
     let model = model_of_variants(flow);

@@ -3,11 +3,14 @@
 //! What is shown is what the flow itself would decide now: all fields of a record that would be made, only the changed
 //! ones of a record that exists, and nothing where nothing would be written.
 
+mod compare;
 mod order;
 mod out;
 mod product;
 
-use serde::Serialize;
+pub(super) use out::planned_out;
+
+use serde::{Deserialize, Serialize};
 
 use super::agree::hash;
 use super::customers::{self, Party};
@@ -18,12 +21,14 @@ use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use super::{Engine, ShopContext, live};
 use crate::domain::{
-    Canonical as _, Direction, Disposition, ErpId, Fence, FieldValue, JobId, JobKey, LinkKind, LinkState,
-    NewProblem, Object, Outcome, ShopName, ShopifyId,
+    Canonical as _, Direction, Disposition, ErpId, Fence, FieldValue, JobId, JobKey, Link, LinkKind,
+    LinkState, Need, Needed, NewProblem, Object, Outcome, ShopName, ShopifyId,
 };
 use crate::erp::Row;
-use crate::mapping::MappedField;
+use crate::mapping::{Mapped, MappedField, MappedGroup};
 use crate::store::ClaimedJob;
+
+pub use compare::{ComparedField, ComparedRecord, Comparison};
 
 /// What would be done about one record.
 #[derive(Clone, Debug, Serialize)]
@@ -46,10 +51,13 @@ pub struct Preview {
     pub explanation: Option<Explanation>,
     /// What would need a person.
     pub problem: Option<NewProblem>,
+    /// Every field that is kept in step, with both sides' values, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Vec<ComparedRecord>>,
 }
 
 /// One record that would be written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewedWrite {
     /// `create`, `update`, `adopt`, `remove`, `confirm`, `cancel`, `sync first`.
     pub action: String,
@@ -62,7 +70,7 @@ pub struct PreviewedWrite {
 }
 
 /// One field that would be written.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PreviewedField {
     /// The field of the side that is written to.
     pub field: String,
@@ -109,6 +117,17 @@ impl Engine {
         object: Object,
         id: ShopifyId,
     ) -> Result<Preview, PreviewError> {
+        self.look(shop, object, id, None).await
+    }
+
+    /// The same, and with every field of both sides where `compared` is there to be filled.
+    async fn look(
+        &self,
+        shop: &ShopName,
+        object: Object,
+        id: ShopifyId,
+        compared: Option<Vec<ComparedRecord>>,
+    ) -> Result<Preview, PreviewError> {
         let Some(context) = self.shop(shop) else {
             return Err(PreviewError::UnknownShop(shop.clone()));
         };
@@ -125,24 +144,20 @@ impl Engine {
         let writes = Writes::default();
         let mut flow = Flow::new(context, &job, mappings, subject, &writes);
         let mut preview = Preview {
-            shop: shop.clone(),
-            object,
-            source_id: id.to_string(),
-            record_name: None,
-            verdict: String::new(),
-            writes: Vec::new(),
-            steps: Vec::new(),
-            explanation: None,
-            problem: None,
+            compared,
+            ..Preview::of(shop, object, id.to_string())
         };
-        let made = match (flow.learn().await, object) {
-            (Err(stop), _) => Err(stop),
-            (Ok(()), Object::Order) => order::preview(&mut flow, id, &mut preview).await,
-            (Ok(()), Object::Customer) => customer(&flow, id, &mut preview).await,
-            (Ok(()), Object::Product) => product::preview(&flow, id, &mut preview).await,
-            (Ok(()), Object::Inventory | Object::Shop) => return Err(PreviewError::Unsupported(object)),
+        if matches!(object, Object::Inventory | Object::Shop) {
+            return Err(PreviewError::Unsupported(object));
+        }
+        let made = match flow.learn().await {
+            Err(stop) => Err(stop),
+            Ok(()) => look(&mut flow, id, &mut preview).await,
         };
-        let made = made.and_then(|found| flow.agreed().map(|()| found));
+        if let Some(mut compared) = preview.compared.take() {
+            compare::mark(&mut compared, &preview);
+            preview.compared = Some(compared);
+        }
         match made {
             Ok(true) => Ok(preview),
             Ok(false) => Err(PreviewError::NotFound { object, id }),
@@ -174,8 +189,39 @@ impl Engine {
     }
 }
 
+impl Preview {
+    /// Of which nothing is known yet.
+    pub(super) fn of(shop: &ShopName, object: Object, source_id: String) -> Self {
+        Self {
+            shop: shop.clone(),
+            object,
+            source_id,
+            record_name: None,
+            verdict: String::new(),
+            writes: Vec::new(),
+            steps: Vec::new(),
+            explanation: None,
+            problem: None,
+            compared: None,
+        }
+    }
+}
+
+/// Looks what would be done about a record of the shop; the attempt has learnt what it needs of the ERP. `false` when
+/// Shopify does not have the record.
+pub(super) async fn look(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
+    let found = match flow.job.key.object {
+        Object::Order => order::preview(flow, id, preview).await,
+        Object::Customer => customer(flow, id, preview).await,
+        Object::Product => product::preview(flow, id, preview).await,
+        Object::Inventory | Object::Shop => Ok(true),
+    }?;
+    flow.agreed()?;
+    Ok(found)
+}
+
 /// Flows carry a claimed job; a preview claims nothing, and takes none of the steps that need the claim.
-pub(super) fn nobodys_job(
+pub(in crate::sync) fn nobodys_job(
     shop: &ShopContext,
     object: Object,
     direction: Direction,
@@ -202,6 +248,9 @@ pub(super) fn nobodys_job(
 /// The place of a record that would be made before the one that refers to it.
 const NEW: ErpId = ErpId(-1);
 
+/// What is shown as its number.
+pub(super) const MADE_FIRST: &str = "(made first)";
+
 async fn customer(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
     let Some(record) = flow
         .shop
@@ -212,13 +261,20 @@ async fn customer(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Resu
         return Ok(false);
     };
     preview.record_name = Some(format!("customer {id}"));
-    let found = partner(flow, &Party::customer(record), preview).await?;
+    flow.judge(&record.fact())?;
+    let party = Party::customer(record);
+    let found = partner(flow, &party, preview).await?;
     preview.verdict = match preview.writes.first().map(|write| write.action.as_str()) {
         Some("create") => "a partner would be created".to_owned(),
         Some("adopt") => format!("partner {found} would be adopted"),
         Some(_) => format!("partner {found} would be updated"),
         None => format!("partner {found} is up to date"),
     };
+    let own = preview.writes.len();
+    belongings(flow, &party, found, preview).await?;
+    if own == 0 && !preview.writes.is_empty() {
+        preview.verdict = format!("further addresses of partner {found} would be written");
+    }
     Ok(true)
 }
 
@@ -230,52 +286,111 @@ async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Preview) -> Resul
         .evaluate(&mapping, &party.record.fact(), &flow.settings_fact(None))
         .await?;
     customers::keep_what_is_withheld(flow, party, &mut mapped);
-    let link = live(
-        shop.store
-            .links(&shop.name, LinkKind::Customer, std::slice::from_ref(&party.key))
-            .await?,
-    );
+    let links = shop
+        .store
+        .links(&shop.name, LinkKind::Customer, std::slice::from_ref(&party.key))
+        .await?;
+    let was_linked = !links.is_empty();
+    let mut linked = None;
+    if let Some(link) = live(links) {
+        // One that was merged or deleted in the ERP stands for nobody any more.
+        let held = read(flow, &mapped.model, &[link.erp_id], &mapped.fields).await?;
+        linked = held.into_iter().next().map(|held| (link, held));
+    }
     let is_guest = customers::is_of_an_order(&party.key);
-    let (action, id, held, agreed) = match link {
-        Some(link) => {
-            let agreed = agreed_of(&link);
-            let held = read(flow, &mapped.model, &[link.erp_id], &mapped.fields).await?;
-            ("update", link.erp_id, held.into_iter().next(), agreed)
-        }
-        None => match customers::candidate(flow, party, &mapped).await? {
-            Some(row) => {
-                let other = shop
-                    .store
-                    .link_of_erp(&shop.name, LinkKind::Customer, row.id)
-                    .await?;
-                let taken = other
-                    .is_some_and(|other| other.state != LinkState::Retired && other.source_id != party.key);
-                if taken && is_guest {
-                    // The guest is somebody who is known already: that partner is used as it is.
-                    return Ok(row.id);
-                }
-                ("adopt", row.id, Some(row), super::agree::Agreement::new())
+    let (action, held, agreed) = match linked {
+        Some((link, held)) => ("update", held, agreed_of(&link)),
+        None => {
+            let mut found = None;
+            if was_linked {
+                found = customers::named(flow, party, &mapped).await?;
             }
-            None => {
+            let is_named = found.is_some();
+            if !is_named {
+                found = customers::candidate(flow, party, &mapped).await?;
+            }
+            let Some(row) = found else {
                 let name = if is_guest { &party.key } else { &mapped.external_id };
                 preview.writes.push(created(&mapped.model, name, &mapped.fields));
                 return Ok(NEW);
+            };
+            let owner = owner(flow, party, row.id).await?;
+            if owner.is_some_and(|owner| is_guest || (is_named && !is_guests(&owner))) {
+                // They are somebody who is known already: that partner is used as it is.
+                return Ok(row.id);
             }
-        },
-    };
-    if let Some(held) = held {
-        let writes = customers::planned(flow, party, &mapped, &agreed, &held)?;
-        let fields = named(&mapped.fields, &writes);
-        if action == "adopt" || !fields.is_empty() {
-            preview.writes.push(PreviewedWrite {
-                action: action.into(),
-                model: mapped.model.clone(),
-                record: id.to_string(),
-                fields: shown(fields, Some(&held)),
-            });
+            ("adopt", row, super::agree::Agreement::new())
         }
+    };
+    let id = held.id;
+    if let Some(compared) = &mut preview.compared {
+        let own = (id.to_string(), party.key.as_str());
+        compared.push(compare::record(
+            &mapped.model,
+            own,
+            &mapped.fields,
+            &held.fields,
+            &agreed,
+        ));
+    }
+    let writes = customers::planned(flow, party, &mapped, &agreed, &held)?;
+    let fields = named(&mapped.fields, &writes);
+    if action == "adopt" || !fields.is_empty() {
+        preview.writes.push(PreviewedWrite {
+            action: action.into(),
+            model: mapped.model.clone(),
+            record: id.to_string(),
+            fields: shown(fields, Some(&held)),
+        });
     }
     Ok(id)
+}
+
+/// The live link by which a partner stands for somebody else.
+async fn owner(flow: &Flow<'_>, party: &Party, id: ErpId) -> Result<Option<Link>, Stop> {
+    let shop = flow.shop;
+    let link = shop.store.link_of_erp(&shop.name, LinkKind::Customer, id).await?;
+    Ok(link.filter(|link| link.state != LinkState::Retired && link.source_id != party.key))
+}
+
+/// Whether it is a guest whom the link is about.
+fn is_guests(link: &Link) -> bool {
+    link.source_id.starts_with(customers::GUEST)
+}
+
+/// Records of their own below a customer's partner (further addresses).
+async fn belongings(
+    flow: &Flow<'_>,
+    party: &Party,
+    partner: ErpId,
+    preview: &mut Preview,
+) -> Result<(), Stop> {
+    if !party.record.refused.is_empty() {
+        return Ok(());
+    }
+    if partner != NEW
+        && owner(flow, party, partner)
+            .await?
+            .is_some_and(|owner| !is_guests(&owner))
+    {
+        // It stands for somebody else, whose addresses these are not.
+        return Ok(());
+    }
+    let mapping = flow.mapping(Object::Customer, Direction::In)?;
+    let (record, settings) = (party.record.fact(), flow.settings_fact(None));
+    let mut answers = flow.gather(&mapping, &record, &settings).await?;
+    let own = Need::Link {
+        kind: LinkKind::Customer,
+        source_id: party.key.clone(),
+    };
+    answers.insert(own, Needed::Found(partner));
+    let groups = mapping
+        .prepare(&record, &settings, &answers)
+        .map_err(|problems| flow.field_problems(&problems))?;
+    for group in &groups {
+        order::own_records(flow, group, &mut answers, preview).await?;
+    }
+    Ok(())
 }
 
 /// The fields that are among the writes which a flow decided on.
@@ -286,22 +401,32 @@ fn named<'f>(fields: &'f [MappedField], writes: &[(String, FieldValue)]) -> Vec<
         .collect()
 }
 
+/// Whether two values are the same as far as the sides keep them.
+fn same(wanted: &FieldValue, held: &FieldValue) -> bool {
+    match (wanted, held) {
+        // The ERP keeps whole seconds.
+        (FieldValue::Time(then), FieldValue::Time(now)) => then.millis() / 1000 == now.millis() / 1000,
+        (then, now) => hash(then) == hash(now),
+    }
+}
+
 /// The fields whose value is not the one that the ERP holds, for records that are written whole.
 fn differing<'f>(fields: &'f [MappedField], held: Option<&Row>) -> Vec<&'f MappedField> {
-    let same = |field: &MappedField| {
+    let is_same = |field: &MappedField| {
         let now = held
             .and_then(|row| row.fields.get(&*field.target))
             .unwrap_or(&FieldValue::Clear);
-        match (&field.value, now) {
-            // The ERP keeps whole seconds.
-            (FieldValue::Time(then), FieldValue::Time(now)) => then.millis() / 1000 == now.millis() / 1000,
-            (then, now) => hash(then) == hash(now),
-        }
+        same(&field.value, now)
     };
     fields
         .iter()
-        .filter(|field| !field.create_only && !same(field))
+        .filter(|field| !field.create_only && !is_same(field))
         .collect()
+}
+
+/// The rows that belong to a record, as an order's lines do.
+fn lines(mapped: &Mapped) -> impl Iterator<Item = &MappedGroup> {
+    mapped.groups.iter().filter(|group| group.field.is_some())
 }
 
 /// Records as the ERP holds them, as far as these fields may be written to them again.
@@ -326,7 +451,7 @@ fn created(model: &str, external_id: &str, fields: &[MappedField]) -> PreviewedW
     }
 }
 
-fn bare(action: &str, model: &str, id: ErpId) -> PreviewedWrite {
+pub(super) fn bare(action: &str, model: &str, id: ErpId) -> PreviewedWrite {
     PreviewedWrite {
         action: action.into(),
         model: model.into(),
@@ -349,7 +474,7 @@ fn shown<'f>(fields: impl IntoIterator<Item = &'f MappedField>, held: Option<&Ro
 
 fn text(value: &FieldValue) -> String {
     match value {
-        FieldValue::Record(NEW) => "(made first)".to_owned(),
+        FieldValue::Record(NEW) => MADE_FIRST.to_owned(),
         other => other.to_string(),
     }
 }

@@ -9,7 +9,8 @@ use super::super::live;
 use super::super::orders::{self, Ahead, OrderPlan};
 use super::super::stop::Stop;
 use super::{
-    NEW, Preview, PreviewedField, PreviewedWrite, bare, created, differing, partner, read, shown, text,
+    NEW, Preview, PreviewedField, PreviewedWrite, bare, compare, created, differing, lines, partner, read,
+    shown, text,
 };
 use crate::domain::{
     Canonical as _, Direction, ErpId, FieldValue, LinkKind, Need, Needed, Object, Order, ShopifyId,
@@ -25,16 +26,21 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     };
     flow.subject.record = Some(order.name.clone());
     preview.record_name = Some(order.name.clone());
-    let mapping = flow.mapping(Object::Order, Direction::In)?;
-    let record = order.fact();
     let link = live(
         shop.store
             .links(&shop.name, LinkKind::Order, &[id.to_string()])
             .await?,
     );
+    if orders::is_left_to_people(flow, &order, link.as_ref())? {
+        preview.verdict = "would be left alone: a person entered it into the ERP".to_owned();
+        return Ok(true);
+    }
+    let mapping = flow.mapping(Object::Order, Direction::In)?;
+    let record = order.fact();
     if link.is_none() {
         orders::skip(flow, &order, &record, &mapping).await?;
     }
+    flow.review_order(&order, &record).await?;
     let booked = orders::booked(flow, &record, &mapping, link.as_ref()).await?;
     if orders::is_cancelled(flow, &order, &record, &mapping) {
         cancelled(flow, &order, &mapping.model, booked.as_ref(), preview).await?;
@@ -48,6 +54,10 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     let buyer = orders::buyer(shop.settings.guests, &order);
     let settings = flow.settings_fact(buyer.as_deref());
     let mut answers = flow.gather(&mapping, &record, &settings).await?;
+    if flow.is_claimed() {
+        // What a person approves of is to name the products as they are.
+        orders::make_products(flow, &order, &mut answers).await?;
+    }
     stand_in(flow, &order, &mut answers, preview).await?;
     let groups = mapping
         .prepare(&record, &settings, &answers)
@@ -65,6 +75,9 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         Some(held) => Some(orders::as_credited(flow, &decided, &mapped, &held).await?),
         None => None,
     };
+    if let Some(held) = &booked {
+        compare::order(flow, &mapped, held, preview).await?;
+    }
     let risky = orders::hold(flow, &order, &mut mapped);
     let stands = booked
         .as_ref()
@@ -218,10 +231,6 @@ fn confirm(model: &str, record: String) -> PreviewedWrite {
     }
 }
 
-fn lines(mapped: &Mapped) -> impl Iterator<Item = &MappedGroup> {
-    mapped.groups.iter().filter(|group| group.field.is_some())
-}
-
 /// The order's own fields, with what the shop's settings declare for those that the mapping leaves out.
 async fn header(flow: &Flow<'_>, mapped: &Mapped) -> Result<Vec<MappedField>, Stop> {
     let mut fields = mapped.fields.clone();
@@ -296,7 +305,7 @@ fn update(model: &str, id: ErpId, fields: &[MappedField], held: Option<&Row>, pr
 }
 
 /// Records of their own that the order refers to (its addresses): made first where they are not linked yet.
-async fn own_records(
+pub(super) async fn own_records(
     flow: &Flow<'_>,
     group: &MappedGroup,
     answers: &mut Answers,

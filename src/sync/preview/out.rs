@@ -3,7 +3,7 @@
 //!
 //! A flow ends where it needs the answer to something that was not done: after a record that would be made.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -17,9 +17,10 @@ use super::{Preview, PreviewError, PreviewedField, PreviewedWrite, nobodys_job};
 use crate::domain::{
     Canonical as _, Currency, Customer, CustomerFound, Direction, Disposition, ErpId, Fields, ItemStock,
     LinkKind, LinkState, Location, NewCustomer, NewProblem, NewProduct, NewVariant, Object, Outcome, Product,
-    QuantitiesSet, Refusal, Report, SetQuantities, ShopName, ShopifyId, Variant, VariantFound,
+    QuantitiesSet, Refusal, Report, SetQuantities, ShopName, ShopifyId, StockOf, Variant, VariantFound,
+    VariantKeys,
 };
-use crate::shopify::{ExpectedLook, RequestId, ShopifyError};
+use crate::shopify::{ExpectedLook, RequestId, ShopifyError, Upcoming};
 use crate::store::LookOnly;
 
 impl Engine {
@@ -42,10 +43,10 @@ impl Engine {
         // A person looks, who may have mended something in the ERP a moment ago.
         context.erp.forget_look_ups();
         let mut source = id.to_string();
-        let mut first = Dry::of(context).run(object, id, &source).await;
+        let mut first = Dry::of(context).run(object, &source).await;
         if let Some(product) = first.handed_over(object) {
             source = product;
-            first = Dry::of(context).run(object, id, &source).await;
+            first = Dry::of(context).run(object, &source).await;
         }
         // What is held because it is unusually much is shown all the same.
         let plan = match &first.outcome {
@@ -61,7 +62,7 @@ impl Engine {
             Outcome::Held(problem) => Some(problem.clone()),
             _ => None,
         };
-        let ran = dry.run(object, id, &source).await;
+        let ran = dry.run(object, &source).await;
         ran.preview(shop, object, id, problem)
     }
 }
@@ -71,6 +72,82 @@ struct Dry {
     context: ShopContext,
     store: Arc<LookOnly>,
     target: Arc<Noting>,
+}
+
+/// What an attempt of the way back would write.
+pub(in crate::sync) struct PlannedOut {
+    /// What it would do.
+    pub(in crate::sync) preview: Preview,
+    /// Why it waits for a person, as far as rules say so.
+    pub(in crate::sync) because: Vec<String>,
+    /// Hashes of the changes that it would write. A record's are noted before its first write, so that they are known even where
+    /// the rehearsal ended for want of an answer.
+    pub(in crate::sync) changes: BTreeSet<String>,
+}
+
+/// What an attempt of the way back would write, and why that waits for a person; none where nothing is to be written.
+///
+/// # Errors
+/// When the attempt would end without writing anything.
+pub(in crate::sync) async fn planned_out(flow: &Flow<'_>) -> Result<Option<PlannedOut>, Stop> {
+    let (shop, key) = (flow.shop, &flow.job.key);
+    let id = match key.object {
+        // Its key names a product or a variant, in a form of its own.
+        Object::Inventory => key.stock_of().map(|of| match of {
+            StockOf::Product(id) | StockOf::Variant(id) => id,
+        }),
+        _ => key.source_id.parse().ok().filter(|id| *id > 0).map(ErpId),
+    };
+    let Some(id) = id else {
+        return Ok(None);
+    };
+    let (object, source) = (key.object, &key.source_id);
+    let mut carried = Dry::of(shop).carry(object, source, Some(flow)).await;
+    if let Err(Stop::Held(problem)) = &carried.result
+        && problem.code.0 == SUDDEN_CHANGE
+        && let Some(plan) = problem.detail["plan"].as_str()
+    {
+        // That it is unusually much is asked by itself, when it is to be written.
+        let dry = Dry::of(shop);
+        dry.store.grant("approved:", plan);
+        carried = dry.carry(object, source, Some(flow)).await;
+    }
+    let mut problem = None;
+    let report = match carried.result {
+        Ok(report) => Some(report),
+        Err(_) if carried.is_ended => None,
+        Err(Stop::Problem(found) | Stop::Held(found)) if !carried.writes.is_empty() => {
+            problem = Some(*found);
+            None
+        }
+        Err(stop) => return Err(stop),
+    };
+    if carried.writes.is_empty() {
+        return Ok(None);
+    }
+    let mut preview = Preview::of(&shop.name, object, id.to_string());
+    preview.record_name = carried.subject.record;
+    preview.verdict = verdict(object, &carried.writes, report.as_ref());
+    preview.writes = carried.writes;
+    preview.problem = problem;
+    Ok(Some(PlannedOut {
+        preview,
+        because: carried.reasons,
+        changes: carried.changes,
+    }))
+}
+
+/// What a flow came to that was carried out for nobody.
+struct Carried {
+    result: Result<Report, Stop>,
+    /// Whether it was ended because it would need an answer.
+    is_ended: bool,
+    writes: Vec<PreviewedWrite>,
+    /// Why they wait for a person.
+    reasons: Vec<String>,
+    /// Hashes of the changes that it meant to write.
+    changes: BTreeSet<String>,
+    subject: Subject,
 }
 
 /// How a dry run ended.
@@ -100,8 +177,23 @@ impl Dry {
         }
     }
 
-    /// `source` is the job's name of what `id` is the number of.
-    async fn run(&self, object: Object, id: ErpId, source: &str) -> Ran {
+    /// `source` is the job's name of the record.
+    async fn run(&self, object: Object, source: &str) -> Ran {
+        let carried = self.carry(object, source, None).await;
+        let (outcome, report) = match carried.result {
+            Ok(report) => (report.outcome.clone(), Some(report)),
+            Err(_) if carried.is_ended => (Outcome::Completed, None),
+            Err(stop) => (stop.outcome(&carried.subject), None),
+        };
+        Ran {
+            outcome,
+            report,
+            writes: carried.writes,
+        }
+    }
+
+    /// Carries the flow out, as the attempt `like` that is about to do it would.
+    async fn carry(&self, object: Object, source: &str, like: Option<&Flow<'_>>) -> Carried {
         let shop = &self.context;
         let mappings = Arc::clone(&shop.mappings.borrow());
         let mapping = mappings.of_shop(shop.name.as_str(), object, Direction::Out);
@@ -113,6 +205,12 @@ impl Dry {
         let job = nobodys_job(shop, object, Direction::Out, source.to_owned());
         let writes = Writes::default();
         let mut flow = Flow::new(shop, &job, mappings, subject, &writes);
+        if let Some(like) = like {
+            flow.mappings = Arc::clone(&like.mappings);
+            flow.subject.clone_from(&like.subject);
+            flow.distrustful = like.distrustful;
+            flow.choice.clone_from(&like.choice);
+        }
         let result = carry_out(&mut flow, object).await;
         let mut noted = self.target.noted();
         let is_ended = std::mem::take(&mut noted.is_ended);
@@ -120,7 +218,7 @@ impl Dry {
             BTreeMap::new()
         } else {
             // Only what people see of where a value comes from is missing without them.
-            sources(&flow, object, id).await.unwrap_or_default()
+            sources(&flow, object, source).await.unwrap_or_default()
         };
         let adopted = self.store.links_saved();
         let adopted = adopted
@@ -142,22 +240,17 @@ impl Dry {
                 }
             }
         }
-        match result {
-            Ok(report) => Ran {
-                outcome: report.outcome.clone(),
-                report: Some(report),
-                writes: all,
-            },
-            Err(_) if is_ended => Ran {
-                outcome: Outcome::Completed,
-                report: None,
-                writes: all,
-            },
-            Err(stop) => Ran {
-                outcome: stop.outcome(&flow.subject),
-                report: None,
-                writes: all,
-            },
+        let mut reasons = flow.reasons.lock().unwrap_or_else(PoisonError::into_inner);
+        let reasons = std::mem::take(&mut *reasons);
+        let mut changes = flow.meant_changes.lock().unwrap_or_else(PoisonError::into_inner);
+        let changes = std::mem::take(&mut *changes);
+        Carried {
+            result,
+            is_ended,
+            writes: all,
+            reasons,
+            changes,
+            subject: flow.subject,
         }
     }
 }
@@ -177,8 +270,11 @@ async fn carry_out(flow: &mut Flow<'_>, object: Object) -> Result<Report, Stop> 
 async fn sources(
     flow: &Flow<'_>,
     object: Object,
-    id: ErpId,
+    source: &str,
 ) -> Result<BTreeMap<(bool, String), String>, Stop> {
+    let Some(id) = source.parse().ok().map(ErpId) else {
+        return Ok(BTreeMap::new());
+    };
     let mapping = flow.mapping(object, Direction::Out)?;
     let rules = mapping.out.clone().unwrap_or_default();
     let erp = &flow.shop.erp;
@@ -238,6 +334,7 @@ impl Ran {
             steps: Vec::new(),
             explanation: None,
             problem: held,
+            compared: None,
         };
         if preview.problem.is_some() {
             preview.verdict = format!("would wait for a yes; then: {}", preview.verdict);
@@ -369,10 +466,11 @@ impl Target for Noting {
 
     async fn find_variants(
         &self,
-        skus: &[String],
-        barcodes: &[String],
+        keys: &VariantKeys,
+        _upcoming: Option<&dyn Upcoming>,
     ) -> Result<Vec<VariantFound>, ShopifyError> {
-        self.shop.find_variants(skus, barcodes).await
+        // A person looks: the answer is to be of now.
+        self.shop.find_variants(keys, None).await
     }
 
     async fn product_of_ref(&self, erp_ref: &str) -> Result<Option<ShopifyId>, ShopifyError> {

@@ -1,12 +1,16 @@
 //! What would be done about a product.
 
+use std::collections::BTreeMap;
+
 use super::super::flow::{Flow, agreed_of};
 use super::super::live;
 use super::super::products;
 use super::super::stop::Stop;
-use super::{Preview, PreviewedWrite, bare, created, named, read, shown};
-use crate::domain::{Canonical as _, Direction, ErpId, Link, LinkKind, LinkState, Object, ShopifyId};
-use crate::mapping::{Mapped, MappedField, MappedGroup};
+use super::{Preview, PreviewedWrite, bare, compare, created, named, read, shown};
+use crate::domain::{
+    Canonical as _, Direction, ErpId, Link, LinkKind, LinkState, Object, Product, ShopifyId,
+};
+use crate::mapping::{Mapped, MappedField, MappedGroup, VARIANTS};
 
 /// `false` when Shopify does not have the product.
 pub(super) async fn preview(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Result<bool, Stop> {
@@ -16,26 +20,30 @@ pub(super) async fn preview(flow: &Flow<'_>, id: ShopifyId, preview: &mut Previe
     };
     preview.record_name = Some(record.title.clone());
     let mapping = flow.mapping(Object::Product, Direction::In)?;
-    let mapped = flow
-        .evaluate(&mapping, &record.fact(), &flow.settings_fact(None))
-        .await?;
+    let fact = record.fact();
+    flow.judge(&fact)?;
+    let mapped = flow.evaluate(&mapping, &fact, &flow.settings_fact(None)).await?;
     let link = live(
         shop.store
             .links(&shop.name, LinkKind::Product, &[id.to_string()])
             .await?,
     );
-    let existing = match &link {
-        Some(link) => Some(link.erp_id),
+    let mut existing = None;
+    if let Some(link) = link {
+        // One that was deleted in the ERP stands for nothing any more, and neither do its variants.
+        let there = shop.erp.read(&mapped.model, &[link.erp_id], &[]).await?;
+        if !there.is_empty() {
+            existing = Some((link.erp_id, Some(link)));
+        }
+    }
+    if existing.is_none() {
         // Made by an attempt that did not live to say so.
-        None => shop
-            .erp
-            .identify(&flow.external_id(&mapped.external_id)?)
-            .await?
-            .map(|found| found.id),
-    };
+        let made = shop.erp.identify(&flow.external_id(&mapped.external_id)?).await?;
+        existing = made.map(|found| (found.id, None));
+    }
     match existing {
-        Some(template) => linked(flow, &mapped, link.as_ref(), template, preview).await?,
-        None => unlinked(flow, &mapped, preview).await?,
+        Some((template, link)) => linked(flow, &mapped, link.as_ref(), template, preview).await?,
+        None => unlinked(flow, &record, &mapped, preview).await?,
     }
     Ok(true)
 }
@@ -48,13 +56,19 @@ async fn linked(
     template: ErpId,
     preview: &mut Preview,
 ) -> Result<(), Stop> {
-    changed(flow, &mapped.model, &mapped.fields, link, template, preview).await?;
+    let fields = &mapped.fields;
+    changed(flow, &mapped.model, fields, link, (template, "update"), preview).await?;
     for group in &mapped.groups {
+        let bound = match link {
+            Some(_) => bound(flow, group, template).await?,
+            // Its variants are found by their options, whatever was linked before.
+            None => BTreeMap::new(),
+        };
         for row in &group.rows {
-            match variant(flow, &row.key).await? {
+            match bound.get(&row.key) {
                 Some(link) => {
-                    let id = link.erp_id;
-                    changed(flow, &group.model, &row.fields, Some(&link), id, preview).await?;
+                    let to = (link.erp_id, "update");
+                    changed(flow, &group.model, &row.fields, Some(link), to, preview).await?;
                 }
                 None => preview
                     .writes
@@ -70,6 +84,31 @@ async fn linked(
     Ok(())
 }
 
+/// The links of the rows whose records still stand below the template, by the rows' keys.
+async fn bound(
+    flow: &Flow<'_>,
+    group: &MappedGroup,
+    template: ErpId,
+) -> Result<BTreeMap<String, Link>, Stop> {
+    let mut bound = BTreeMap::new();
+    for row in &group.rows {
+        if let Some(link) = variant(flow, &row.key).await? {
+            bound.insert(row.key.clone(), link);
+        }
+    }
+    if bound.is_empty() || group.name != VARIANTS {
+        return Ok(bound);
+    }
+    let ids: Vec<ErpId> = bound.values().map(|link| link.erp_id).collect();
+    let fields = [products::TEMPLATE_OF.to_owned()];
+    let held = flow.shop.erp.read(&group.model, &ids, &fields).await?;
+    bound.retain(|_, link| {
+        let row = held.iter().find(|row| row.id == link.erp_id);
+        row.and_then(products::template_of) == Some(template)
+    });
+    Ok(bound)
+}
+
 async fn variant(flow: &Flow<'_>, key: &str) -> Result<Option<Link>, Stop> {
     let shop = flow.shop;
     let links = shop
@@ -79,13 +118,13 @@ async fn variant(flow: &Flow<'_>, key: &str) -> Result<Option<Link>, Stop> {
     Ok(links.into_iter().find(|link| link.state != LinkState::Retired))
 }
 
-/// Shows an update where the flow would write a field.
+/// Shows an update where the flow would write a field, and an adoption in any case.
 async fn changed(
     flow: &Flow<'_>,
     model: &str,
     fields: &[MappedField],
     link: Option<&Link>,
-    id: ErpId,
+    (id, action): (ErpId, &str),
     preview: &mut Preview,
 ) -> Result<(), Stop> {
     let Some(held) = read(flow, model, &[id], fields).await?.into_iter().next() else {
@@ -100,31 +139,49 @@ async fn changed(
             .into());
     };
     let agreed = link.map(agreed_of).unwrap_or_default();
+    if let Some(compared) = &mut preview.compared {
+        let own = (id.to_string(), link.map_or("", |link| link.source_id.as_str()));
+        compared.push(compare::record(model, own, fields, &held.fields, &agreed));
+    }
     let writes = flow.changes(fields, &agreed, &held)?;
     let fields = named(fields, &writes);
-    if !fields.is_empty() {
+    if action == "adopt" || !fields.is_empty() {
         preview.writes.push(PreviewedWrite {
             fields: shown(fields, Some(&held)),
-            ..bare("update", model, id)
+            ..bare(action, model, id)
         });
     }
     Ok(())
 }
 
 /// A product that the ERP does not have under our name.
-async fn unlinked(flow: &Flow<'_>, mapped: &Mapped, preview: &mut Preview) -> Result<(), Stop> {
+async fn unlinked(
+    flow: &Flow<'_>,
+    product: &Product,
+    mapped: &Mapped,
+    preview: &mut Preview,
+) -> Result<(), Stop> {
     let candidates = products::candidates(flow, mapped).await?;
+    if let Some((template, variants)) = products::would_adopt(flow, product, mapped, &candidates).await? {
+        let to = (template, "adopt");
+        changed(flow, &mapped.model, &mapped.fields, None, to, preview).await?;
+        for group in &mapped.groups {
+            for row in &group.rows {
+                if let Some(id) = variants.get(&row.key) {
+                    changed(flow, &group.model, &row.fields, None, (*id, "adopt"), preview).await?;
+                }
+            }
+        }
+        preview.verdict = format!("product {template} would be adopted");
+        return Ok(());
+    }
     if !candidates.is_empty() {
         let found: Vec<String> = candidates
             .iter()
             .map(|candidate| format!("{} ({})", candidate.variant, candidate.by))
             .collect();
         let found = found.join(", ");
-        preview.verdict = if mapped.adopt_exact {
-            format!("would be adopted if every variant fits exactly one of {found}, else need a person")
-        } else {
-            format!("would need a person: the ERP has products that may be this one: {found}")
-        };
+        preview.verdict = format!("would need a person: the ERP has products that may be this one: {found}");
         return Ok(());
     }
     preview.verdict = "a product would be created".to_owned();

@@ -13,11 +13,11 @@ use serde_json::json;
 use super::super::agree::hash;
 use super::super::flow::Flow;
 use super::super::stop::Stop;
-use super::{Known, TEMPLATE_OF, VARIANTS, link, template_of};
+use super::{Known, TEMPLATE_OF, link, template_of};
 use crate::domain::{ErpId, FieldValue, Link, LinkKind, LinkState, Product, ShopifyId};
 use crate::erp::{ErpVariant, Find, Row};
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::Mapped;
+use crate::mapping::{Mapped, VARIANTS};
 
 /// How long a product that carries our mark is left to the job that made it.
 const MADE_LATELY: Duration = Duration::from_mins(10);
@@ -191,6 +191,29 @@ async fn free(flow: &Flow<'_>, found: Vec<Candidate>) -> Result<Vec<Candidate>, 
         .into_iter()
         .filter(|candidate| taken.get(&candidate.variant) != Some(&true))
         .collect())
+}
+
+/// For a preview: the template that would be adopted, and its variants by the numbers of ours.
+pub(in crate::sync) async fn would_adopt(
+    flow: &Flow<'_>,
+    product: &Product,
+    mapped: &Mapped,
+    candidates: &[Candidate],
+) -> Result<Option<(ErpId, BTreeMap<String, ErpId>)>, Stop> {
+    if !mapped.adopt_exact {
+        return Ok(None);
+    }
+    let Some(known) = exact(flow, product, mapped, candidates).await? else {
+        return Ok(None);
+    };
+    let variants = known
+        .variants
+        .iter()
+        .map(|(ours, link)| (ours.to_string(), link.erp_id));
+    Ok(known
+        .template
+        .as_ref()
+        .map(|link| (link.erp_id, variants.collect())))
 }
 
 /// The adoption in which every variant of ours has exactly one candidate, all of one template, with none left over.

@@ -4,9 +4,9 @@ use super::super::both;
 use super::super::flow::{Flow, agreed_out_of};
 use super::super::out::held;
 use super::super::stop::Stop;
-use super::{Known, VARIANTS, to_json};
+use super::{Known, to_json};
 use crate::domain::{Direction, ErpId, Link, LinkKind, Product, Variant};
-use crate::mapping::{Mapped, MappedField};
+use crate::mapping::{Mapped, MappedField, VARIANTS};
 
 /// Settles what the way out agrees on after our write, so that the ERP's notice of it finds nothing changed. `before` is what
 /// it made of the product before our write; none where this attempt made it. `meddled` says that somebody else changed the

@@ -209,6 +209,8 @@ impl Bench {
             erp: Arc::clone(&odoo) as SharedErp,
             out: BTreeSet::new(),
             not_in: BTreeSet::new(),
+            rules: crate::sync::Rules::default(),
+            seen: crate::sync::Seen::default(),
             mappings,
             store: Arc::clone(&store),
             clock,

@@ -7,6 +7,7 @@ use super::*;
 use crate::domain::{Actor, ErpId, Link, LinkKind, LinkState, ShopifyId, Via};
 use crate::sandbox::shopify::draft::OrderEdit;
 use crate::store::{Act, Acted, Action, JobFilter, JobName};
+use crate::sync::{ReviewSettings, RuleTexts, Rules, ScopeSettings};
 
 /// A person says that the order stands in the ERP under this id.
 async fn resolve(bench: &Bench, order: u64, erp_id: i64) -> Acted {
@@ -49,16 +50,40 @@ async fn resolve(bench: &Bench, order: u64, erp_id: i64) -> Acted {
 #[tokio::test]
 async fn an_order_entered_by_hand_is_left_to_people_and_told_when_it_changes() {
     let bench = Bench::new(Version::V18).await;
-    let (_, variants) = shirt(&bench);
-    let mut draft = everyday(Buyer::Customer(ada(&bench)), variants[0]);
+    is_left_to_people(&bench).await;
+}
+
+#[tokio::test]
+async fn rules_do_not_take_an_order_entered_by_hand_for_a_stranger() {
+    let review = ReviewSettings {
+        orders: RuleTexts {
+            inward: Some("order.test".to_owned()),
+            outward: None,
+        },
+        ..ReviewSettings::default()
+    };
+    let options = OdooOptions {
+        services: services(),
+        ..OdooOptions::version(Version::V18)
+    };
+    let bench = Bench::adjusted(options, |shop| {
+        shop.rules = Rules::new(&ScopeSettings::default(), &review).unwrap();
+    })
+    .await;
+    is_left_to_people(&bench).await;
+}
+
+async fn is_left_to_people(bench: &Bench) {
+    let (_, variants) = shirt(bench);
+    let mut draft = everyday(Buyer::Customer(ada(bench)), variants[0]);
     draft.taxes = vec![vat(23)];
-    let (id, name) = order(&bench, draft);
+    let (id, name) = order(bench, draft);
     let (state, why) = bench.sync(Object::Order, id).await;
     assert_eq!(state, JobState::Problem, "{why:?}");
 
     let partner = bench.made_in_the_erp("res.partner", json!({ "name": "Ada" }));
     let entered = bench.made_in_the_erp("sale.order", json!({ "partner_id": partner }));
-    assert_eq!(resolve(&bench, id, entered).await, Acted::Done);
+    assert_eq!(resolve(bench, id, entered).await, Acted::Done);
     let before = bench.erp.ledger().calls();
     let (state, why) = bench.sync(Object::Order, id).await;
     assert_eq!(
@@ -86,7 +111,7 @@ async fn an_order_entered_by_hand_is_left_to_people_and_told_when_it_changes() {
     );
 
     // Carried over by hand, too: said once more, it is settled.
-    assert_eq!(resolve(&bench, id, entered).await, Acted::Done);
+    assert_eq!(resolve(bench, id, entered).await, Acted::Done);
     let (state, why) = bench.sync(Object::Order, id).await;
     assert_eq!(
         (state, why.as_deref()),

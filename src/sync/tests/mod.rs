@@ -3,6 +3,7 @@
 mod bench;
 mod booking;
 mod changes;
+mod compares;
 mod credits;
 mod customers;
 mod cut;
@@ -21,6 +22,8 @@ mod previews_out;
 mod products;
 mod refunds;
 mod resolve;
+mod review;
+mod rules;
 mod sold;
 mod stock;
 

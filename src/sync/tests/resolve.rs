@@ -58,7 +58,13 @@ async fn choice(
 ) -> Result<Vec<Conflict>, ChooseError> {
     let now = crate::domain::Clock::now(&SystemClock);
     let problem = asked.problem.as_ref().unwrap();
-    let chosen = choose(&bench.store, (asked.id, &asked.key, problem), keep, field, now).await?;
+    let (chosen, note) = choose(&bench.store, (asked.id, &asked.key, problem), keep, field).await?;
+    let shop = &asked.key.shop;
+    bench
+        .store
+        .set_cursor(shop, &note.name, &note.value, now)
+        .await
+        .unwrap();
     bench.store.retry(asked.id, now).await.unwrap();
     bench.drain().await;
     Ok(chosen)
@@ -233,6 +239,57 @@ async fn all_fields_are_asked_at_once_and_each_may_be_answered_by_itself() {
             .shop
             .read(|shop| shop.product(product).unwrap().variants[n].barcode.clone());
         assert_eq!(here, Some(barcode));
+    }
+    is_quiet(&bench, Object::Product, product, template).await;
+}
+
+#[tokio::test]
+async fn of_two_variants_with_the_same_field_each_is_answered_by_itself() {
+    let bench = held_bench().await;
+    let (product, variants) = shirt(&bench);
+    completed(bench.sync(Object::Product, product).await);
+    let template = theirs(&bench, LinkKind::Product, product).await;
+    for (n, variant) in variants.iter().take(2).enumerate() {
+        let variant = theirs(&bench, LinkKind::Variant, *variant).await;
+        let edit = json!({ "barcode": format!("400000000000{n}") });
+        write(&bench, "product.product", variant, edit);
+    }
+    let edited = bench.shop.change(|shop| {
+        shop.edit_product(product, |product| {
+            for (n, variant) in product.variants.iter_mut().take(2).enumerate() {
+                variant.barcode = Some(format!("500000000000{n}"));
+            }
+        })
+    });
+    edited.unwrap();
+    bench.sync(Object::Product, product).await;
+    let shown = |asked: &JobRow| -> Vec<Conflict> {
+        let fields = asked.problem.as_ref().unwrap().detail["fields"].clone();
+        serde_json::from_value(fields).unwrap()
+    };
+    let asked = asking(&bench).await;
+    let rows = shown(&asked);
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let first = rows[0].row();
+    let chosen = choice(&bench, &asked, Keep::Shopify, Some(&first)).await.unwrap();
+    assert_eq!(chosen, rows[..1]);
+    let asked = asking(&bench).await;
+    assert_eq!(shown(&asked), rows[1..], "the other one is still asked about");
+    let second = rows[1].row();
+    choice(&bench, &asked, Keep::Erp, Some(&second)).await.unwrap();
+    for (n, variant) in variants.iter().take(2).enumerate() {
+        let ours = format!("500000000000{n}");
+        let kept = if rows[0].shopify == ours {
+            ours
+        } else {
+            format!("400000000000{n}")
+        };
+        let there = theirs(&bench, LinkKind::Variant, *variant).await;
+        assert_eq!(read(&bench, "product.product", there)["barcode"], kept);
+        let here = bench
+            .shop
+            .read(|shop| shop.product(product).unwrap().variants[n].barcode.clone());
+        assert_eq!(here, Some(kept));
     }
     is_quiet(&bench, Object::Product, product, template).await;
 }

@@ -7,7 +7,8 @@ mod together;
 
 use super::bench::*;
 use super::*;
-use crate::domain::{ErpId, LinkKind};
+use crate::app::review::Reviewer;
+use crate::domain::{Actor, ErpId, LinkKind, Via};
 use crate::sandbox::shopify::faults::ApiFault;
 use crate::store::NewIntent;
 
@@ -130,6 +131,15 @@ impl Bench {
         self.drain().await;
         self.story(job).await
     }
+}
+
+/// The person who answers.
+fn reviewer(bench: &Bench) -> Reviewer {
+    Reviewer::new(
+        bench.store.clone(),
+        Arc::new(SystemClock),
+        Actor::new("ada", Via::Cli),
+    )
 }
 
 #[tokio::test]
@@ -396,16 +406,15 @@ async fn a_bad_count_does_not_empty_the_shop() {
     bench.push(&articles[24]).await;
     assert_eq!(bench.level(&articles[24]).0, 5);
 
-    let clock: SharedClock = Arc::new(SystemClock);
     // What a person approves of is what they saw: one of them means to write something else by now.
     bench.count(&articles[24], 1);
-    let count = crate::app::jobs::approve(&bench.store, &clock, &shop, Object::Inventory).await;
+    let count = reviewer(&bench).approve(&shop, Object::Inventory, None).await;
     assert_eq!(count.unwrap(), 5);
     bench.drain().await;
     assert!(articles[..24].iter().all(|article| bench.level(article).0 == 0));
     assert_eq!(bench.level(&articles[24]).0, 5);
     assert_eq!(bench.store.open_problems(100).await.unwrap().len(), 1);
-    let count = crate::app::jobs::approve(&bench.store, &clock, &shop, Object::Inventory).await;
+    let count = reviewer(&bench).approve(&shop, Object::Inventory, None).await;
     assert_eq!(count.unwrap(), 1);
     bench.drain().await;
     assert_eq!(bench.level(&articles[24]).0, 1);
@@ -421,7 +430,6 @@ async fn what_a_person_rejects_is_given_up_and_later_changes_go_on() {
         bench.push(article).await;
     }
     let shop: ShopName = "main".parse().unwrap();
-    let clock: SharedClock = Arc::new(SystemClock);
     let held = |store: SharedStore| async move {
         let filter = crate::store::JobFilter {
             states: vec![JobState::Held],
@@ -432,7 +440,9 @@ async fn what_a_person_rejects_is_given_up_and_later_changes_go_on() {
     };
     let waiting = held(Arc::clone(&bench.store)).await;
     assert_eq!(waiting, 2, "more than 20 records at once");
-    let count = crate::app::jobs::reject(&bench.store, &clock, &shop, Object::Inventory, "a mistake").await;
+    let count = reviewer(&bench)
+        .reject(&shop, Object::Inventory, "a mistake")
+        .await;
     assert_eq!(count.unwrap(), 2);
     assert_eq!(held(Arc::clone(&bench.store)).await, 0);
     bench.much_later().await;

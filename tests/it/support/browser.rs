@@ -16,6 +16,18 @@ use super::daemon::PATIENCE;
 /// The key under which an element is named (`webdriver2`, section 12).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// Finds what makes a page hard to use.
+const FAULTS: &str = include_str!("accessibility.js");
+
+/// Looks at what has the focus.
+const FOCUS: &str = include_str!("focus.js");
+
+/// The key that moves the focus on (`webdriver2`, section 17.4.2).
+const TAB: &str = "\u{e004}";
+
+/// As many stops of the focus are looked at on one page.
+const STOPS: usize = 40;
+
 /// One browser with one window.
 pub(crate) struct Browser {
     driver: Child,
@@ -129,6 +141,38 @@ impl Browser {
             .await
     }
 
+    /// What makes the page that is shown hard to use: one line for each fault.
+    pub(crate) async fn faults(&self) -> Vec<String> {
+        let found = self.run(FAULTS).await;
+        serde_json::from_value(found).expect("a list of texts")
+    }
+
+    /// Goes through the page by keyboard and tells where the focus cannot be seen.
+    pub(crate) async fn unseen_focus(&self) -> Vec<String> {
+        self.run("window.lockstepSeen = []; document.activeElement.blur();")
+            .await;
+        let tab = json!({ "actions": [{ "type": "key", "id": "keys", "actions": [
+            { "type": "keyDown", "value": TAB }, { "type": "keyUp", "value": TAB },
+        ] }] });
+        let mut faults = Vec::new();
+        let mut stops = 0;
+        for _ in 0..STOPS {
+            self.post("/actions", &tab).await;
+            let focus = self.run(FOCUS).await;
+            if focus.is_null() || focus["again"] == true {
+                break;
+            }
+            stops += 1;
+            if focus["shown"] != true || focus["inside"] != true {
+                faults.push(format!("the focus cannot be seen: {}", focus["what"]));
+            }
+        }
+        if stops == 0 {
+            faults.push("nothing can be reached by keyboard".to_owned());
+        }
+        faults
+    }
+
     /// Says something to Chromium itself.
     async fn tell(&self, command: &str, parameters: Value) {
         self.post(
@@ -185,6 +229,13 @@ impl Browser {
     pub(crate) async fn fill(&self, label: &str, value: &str) {
         let xpath = format!("//*[@id=//label[contains(., \"{label}\")]/@for]");
         self.find(&xpath).await.write(value).await;
+    }
+
+    /// Chooses what has this text in the list with this label.
+    pub(crate) async fn choose(&self, label: &str, text: &str) {
+        let xpath =
+            format!("//select[@id=//label[contains(., \"{label}\")]/@for]/option[contains(., \"{text}\")]");
+        self.find(&xpath).await.click().await;
     }
 
     /// Keeps a picture of the whole page.

@@ -10,6 +10,8 @@ fn filled(path: &str) -> String {
     path.replace("{id}", "1")
         .replace("{name}", "order.in.toml")
         .replace("{shop}", "main")
+        .replace("{table}", "journal")
+        .replace("{object}", "product")
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,8 +1,14 @@
 //! The console over HTTP, on a running daemon whose shop and ERP do not answer.
 
 mod access;
+mod bad_input;
+mod kept;
+mod numbers;
 mod pages;
+mod plans;
+mod records;
 mod saving;
+mod tables;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +86,8 @@ impl Rig {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("lockstep.toml");
         std::fs::write(&path, text).unwrap();
+        // For those configurations that name one.
+        std::fs::create_dir(folder.path().join("mappings")).unwrap();
         let config = Config::load(&path).unwrap_or_else(|error| panic!("{error}"));
         let clock = ManualClock::new(Timestamp::parse_rfc3339("2026-12-01T10:00:00Z").unwrap());
         let shared: SharedClock = Arc::new(clock.clone());
@@ -129,19 +137,27 @@ impl Rig {
 
     /// A job that needs a person.
     async fn problem(&self, id: &str, reason: &str) -> JobId {
+        self.problem_of(
+            id,
+            NewProblem {
+                code: ProblemCode::from("tax_not_found"),
+                record: Some(id.to_owned()),
+                field: Some("lines[0].tax".to_owned()),
+                reason: reason.to_owned(),
+                fix: "Add the tax to [tables.tax], then retry.".to_owned(),
+                owner: "finance".to_owned(),
+                mapping: Some("order.in.toml:31".to_owned()),
+                cluster: format!("tax:{reason}"),
+                detail: serde_json::json!({ "rate": "21 %", "said": reason }),
+            },
+        )
+        .await
+    }
+
+    /// A job with this problem.
+    async fn problem_of(&self, id: &str, problem: NewProblem) -> JobId {
         let shop: crate::domain::ShopName = "main".parse().unwrap();
         let now = Timestamp::parse_rfc3339("2026-12-01T09:57:00Z").unwrap();
-        let problem = NewProblem {
-            code: ProblemCode::from("tax_not_found"),
-            record: Some(id.to_owned()),
-            field: Some("lines[0].tax".to_owned()),
-            reason: reason.to_owned(),
-            fix: "Add the tax to [tables.tax], then retry.".to_owned(),
-            owner: "finance".to_owned(),
-            mapping: Some("order.in.toml:31".to_owned()),
-            cluster: format!("tax:{reason}"),
-            detail: serde_json::json!({ "rate": "21 %", "said": reason }),
-        };
         let delivery = Delivery {
             shop: shop.clone(),
             topic: "orders/create".to_owned(),

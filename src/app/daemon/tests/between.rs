@@ -8,8 +8,9 @@ use serde_json::Value;
 use super::*;
 use crate::domain::{Clock as _, JobKey};
 use crate::sandbox::odoo::{OdooSandbox, Options as ErpOptions, ServiceSeed, Version};
+use crate::sandbox::shopify::draft::CustomerDraft;
 use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
-use crate::store::JobRow;
+use crate::store::{JobRow, RunRow};
 
 /// The static token that the stand-in shop knows.
 pub(super) const TOKEN: &str = "shpat_sandbox_0123456789abcdef";
@@ -22,13 +23,13 @@ pub(super) struct Between {
     pub(super) clock: ManualClock,
     pub(super) name: ShopName,
     deliveries: AtomicU32,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Between {
     /// With a shop of this name in the configuration, which sends nothing by itself.
     pub(super) async fn new(name: &str) -> Self {
-        Self::with(name, "listen = \"127.0.0.1:0\"", ShopOptions::default()).await
+        Self::with(name, "listen = \"127.0.0.1:0\"", ShopOptions::default(), "off").await
     }
 
     /// With a shop that is subscribed to, and looked at every second.
@@ -39,10 +40,15 @@ impl Between {
         let http = format!(
             "listen = \"{address}\"\npublic_url = \"http://{address}\"\n[webhooks]\nschedule = \"* * * * * *\""
         );
-        Self::with(name, &http, ShopOptions::quick()).await
+        Self::with(name, &http, ShopOptions::quick(), "off").await
     }
 
-    async fn with(name: &str, http: &str, shop: ShopOptions) -> Self {
+    /// With a shop that sends nothing by itself, and is asked every ten minutes what changed.
+    pub(super) async fn asked(name: &str) -> Self {
+        Self::with(name, "listen = \"127.0.0.1:0\"", ShopOptions::default(), "10m").await
+    }
+
+    async fn with(name: &str, http: &str, shop: ShopOptions, delta: &str) -> Self {
         let service = |purpose: &str| ServiceSeed {
             name: purpose.to_owned(),
             code: purpose.to_uppercase(),
@@ -71,6 +77,7 @@ access_token = "{TOKEN}"
 webhook_secrets = ["secret", "{secret}"]
 base_url = "{shop_url}"
 start_at = 2000-01-01T00:00:00Z
+runs = {{ delta = "{delta}" }}
 [shops.{name}.odoo]
 url = "{erp_url}"
 database = "prod"
@@ -98,8 +105,16 @@ products = {{ in = "on" }}
             clock,
             name: name.parse().unwrap(),
             deliveries: AtomicU32::new(0),
-            _folder: folder,
+            folder,
         }
+    }
+
+    /// Changes the configuration's file, which the daemon takes up by itself.
+    pub(super) fn configure(&self, from: &str, to: &str) {
+        let path = self.folder.path().join("lockstep.toml");
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.contains(from), "{text}");
+        std::fs::write(&path, text.replace(from, to)).unwrap();
     }
 
     /// Delivers this body, rightly signed, under an id of its own.
@@ -154,6 +169,25 @@ products = {{ in = "on" }}
         let events = self.daemon.store.events_of(job.id, true).await.unwrap();
         assert!(!events.is_empty());
         events.iter().any(|event| event.body.is_some())
+    }
+
+    pub(super) fn new_customer(&self, email: &str) -> u64 {
+        self.shop.change(|shop| {
+            shop.create_customer(CustomerDraft {
+                first_name: Some("Ada".into()),
+                last_name: Some("Lovelace".into()),
+                email: Some(email.into()),
+                ..CustomerDraft::default()
+            })
+            .unwrap()
+        })
+    }
+
+    /// The finished runs, newest first.
+    pub(super) async fn runs(&self) -> Vec<RunRow> {
+        let mut runs = self.daemon.store.runs(100).await.unwrap();
+        runs.retain(|run| run.outcome.is_some());
+        runs
     }
 
     pub(super) async fn is_disabled(&self) -> bool {

@@ -2,27 +2,14 @@
 
 use std::time::Duration;
 
-use super::super::catch_up::INDEX_LAG;
 use super::between::Between;
 use super::*;
 use crate::domain::Clock as _;
-use crate::sandbox::shopify::draft::CustomerDraft;
+use crate::reconcile::INDEX_LAG;
 use crate::sandbox::shopify::faults::ApiFault;
-use crate::store::{GapRow, NewGap, RunOutcome, RunRow};
+use crate::store::{GapRow, NewGap, RunOutcome};
 
 impl Between {
-    fn new_customer(&self, email: &str) -> u64 {
-        self.shop.change(|shop| {
-            shop.create_customer(CustomerDraft {
-                first_name: Some("Ada".into()),
-                last_name: Some("Lovelace".into()),
-                email: Some(email.into()),
-                ..CustomerDraft::default()
-            })
-            .unwrap()
-        })
-    }
-
     /// Opens a gap since so long ago.
     async fn open_gap(&self, object: Object, ago: Duration) {
         let now = self.clock.now();
@@ -38,13 +25,6 @@ impl Between {
 
     async fn gaps(&self) -> Vec<GapRow> {
         self.daemon.store.gaps().await.unwrap()
-    }
-
-    /// The finished runs, newest first.
-    async fn runs(&self) -> Vec<RunRow> {
-        let mut runs = self.daemon.store.runs(100).await.unwrap();
-        runs.retain(|run| run.outcome.is_some());
-        runs
     }
 }
 

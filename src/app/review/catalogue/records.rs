@@ -235,6 +235,20 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Usually::Support,
     },
     Entry {
+        code: "waiting_for_approval",
+        title: "A plan waits for a yes",
+        cause: "Manual review is on for these records, or a rule under `[shops.NAME.review]` asks for it.",
+        fix: "Look at the plan with the job; approve of it or reject it.",
+        who: Usually::Support,
+    },
+    Entry {
+        code: "rule_failed",
+        title: "A rule cannot be worked out",
+        cause: "A condition under `[shops.NAME.scope]` or `[shops.NAME.review]` meets a value that it cannot work with.",
+        fix: "Correct the rule or the record, then retry; `lockstep rules try` shows what a rule does.",
+        who: Usually::Operations,
+    },
+    Entry {
         code: "event_unreadable",
         title: "A job's record cannot be told",
         cause: "The id that it was made for is none.",

@@ -2,8 +2,8 @@
 
 use super::Outlook;
 use crate::domain::Timestamp;
-use crate::store::{HELD_BY_PERSON, JobRow};
-use crate::sync::SUDDEN_CHANGE;
+use crate::store::{HELD_BY_PERSON, JobRow, WAITING_FOR_APPROVAL};
+use crate::sync::{OUT_OF_SCOPE, SUDDEN_CHANGE};
 
 /// What the order is called.
 pub(super) fn called(job: &JobRow) -> String {
@@ -25,6 +25,10 @@ pub(super) fn held(job: &JobRow, what: &str) -> (Outlook, String, Option<String>
     let code = job.problem.as_ref().map(|problem| problem.code.0.as_str());
     let next = match code {
         Some(HELD_BY_PERSON) => format!("When it may go on: lockstep jobs release {}", job.id),
+        Some(WAITING_FOR_APPROVAL) => format!(
+            "Look at its plan: lockstep jobs show {0}. Then: lockstep jobs approve {0}, or reject {0} --reason …",
+            job.id
+        ),
         Some(SUDDEN_CHANGE) => format!(
             "Approve or reject: lockstep jobs approve --shop {} --object {}",
             job.key.shop, job.key.object
@@ -58,6 +62,11 @@ pub(super) fn left_alone(what: &str, reason: &str, start: Timestamp) -> (Outlook
             Outlook::Booked,
             format!("{what} was entered into the ERP by hand and is left to people."),
             None,
+        ),
+        OUT_OF_SCOPE => (
+            Outlook::OutOfScope,
+            format!("{what} is out of scope: the shop's rule says that such orders are not carried over."),
+            Some("If it is wanted, change `scope` in the configuration, then sync it.".to_owned()),
         ),
         "high_fraud_risk" => (
             Outlook::OutOfScope,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rust_decimal::Decimal;
 
-use crate::domain::{LineKind, SeededEntropy, ShopifyId, SystemClock};
+use crate::domain::{Clock, LineKind, SeededEntropy, SharedClock, ShopifyId, SystemClock};
 use crate::sandbox::shopify::draft::{OrderDraft, ProductDraft, VariantDraft};
 use crate::sandbox::shopify::facts::{Address, Tax};
 use crate::sandbox::shopify::money::Bag;
@@ -36,6 +36,20 @@ pub(super) async fn start() -> ShopSandbox {
 }
 
 pub(super) fn connect(sandbox: &ShopSandbox, credentials: Credentials, currency: CurrencyChoice) -> Shopify {
+    connected(sandbox, credentials, currency, Arc::new(SystemClock))
+}
+
+/// With a clock of its own.
+pub(super) fn connected_at(sandbox: &ShopSandbox, clock: impl Clock + 'static) -> Shopify {
+    connected(sandbox, token(), CurrencyChoice::Shop, Arc::new(clock))
+}
+
+fn connected(
+    sandbox: &ShopSandbox,
+    credentials: Credentials,
+    currency: CurrencyChoice,
+    clock: SharedClock,
+) -> Shopify {
     let settings = Settings {
         base_url: Some(sandbox.url()),
         currency,
@@ -50,7 +64,7 @@ pub(super) fn connect(sandbox: &ShopSandbox, credentials: Credentials, currency:
         &settings,
         credentials,
         &transport,
-        Arc::new(SystemClock),
+        clock,
         Arc::new(SeededEntropy::new(3)),
     )
     .unwrap()

@@ -11,13 +11,14 @@ use super::super::super::agree::hash;
 use super::super::super::flow::Flow;
 use super::super::super::stop::Stop;
 use super::super::{identity, model_of_variants};
+use super::upcoming::{NextProducts, keys_of};
 use super::variants::{new_link, rows};
 use crate::domain::{
     ErpId, ErpProduct, FieldValue, Link, LinkKind, LinkState, Object, Product, ShopifyId, System,
     VariantFound,
 };
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{Mapped, MappedRow};
+use crate::mapping::Mapped;
 use crate::shopify::ExpectedLook;
 
 /// The product that stands for the template, linked before anything is written to it; none where one is to be made.
@@ -26,10 +27,11 @@ pub(super) async fn found(
     record: &ErpProduct,
     mapped: &Mapped,
     model: &str,
+    next: &NextProducts<'_>,
     look: Option<ExpectedLook>,
 ) -> Result<Option<(Link, Product)>, Stop> {
     let shop = flow.shop;
-    let candidates = candidates(flow, mapped, look).await?;
+    let candidates = candidates(flow, mapped, next, look).await?;
     if candidates.is_empty() {
         return Ok(None);
     }
@@ -121,28 +123,17 @@ struct Candidate {
 async fn candidates(
     flow: &Flow<'_>,
     mapped: &Mapped,
+    next: &NextProducts<'_>,
     look: Option<ExpectedLook>,
 ) -> Result<Vec<Candidate>, Stop> {
     let rows = rows(mapped);
-    let value = |row: &MappedRow, wanted: &str| -> Vec<String> {
-        let keys = row.match_keys.iter().flat_map(|key| &key.equal);
-        keys.filter_map(|(name, value)| match value {
-            FieldValue::Text(text) if name == wanted => Some(text.clone()),
-            _ => None,
-        })
-        .collect()
-    };
-    let all = |wanted: &str| -> Vec<String> {
-        let values: BTreeSet<String> = rows.iter().flat_map(|(_, row)| value(row, wanted)).collect();
-        values.into_iter().collect()
-    };
-    let (skus, barcodes) = (all("sku"), all("barcode"));
-    if skus.is_empty() && barcodes.is_empty() {
+    let keys = keys_of(rows.iter().flat_map(|(_, row)| &row.match_keys));
+    if keys.is_empty() {
         return Ok(Vec::new());
     }
     let shop = flow.shop;
     drop(look);
-    let found = shop.target.find_variants(&skus, &barcodes).await?;
+    let found = shop.target.find_variants(&keys, Some(next)).await?;
     let numbers: Vec<String> = found.iter().map(|found| found.variant.to_string()).collect();
     let taken = shop.store.links(&shop.name, LinkKind::Variant, &numbers).await?;
     let is_taken = |found: &VariantFound| {

@@ -6,10 +6,10 @@ use super::super::super::agree::Agreement;
 use super::super::super::both;
 use super::super::super::flow::{Flow, Held, agreed_of, agreed_out_of};
 use super::super::super::stop::Stop;
-use super::super::held;
-use super::{ARCHIVED, STATUS_ARCHIVED, VARIANTS};
+use super::super::{caught_up, held};
+use super::{ARCHIVED, STATUS_ARCHIVED};
 use crate::domain::{Direction, ErpId, FieldValue, Fields, Link, LinkKind, LinkState, Product, ShopifyId};
-use crate::mapping::{Mapped, MappedField, MappedRow};
+use crate::mapping::{Mapped, MappedField, MappedRow, VARIANTS};
 
 /// A variant of both sides.
 pub(super) struct Pair<'m> {
@@ -227,7 +227,8 @@ async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), St
         None => None,
     };
     let own = done.before.map(|before| done.as_written(before));
-    let Some(now) = both::product_in(flow, own.as_ref().unwrap_or(done.after)).await? else {
+    let ours = own.as_ref().unwrap_or(done.after);
+    let Some(now) = both::product_in(flow, ours).await? else {
         return Ok(());
     };
     if done.before.is_some() && was.is_none() {
@@ -238,7 +239,8 @@ async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), St
     let before = was.as_ref().map(|was| was.fields.as_slice());
     let agreed = both::follow(&known, before, &now.fields, &held, false, |_| true);
     done.link.agreed = serde_json::to_value(agreed).unwrap_or_default();
-    done.link.source_updated_at = Some(done.after.updated_at);
+    let read_at = done.before.map(|before| before.updated_at);
+    caught_up(&mut done.link, read_at, ours.updated_at);
     let mut names: Vec<String> = Vec::new();
     for row in rows_of(&now) {
         for name in targets(&row.fields) {
@@ -276,7 +278,7 @@ async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), St
             |_| true,
         );
         pair.link.agreed = serde_json::to_value(agreed).unwrap_or_default();
-        pair.link.source_updated_at = Some(done.after.updated_at);
+        caught_up(&mut pair.link, read_at.filter(|_| !is_new), ours.updated_at);
     }
     Ok(())
 }

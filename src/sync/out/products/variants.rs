@@ -7,12 +7,11 @@ use serde_json::json;
 use super::super::super::flow::Flow;
 use super::super::super::stop::Stop;
 use super::super::{held, model_of_variants};
-use super::VARIANTS;
 use super::settle::Pair;
 use crate::domain::{
     ErpId, ErpProduct, Link, LinkKind, LinkState, NewVariant, OptionValue, Product, ShopifyId, Variant,
 };
-use crate::mapping::{Mapped, MappedField, MappedRow};
+use crate::mapping::{Mapped, MappedField, MappedRow, VARIANTS};
 
 /// The live links of a product's variants.
 pub(super) async fn variant_links(flow: &Flow<'_>, product: &Product) -> Result<Vec<Link>, Stop> {

@@ -119,3 +119,40 @@ async fn records_of_an_erp_that_belong_to_others_are_one_problem_and_write_nothi
         assert_eq!(title(&bench, product), "Shirt, found again");
     }
 }
+
+#[tokio::test]
+async fn no_record_is_marked_before_it_is_known_to_be_the_linked_one() {
+    let bench = Bench::both_ways(Version::V18, &[]).await;
+    let customer = ada(&bench);
+    completed(bench.sync(Object::Customer, customer).await);
+    let other = bench.shop.change(|shop| {
+        let draft = CustomerDraft {
+            first_name: Some("Grace".into()),
+            email: Some("grace@example.com".into()),
+            ..CustomerDraft::default()
+        };
+        shop.create_customer(draft).unwrap()
+    });
+    completed(bench.sync(Object::Customer, other).await);
+    // Found once and never written to, the first one leads to the other one's partner now: nothing of it is to be written
+    // but our name.
+    let gone = bench.link(LinkKind::Customer, other).await.unwrap();
+    let retired = crate::domain::Link {
+        state: LinkState::Retired,
+        ..gone.clone()
+    };
+    bench.relink(retired).await;
+    let adopted = crate::domain::Link {
+        state: LinkState::Adopted,
+        erp_id: gone.erp_id,
+        agreed: json!({}),
+        agreed_out: json!({}),
+        ..bench.link(LinkKind::Customer, customer).await.unwrap()
+    };
+    bench.relink(adopted).await;
+    let (state, why) = bench.send(Object::Customer, gone.erp_id.0).await;
+    assert_eq!(state, JobState::Problem, "{why:?}");
+    assert_eq!(problems(&bench).await[0].0, "erp_record_is_a_stranger");
+    let calls = bench.shop.ledger().calls.by_operation;
+    assert_eq!(calls.get("LockstepRefNote"), None, "{calls:?}");
+}

@@ -2,6 +2,7 @@
 //! must know it, or a source that returns to the value that it agreed on last passes for unchanged.
 
 use super::*;
+use crate::sandbox::odoo::{Fault, Rule};
 
 /// A record that both sides agree on, and the field of it that is edited.
 struct Edited {
@@ -201,5 +202,42 @@ async fn an_edit_that_a_look_did_not_see_is_still_to_be_carried() {
             assert_eq!(edited.holds(), [edit.clone(), edit], "{case}");
             edited.is_quiet().await;
         }
+    }
+}
+
+#[tokio::test]
+async fn an_attempt_that_sees_two_states_of_a_record_starts_over() {
+    for (field, model) in [("title", "product.template"), ("street", "res.partner")] {
+        let edited = Edited::new(field, "erp").await;
+        // What became equal unsent is settled by a look; before that ends, somebody edits the record in the ERP.
+        edited.on_the_shop(1);
+        edited.in_the_erp(1);
+        let faults = edited.bench.erp.faults();
+        faults.add(
+            Rule::new(Fault::Delay(Duration::from_secs(1)))
+                .model(model)
+                .method("read"),
+        );
+        let edit = async {
+            while faults.pending() > 0 {
+                tokio::task::yield_now().await;
+            }
+            edited.in_the_erp(2);
+        };
+        let (sent, ()) = tokio::join!(edited.bench.send(edited.object, edited.theirs), edit);
+        completed(sent);
+        assert_eq!(edited.holds(), [edited.value(2), edited.value(2)], "{field}");
+        let filter = crate::store::JobFilter {
+            object: Some(edited.object),
+            direction: Some(Direction::Out),
+            ..Default::default()
+        };
+        let job = edited.bench.store.jobs(filter).await.unwrap().remove(0).id;
+        let attempts = edited.bench.store.job(job).await.unwrap().unwrap().attempts;
+        let begun_anew = attempts
+            .iter()
+            .filter(|one| one.detail.to_string().contains("edited_meanwhile"));
+        assert_eq!(begun_anew.count(), 1, "{field}: {attempts:?}");
+        edited.is_quiet().await;
     }
 }

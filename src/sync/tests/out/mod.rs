@@ -4,6 +4,7 @@ mod catalogue;
 mod first;
 mod identity;
 mod looks;
+mod missed;
 mod push;
 mod random;
 pub(super) mod safety;

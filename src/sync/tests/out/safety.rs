@@ -14,7 +14,7 @@ use crate::sandbox::odoo::{Fault, Rule};
 use crate::shopify::{Page, ShopifyError};
 use crate::sync::{Source, Target};
 
-fn odoo() -> OdooOptions {
+pub(super) fn odoo() -> OdooOptions {
     OdooOptions {
         services: services(),
         ..OdooOptions::version(Version::V18)
@@ -25,7 +25,7 @@ pub(in crate::sync::tests) fn context(bench: &Bench) -> ShopContext {
     (**bench.engine.shop(&"main".parse().unwrap()).unwrap()).clone()
 }
 
-fn text(text: &str) -> FieldValue {
+pub(super) fn text(text: &str) -> FieldValue {
     FieldValue::Text(text.to_owned())
 }
 
@@ -164,7 +164,7 @@ impl Source for Meddled {
     }
 }
 
-fn meddle(bench: &Bench, edit: Fields) -> Engine {
+pub(super) fn meddle(bench: &Bench, edit: Fields) -> Engine {
     let mut context = context(bench);
     context.source = Arc::new(Meddled {
         shop: context.source,

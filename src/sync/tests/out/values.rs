@@ -22,6 +22,25 @@ fn grace(bench: &Bench, more: serde_json::Value) -> i64 {
     bench.made_in_the_erp("res.partner", values)
 }
 
+/// The ERP's number of a country.
+fn country_id(bench: &Bench, code: &str) -> serde_json::Value {
+    let found = bench.in_the_erp("res.country", "search", json!([[["code", "=", code]]]));
+    found[0].clone()
+}
+
+/// Brings a partner to the shop: the story of the attempt that did it, and what it said.
+async fn told(bench: &Bench, partner: i64) -> (String, String) {
+    let said = completed(bench.send(Object::Customer, partner).await);
+    let filter = crate::store::JobFilter {
+        object: Some(Object::Customer),
+        direction: Some(Direction::Out),
+        ..Default::default()
+    };
+    let job = bench.store.jobs(filter).await.unwrap().remove(0).id;
+    let story = bench.store.job(job).await.unwrap().unwrap();
+    (story.attempts.last().unwrap().detail.to_string(), said)
+}
+
 fn mug(bench: &Bench, more: serde_json::Value) -> i64 {
     let mut values = json!({ "name": "Mug", "list_price": 5, "default_code": "MUG", "sale_ok": true });
     // 17 says in one word what later versions say apart.
@@ -156,31 +175,110 @@ async fn each_warehouse_is_counted_apart_on_every_version() {
 }
 
 #[tokio::test]
-async fn a_phone_number_that_the_shop_cannot_read_is_a_problem_that_names_it() {
+async fn a_phone_number_gets_the_code_of_the_address_or_else_of_the_company() {
+    // The company is a German one.
+    for (phone, country, expected) in [
+        ("030 123456", None, "+4930123456"),
+        ("01 23 45 67 89", Some("FR"), "+33123456789"),
+        ("+49 (30) 123-456", Some("FR"), "+4930123456"),
+    ] {
+        let bench = Bench::both_ways(Version::V18, &[]).await;
+        let country = country.map(|code| country_id(&bench, code));
+        let values = json!({ "phone": phone, "country_id": country.unwrap_or(json!(false)) });
+        let partner = grace(&bench, values);
+        let said = completed(bench.send(Object::Customer, partner).await);
+        assert_eq!(said, "created the customer", "{phone}");
+        let shown = bench.shop.ledger().customers.remove(0);
+        assert_eq!(shown.phone.as_deref(), Some(expected), "{phone}");
+        is_quiet(&bench, Object::Customer, shown.id, partner).await;
+        let kept = &read(&bench, "res.partner", partner)["phone"];
+        assert_eq!(*kept, phone, "Odoo keeps what was typed");
+    }
+}
+
+#[tokio::test]
+async fn a_phone_number_that_the_shop_cannot_read_is_left_out_with_a_word_and_blocks_nothing() {
     let bench = Bench::both_ways(Version::V18, &[]).await;
+    let germany = country_id(&bench, "DE");
+    let partner = grace(
+        &bench,
+        json!({ "phone": "ask for Grace", "street": "Harbour 1", "country_id": germany }),
+    );
+    let (story, said) = told(&bench, partner).await;
+    assert!(said.contains("without its telephone number"), "{said}");
+    assert!(
+        story.contains("phone_left_out") && !story.contains("ask for Grace"),
+        "{story}"
+    );
+    let shown = bench.shop.ledger().customers.remove(0);
+    assert_eq!(
+        (shown.phone.as_deref(), shown.name.as_str()),
+        (None, "Grace Hopper")
+    );
+    is_quiet(&bench, Object::Customer, shown.id, partner).await;
+    assert_eq!(read(&bench, "res.partner", partner)["phone"], "ask for Grace");
+    // Something else is edited: that arrives, and the number is not asked about again.
+    let writes = || bench.shop.ledger().calls.by_operation["LockstepCustomerUpdate"];
+    write(
+        &bench,
+        "res.partner",
+        partner,
+        json!({ "name": "Grace Brewster" }),
+    );
+    assert_eq!(
+        completed(bench.send(Object::Customer, partner).await),
+        "updated the customer"
+    );
+    assert_eq!(writes(), 1);
+    // Another one that is no better is left out of an edit as well.
+    let edit = json!({ "phone": "call me", "name": "Grace Murray" });
+    write(&bench, "res.partner", partner, edit);
+    let (_, said) = told(&bench, partner).await;
+    assert!(
+        said.starts_with("updated") && said.contains("without its telephone number"),
+        "{said}"
+    );
+    let shown = bench.shop.ledger().customers.remove(0);
+    assert_eq!(
+        (shown.phone.as_deref(), shown.name.as_str()),
+        (None, "Grace Murray")
+    );
+    is_quiet(&bench, Object::Customer, shown.id, partner).await;
+    // Corrected it goes out.
+    write(
+        &bench,
+        "res.partner",
+        partner,
+        json!({ "phone": "+49 30 123456" }),
+    );
+    assert_eq!(
+        completed(bench.send(Object::Customer, partner).await),
+        "updated the customer"
+    );
+    assert_eq!(
+        bench.shop.ledger().customers[0].phone.as_deref(),
+        Some("+4930123456")
+    );
+    is_quiet(&bench, Object::Customer, shown.id, partner).await;
+}
+
+#[tokio::test]
+async fn a_phone_number_of_another_customer_is_for_a_person() {
+    let bench = Bench::both_ways(Version::V18, &[]).await;
+    bench.shop.change(|shop| {
+        let draft = CustomerDraft {
+            email: Some("other@example.com".into()),
+            phone: Some("+4930123456".into()),
+            ..CustomerDraft::default()
+        };
+        shop.create_customer(draft).unwrap()
+    });
     let partner = grace(&bench, json!({ "phone": "030 123456" }));
     let (state, why) = bench.send(Object::Customer, partner).await;
     assert_eq!(state, JobState::Problem, "{why:?}");
     let told = problem(&bench).await;
     assert_eq!(told.field.as_deref(), Some("phone"), "{told:?}");
-    assert!(told.reason.contains("Phone is invalid"), "{told:?}");
-    assert_eq!(told.detail["value"], "030 123456", "{told:?}");
-    // Corrected as the problem says, it goes out, whatever is written between the digits.
-    write(
-        &bench,
-        "res.partner",
-        partner,
-        json!({ "phone": "+49 (30) 123-456" }),
-    );
-    completed(bench.send(Object::Customer, partner).await);
-    let shown = bench.shop.ledger().customers.remove(0);
-    assert_eq!(shown.phone.as_deref(), Some("+4930123456"));
-    is_quiet(&bench, Object::Customer, shown.id, partner).await;
-    assert_eq!(
-        read(&bench, "res.partner", partner)["phone"],
-        "+49 (30) 123-456",
-        "Odoo keeps what was typed"
-    );
+    assert!(told.reason.contains("taken"), "{told:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! Writing to the stand-in shop: what comes of it, what a lost answer does, what is refused.
 
 mod customers;
+mod looks;
 mod products;
 mod stock;
 mod variants;

@@ -13,12 +13,6 @@ const FORM: &str = "expected a length of time such as \"15s\", \"2m\" or \"1h\""
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Interval(pub Duration);
 
-impl Default for Interval {
-    fn default() -> Self {
-        Self(Duration::from_secs(15))
-    }
-}
-
 impl fmt::Display for Interval {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}s", self.0.as_secs())
@@ -85,6 +79,6 @@ mod tests {
         for text in ["", "15", "s", "1.5s", "-1s", "15 sec", "99999999999999999999h"] {
             assert!(text.parse::<Interval>().is_err(), "{text}");
         }
-        assert_eq!(Interval::default().to_string(), "15s");
+        assert_eq!(Interval(Duration::from_secs(90)).to_string(), "90s");
     }
 }
