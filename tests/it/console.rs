@@ -242,7 +242,7 @@ async fn a_person_finds_out_why_fills_the_table_in_and_sees_the_orders_in_the_er
 }
 
 /// A page with everything that a page should not have.
-const HARD_TO_USE: &str = r##"<!doctype html><html><head><title></title><style>
+const HARD_TO_USE: &str = r#"<!doctype html><html><head><title></title><style>
 input.thin { border: 1px solid #eee } button:focus { outline: none }</style></head><body>
 <div>outside</div><main><h1>One</h1><h1>Two</h1><h3>skips</h3>
 <p style="color: #999; background: #fff">pale</p><p style="background: rgba(0,0,0,.6); color: #333">through a layer</p>
@@ -251,7 +251,7 @@ input.thin { border: 1px solid #eee } button:focus { outline: none }</style></he
 <input type="radio" aria-label="alone"><span aria-labelledby="gone" tabindex="0">x</span>
 <table><tr><th>no scope</th></tr></table><ul><p>no item</p></ul>
 <button style="width: 10px; height: 10px; padding: 0" aria-label="small"></button>
-<div style="width: 5000px">wide</div></main></body></html>"##;
+<div style="width: 5000px">wide</div></main></body></html>"#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_makes_a_page_hard_to_use_is_found() {
