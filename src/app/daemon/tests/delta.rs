@@ -3,6 +3,7 @@
 use super::super::delta::CAUSE;
 use super::between::Between;
 use super::*;
+use crate::reconcile::INDEX_LAG;
 use crate::sandbox::shopify::faults::ApiFault;
 use crate::store::{RunOutcome, RunRow};
 
@@ -19,6 +20,17 @@ impl Between {
             .await
             .unwrap();
         text.filter(|text| !text.is_empty())
+    }
+
+    /// Takes customers in again, and waits until the runs that look for what changed about the switch itself have ended.
+    async fn switch_on_again(&self) {
+        self.configure("customers = {}", "customers = { in = \"on\" }");
+        until("it begins again", async || self.position().await.is_some()).await;
+        self.clock.advance(INDEX_LAG);
+        until("the switch is looked after", async || {
+            self.daemon.store.gaps().await.unwrap().is_empty()
+        })
+        .await;
     }
 
     /// The finished runs over customers, newest first.
@@ -100,15 +112,14 @@ async fn what_changed_while_it_was_off_stays_as_it_is() {
     })
     .await;
     let off = world.new_customer("off@example.com");
-    world.configure("customers = {}", "customers = { in = \"on\" }");
-    until("it begins again", async || world.position().await.is_some()).await;
+    world.switch_on_again().await;
     let run = world.next_run().await;
     assert_eq!(
         (run.counts.records, run.counts.made),
         (1, 0),
         "it is seen and left alone"
     );
-    // (What changed within minutes of the switch itself is looked for by a run of its own.) Until it changes. The shop's times are whole seconds: its own clock is another one by then.
+    // Until it changes. The shop's times are whole seconds: its own clock is another one by then.
     let before = world
         .shop
         .read(|shop| shop.customer(off).unwrap().updated_at.timestamp());
@@ -134,8 +145,7 @@ async fn a_clock_of_ours_that_is_ahead_of_the_shops_misses_nothing_where_it_begi
     })
     .await;
     world.clock.advance(Duration::from_secs(600));
-    world.configure("customers = {}", "customers = { in = \"on\" }");
-    until("it begins again", async || world.position().await.is_some()).await;
+    world.switch_on_again().await;
     let ada = world.new_customer("ada@example.com").to_string();
     assert_eq!(world.next_run().await.counts.made, 1);
     world.job_is(Object::Customer, &ada, JobState::Completed).await;
