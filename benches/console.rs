@@ -251,7 +251,7 @@ fn statements(database: &Database, jobs: u64, now: Timestamp, mails: &[String]) 
          SELECT id, 1, 'a node', created_at, updated_at, 'completed', 'done', '{}' FROM jobs WHERE id % 10 = 0"
             .to_owned(),
         "INSERT INTO job_names (job_id, kind, value)
-         SELECT id, 'sku', CASE WHEN id % 3 = 0 THEN 'HAT' ELSE 'SKU-' || id % 5000 END FROM jobs"
+         SELECT id, 'sku', CASE WHEN id % 3 = 0 THEN 'HAT' ELSE 'SKU-' || (id % 5000) END FROM jobs"
             .to_owned(),
         "CREATE TABLE mails (n BIGINT, hash TEXT)".to_owned(),
     ];
@@ -453,7 +453,7 @@ async fn measure(database: &Database, jobs: u64) -> bool {
             "There is no tax",
         ),
         (format!("/why?q=%23{middle}"), "S"),
-        (format!("/why?q=%23{}", jobs - 3), "paused"),
+        (format!("/why?q=%23{}", jobs - 5), "paused"),
         ("/audit".to_owned(), "before="),
         ("/audit?who=anna".to_owned(), "before="),
         ("/audit?who=bert".to_owned(), "before="),
