@@ -278,7 +278,7 @@ fn statements(database: &Database, jobs: u64, now: Timestamp, mails: &[String]) 
     statements
 }
 
-/// Half of the jobs need a person, of one cause.
+/// Half of the jobs need a person, of one kind: all of one cause but a few, which have another.
 fn half_of_all_fail(jobs: u64) -> Vec<String> {
     vec![
         format!(
@@ -286,8 +286,8 @@ fn half_of_all_fail(jobs: u64) -> Vec<String> {
             jobs / 2 + jobs / 25
         ),
         "INSERT INTO problems (shop, job_id, code, record, reason, fix, owner, cluster, detail, opened_at, seen_at, count)
-         SELECT l.shop, j.id, 'erp_refuses', j.record_name, 'The ERP refuses it.', 'Look there.', 'it', 'erp_refuses:all', '{}',
-             j.created_at, j.updated_at, 1
+         SELECT l.shop, j.id, 'erp_refuses', j.record_name, 'The ERP refuses it.', 'Look there.', 'it',
+             CASE WHEN j.id % 10000 = 3 THEN 'erp_refuses:few' ELSE 'erp_refuses:all' END, '{}', j.created_at, j.updated_at, 1
          FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id
          WHERE j.state = 'problem' AND NOT EXISTS (SELECT 1 FROM problems AS p WHERE p.job_id = j.id)"
             .to_owned(),
@@ -476,6 +476,7 @@ async fn measure(database: &Database, jobs: u64) -> bool {
         "/",
         "/problems",
         "/problems/cluster?shop=main&code=erp_refuses&cluster=erp_refuses:all",
+        "/problems/cluster?shop=main&code=erp_refuses&cluster=erp_refuses:few",
         "/jobs?state=problem",
         "/jobs?state=needs-a-person&object=order",
         "/jobs?q=HAT&state=problem",

@@ -4,6 +4,8 @@
 //! `event`, `request`). Secrets and customer data are never logged: bodies appear as length and hash, panics as their
 //! place. Metrics are rendered by the admin listener; nothing is pushed anywhere.
 
+pub mod calls;
+
 use std::io::IsTerminal as _;
 use std::sync::OnceLock;
 
@@ -156,6 +158,8 @@ metrics_table! {
         "Work that people did by hand in the ERP and told of, by shop.";
     SOURCE_TO_TARGET_SECONDS = "lockstep_source_to_target_seconds", Seconds,
         "From the change at the source to the finished record in the target, by shop, object and direction.";
+    DRIFT_UNEXPLAINED = "lockstep_drift_unexplained", Gauge,
+        "What the last full run found to differ and nothing explains, by shop and object.";
     ALERTS_OPEN = "lockstep_alerts_open", Gauge,
         "Conditions that people are told of and that last.";
     ALERT_MESSAGES_WAITING = "lockstep_alert_messages_waiting", Gauge,
@@ -261,6 +265,7 @@ mod tests {
                 "lockstep_actions_total",
                 "lockstep_manual_corrections_total",
                 "lockstep_source_to_target_seconds",
+                "lockstep_drift_unexplained",
                 "lockstep_alerts_open",
                 "lockstep_alert_messages_waiting",
                 "lockstep_alert_messages_total",

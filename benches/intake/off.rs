@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use lockstep::domain::{
-    ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName, ShopifyId,
-    System, Timestamp,
+    Actor, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName,
+    ShopifyId, System, Timestamp,
 };
 use lockstep::store::{
     Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
@@ -23,6 +23,8 @@ use lockstep::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use lockstep::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
+use lockstep::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
 
 #[derive(Default)]
 pub(crate) struct Off(AtomicI64);
@@ -150,9 +152,26 @@ without! {
     run_goes_on(i64, RunCounts, Timestamp) -> bool;
     finish_run(i64, RunOutcome, Option<&str>, Timestamp) -> bool;
     runs(u32) -> Vec<RunRow>;
+    links_in_order(&ShopName, LinkKind, Option<ErpId>, u32) -> Vec<Link>;
+    save_drift(i64, Vec<DriftRow>) -> ();
+    save_drift_report(DriftReport) -> ();
+    drift_reports(DriftReportFilter, u32) -> Vec<DriftReport>;
+    drift(i64, DriftFilter, u32) -> Vec<DriftRow>;
+    count_corrections(Vec<Correction>, Timestamp) -> u64;
+    corrections(Timestamp) -> Vec<CorrectionCount>;
     open_gap(NewGap, Timestamp) -> i64;
     close_gap(GapRun) -> bool;
     gaps() -> Vec<GapRow>;
+    begin_imports(Vec<NewImport>, Actor, Timestamp) -> ImportsBegun;
+    act_on_import(ImportAct) -> bool;
+    save_import_page(ImportPage) -> bool;
+    feed_import(i64, Lane, u32, Timestamp) -> ImportFed;
+    end_import(i64, Timestamp) -> bool;
+    note_import_error(i64, Option<&str>) -> ();
+    note_import_effect(JobId, Fence, ImportEffect) -> ();
+    imports(u32) -> Vec<ImportRow>;
+    open_imports() -> Vec<ImportRow>;
     prune(Timestamp, u32) -> u64;
+    time(Timestamp) -> Timestamp;
     ping() -> ();
 }

@@ -52,7 +52,7 @@ pub struct Status {
     pub nodes: Vec<NodeStatus>,
     /// The polls of the ERP for changes that go to the shops.
     pub polls: Vec<PollStatus>,
-    /// What comes at set times.
+    /// What comes by itself, when it comes next, and what became of it last.
     pub schedules: Vec<ScheduleStatus>,
     /// Times of which changes may be missing, until runs have looked for them.
     pub gaps: Vec<GapRow>,
@@ -200,6 +200,11 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
     let rejections = store
         .rejections(now.minus(Duration::from_secs(24 * 3600)))
         .await?;
+    let runs = store.runs(LOOKED_AT).await?;
+    let mut schedules = Vec::new();
+    for shop in config.shops.values() {
+        schedules.extend(schedules::of_shop(shop, store, &runs, now).await?);
+    }
     Ok(Status {
         now,
         version: env!("CARGO_PKG_VERSION"),
@@ -223,11 +228,7 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
         revision,
         nodes,
         polls,
-        schedules: config
-            .shops
-            .values()
-            .filter_map(|shop| schedules::of_shop(shop, now))
-            .collect(),
+        schedules,
         // What is switched off is not looked for.
         gaps: store
             .gaps()
@@ -238,7 +239,7 @@ pub async fn status(config: &Config, store: &SharedStore, clock: &SharedClock) -
                 shop.is_some_and(|shop| shop.sync.toggle(gap.object, Direction::In) != Toggle::Off)
             })
             .collect(),
-        runs: told_runs(store.runs(LOOKED_AT).await?),
+        runs: told_runs(runs),
         shops,
     })
 }

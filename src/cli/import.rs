@@ -1,4 +1,6 @@
-//! `lockstep import`: link what exists on both sides.
+//! `lockstep import`: carry everything over, or only link what exists on both sides.
+
+mod records;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;
@@ -11,27 +13,58 @@ use super::serve::not_started;
 use super::{Context, the_shop};
 use crate::app;
 use crate::app::import::{MatchError, MatchFailure, MatchProgress, Matched, MatchedPair, NamedRecord};
-use crate::domain::{Object, SharedEntropy, ShopName, SystemEntropy};
+use crate::domain::{Object, SharedEntropy, ShopName, SystemEntropy, Timestamp};
 
-/// Link the customers and products that exist on both sides, before anything of them is written.
+/// Carry over what the shop has already, or only link what exists on both sides.
 ///
-/// Goes through both sides page by page and links what is the same by the matching keys of the mappings, of both directions:
-/// one of each side, each key exact. Nothing is written on Shopify or in the ERP. What is linked stays linked, so it can be
-/// broken off and done again. The exit code is 1 where a person has to tell records apart, or somebody else worked on some.
+/// `import orders`, `customers`, `products` or `all`: the running daemon lists the shop page by page and carries every record
+/// over, behind everything that is live; it goes on by itself after any stop. Orders from before `start_at` are let in, because
+/// somebody asks for them. The command shows how far it is; Ctrl-C ends the watching, not the import. The exit code is 1 where
+/// records need a person.
+///
+/// `import --match-only` goes through both sides page by page and links customers and products that are the same by the
+/// matching keys of the mappings, of both directions: one of each side, each key exact. Nothing is written on Shopify or in the
+/// ERP. What is linked stays linked, so it can be broken off and done again. The exit code is 1 where a person has to tell
+/// records apart, or somebody else worked on some.
 #[derive(Debug, Args)]
-#[command(after_help = "For example: lockstep import --match-only --dry-run")]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of its own")]
+#[command(
+    after_help = "For example: lockstep import orders --since 2025-01-01\n             lockstep import --match-only --dry-run",
+    group(clap::ArgGroup::new("turn").args(["status", "stop", "resume"]))
+)]
 pub(super) struct Arguments {
+    /// What to carry over.
+    #[arg(value_enum, conflicts_with = "match_only")]
+    what: Option<records::What>,
+    /// Only what was made on this day (UTC) or later, e.g. 2025-01-01, or from this time on.
+    #[arg(long, value_name = "TIME", value_parser = records::moment, requires = "what", conflicts_with = "turn")]
+    since: Option<Timestamp>,
+    /// Only what was made before this day or time.
+    #[arg(long, value_name = "TIME", value_parser = records::moment, requires = "what", conflicts_with = "turn")]
+    until: Option<Timestamp>,
+    /// Do not wait for its end.
+    #[arg(long, requires = "what", conflicts_with = "turn")]
+    no_wait: bool,
+    /// Show the last imports.
+    #[arg(long, conflicts_with = "match_only")]
+    status: bool,
+    /// Stop the imports that run: of the shop, or of one object.
+    #[arg(long, conflicts_with = "match_only")]
+    stop: bool,
+    /// Let stopped imports go on where they stood.
+    #[arg(long, conflicts_with = "match_only")]
+    resume: bool,
     /// Only link; carry nothing over.
     #[arg(long)]
     match_only: bool,
-    /// Only these; both by default.
-    #[arg(long, value_enum)]
+    /// With `--match-only`: only these; both by default.
+    #[arg(long, value_enum, requires = "match_only")]
     object: Option<MatchObject>,
     /// The shop, where the configuration has several.
     #[arg(long, value_name = "NAME")]
     shop: Option<ShopName>,
     /// Only show what would be linked.
-    #[arg(long)]
+    #[arg(long, requires = "match_only")]
     dry_run: bool,
     /// Show at most this many records of each kind; JSON has them all.
     #[arg(long, default_value_t = 50)]
@@ -48,9 +81,18 @@ enum MatchObject {
 }
 
 pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
-    if !arguments.match_only {
-        return Err(Failure::usage("say --match-only: records are linked, and nothing is carried over")
-            .help("to carry all records over: `lockstep sync OBJECT all --out`; or one: `lockstep sync OBJECT ID`"));
+    match arguments {
+        Arguments { status: true, .. } => return records::status(context, arguments).await,
+        Arguments { stop: true, .. } => return records::turn(context, arguments, false).await,
+        Arguments { resume: true, .. } => return records::turn(context, arguments, true).await,
+        Arguments { what: Some(what), .. } => return records::begin(context, arguments, *what).await,
+        Arguments { match_only: true, .. } => {}
+        Arguments { .. } => {
+            return Err(Failure::usage("say what to import").help(
+                "`lockstep import all` carries everything over, `lockstep import orders --since 2025-01-01` a part; \
+                 `lockstep import --match-only` only links what exists on both sides",
+            ));
+        }
     }
     let config = context.load()?;
     let shop = the_shop(&config, arguments.shop.as_ref())?;

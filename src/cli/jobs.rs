@@ -13,8 +13,10 @@ use super::{Context, actor, opened};
 use crate::app;
 use crate::app::review::{Plan, Reviewer, answer};
 use crate::config::Config;
-use crate::domain::{Direction, JobId, JobState, NewProblem, Object, SharedClock, ShopName, Timestamp};
-use crate::store::{Acted, JobFilter, JobName, JobRow, JobStory, SharedStore};
+use crate::domain::{
+    Calls, Direction, JobId, JobState, NewProblem, Object, SharedClock, ShopName, Timestamp,
+};
+use crate::store::{Acted, AttemptRow, JobFilter, JobName, JobRow, JobStory, SharedStore};
 
 /// Look at jobs, try them again, give them up.
 #[derive(Debug, Args)]
@@ -322,7 +324,7 @@ fn show(output: Output, story: &JobStory, now: Timestamp) {
     }
     output.line(format!("\nAttempts ({}):", story.attempts.len()));
     output.table(
-        ["#", "BEGAN", "TOOK", "RESULT", "NODE", "WHAT"],
+        ["#", "BEGAN", "TOOK", "CALLS", "RESULT", "NODE", "WHAT"],
         story.attempts.iter().map(|attempt| {
             [
                 attempt.number.to_string(),
@@ -330,12 +332,14 @@ fn show(output: Output, story: &JobStory, now: Timestamp) {
                 attempt
                     .ended_at
                     .map_or_else(|| "-".to_owned(), |end| span(end.since(attempt.started_at))),
+                calls_of(attempt).map_or_else(|| "-".to_owned(), |calls| calls.count().to_string()),
                 attempt.outcome.clone(),
                 attempt.node.clone(),
                 attempt.summary.clone(),
             ]
         }),
     );
+    show_calls(output, story);
     output.line(format!("\nEvents ({}):", story.events.len()));
     output.table(
         ["EVENT", "TOPIC", "RECEIVED", "HAPPENED", "WEBHOOK ID"],
@@ -356,6 +360,32 @@ fn show(output: Output, story: &JobStory, now: Timestamp) {
         JobState::Problem | JobState::Retryable | JobState::Held
     ) {
         output.line(format!("\nafter the fix: lockstep jobs retry {}", job.id));
+    }
+}
+
+fn calls_of(attempt: &AttemptRow) -> Option<Calls> {
+    Calls::taken_from(attempt.detail.clone()).0
+}
+
+/// The calls of the last attempt that made some; those of all are in the JSON.
+fn show_calls(output: Output, story: &JobStory) {
+    let mut newest_first = story.attempts.iter().rev();
+    let last = newest_first.find_map(|attempt| Some((attempt.number, calls_of(attempt)?)));
+    let Some((number, calls)) = last else { return };
+    output.line(format!("\nCalls of attempt {number} ({}):", calls.count()));
+    output.table(
+        ["TO", "CALL", "TOOK", "OUTCOME"],
+        calls.first.iter().map(|call| {
+            [
+                call.system.to_string(),
+                call.name.clone(),
+                format!("{} ms", call.took_ms),
+                call.outcome.clone(),
+            ]
+        }),
+    );
+    if calls.more > 0 {
+        output.line(format!("and {} more", calls.more));
     }
 }
 

@@ -14,6 +14,7 @@ use super::{Context, the_shop};
 use crate::app;
 use crate::app::clock::process_clock;
 use crate::app::suggest::{EntryResult, FileError, SuggestFailure, Suggested};
+use crate::config::Config;
 use crate::domain::{SharedEntropy, ShopName, SystemEntropy};
 use crate::mapping::{DEFAULTS, Mapping, Mappings};
 
@@ -65,7 +66,11 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
 }
 
 fn in_force(context: &Context) -> Result<Mappings, Failure> {
-    let config = context.load()?;
+    of_config(&context.load()?)
+}
+
+/// The mappings that this configuration names.
+pub(super) fn of_config(config: &Config) -> Result<Mappings, Failure> {
     app::mappings::load(config.mappings.dir.as_deref()).map_err(|errors| {
         for error in &errors.errors {
             report(error);
@@ -110,6 +115,8 @@ fn list(context: &Context) -> Result<(), Failure> {
             ]
         }),
     );
+    // What jobs tell they wrote by, and `lockstep resync` is told.
+    context.output.line(format!("\nrevision {}", mappings.revision()));
     Ok(())
 }
 

@@ -17,8 +17,12 @@ mod output;
 mod pages;
 mod pause;
 mod preview;
+mod reconcile;
 mod record;
+mod recovery;
+mod replay;
 mod report;
+mod resync;
 mod rules;
 mod serve;
 mod setup;
@@ -92,13 +96,17 @@ enum Command {
     Resume(pause::ResumeArguments),
     Alerts(alerts::Arguments),
     Report(report::Arguments),
+    Recovery(recovery::Arguments),
     Audit(audit::Arguments),
     Sync(sync::Arguments),
     Toggle(toggle::Arguments),
     User(user::Arguments),
     Preview(preview::Arguments),
     Record(record::Arguments),
+    Reconcile(reconcile::Arguments),
     Rules(rules::Arguments),
+    Replay(replay::Arguments),
+    Resync(resync::Arguments),
     Import(import::Arguments),
     Mappings(mappings::Arguments),
     Setup(setup::Arguments),
@@ -149,13 +157,17 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Resume(arguments) => block_on(pause::resume(&context, &arguments)),
         Command::Alerts(arguments) => block_on(alerts::run(&context, &arguments)),
         Command::Report(arguments) => block_on(report::run(&context, &arguments)),
+        Command::Recovery(arguments) => block_on(recovery::run(&context, &arguments)),
         Command::Audit(arguments) => block_on(audit::run(&context, &arguments)),
         Command::Sync(arguments) => block_on(sync::run(&context, &arguments)),
         Command::Toggle(arguments) => block_on(toggle::run(&context, &arguments)),
         Command::User(arguments) => block_on(user::run(&context, &arguments)),
         Command::Preview(arguments) => block_on(preview::run(&context, &arguments)),
         Command::Record(arguments) => block_on(record::run(&context, &arguments)),
+        Command::Reconcile(arguments) => block_on(reconcile::run(&context, &arguments)),
         Command::Rules(arguments) => block_on(rules::run(&context, arguments)),
+        Command::Replay(arguments) => block_on(replay::run(&context, &arguments)),
+        Command::Resync(arguments) => block_on(resync::run(&context, &arguments)),
         Command::Import(arguments) => block_on(import::run(&context, &arguments)),
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
         Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),

@@ -153,17 +153,38 @@ fn polls(output: Output, status: &Status) {
 }
 
 fn schedules(output: Output, status: &Status) {
-    for schedule in &status.schedules {
-        let next: Vec<String> = schedule.next.iter().map(|at| absolute(*at)).collect();
-        output.line(format!(
-            "\n{}, {} (`{}` in {}): {}",
-            schedule.shop,
-            schedule.what,
-            schedule.schedule,
-            schedule.time_zone,
-            next.join(", ")
-        ));
+    if status.schedules.is_empty() {
+        return;
     }
+    let now = status.now;
+    output.line("\nBy itself:");
+    output.table(
+        ["SHOP", "WHAT", "OBJECT", "WHEN", "LAST", "NEXT"],
+        status.schedules.iter().map(|schedule| {
+            let next: Vec<String> = schedule.next.iter().map(|at| absolute(*at)).collect();
+            let last = schedule.last.as_ref().map(|last| {
+                let end = last
+                    .outcome
+                    .map_or_else(|| "under way".to_owned(), |outcome| outcome.to_string());
+                let error = last.error.as_ref().map(|error| format!(": {error}"));
+                format!(
+                    "{}, {end}{}",
+                    relative(now, last.began),
+                    error.unwrap_or_default()
+                )
+            });
+            [
+                schedule.shop.to_string(),
+                schedule.what.to_owned(),
+                schedule
+                    .object
+                    .map_or_else(|| "-".to_owned(), |object| object.to_string()),
+                format!("{} ({})", schedule.schedule, schedule.time_zone),
+                last.unwrap_or_else(|| "-".to_owned()),
+                next.join(", "),
+            ]
+        }),
+    );
 }
 
 fn nodes_and_runs(output: Output, status: &Status) {

@@ -499,6 +499,8 @@ client_secret = "{client_secret}"
 base_url = "{shop_url}"
 start_at = 2000-01-01T00:00:00Z
 owner = "demo team"
+# What is shown does not depend on the time of the day.
+runs = {{ full = "off" }}
 
 [shops.main.odoo]
 url = "{erp_url}"

@@ -5,11 +5,13 @@
 //! Odoo's wire formats: adapters convert at the edge.
 
 mod actor;
+mod calls;
 mod canonical;
 mod check;
 mod clock;
 mod customer;
 mod disposition;
+mod drift;
 mod entropy;
 mod erp_records;
 mod ids;
@@ -30,12 +32,14 @@ mod target;
 mod topic;
 
 pub use actor::{Actor, Via};
+pub use calls::{Call, CallTotal, Calls};
 pub(crate) use canonical::canonical;
 pub use canonical::{Canonical, Fact, Shape};
 pub use check::{CheckOutcome, CheckRow, FieldNeed};
 pub use clock::{Clock, ManualClock, SharedClock, SystemClock, Timestamp};
 pub use customer::{Address, Customer};
 pub use disposition::Disposition;
+pub use drift::{DriftClass, DriftFate};
 pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
 pub use erp_records::{ErpProduct, ErpVariantRecord, Partner, Stock};
 pub(crate) use ids::text_enum;

@@ -54,27 +54,58 @@ pub struct TableKey {
     pub key: String,
 }
 
-/// Under which name a problem's detail has the entry of a table that would be the answer.
+/// Under which name a problem's detail has the entry of a table that would be the answer; several under the other.
 const ENTRY: &str = "entry";
+const ENTRIES: &str = "entries";
+
+/// Under which name a problem's detail has what its cause is called.
+const TITLE: &str = "title";
 
 impl NewProblem {
-    /// The same, with the entry of a table in its detail that would be the answer.
-    #[must_use]
-    pub fn answered_by(mut self, entry: Option<&TableKey>) -> Self {
-        let Some(entry) = entry else { return self };
-        let entry = serde_json::json!({ "table": entry.table, "key": entry.key });
+    /// Adds to the details. What is no object says something else already and stays.
+    fn with(mut self, name: &str, value: serde_json::Value) -> Self {
         match &mut self.detail {
-            serde_json::Value::Object(fields) => drop(fields.insert(ENTRY.to_owned(), entry)),
-            detail if detail.is_null() => *detail = serde_json::json!({ ENTRY: entry }),
-            // What is no object says something else already.
+            serde_json::Value::Object(fields) => drop(fields.insert(name.to_owned(), value)),
+            detail if detail.is_null() => *detail = serde_json::json!({ name: value }),
             _ => {}
         }
         self
     }
 
-    /// The entry of a table that would be the answer, where there is one.
-    pub fn entry(&self) -> Option<TableKey> {
-        let entry = self.detail.get(ENTRY)?;
-        serde_json::from_value(entry.clone()).ok()
+    /// The same, with the entry of a table in its detail that would be the answer.
+    #[must_use]
+    pub fn answered_by(self, entry: Option<&TableKey>) -> Self {
+        match entry {
+            Some(entry) => self.with(ENTRY, serde_json::json!(entry)),
+            None => self,
+        }
+    }
+
+    /// The same, with several entries of tables that would be the answer.
+    #[must_use]
+    pub fn answered_by_all(self, entries: &[TableKey]) -> Self {
+        self.with(ENTRIES, serde_json::json!(entries))
+    }
+
+    /// The entries of tables that would be the answer.
+    pub fn entries(&self) -> Vec<TableKey> {
+        let one = self
+            .detail
+            .get(ENTRY)
+            .and_then(|it| TableKey::deserialize(it).ok());
+        let more = self.detail.get(ENTRIES);
+        let more = more.and_then(|them| Vec::<TableKey>::deserialize(them).ok());
+        one.into_iter().chain(more.unwrap_or_default()).collect()
+    }
+
+    /// The same, with what its cause is called: one plain sentence that is true of all problems of its cluster.
+    #[must_use]
+    pub fn titled(self, title: &str) -> Self {
+        self.with(TITLE, serde_json::json!(title))
+    }
+
+    /// What its cause is called, where its maker said so.
+    pub fn title(&self) -> Option<&str> {
+        self.detail.get(TITLE)?.as_str()
     }
 }

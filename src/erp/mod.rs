@@ -98,6 +98,29 @@ pub trait Erp: Send + Sync + 'static {
     /// An order with its totals and lines, in one call; `None` when it is gone.
     async fn order(&self, id: ErpId) -> Result<Option<SalesOrder>, ErpError>;
 
+    /// How these orders stand, in few calls; those that are gone are absent.
+    async fn order_standings(&self, ids: &[ErpId]) -> Result<Vec<OrderStanding>, ErpError> {
+        let mut standings = Vec::new();
+        for id in ids {
+            standings.extend(self.order(*id).await?.map(|order| OrderStanding {
+                id: order.id,
+                name: order.name,
+                reference: order.reference,
+                state: order.state,
+                ordered_at: order.ordered_at,
+                tax: order.tax,
+                total: order.total,
+            }));
+        }
+        Ok(standings)
+    }
+
+    /// The orders that carry one of these numbers of the shop, cancelled ones left out: each with the number.
+    async fn orders_of_references(&self, references: &[String]) -> Result<Vec<(ErpId, String)>, ErpError> {
+        let _ = references;
+        Ok(Vec::new())
+    }
+
     /// Whom an order is for, and where it goes; `None` when it is gone.
     async fn order_parties(&self, id: ErpId) -> Result<Option<OrderParties>, ErpError>;
 
@@ -222,6 +245,12 @@ pub trait Erp: Send + Sync + 'static {
         after: Option<ErpId>,
         limit: u32,
     ) -> Result<Vec<PresentRow>, ErpError>;
+
+    /// Which of these rows were made at or after this time of the ERP's clock.
+    async fn made_since(&self, model: &str, ids: &[ErpId], since: Timestamp) -> Result<Vec<ErpId>, ErpError> {
+        let _ = (model, ids, since);
+        Ok(Vec::new())
+    }
 
     /// How it stands with something that a shop needs in the ERP. Changes nothing.
     async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError>;

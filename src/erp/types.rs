@@ -303,6 +303,25 @@ pub struct SalesOrder {
     pub lines: Vec<SalesOrderLine>,
 }
 
+/// How an order of the ERP stands, without its lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OrderStanding {
+    /// Id.
+    pub id: ErpId,
+    /// Number for people, e.g. `S00042`.
+    pub name: String,
+    /// The shop's number as it is kept there.
+    pub reference: Option<String>,
+    /// State.
+    pub state: OrderState,
+    /// When it was ordered.
+    pub ordered_at: Option<Timestamp>,
+    /// All taxes.
+    pub tax: Decimal,
+    /// Total with tax.
+    pub total: Decimal,
+}
+
 /// Whom an order of the ERP is for, and where it goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct OrderParties {

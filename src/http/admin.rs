@@ -15,9 +15,10 @@ use tokio::select;
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
 
-use crate::domain::{SharedClock, SharedEntropy, ShopName, Timestamp};
+use crate::domain::{DriftFate, SharedClock, SharedEntropy, ShopName, Timestamp};
 use crate::store::{
-    ActionCount, ClusterFilter, ClusterRow, Counts, Lane, LaneCount, SharedStore, WAITING_FOR_APPROVAL,
+    ActionCount, ClusterFilter, ClusterRow, Counts, DriftKind, DriftReport, DriftReportFilter, Lane,
+    LaneCount, SharedStore, WAITING_FOR_APPROVAL,
 };
 use crate::telemetry;
 
@@ -96,6 +97,15 @@ impl Admin {
             Ok(Ok(rows)) => show_plans(&rows, &mut counted.plans_of),
             Ok(Err(failure)) => tracing::warn!(error = %failure, "cannot count plans for the metrics"),
         }
+        let latest = DriftReportFilter {
+            latest: true,
+            ..DriftReportFilter::default()
+        };
+        match tokio::time::timeout(COUNT_WITHIN, self.store.drift_reports(latest, MOST_LANES)).await {
+            Err(_) => tracing::warn!("the store does not tell of full runs in time for the metrics"),
+            Ok(Ok(reports)) => show_drift(&reports),
+            Ok(Err(failure)) => tracing::warn!(error = %failure, "cannot read full runs for the metrics"),
+        }
         let ever = Timestamp::from_millis(0);
         match tokio::time::timeout(COUNT_WITHIN, self.store.action_counts(ever)).await {
             Err(_) => tracing::warn!("the store does not count actions in time for the metrics"),
@@ -136,6 +146,18 @@ fn show_plans(rows: &[ClusterRow], shown: &mut BTreeSet<ShopName>) {
     for (shop, count) in waiting {
         metrics::gauge!(telemetry::PLANS_WAITING, "shop" => shop.to_string()).set(float(count));
         shown.insert(shop);
+    }
+}
+
+/// Sets the gauges of what full runs found and nothing explains. A sample says nothing about the rest.
+fn show_drift(reports: &[DriftReport]) {
+    for report in reports.iter().filter(|report| report.kind == DriftKind::Full) {
+        let labels = [
+            metrics::Label::new("shop", report.shop.as_str().to_owned()),
+            metrics::Label::new("object", report.object.as_str()),
+        ];
+        let unexplained = report.of_fate(DriftFate::Unexplained);
+        metrics::gauge!(telemetry::DRIFT_UNEXPLAINED, labels.to_vec()).set(float(unexplained));
     }
 }
 

@@ -163,6 +163,8 @@ pub struct FieldProblem {
     pub source: String,
     /// One plain sentence.
     pub reason: String,
+    /// What all problems of the same cause have in common, as one plain sentence.
+    pub title: String,
     /// What to do.
     pub fix: String,
     /// The mapping file.
@@ -193,6 +195,7 @@ impl FieldProblem {
             cluster: format!("{}:{}", self.code, self.cause),
             detail: serde_json::json!({ "source": self.source }),
         }
+        .titled(&self.title)
         .answered_by(self.entry.as_ref())
     }
 }

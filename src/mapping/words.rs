@@ -166,6 +166,7 @@ pub(super) fn problem(mapping: &Mapping, at: &At<'_>, cause: &Cause, hold: bool)
         target: target.clone(),
         source: source.to_owned(),
         reason,
+        title: title(cause, field, source),
         fix,
         file: file.clone(),
         line,
@@ -173,6 +174,31 @@ pub(super) fn problem(mapping: &Mapping, at: &At<'_>, cause: &Cause, hold: bool)
         hold,
         cause: same,
         entry: entry(cause),
+    }
+}
+
+/// What all problems of this cause have in common.
+fn title(cause: &Cause, field: &str, source: &str) -> String {
+    match cause {
+        Cause::Missing => format!("`{field}` needs a value, and `{source}` is empty."),
+        Cause::NotInTable { table, value } => format!("The table `{table}` has no entry for `{value}`."),
+        Cause::Todo { table, key, .. } => {
+            format!("The entry `{key}` of the table `{table}` is not filled in yet.")
+        }
+        Cause::NotLinked { kind, id } => {
+            format!("The {kind} {id} of the shop is not linked to a record in the ERP.")
+        }
+        Cause::NotFound(look_up, _) => format!("The ERP has no {}.", described(&shared(look_up))),
+        Cause::Ambiguous(look_up, ..) => format!("The ERP has more than one {}.", described(look_up)),
+        Cause::NotGathered(_) => format!("`{field}` was not looked up before it was needed."),
+        Cause::Twice(id) => {
+            format!(
+                "Two different items lead to the same record {id} of the ERP, which counts only once there."
+            )
+        }
+        Cause::Failed(_) => format!("`{source}` cannot be worked out for `{field}`."),
+        Cause::WrongKind(_) => format!("`{source}` does not fit the field `{field}`."),
+        Cause::NoUnits => "A line costs something, but has no units.".to_owned(),
     }
 }
 
@@ -204,6 +230,10 @@ fn key(look_up: &LookUp, name: &str) -> String {
 /// A tax that is missing is one cause, whatever the shop calls it and wherever it sends to. One that the channel pays is
 /// another than the merchant's own of the same rate.
 fn one_cause(look_up: &LookUp) -> String {
+    shared(look_up).to_string()
+}
+
+fn shared(look_up: &LookUp) -> LookUp {
     let mut look_up = look_up.clone();
     for name in ["title", "ship_to"] {
         look_up.keys.remove(name);
@@ -211,7 +241,7 @@ fn one_cause(look_up: &LookUp) -> String {
     if !is_channels(&look_up) {
         look_up.keys.remove("channel");
     }
-    look_up.to_string()
+    look_up
 }
 
 /// Whether it is a tax that the sales channel pays to the authorities.

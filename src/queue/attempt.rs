@@ -13,7 +13,10 @@ use tracing::{Instrument as _, error, info, info_span, warn};
 use crate::domain::{JobId, JobKey, JobState, Outcome, Report, Timestamp};
 use crate::failpoint::{self, FailPoint};
 use crate::store::{ClaimedJob, Finish, Finished, Lane, StoreError, Verdict};
-use crate::telemetry;
+use crate::telemetry::{
+    self,
+    calls::{self, Watch},
+};
 
 use super::breaker::Evidence;
 use super::slots::Place;
@@ -88,8 +91,13 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
         () = frame.recall.cancelled() => false,
     };
     let started_at = shared.clock.now();
+    let watch = Watch::default();
     let run = match failpoint::reach(FailPoint::JobClaimed).await {
-        Ok(()) if is_called => run_handler(shared, &job, &frame, started_at).await,
+        Ok(()) if is_called => {
+            let work = run_handler(shared, &job, &frame, started_at);
+            // What an import asks for lets what is live go first, in the clients too.
+            watch.over(calls::giving_way(job.import.is_some(), work)).await
+        }
         Ok(()) => Run::Reported {
             report: Box::new(Report::of(
                 Outcome::Interrupted,
@@ -114,7 +122,7 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
         frame.shown.send(shown).ok();
     }
     place.leave(went_well);
-    let (report, was_cut) = match run {
+    let (mut report, was_cut) = match run {
         Run::Reported { report, was_cut } => (report, was_cut),
         Run::Abandoned => {
             warn!(shop = %job.key.shop, job = %job.id, key = %job.key, "attempt did not stop in time; it is taken over at the next start");
@@ -125,6 +133,7 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
             return nothing;
         }
     };
+    report.detail = watch.calls().noted(report.detail);
     let told = Told::of(&report);
     let ended_at = shared.clock.now();
     let finish = verdict::finish(

@@ -225,6 +225,7 @@ impl Dispatcher {
                 (admission != Admission::Shut).then_some(Candidate {
                     lane: ready.lane,
                     probe: admission == Admission::Probe,
+                    last: ready.has_only_imports,
                 })
             })
             .collect();

@@ -24,6 +24,8 @@ pub(super) struct Candidate {
     pub(super) lane: Lane,
     /// At most one job of all the shop's candidates with this mark: it finds out whether a system is back.
     pub(super) probe: bool,
+    /// Nothing is ready there but jobs of imports: lanes with anything else go first, whoever's turn it is.
+    pub(super) last: bool,
 }
 
 /// The memory of past turns.
@@ -69,7 +71,9 @@ impl Turns {
                     rooms.get(shop).is_some_and(|room| *room > 0)
                         && !(candidate.probe && probes.contains_key(shop))
                 })
-                .min_by_key(|(at, candidate)| (future.order_of(&candidate.lane, weights), *at));
+                .min_by_key(|(at, candidate)| {
+                    (candidate.last, future.order_of(&candidate.lane, weights), *at)
+                });
             let Some((at, candidate)) = next else { break };
             given[at] += 1;
             if let Some(room) = rooms.get_mut(&candidate.lane.shop) {
@@ -164,6 +168,7 @@ mod tests {
             .map(|(shop, object)| Candidate {
                 lane: lane(shop, *object),
                 probe: false,
+                last: false,
             })
             .collect()
     }
@@ -184,6 +189,7 @@ mod tests {
             wanted_since: Timestamp::from_millis(0),
             triggered_at: None,
             record_name: None,
+            import: None,
         }
     }
 
@@ -282,6 +288,26 @@ mod tests {
     }
 
     #[test]
+    fn lanes_with_jobs_of_imports_only_get_what_others_leave() {
+        let mut all = candidates(&[
+            ("a", Object::Order),
+            ("a", Object::Product),
+            ("b", Object::Customer),
+        ]);
+        all[0].last = true;
+        let given = |turns: &Turns, free| turns.allot(&all, free, |_| 8, &Weights::default());
+        // However long the others were served.
+        let mut turns = Turns::default();
+        for _ in 0..1000 {
+            turns.charge(&lane("a", Object::Product), 1, &Weights::default());
+        }
+        for turns in [Turns::default(), turns] {
+            let lanes: Vec<Lane> = given(&turns, 6).into_iter().map(|(lane, _)| lane).collect();
+            assert_eq!(lanes, [lane("a", Object::Product), lane("b", Object::Customer)]);
+        }
+    }
+
+    #[test]
     fn a_probe_is_one_job_of_the_shop() {
         let mut all = candidates(&[("a", Object::Order), ("a", Object::Product), ("b", Object::Order)]);
         all[0].probe = true;
@@ -318,7 +344,7 @@ mod tests {
             lanes.dedup();
             let waits = lanes[waiting.index(lanes.len())].clone();
             let all: Vec<Candidate> =
-                lanes.into_iter().map(|lane| Candidate { lane, probe: false }).collect();
+                lanes.into_iter().map(|lane| Candidate { lane, probe: false, last: false }).collect();
             // The lightest lane (2 of 116 turns) of one of five shops.
             let bound = 5 * (116 / 2 + 5) + 5;
             let mut served = false;

@@ -266,6 +266,7 @@ mod tests {
             wanted_since: Timestamp::from_millis(0),
             triggered_at: None,
             record_name: None,
+            import: None,
         }
     }
 

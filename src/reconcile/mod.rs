@@ -6,6 +6,7 @@
 //! ended; a run that says it is done has read every page. Deliberately absent: when runs are made (the daemon's), and
 //! comparing records (the flows', which read each record fresh).
 
+mod full;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -20,11 +21,16 @@ use crate::domain::{
     Direction, Disposition, JobKey, LinkKind, LinkState, Object, Priority, SharedClock, ShopName, ShopifyId,
     Timestamp,
 };
+use crate::erp::ErpError;
 use crate::shopify::{Page, ShopifyError};
-use crate::store::{NewJob, NewRun, RunCounts, RunOutcome, SharedStore, StoreError};
+use crate::store::{NewJob, NewRun, RunCounts, RunKind, RunOutcome, SharedStore, StoreError};
 use crate::sync::Source;
 
-pub use settings::{Every, Settings};
+pub use full::{
+    BegunRun, CAUSE, FullReport, FullRun, FullShop, TOO_MUCH_GONE, begin_full_run, carry_out_full_run,
+    full_run,
+};
+pub use settings::{Every, Settings, Times};
 
 /// How often a run says that it lives while it waits for an answer.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(30);
@@ -101,8 +107,8 @@ pub enum RunError {
     /// There is nothing to ask the shop for.
     #[error("{0} records cannot be asked for by the time of their change")]
     NoSuchRun(Object),
-    /// Another run of the same object is under way.
-    #[error("another run of the same object is under way")]
+    /// Another run of the same kind and object is under way.
+    #[error("another run of the same kind and object is under way")]
     UnderWay,
     /// It was told to stop.
     #[error("run {0} was told to stop")]
@@ -119,6 +125,29 @@ pub enum RunError {
         #[source]
         source: ShopifyError,
     },
+    /// Nothing of this kind is compared.
+    #[error("{0} records are not compared as a whole: stock follows its product's variants")]
+    NotCompared(Object),
+    /// The shop is not connected.
+    #[error("the configuration has no shop `{0}` that is connected")]
+    NoSuchShop(ShopName),
+    /// The ERP could not be asked.
+    #[error("run {run} could not read the ERP's list")]
+    Erp {
+        /// The run.
+        run: i64,
+        /// Why.
+        #[source]
+        source: ErpError,
+    },
+    /// Records could not be compared, one after the other.
+    #[error("run {run} could compare none of {tried} records in a row")]
+    Compare {
+        /// The run.
+        run: i64,
+        /// How many.
+        tried: u32,
+    },
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -128,17 +157,27 @@ impl RunError {
     /// The run, if one began.
     pub const fn run(&self) -> Option<i64> {
         match self {
-            Self::Stopped(run) | Self::Lost(run) | Self::Shopify { run, .. } => Some(*run),
-            Self::NoSuchRun(_) | Self::UnderWay | Self::Store(_) => None,
+            Self::Stopped(run)
+            | Self::Lost(run)
+            | Self::Shopify { run, .. }
+            | Self::Erp { run, .. }
+            | Self::Compare { run, .. } => Some(*run),
+            Self::NoSuchRun(_)
+            | Self::UnderWay
+            | Self::NotCompared(_)
+            | Self::NoSuchShop(_)
+            | Self::Store(_) => None,
         }
     }
 
     /// How long the shop asks for patience.
     pub fn retry_after(&self) -> Option<Duration> {
-        let Self::Shopify { source, .. } = self else {
-            return None;
+        let disposition = match self {
+            Self::Shopify { source, .. } => source.disposition(),
+            Self::Erp { source, .. } => source.disposition(),
+            _ => return None,
         };
-        match source.disposition() {
+        match disposition {
             Disposition::Transient { retry_after } | Disposition::SystemDown { retry_after, .. } => {
                 retry_after
             }
@@ -170,6 +209,7 @@ pub async fn delta_run(
     let begun = shop
         .store
         .start_run(NewRun {
+            kind: RunKind::Delta,
             shop: shop.name.clone(),
             object,
             cause: cause.to_owned(),
@@ -250,7 +290,7 @@ pub async fn changed_so_far(
 }
 
 /// An error with its causes, on one line.
-fn told(error: &dyn std::error::Error) -> String {
+pub(crate) fn told(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(next) = cause {

@@ -17,6 +17,64 @@ pub struct Settings {
     /// How often the shop is asked what changed since the last time, e.g. `10m` (the default) or `1h`; or `off`. Costs one
     /// small query for each kind of record.
     pub delta: Every,
+    /// When both sides are compared as a whole, by the shop's own clocks: five fields (minute hour day month weekday), or six
+    /// with seconds first; or `off`. The default is every night at three: `0 3 * * *`.
+    pub full: Times,
+}
+
+/// The set times at which something is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Times {
+    /// Never.
+    Off,
+    /// As this cron expression says.
+    Cron(String),
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        Self::Cron("0 3 * * *".to_owned())
+    }
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Off => "off",
+            Self::Cron(expression) => expression,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Times {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Ok(if text.trim() == "off" {
+            Self::Off
+        } else {
+            Self::Cron(text)
+        })
+    }
+}
+
+impl Serialize for Times {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl JsonSchema for Times {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Times".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string" })
+    }
 }
 
 /// How often something is done.

@@ -18,9 +18,9 @@ use serde::Deserialize;
 use super::answer::first_message;
 use super::error::{RequestId, ShopifyError};
 use super::settings::Credentials;
-use crate::domain::{SharedClock, ShopName, Timestamp};
+use crate::domain::{SharedClock, ShopName, System, Timestamp};
 use crate::secret::Secret;
-use crate::telemetry;
+use crate::telemetry::{self, calls};
 use crate::transport::{Answer, Client};
 
 /// How long before its end a token is renewed; never more than half of its life.
@@ -230,14 +230,20 @@ impl Tokens {
             .header(reqwest::header::ACCEPT, "application/json")
             .form(&form);
         let started = self.clock.now();
+        let under_way = calls::begin(System::Shopify, || "access_token".to_owned());
         let answer = self.client.send(request).await;
+        let granted = match answer {
+            Ok(answer) => self.grant(&answer),
+            Err(failure) => Err(failure.into()),
+        };
+        under_way.ended(granted.as_ref().map_or_else(ShopifyError::code, |_| "ok"));
         metrics::histogram!(
             telemetry::SHOPIFY_CALL_SECONDS,
             "shop" => self.shop.to_string(),
             "operation" => "access_token"
         )
         .record(self.clock.now().since(started).as_secs_f64());
-        self.grant(&answer?)
+        granted
     }
 
     fn grant(&self, answer: &Answer) -> Result<Grant, ShopifyError> {

@@ -16,8 +16,9 @@ use super::documents::Document;
 use super::error::ShopifyError;
 use super::settings::{Credentials, Settings};
 use super::throttle::Throttle;
-use crate::domain::{SharedClock, SharedEntropy, ShopName};
-use crate::{telemetry, transport};
+use crate::domain::{SharedClock, SharedEntropy, ShopName, System, Timestamp};
+use crate::telemetry::{self, calls};
+use crate::transport;
 
 /// How long one question waits for the throttle in all; then the job comes back later and the worker is free.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -70,6 +71,11 @@ impl Client {
     pub(super) fn versions(&self) -> (&str, Option<String>) {
         let served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
         (&self.asked_version, served.clone())
+    }
+
+    /// The daemon's time.
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     /// Waits in the daemon's time.
@@ -171,7 +177,9 @@ impl Client {
                 "operationName": document.name,
                 "variables": variables,
             }));
+        let mut under_way = calls::begin(System::Shopify, || document.name.to_owned());
         let sent = self.http.send(request).await;
+        under_way.answered();
         let now = self.clock.now();
         let reply = sent.map(|answer| answer::read(document, &answer, now));
         let took = now.since(started);
@@ -181,8 +189,16 @@ impl Client {
             "operation" => document.name
         )
         .record(took.as_secs_f64());
-        let reply = reply?;
+        let reply = match reply {
+            Ok(reply) => reply,
+            Err(failure) => {
+                let failure = ShopifyError::from(failure);
+                under_way.ended(failure.code());
+                return Err(failure);
+            }
+        };
         let outcome = reply.data.as_ref().map_or_else(ShopifyError::code, |_| "ok");
+        under_way.ended(outcome);
         tracing::debug!(
             shop = %self.shop,
             operation = document.name,

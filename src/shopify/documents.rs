@@ -154,6 +154,52 @@ pub(super) const CHANGED_PRODUCTS: Document = Document {
     searches: true,
     ..document!("LockstepChangedProducts", 14.0, "changed_products")
 };
+pub(super) const ALL_ORDERS: Document = Document {
+    searches: true,
+    ..document!("LockstepAllOrders", 13.0, "all_orders", "listed_order")
+};
+pub(super) const ALL_CUSTOMERS: Document = Document {
+    searches: true,
+    ..document!("LockstepAllCustomers", 13.0, "all_customers")
+};
+pub(super) const ALL_PRODUCTS: Document = Document {
+    searches: true,
+    ..document!("LockstepAllProducts", 250.0, "all_products")
+};
+pub(super) const COUNT_ORDERS: Document = Document {
+    searches: true,
+    ..document!("LockstepCountOrders", 10.0, "count_orders")
+};
+pub(super) const COUNT_CUSTOMERS: Document = Document {
+    searches: true,
+    ..document!("LockstepCountCustomers", 10.0, "count_customers")
+};
+pub(super) const COUNT_PRODUCTS: Document = Document {
+    searches: true,
+    ..document!("LockstepCountProducts", 10.0, "count_products")
+};
+pub(super) const LIST_ORDERS: Document = Document {
+    searches: true,
+    ..document!("LockstepListOrders", 13.0, "list_orders")
+};
+pub(super) const LIST_CUSTOMERS: Document = Document {
+    searches: true,
+    ..document!("LockstepListCustomers", 13.0, "list_customers")
+};
+pub(super) const LIST_PRODUCTS: Document = Document {
+    searches: true,
+    ..document!("LockstepListProducts", 13.0, "list_products")
+};
+pub(super) const BULK_RUN: Document = Document {
+    writes: true,
+    tells_refusals: true,
+    ..document!("LockstepBulkRun", 11.0, "bulk_run")
+};
+pub(super) const BULK_STATE: Document = document!("LockstepBulkState", 1.0, "bulk_state");
+// These three are not asked for by themselves: a bulk operation carries them out.
+pub(super) const BULK_ORDERS: Document = document!("LockstepBulkOrders", 0.0, "bulk_orders", "listed_order");
+pub(super) const BULK_CUSTOMERS: Document = document!("LockstepBulkCustomers", 0.0, "bulk_customers");
+pub(super) const BULK_PRODUCTS: Document = document!("LockstepBulkProducts", 0.0, "bulk_products");
 pub(super) const LOCATIONS: Document = document!("LockstepLocations", 14.0, "locations");
 pub(super) const PROBE: Document = document!("LockstepProbe", 1.0, "probe");
 pub(super) const CHECK: Document = document!("LockstepCheck", 4.0, "check");
@@ -287,6 +333,20 @@ pub(super) const ALL: &[&Document] = &[
     &CHANGED_ORDERS,
     &CHANGED_CUSTOMERS,
     &CHANGED_PRODUCTS,
+    &ALL_ORDERS,
+    &ALL_CUSTOMERS,
+    &ALL_PRODUCTS,
+    &COUNT_ORDERS,
+    &COUNT_CUSTOMERS,
+    &COUNT_PRODUCTS,
+    &LIST_ORDERS,
+    &LIST_CUSTOMERS,
+    &LIST_PRODUCTS,
+    &BULK_RUN,
+    &BULK_STATE,
+    &BULK_ORDERS,
+    &BULK_CUSTOMERS,
+    &BULK_PRODUCTS,
     &LOCATIONS,
     &PROBE,
     &CHECK,

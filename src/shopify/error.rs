@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::bulk::BulkError;
 use super::normalise::NormaliseError;
 use crate::domain::{Disposition, Refusal, System};
 use crate::secret::SecretError;
@@ -184,6 +185,9 @@ pub enum ShopifyError {
     /// The record was read whole, and cannot be made canonical.
     #[error(transparent)]
     Normalise(#[from] NormaliseError),
+    /// A bulk operation gave no whole result.
+    #[error(transparent)]
+    Bulk(#[from] BulkError),
     /// What became of a question that was asked together with others.
     #[error(transparent)]
     Shared(Arc<ShopifyError>),
@@ -200,6 +204,7 @@ impl ShopifyError {
         match self {
             Self::Transport(failure) => of_failure(failure),
             Self::Shared(error) => error.disposition(),
+            Self::Bulk(error) => error.disposition(),
             Self::Secret(_) | Self::Unauthorized { .. } | Self::NoToken { .. } | Self::NoSuchShop { .. } => {
                 down(None)
             }
@@ -247,6 +252,7 @@ impl ShopifyError {
             Self::KeepsChanging { .. } => "record_keeps_changing",
             Self::Normalise(error) => error.code,
             Self::Shared(error) => error.code(),
+            Self::Bulk(error) => error.code(),
         }
     }
 
@@ -260,6 +266,14 @@ impl ShopifyError {
             Self::Shared(error) => error.field(),
             _ => None,
         }
+    }
+
+    /// Whether the same question may have an answer a moment later.
+    pub(super) fn is_passing(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport(_) | Self::Internal { .. } | Self::Throttled { .. } | Self::InLine { .. }
+        )
     }
 
     /// Whether a write was refused because its record is not there any more.
@@ -322,6 +336,7 @@ impl ShopifyError {
             }
             Self::Normalise(error) => return error.fix.clone(),
             Self::Shared(error) => return error.fix(),
+            Self::Bulk(error) => error.fix(),
         }
         .to_owned()
     }

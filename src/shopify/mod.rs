@@ -7,17 +7,20 @@
 //! Promises: the token appears in no log, error or `Debug`; a failure says what it means ([`ShopifyError::disposition`])
 //! and carries Shopify's number of the request; a record that cannot be read or proven is an error, never a guess.
 //! Written
-//! are webhook subscriptions, and what [`write`] says. Deliberately absent: retries over time (the queue's), bulk operations.
+//! are webhook subscriptions, and what [`write`] says. Deliberately absent: retries over time (the queue's).
 
 mod answer;
 mod auth;
+mod bulk;
 mod changed;
 mod check;
 mod client;
 mod documents;
 mod error;
+mod everything;
 mod fetch;
 mod list;
+mod listing;
 pub mod normalise;
 mod recent;
 mod schema;
@@ -30,6 +33,7 @@ pub mod webhook;
 mod write;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -38,10 +42,13 @@ use crate::domain::{
 };
 use crate::transport;
 
+pub use bulk::BulkError;
 pub use changed::Page;
 pub use check::{CheckNeeds, Checked};
 pub use error::{RequestId, ShopifyError};
+pub use everything::{Everything, ListedRecord, ListedState, ListedTotal, ListedVariant, Manner};
 pub use list::Listed;
+pub use listing::{IdPage, Listing};
 pub use normalise::NormaliseError;
 pub use recent::{Recent, RecentTax};
 pub use schema::AdminSchema;
@@ -53,8 +60,10 @@ pub use write::{ExpectedLook, Upcoming};
 #[derive(Debug)]
 pub struct Shopify {
     settings: Settings,
-    client: client::Client,
+    client: Arc<client::Client>,
     clock: SharedClock,
+    /// Where the results of bulk operations are fetched from; it is shown no token.
+    host: transport::Downloads,
     known: write::Known,
 }
 
@@ -72,7 +81,15 @@ impl Shopify {
         entropy: SharedEntropy,
     ) -> Result<Self, transport::BuildError> {
         Ok(Self {
-            client: client::Client::new(shop, settings, credentials, transport, clock.clone(), entropy)?,
+            client: Arc::new(client::Client::new(
+                shop,
+                settings,
+                credentials,
+                transport,
+                clock.clone(),
+                entropy,
+            )?),
+            host: transport::Downloads::new(transport)?,
             settings: settings.clone(),
             clock,
             known: write::Known::default(),
@@ -196,6 +213,39 @@ impl Shopify {
         after: Option<String>,
     ) -> Result<Page, ShopifyError> {
         changed::changed_since(&self.client, object, since, after).await
+    }
+
+    /// The numbers of the records of a listing, in their order, behind this one.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn listed(&self, listing: &Listing, after: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {
+        listing::page(&self.client, listing, after).await
+    }
+
+    /// How many records a listing has; none where Shopify cannot count them.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn count(&self, listing: &Listing) -> Result<Option<u64>, ShopifyError> {
+        listing::total(&self.client, listing).await
+    }
+
+    /// Everything of an object that the shop has, in no order, each record once: by pages where that is little, else by a
+    /// bulk operation, which is waited for here. Nobody can tell from the records which it was.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn everything(&self, object: Object) -> Result<Everything, ShopifyError> {
+        self.everything_in(object, &Manner::default()).await
+    }
+
+    /// The same, with other bounds.
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn everything_in(&self, object: Object, manner: &Manner) -> Result<Everything, ShopifyError> {
+        everything::everything(&self.client, &self.host, self.settings.currency, object, manner).await
     }
 
     /// A cheap question that needs our credentials.

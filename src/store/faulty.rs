@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName, ShopifyId,
-    System, Timestamp,
+    Actor, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName,
+    ShopifyId, System, Timestamp,
 };
 use crate::store::{
     Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
@@ -25,6 +25,8 @@ use crate::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use crate::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
+use crate::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
 
 /// What an operation does instead of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +42,8 @@ pub enum StoreFault {
 /// A store whose operations can be made to fail.
 pub struct FaultyStore {
     inner: SharedStore,
-    faults: Mutex<HashMap<&'static str, (StoreFault, u32)>>,
+    /// What an operation does instead: how many calls pass first, and how many fail then.
+    faults: Mutex<HashMap<&'static str, (StoreFault, u32, u32)>>,
     calls: Mutex<BTreeMap<&'static str, u32>>,
 }
 
@@ -56,8 +59,13 @@ impl FaultyStore {
 
     /// Has the next `times` calls of `operation` (the method's name) fail.
     pub fn fail(&self, operation: &'static str, fault: StoreFault, times: u32) {
+        self.fail_after(operation, 0, fault, times);
+    }
+
+    /// Has `times` calls of `operation` fail after the next `passes`.
+    pub fn fail_after(&self, operation: &'static str, passes: u32, fault: StoreFault, times: u32) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.insert(operation, (fault, times));
+        faults.insert(operation, (fault, passes, times));
     }
 
     /// How often `operation` was called.
@@ -77,10 +85,14 @@ impl FaultyStore {
             let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
             faults
                 .get_mut(operation)
-                .filter(|(_, left)| *left > 0)
-                .map(|(fault, left)| {
+                .filter(|(_, _, left)| *left > 0)
+                .and_then(|(fault, passes, left)| {
+                    if *passes > 0 {
+                        *passes -= 1;
+                        return None;
+                    }
                     *left -= 1;
-                    *fault
+                    Some(*fault)
                 })
         };
         match fault {
@@ -214,14 +226,31 @@ pass_on! {
     run_goes_on(run: i64, counts: RunCounts, now: Timestamp) -> bool;
     finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, now: Timestamp) -> bool;
     runs(limit: u32) -> Vec<RunRow>;
+    links_in_order(shop: &ShopName, kind: LinkKind, after: Option<ErpId>, limit: u32) -> Vec<Link>;
+    save_drift(run: i64, rows: Vec<DriftRow>) -> ();
+    save_drift_report(report: DriftReport) -> ();
+    drift_reports(filter: DriftReportFilter, limit: u32) -> Vec<DriftReport>;
+    drift(run: i64, filter: DriftFilter, limit: u32) -> Vec<DriftRow>;
+    count_corrections(corrections: Vec<Correction>, now: Timestamp) -> u64;
+    corrections(since: Timestamp) -> Vec<CorrectionCount>;
     open_gap(gap: NewGap, now: Timestamp) -> i64;
     close_gap(ended: GapRun) -> bool;
     gaps() -> Vec<GapRow>;
+    begin_imports(imports: Vec<NewImport>, actor: Actor, now: Timestamp) -> ImportsBegun;
+    act_on_import(act: ImportAct) -> bool;
+    save_import_page(page: ImportPage) -> bool;
+    feed_import(import: i64, lane: Lane, most: u32, now: Timestamp) -> ImportFed;
+    end_import(import: i64, now: Timestamp) -> bool;
+    note_import_error(import: i64, error: Option<&str>) -> ();
+    note_import_effect(job: JobId, fence: Fence, effect: ImportEffect) -> ();
+    imports(limit: u32) -> Vec<ImportRow>;
+    open_imports() -> Vec<ImportRow>;
     poll_cursor(shop: &ShopName, model: &str) -> Option<PollCursor>;
     poll_seen(shop: &ShopName, model: &str, ids: &[ErpId]) -> Vec<SeenRow>;
     poll_present(shop: &ShopName, model: &str, after: Option<ErpId>, upto: Option<ErpId>) -> Vec<PresentId>;
     commit_poll(commit: PollCommit) -> PollCommitted;
     forget_poll(forget: PollForget) -> PollForgotten;
     prune(before: Timestamp, limit: u32) -> u64;
+    time(now: Timestamp) -> Timestamp;
     ping() -> ();
 }

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use crate::domain::{
-    ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName, ShopifyId,
-    System, Timestamp,
+    Actor, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName,
+    ShopifyId, System, Timestamp,
 };
 use crate::store::{
     Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
@@ -26,6 +26,8 @@ use crate::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use crate::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
+use crate::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
 
 /// A store behind which another one stays as it is.
 pub struct LookOnly {
@@ -187,7 +189,13 @@ look! {
         newest_revision() -> Option<Revision>;
         nodes(now: Timestamp) -> Vec<NodeRow>;
         runs(limit: u32) -> Vec<RunRow>;
+        links_in_order(shop: &ShopName, kind: LinkKind, after: Option<ErpId>, limit: u32) -> Vec<Link>;
+        drift_reports(filter: DriftReportFilter, limit: u32) -> Vec<DriftReport>;
+        drift(run: i64, filter: DriftFilter, limit: u32) -> Vec<DriftRow>;
+        corrections(since: Timestamp) -> Vec<CorrectionCount>;
         gaps() -> Vec<GapRow>;
+        imports(limit: u32) -> Vec<ImportRow>;
+        open_imports() -> Vec<ImportRow>;
         poll_cursor(shop: &ShopName, model: &str) -> Option<PollCursor>;
         poll_seen(shop: &ShopName, model: &str, ids: &[ErpId]) -> Vec<SeenRow>;
         poll_present(shop: &ShopName, model: &str, after: Option<ErpId>, upto: Option<ErpId>) -> Vec<PresentId>;
@@ -206,6 +214,7 @@ look! {
         last_message(recipient: &str) -> Option<Timestamp>;
         alert_standing() -> AlertStanding;
         session(id: &str) -> Option<SessionRow>;
+        time(now: Timestamp) -> Timestamp;
         ping() -> ();
     }
     refuse {
@@ -242,8 +251,18 @@ look! {
         start_run(run: NewRun) -> Option<i64>;
         run_goes_on(run: i64, counts: RunCounts, now: Timestamp) -> bool;
         finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, now: Timestamp) -> bool;
+        save_drift(run: i64, rows: Vec<DriftRow>) -> ();
+        save_drift_report(report: DriftReport) -> ();
+        count_corrections(corrections: Vec<Correction>, now: Timestamp) -> u64;
         open_gap(gap: NewGap, now: Timestamp) -> i64;
         close_gap(ended: GapRun) -> bool;
+        begin_imports(imports: Vec<NewImport>, actor: Actor, now: Timestamp) -> ImportsBegun;
+        act_on_import(act: ImportAct) -> bool;
+        save_import_page(page: ImportPage) -> bool;
+        feed_import(import: i64, lane: Lane, most: u32, now: Timestamp) -> ImportFed;
+        end_import(import: i64, now: Timestamp) -> bool;
+        note_import_error(import: i64, error: Option<&str>) -> ();
+        note_import_effect(job: JobId, fence: Fence, effect: ImportEffect) -> ();
         commit_poll(commit: PollCommit) -> PollCommitted;
         forget_poll(forget: PollForget) -> PollForgotten;
         act(act: Act) -> Acted;

@@ -87,6 +87,24 @@ const FILES: &[File] = &[
         sqlite: include_str!("../../migrations/sqlite/0011_alerts.sql"),
         postgres: include_str!("../../migrations/postgres/0011_alerts.sql"),
     },
+    File {
+        version: 12,
+        name: "imports",
+        sqlite: include_str!("../../migrations/sqlite/0012_imports.sql"),
+        postgres: include_str!("../../migrations/postgres/0012_imports.sql"),
+    },
+    File {
+        version: 13,
+        name: "drift",
+        sqlite: include_str!("../../migrations/sqlite/0013_drift.sql"),
+        postgres: include_str!("../../migrations/postgres/0013_drift.sql"),
+    },
+    File {
+        version: 14,
+        name: "kept counts",
+        sqlite: include_str!("../../migrations/sqlite/0014_kept_counts.sql"),
+        postgres: include_str!("../../migrations/postgres/0014_kept_counts.sql"),
+    },
 ];
 
 /// One of the two databases.
@@ -224,9 +242,24 @@ mod tests {
         .execute(&mut *conn)
         .await
         .unwrap();
-        for file in files {
+        for (place, file) in files.enumerate() {
             sqlx::raw_sql(*file).execute(&mut *conn).await.unwrap();
+            // The third one adds runs; a later one copies them.
+            if place == 1 {
+                sqlx::raw_sql(
+                    "INSERT INTO runs (id, kind, shop, object, cause, since, node, started_at, seen_at)
+                     VALUES (7, 'delta', 'main', 'order', 'catch_up', 1, 'one', 2, 3)",
+                )
+                .execute(&mut *conn)
+                .await
+                .unwrap();
+            }
         }
+        let runs: Vec<(i64, String)> = sqlx::query_as("SELECT id, kind FROM runs")
+            .fetch_all(&mut *conn)
+            .await
+            .unwrap();
+        assert_eq!(runs, [(7, "delta".to_owned())]);
         let rows = sqlx::query_as("SELECT id, hash FROM revisions WHERE acted_on = 1 ORDER BY id")
             .fetch_all(&mut *conn)
             .await
@@ -242,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn revisions_of_the_first_version_keep_their_numbers() {
+    async fn revisions_and_runs_of_earlier_versions_keep_their_numbers() {
         let expected = (vec![(1, "a".to_owned()), (2, "b".to_owned())], 3);
         let mut sqlite = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
         let files: Vec<_> = FILES.iter().map(|file| file.sqlite).collect();
@@ -251,6 +284,64 @@ mod tests {
         let mut postgres = sqlx::PgConnection::connect(&place.url()).await.unwrap();
         let files: Vec<_> = FILES.iter().map(|file| file.postgres).collect();
         assert_eq!(kept::<sqlx::Postgres>(&mut postgres, &files).await, expected);
+    }
+
+    /// What is miscounted where half of the migrations met rows, and how many rows are counted.
+    async fn miscounted<DB>(conn: &mut DB::Connection, files: &[&'static str]) -> (i64, i64)
+    where
+        DB: sqlx::Database,
+        for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
+        (i64,): for<'r> sqlx::FromRow<'r, DB::Row>,
+        for<'q> <DB as sqlx::Database>::Arguments: sqlx::IntoArguments<DB>,
+    {
+        let (kept, before): (Vec<&str>, Vec<&str>) = files
+            .iter()
+            .copied()
+            .partition(|file| file.contains("job_counts"));
+        assert_eq!(kept.len(), 1);
+        for file in before {
+            sqlx::raw_sql(file).execute(&mut *conn).await.unwrap();
+        }
+        sqlx::raw_sql(
+            "INSERT INTO lanes (id, shop, object, direction, record_prefix) VALUES (1, 'main', 'order', 'in', 'x'),
+                 (2, 'main', 'product', 'out', 'y');
+             INSERT INTO jobs (id, lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, cause,
+                 created_at, updated_at, ended_at)
+             VALUES (1, 1, '1', 'problem', 1, 1, 1, 1, 1, 'a', 1, 1, NULL), (2, 1, '2', 'problem', 1, 1, 1, 1, 1, 'a', 1, 1, NULL),
+                 (3, 2, '3', 'held', 1, 1, 1, 1, 1, 'a', 1, 1, NULL), (4, 2, '4', 'available', 1, 1, 1, 1, 1, 'a', 1, 1, NULL),
+                 (5, 2, '5', 'completed', 1, 1, 1, 1, 1, 'a', 1, 1, 5);
+             INSERT INTO problems (shop, job_id, code, reason, fix, owner, cluster, detail, opened_at, seen_at, count, closed_at)
+             VALUES ('main', 1, 'c', 'r', 'f', 'o', 'k', 'null', 1, 1, 1, NULL), ('main', 2, 'c', 'r', 'f', 'o', 'k', 'null', 1, 1, 1, NULL),
+                 ('main', 3, 'd', 'r', 'f', 'o', 'k', 'null', 1, 1, 1, NULL), ('main', NULL, 'c', 'r', 'f', 'o', 'k', 'null', 1, 1, 1, NULL),
+                 ('main', 5, 'c', 'r', 'f', 'o', 'k', 'null', 1, 1, 1, 7);
+             INSERT INTO job_names (job_id, kind, value) VALUES (1, 'sku', 'HAT'), (3, 'sku', 'HAT'), (4, 'sku', 'HAT'), (5, 'sku', 'HAT')",
+        )
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+        sqlx::raw_sql(kept[0]).execute(&mut *conn).await.unwrap();
+        let (wrong,): (i64,) = sqlx::query_as(crate::store::conformance::kept::MISCOUNTED)
+            .fetch_one(&mut *conn)
+            .await
+            .unwrap();
+        let (rows,): (i64,) = sqlx::query_as(
+            "SELECT (SELECT count(*) FROM job_counts) + (SELECT count(*) FROM problem_counts) + (SELECT count(*) FROM names_at_rest)",
+        )
+        .fetch_one(conn)
+        .await
+        .unwrap();
+        (wrong, rows)
+    }
+
+    #[tokio::test]
+    async fn what_stands_already_is_counted() {
+        let mut sqlite = sqlx::SqliteConnection::connect("sqlite::memory:").await.unwrap();
+        let files: Vec<_> = FILES.iter().map(|file| file.sqlite).collect();
+        assert_eq!(miscounted::<sqlx::Sqlite>(&mut sqlite, &files).await, (0, 7));
+        let place = crate::store::testing::TempPostgres::new().await;
+        let mut postgres = sqlx::PgConnection::connect(&place.url()).await.unwrap();
+        let files: Vec<_> = FILES.iter().map(|file| file.postgres).collect();
+        assert_eq!(miscounted::<sqlx::Postgres>(&mut postgres, &files).await, (0, 7));
     }
 
     #[test]

@@ -9,9 +9,11 @@ mod alerts;
 mod body;
 #[cfg(test)]
 mod conformance;
+mod drift;
 mod fault;
 #[cfg(test)]
 pub mod faulty;
+mod imports;
 mod intents;
 mod look_only;
 mod migrations;
@@ -34,10 +36,18 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::domain::{EventId, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
+use crate::domain::{Actor, EventId, Fence, JobId, Link, LinkKind, RecordKey, ShopName, Timestamp};
 
 pub use adoption::{Adopted, Adoption};
 pub use alerts::*;
+pub use drift::{
+    Correction, CorrectionCount, DriftCount, DriftFilter, DriftKind, DriftLooked, DriftReport,
+    DriftReportFilter, DriftRow,
+};
+pub use imports::{
+    ImportAct, ImportCounts, ImportEffect, ImportFed, ImportPage, ImportRow, ImportState, ImportsBegun,
+    NewImport,
+};
 pub use intents::{Intent, NewIntent};
 pub use look_only::LookOnly;
 pub use migrations::{MigrationName, MigrationReport};
@@ -48,7 +58,9 @@ pub use polls::{
     PollCommit, PollCommitted, PollCursor, PollForget, PollForgotten, PresentId, PresentPage, SeenRow,
 };
 pub use review::*;
-pub use runs::{Covered, GapRow, GapRun, NewGap, NewRun, RUN_DEAD_AFTER, RunCounts, RunOutcome, RunRow};
+pub use runs::{
+    Covered, GapRow, GapRun, NewGap, NewRun, RUN_DEAD_AFTER, RunCounts, RunKind, RunOutcome, RunRow,
+};
 pub use sessions::SessionRow;
 pub use types::*;
 
@@ -96,19 +108,14 @@ pub trait Store: Send + Sync + 'static {
     /// Extends the leases of these attempts. Returns those that are no longer ours.
     async fn heartbeat(
         &self,
-        attempts: Vec<(JobId, crate::domain::Fence)>,
+        attempts: Vec<(JobId, Fence)>,
         lease_until: Timestamp,
     ) -> Result<Vec<JobId>, StoreError>;
 
     /// Takes locks on records for a running attempt, all or none, never waiting. The job's own record is locked by its
     /// claim: a lock on a record that another job's running attempt is about, or has locked, is refused. Locks end with
     /// the attempt's [`Store::finish`] or with the loss of its lease.
-    async fn lock(
-        &self,
-        job: JobId,
-        fence: crate::domain::Fence,
-        records: Vec<RecordKey>,
-    ) -> Result<Locked, StoreError>;
+    async fn lock(&self, job: JobId, fence: Fence, records: Vec<RecordKey>) -> Result<Locked, StoreError>;
 
     /// Ends an attempt: checks the fence and saves attempt, job state, links, problem, new jobs and lock release, all or
     /// nothing. Other jobs that waited for this job's record or for its locks become available. When `wanted > taken`, a
@@ -187,12 +194,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notes by what the job of a running attempt is found, besides what was noted before. False when the attempt is no
     /// longer ours.
-    async fn note_names(
-        &self,
-        job: JobId,
-        fence: crate::domain::Fence,
-        names: Vec<JobName>,
-    ) -> Result<bool, StoreError>;
+    async fn note_names(&self, job: JobId, fence: Fence, names: Vec<JobName>) -> Result<bool, StoreError>;
 
     // --- problems without a job -------------------------------------------------------------------------------
 
@@ -273,12 +275,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<Link>, StoreError>;
 
     /// Commits links before an attempt ends (adoption, references), under its fence.
-    async fn save_links(
-        &self,
-        job: JobId,
-        fence: crate::domain::Fence,
-        links: Vec<Link>,
-    ) -> Result<Saved, StoreError>;
+    async fn save_links(&self, job: JobId, fence: Fence, links: Vec<Link>) -> Result<Saved, StoreError>;
 
     /// Links records that exist on both sides, each group of links wholly or not at all, and only where no attempt works on
     /// one of its records and none of them is linked. An attempt that begins later finds the links. Answers in the order given.
@@ -291,7 +288,7 @@ pub trait Store: Send + Sync + 'static {
     async fn open_intent(
         &self,
         job: JobId,
-        fence: crate::domain::Fence,
+        fence: Fence,
         intent: NewIntent,
         now: Timestamp,
     ) -> Result<Option<i64>, StoreError>;
@@ -303,19 +300,14 @@ pub trait Store: Send + Sync + 'static {
     async fn close_intent(
         &self,
         job: JobId,
-        fence: crate::domain::Fence,
+        fence: Fence,
         intent: i64,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
     /// Notes what the order of a running attempt sells (Shopify's numbers of variants), besides what was noted before. False
     /// when the attempt is no longer ours.
-    async fn note_items(
-        &self,
-        job: JobId,
-        fence: crate::domain::Fence,
-        items: Vec<String>,
-    ) -> Result<bool, StoreError>;
+    async fn note_items(&self, job: JobId, fence: Fence, items: Vec<String>) -> Result<bool, StoreError>;
 
     /// An order of the shop that is still to be carried in and sells this variant, or of which nobody knows yet what it
     /// sells.
@@ -408,7 +400,7 @@ pub trait Store: Send + Sync + 'static {
 
     // --- runs and gaps ----------------------------------------------------------------------------------------
 
-    /// Begins a run; `None` while another one of this shop's object is under way on any node.
+    /// Begins a run; `None` while another one of its kind and of this shop's object is under way on any node.
     async fn start_run(&self, run: NewRun) -> Result<Option<i64>, StoreError>;
 
     /// Notes how far a run is and that it lives (see [`RUN_DEAD_AFTER`]). False when it was taken for dead.
@@ -426,6 +418,41 @@ pub trait Store: Send + Sync + 'static {
     /// The last runs, newest first.
     async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError>;
 
+    /// The live links of a kind in the order of their ERP records, at most `limit`, from the first one after `after` on.
+    async fn links_in_order(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        after: Option<crate::domain::ErpId>,
+        limit: u32,
+    ) -> Result<Vec<Link>, StoreError>;
+
+    /// Keeps what a full run found, row by row; a row of the same place is replaced.
+    async fn save_drift(&self, run: i64, rows: Vec<DriftRow>) -> Result<(), StoreError>;
+
+    /// Keeps a full run's counts. They are told of once the run has ended well.
+    async fn save_drift_report(&self, report: DriftReport) -> Result<(), StoreError>;
+
+    /// The reports of full runs that ended well, newest first, up to `limit`.
+    async fn drift_reports(
+        &self,
+        filter: DriftReportFilter,
+        limit: u32,
+    ) -> Result<Vec<DriftReport>, StoreError>;
+
+    /// What a full run found, in its order, up to `limit`.
+    async fn drift(&self, run: i64, filter: DriftFilter, limit: u32) -> Result<Vec<DriftRow>, StoreError>;
+
+    /// Counts values that people put in place of what was written, each once. Says how many were not known.
+    async fn count_corrections(
+        &self,
+        corrections: Vec<Correction>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// How many such values were found since then, by shop, object, field and mapping, the most frequent first.
+    async fn corrections(&self, since: Timestamp) -> Result<Vec<CorrectionCount>, StoreError>;
+
     /// Opens a gap, or widens the open one of this shop's object; a run for it is due at once. Returns its number.
     async fn open_gap(&self, gap: NewGap, now: Timestamp) -> Result<i64, StoreError>;
 
@@ -435,6 +462,56 @@ pub trait Store: Send + Sync + 'static {
 
     /// The open gaps, oldest first.
     async fn gaps(&self) -> Result<Vec<GapRow>, StoreError>;
+
+    // --- imports ----------------------------------------------------------------------------------------------
+
+    /// Begins imports, all or none, with their lines in the audit log. Where one of the same object runs, that is told
+    /// instead; one that is stopped is dropped.
+    async fn begin_imports(
+        &self,
+        imports: Vec<NewImport>,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<ImportsBegun, StoreError>;
+
+    /// Stops an import or lets it go on, with its line in the audit log. False where it stood like that, or is over.
+    async fn act_on_import(&self, act: ImportAct) -> Result<bool, StoreError>;
+
+    /// Saves what was listed, with where the list goes on. False, and nothing happened, where the import does not run, stands
+    /// elsewhere, or has listed records without a job.
+    async fn save_import_page(&self, page: ImportPage) -> Result<bool, StoreError>;
+
+    /// Makes jobs of listed records, in their order, as long as no more than `most` of the import run or are due; they go
+    /// behind everything else. Those that rest until they are tried again take no place of others, but there is a bound for
+    /// all that are open.
+    async fn feed_import(
+        &self,
+        import: i64,
+        lane: Lane,
+        most: u32,
+        now: Timestamp,
+    ) -> Result<ImportFed, StoreError>;
+
+    /// Ends an import that runs, whose records all have a job and whose jobs are over or need a person. Says whether it ended.
+    async fn end_import(&self, import: i64, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Notes why an import does not get on, or that it does; the next page takes the note away, too.
+    async fn note_import_error(&self, import: i64, error: Option<&str>) -> Result<(), StoreError>;
+
+    /// Notes what an attempt of an import's job did, under its fence. What was created stays created,
+    /// until another import asks for the same job.
+    async fn note_import_effect(
+        &self,
+        job: JobId,
+        fence: Fence,
+        effect: ImportEffect,
+    ) -> Result<(), StoreError>;
+
+    /// The last imports, newest first.
+    async fn imports(&self, limit: u32) -> Result<Vec<ImportRow>, StoreError>;
+
+    /// The imports that are not over, oldest first, without the counts of their jobs.
+    async fn open_imports(&self) -> Result<Vec<ImportRow>, StoreError>;
 
     // --- polling ----------------------------------------------------------------------------------------------
 
@@ -587,6 +664,9 @@ pub trait Store: Send + Sync + 'static {
     /// Deletes at most `limit` of the closed jobs (with their events and attempts) and of the recorded-only events that
     /// ended before `before`; never a failure that is open. Returns how many rows went; 0 means that nothing is left.
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+
+    /// The time by the database's clock, which all nodes share; SQLite has none of its own and takes `now`.
+    async fn time(&self, now: Timestamp) -> Result<Timestamp, StoreError>;
 
     /// A cheap proof that the store can be written and read.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -9,7 +9,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::domain::{Actor, Direction, JobId, JobState, Link, NewProblem, Object, ShopName, Timestamp, Via};
+use crate::domain::{
+    Actor, Direction, JobId, JobKey, JobState, Link, NewProblem, Object, Priority, ShopName, Timestamp, Via,
+};
 
 /// The code of the problem of a job that a person holds back.
 pub const HELD_BY_PERSON: &str = "held_by_person";
@@ -41,6 +43,12 @@ pub enum Action {
         job: JobId,
         /// The state in which the person saw it.
         seen: Option<JobState>,
+    },
+    /// Has a record worked on now: its open job is wanted once more and is the next of its lane, else one is made. The reason is its
+    /// cause.
+    CarryOver {
+        /// Which record, and which way.
+        key: JobKey,
     },
     /// Gives an open job up, with the reason.
     Discard {
@@ -164,11 +172,15 @@ pub enum Action {
         position: String,
         /// What they find there.
         approval: String,
+        /// How urgent the job is then.
+        priority: Priority,
     },
     /// A plan that waits is not carried out: the job is given up.
     RejectPlan {
         /// Which job.
         job: JobId,
+        /// The hash of the plan that is meant: with another one the job goes on waiting. None means whatever it waits with.
+        plan: Option<String>,
     },
     /// Notes whose value a job that asks for it is to keep, and tries it again.
     Choose {
@@ -181,7 +193,7 @@ pub enum Action {
     },
     /// Something else than jobs was changed. (The change itself is made elsewhere: only the line is written.)
     Configured {
-        /// `toggle`, `apply_webhooks`, `push_all`, `test_delivery` or `add_user`.
+        /// `toggle`, `apply_webhooks`, `push_all`, `reconcile`, `test_delivery` or `add_user`.
         what: &'static str,
         /// In which shop, where it concerns one.
         shop: Option<ShopName>,
@@ -385,9 +397,9 @@ pub struct AuditRow {
     pub actor: String,
     /// By which door.
     pub via: Via,
-    /// `retry`, `discard`, `hold`, `release`, `move_ahead`, `resolve`, `link`, `pause`, `resume`, `claim`, `unclaim`,
+    /// `retry`, `carry_over`, `discard`, `hold`, `release`, `move_ahead`, `resolve`, `link`, `pause`, `resume`, `claim`, `unclaim`,
     /// `snooze`, `note`, `start_batch`, `stop_batch`, `edit_table`, `approve`, `reject`, `choose`, `toggle`,
-    /// `apply_webhooks`, `push_all`, `test_delivery` or `add_user`.
+    /// `apply_webhooks`, `push_all`, `reconcile`, `test_delivery` or `add_user`.
     pub action: String,
     /// In which shop, where it concerns one.
     pub shop: Option<ShopName>,

@@ -22,9 +22,21 @@ text_enum! {
     }
 }
 
+text_enum! {
+    /// What a run does. One of each may be under way at a time.
+    RunKind, "kind of run" {
+        /// Looks for what changed since a time.
+        Delta = "delta",
+        /// Compares both sides, or a sample of their records.
+        Full = "full",
+    }
+}
+
 /// A run that begins: over everything of one object that changed since a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRun {
+    /// What it does.
+    pub kind: RunKind,
     /// Shop.
     pub shop: ShopName,
     /// What is looked at.

@@ -244,6 +244,8 @@ pub struct ReadyLane {
     pub lane: Lane,
     /// When its oldest ready job became due.
     pub oldest_due: Timestamp,
+    /// Whether nothing is ready there but jobs of imports: everything else goes first.
+    pub has_only_imports: bool,
 }
 
 /// A request for jobs.
@@ -281,6 +283,8 @@ pub struct ClaimedJob {
     pub triggered_at: Option<Timestamp>,
     /// The record's name for people, if an earlier attempt learned it.
     pub record_name: Option<String>,
+    /// The import that asked for it: a person wants all of these records, old ones too.
+    pub import: Option<i64>,
 }
 
 impl ClaimedJob {
@@ -466,6 +470,9 @@ pub struct JobRow {
     pub problem: Option<NewProblem>,
     /// The last attempt's one line.
     pub last_summary: Option<String>,
+    /// Why it was made.
+    #[serde(skip)]
+    pub cause: String,
 }
 
 /// One job with its history.
@@ -496,7 +503,8 @@ pub struct AttemptRow {
     pub outcome: String,
     /// One line.
     pub summary: String,
-    /// What it did.
+    /// What it did: notes, each with `what` and its `detail`. The last one, `calls`, has the calls that it made to both systems,
+    /// with the time that each took and what came of it.
     pub detail: serde_json::Value,
     /// The configuration's revision.
     pub revision: Option<i64>,

@@ -27,7 +27,7 @@ const AT_ONCE: usize = 4;
 /// Shopify tries a failed delivery again for four hours and then deletes the subscription
 /// (<https://shopify.dev/changelog/updates-to-webhook-retry-mechanism>): while one stood, what happened longer ago than this
 /// had arrived.
-const RETRIES_LAST: Duration = Duration::from_hours(5);
+pub const RETRIES_LAST: Duration = Duration::from_hours(5);
 
 /// A gap may be looked at and closed before the change that ends it, if that comes long after it was noted: then it is noted again.
 /// Much less than Shopify's search lags behind, which a gap stays open for at least.

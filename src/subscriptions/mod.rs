@@ -16,7 +16,7 @@ mod tests;
 mod toggles;
 
 pub use crate::shopify::{NewSubscription, Subscription as Observed, scope_of_topic as scope_of};
-pub use apply::{Site, apply, ours};
+pub use apply::{RETRIES_LAST, Site, apply, ours};
 pub use desired::{
     Desired, INSTANCE_DIGITS, Wish, address, desired, instance_of, name_of, object_to_heal, of_graphql,
     wants_events,

@@ -11,6 +11,7 @@ use self::adopt::Adopted;
 use super::agree::{Agreement, hash};
 use super::flow::{Flow, Held, agreed_of, agreed_out_of};
 use super::orders::save_group;
+use super::resync::written;
 use super::stop::Stop;
 use super::withheld;
 use super::{both, circles, gone};
@@ -206,6 +207,13 @@ async fn update(
             let own = party.external_name(mapped);
             flow.check_identity(mapped, &own, &[(&before, held)]).await?;
         }
+        flow.may_write()?;
+        // Before the call: what is written stays on record even where its answer never comes.
+        flow.note_written(
+            "writes",
+            json!({ "model": mapped.model, "id": link.erp_id }),
+            written(flow, Object::Customer, &party.key, &writes, Some(&held.fields)),
+        );
         flow.write(shop.erp.update(&mapped.model, link.erp_id, &writes))
             .await?;
         reach(FailPoint::RecordSaved).await?;
@@ -315,6 +323,12 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) 
         fields,
         lines: None,
     };
+    flow.may_write()?;
+    flow.note_written(
+        "writes",
+        json!({ "model": mapped.model, "external_id": name }),
+        written(flow, Object::Customer, &party.key, &save.fields, None),
+    );
     let saved = flow
         .write(flow.shop.erp.save(std::slice::from_ref(&save)))
         .await?;

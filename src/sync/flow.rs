@@ -14,7 +14,9 @@ use super::ShopContext;
 use super::agree::{Agreement, Change, decide};
 use super::both::truth_seen;
 use super::gather::{Answers, gather};
+use super::imported::{self, Before};
 use super::resolve::{Choice, Conflict};
+use super::resync::{ResyncMark, is_edited};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use crate::domain::{
@@ -57,6 +59,10 @@ pub(super) struct Flow<'a> {
     pub(super) conflicts: Mutex<Vec<Conflict>>,
     /// What a person chose about such fields.
     pub(super) choice: Option<Choice>,
+    /// Where it is to leave alone what a person changed: why.
+    pub(super) care: Option<ResyncMark>,
+    /// What it left alone for that: the field, what stands there, and what the mapping makes of it.
+    pub(super) kept: Mutex<Vec<(String, FieldValue, FieldValue)>>,
     /// Why what is planned waits for a person.
     pub(super) reasons: Mutex<Vec<String>>,
     /// Whether it is carried out because a person approved of it.
@@ -68,6 +74,8 @@ pub(super) struct Flow<'a> {
     pub(super) meant_changes: Mutex<BTreeSet<String>>,
     /// Those that were planned, and approved of where that is needed; none where any may be written.
     pub(super) approved_changes: Option<BTreeSet<String>>,
+    /// How things stood, where an import asked for the job.
+    pub(super) imported: Option<Before>,
 }
 
 /// What an attempt asked of the ERP before it began, for others that look at records of the same kind.
@@ -108,11 +116,14 @@ impl<'a> Flow<'a> {
             notes: Mutex::default(),
             conflicts: Mutex::default(),
             choice: None,
+            care: None,
+            kept: Mutex::default(),
             reasons: Mutex::default(),
             approved: false,
             unasked: Vec::new(),
             meant_changes: Mutex::default(),
             approved_changes: None,
+            imported: None,
         }
     }
 
@@ -124,6 +135,7 @@ impl<'a> Flow<'a> {
             company_country: self.company_country.clone(),
             price_digits: self.price_digits,
             choice: self.choice.clone(),
+            care: self.care.clone(),
             ..Self::new(
                 self.shop,
                 self.job,
@@ -183,6 +195,14 @@ impl<'a> Flow<'a> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(Note { what, detail });
+    }
+
+    /// Adds to the story what was written, with `values` beside it.
+    pub(super) fn note_written(&self, what: &'static str, mut detail: Value, values: Value) {
+        if let (Some(detail), Value::Object(values)) = (detail.as_object_mut(), values) {
+            detail.extend(values);
+        }
+        self.note(what, detail);
     }
 
     /// Adds to the story, in the place of what was said of the same before.
@@ -405,11 +425,17 @@ impl<'a> Flow<'a> {
         }
     }
 
+    /// Ends the attempt where it must not write to the ERP: before it is noted what is written.
+    pub(super) fn may_write(&self) -> Result<(), Stop> {
+        self.agreed()?;
+        self.may_write_unplanned()
+    }
+
     /// Sends a write to the ERP. Every write goes through here: an attempt that ends while one is under way, or without
     /// knowing what became of it, says so.
     pub(super) async fn write<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
-        self.agreed()?;
-        self.may_write_unplanned()?;
+        self.may_write()?;
+        imported::writes(self).await?;
         Ok(self.writes.send(call).await?)
     }
 
@@ -486,9 +512,31 @@ impl<'a> Flow<'a> {
         self.changes_of(Direction::In, fields, agreed, &held.fields)
     }
 
+    /// The same of a part of the record, whose fields stand among those of the record with this before their names.
+    pub(super) fn changes_below(
+        &self,
+        place: &str,
+        fields: &[MappedField],
+        agreed: &Agreement,
+        held: &Row,
+    ) -> Result<Vec<(String, FieldValue)>, Stop> {
+        self.changes_at(place, Direction::In, fields, agreed, &held.fields)
+    }
+
     /// The same for either direction: which fields are to be written over what the target holds.
     pub(super) fn changes_of(
         &self,
+        direction: Direction,
+        fields: &[MappedField],
+        agreed: &Agreement,
+        held: &Held,
+    ) -> Result<Vec<(String, FieldValue)>, Stop> {
+        self.changes_at("", direction, fields, agreed, held)
+    }
+
+    fn changes_at(
+        &self,
+        place: &str,
         direction: Direction,
         fields: &[MappedField],
         agreed: &Agreement,
@@ -500,7 +548,22 @@ impl<'a> Flow<'a> {
             // What was chosen is for this value of the target: two rows may have the same one of the source.
             let chosen = self.choice.as_ref().and_then(|choice| choice.about(field, now));
             let truth = truth_seen(direction, chosen.unwrap_or(field.truth));
-            match decide(agreed.get(&*field.target), &field.value, now, truth) {
+            let known = agreed.get(&*field.target);
+            let mut change = decide(known, &field.value, now, truth);
+            let is_kept = |care: &ResyncMark| {
+                let wrote = care.wrote.get(&format!("{place}{}", field.target));
+                is_edited(wrote.map(String::as_str), known, field.lossy, now)
+            };
+            if change != Change::Keep && self.care.as_ref().is_some_and(is_kept) {
+                let name = format!("{place}{}", field.target);
+                let kept = (name, now.clone(), field.value.clone());
+                self.kept
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(kept);
+                change = Change::Keep;
+            }
+            match change {
                 Change::Keep => {}
                 Change::Write => writes.push((field.target.to_string(), field.value.clone())),
                 Change::Conflict => self

@@ -8,10 +8,12 @@ mod agree;
 mod both;
 mod circles;
 mod customers;
+mod drift;
 mod explain;
 mod flow;
 mod gather;
 mod gone;
+mod imported;
 mod matching;
 mod notices;
 mod orders;
@@ -19,6 +21,7 @@ mod out;
 mod preview;
 mod products;
 mod resolve;
+mod resync;
 mod review;
 mod rules;
 mod settings;
@@ -43,6 +46,10 @@ use crate::erp::SharedErp;
 use crate::mapping::{Mappings, ShopFacts};
 use crate::store::{ClaimedJob, SharedStore};
 
+pub use drift::{
+    Expected, Identities, Moved, Unsent, agreed_fields, expected, is_entered_by_hand, moved, reference_of,
+    was_confirmed,
+};
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use matching::{Ambiguity, MatchError, MatchProgress, Matched, MatchedPair, NamedRecord, OutCounts};
 pub use orders::{BY_PERSON, OrderPlan, entered_by_hand, plan as plan_order};
@@ -51,6 +58,7 @@ pub use preview::{
     ComparedField, ComparedRecord, Comparison, Preview, PreviewError, PreviewedField, PreviewedWrite,
 };
 pub use resolve::{CHANGED_ON_BOTH_SIDES, ChooseError, Conflict, Keep, choose};
+pub use resync::{ResyncMark, WrittenBy, can_be_resynced, written_by};
 pub use review::{Asked, Plan, PlannedStep, WAITING_FOR_APPROVAL, approval};
 pub use rules::{
     FirstTime, Manual, OUT_OF_SCOPE, ReviewSettings, RuleError, RuleTexts, Rules, Ruling, ScopeSettings,
@@ -163,6 +171,11 @@ impl Engine {
         report
     }
 
+    /// The names of all shops.
+    pub fn names(&self) -> impl Iterator<Item = &ShopName> {
+        self.shops.keys()
+    }
+
     /// The shop of this name.
     pub fn shop(&self, name: &ShopName) -> Option<&Arc<ShopContext>> {
         self.shops.get(name)
@@ -230,7 +243,7 @@ async fn run_trusting(flow: &mut Flow<'_>) -> Report {
 /// Runs the flow that the job asks for.
 async fn run(flow: &mut Flow<'_>) -> Report {
     flow.look_anew();
-    let result = carry_out(flow).await;
+    let result = carry_out_noting(flow).await;
     let result = result.and_then(|report| flow.agreed().map(|()| report));
     let mut report = match result {
         Ok(report) => report,
@@ -252,10 +265,20 @@ fn stopped(flow: &Flow<'_>, stop: Stop) -> Report {
     report
 }
 
+/// Carries it out; of an import's job it is noted what came of it.
+async fn carry_out_noting(flow: &mut Flow<'_>) -> Result<Report, Stop> {
+    flow.imported = imported::before(flow).await?;
+    let report = carry_out(flow).await?;
+    imported::ended(flow).await?;
+    Ok(report)
+}
+
 async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
     let key = &flow.job.key;
     if key.object != Object::Shop {
         flow.learn().await?;
+        flow.care = resync::asked_for(flow).await?;
+        flow.kept = std::sync::Mutex::default();
         review::pass(flow).await?;
     }
     let report = match (key.object, key.direction) {
@@ -272,7 +295,15 @@ async fn carry_out(flow: &mut Flow<'_>) -> Result<Report, Stop> {
         (Object::Inventory, Direction::In) => out::level_changed(flow).await,
         (Object::Order, Direction::Out) => Err(Stop::Obsolete("not_carried_out_by_this_version".into())),
     }?;
-    review::carried_out(flow, &report).await?;
+    if flow.care.is_some() && matches!(report.outcome, Outcome::Completed) {
+        // Its mark stands until this end is on record: if it is not, the repeat needs the same care.
+        let kept = flow
+            .kept
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let fields: Vec<&str> = kept.iter().map(|(field, ..)| field.as_str()).collect();
+        flow.note("left_as_edited", serde_json::json!({ "fields": fields }));
+    }
     Ok(report)
 }
 

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::agree::Agreement;
 use super::flow::{Flow, agreed_of};
+use super::resync::{of_variant, written_product};
 use super::stop::Stop;
 use super::{both, circles, gone};
 use crate::domain::{
@@ -159,7 +160,9 @@ async fn write(
         let fields = match (row, link.and_then(|link| held_variants.get(&link.erp_id))) {
             (None, _) => Vec::new(),
             (Some(row), None) => all_of(&row.fields),
-            (Some(row), Some(held)) => flow.changes(&row.fields, &agreed, held)?,
+            (Some(row), Some(held)) => {
+                flow.changes_below(&of_variant(&variant.id.to_string()), &row.fields, &agreed, held)?
+            }
         };
         all_bound &= link.is_some();
         changed |= !fields.is_empty();
@@ -223,9 +226,11 @@ async fn write(
                 .collect(),
             variants: variant_saves,
         };
-        flow.note(
+        flow.may_write()?;
+        flow.note_written(
             "saved",
             json!({ "model": mapped.model, "fields": names(&save.fields), "variants": save.variants.len() }),
+            written_product(flow, product.id, &save, held.as_ref(), &held_variants),
         );
         let saved = flow.write(shop.erp.save_product(&save)).await?;
         reach(FailPoint::RecordSaved).await?;

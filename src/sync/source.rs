@@ -1,9 +1,13 @@
 //! Where flows read records fresh from: Shopify, or a fixture in tests.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 
 use crate::domain::{Customer, Object, Order, Product, ShopifyId, Timestamp};
-use crate::shopify::{Listed, Page, Shopify, ShopifyError};
+use crate::shopify::{
+    Everything, IdPage, Listed, ListedRecord, ListedState, Listing, Page, Shopify, ShopifyError,
+};
 
 /// Reads records as they are now, with the fields that a mapping selects besides what is always read. `None` means that
 /// Shopify does not have the record (any more).
@@ -24,6 +28,60 @@ pub trait Source: Send + Sync + 'static {
         since: Timestamp,
         after: Option<String>,
     ) -> Result<Page, ShopifyError>;
+
+    /// Everything of an object that the shop has, in no order, each record once.
+    ///
+    /// Of a source that is no shop, what it lists as changed since ever: ids and times, without totals and variants.
+    async fn everything(&self, object: Object) -> Result<Everything, ShopifyError> {
+        let mut found = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = all(self, object, after.as_deref()).await?;
+            found.extend(page.records);
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        Ok(Everything::given(found.into_iter().map(|(id, changed)| {
+            Ok(ListedRecord {
+                id,
+                name: String::new(),
+                created_at: changed,
+                updated_at: changed,
+                state: ListedState::Active,
+                is_test: false,
+                total: None,
+                variants: Vec::new(),
+            })
+        })))
+    }
+
+    /// Whether the shop hides old orders from us: Shopify shows an app without `read_all_orders` those of sixty days.
+    ///
+    /// A source that is no shop shows all that it has.
+    async fn hides_old_orders(&self) -> Result<bool, ShopifyError> {
+        Ok(false)
+    }
+
+    /// The numbers of the records of a listing, in their order, behind this one.
+    ///
+    /// Of a source that is no shop, of everything that it lists as changed.
+    async fn listed(&self, listing: &Listing, after: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {
+        let mut everything = self.everything(listing.object).await?;
+        let mut ids = Vec::new();
+        while let Some(record) = everything.next().await? {
+            if Some(record.id) > after && listing.holds(record.created_at) {
+                ids.push(record.id);
+            }
+        }
+        ids.sort_unstable();
+        Ok(IdPage {
+            last: ids.last().copied().or(after),
+            ids,
+            has_more: false,
+        })
+    }
 
     /// All customers, page by page, in the order of their ids.
     async fn customers(&self, select: &str, after: Option<&str>) -> Result<Listed<Customer>, ShopifyError> {
@@ -87,6 +145,19 @@ impl Source for Shopify {
         after: Option<String>,
     ) -> Result<Page, ShopifyError> {
         Shopify::changed_since(self, object, since, after).await
+    }
+
+    async fn everything(&self, object: Object) -> Result<Everything, ShopifyError> {
+        Shopify::everything(self, object).await
+    }
+
+    async fn hides_old_orders(&self) -> Result<bool, ShopifyError> {
+        let granted = Shopify::granted_scopes(self).await?;
+        Ok(!granted.contains("read_all_orders"))
+    }
+
+    async fn listed(&self, listing: &Listing, after: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {
+        Shopify::listed(self, listing, after).await
     }
 
     async fn customers(&self, select: &str, after: Option<&str>) -> Result<Listed<Customer>, ShopifyError> {

@@ -87,7 +87,7 @@ impl Client {
 }
 
 /// Host and port of an address, for messages.
-fn host_of(url: &Url) -> String {
+pub(super) fn host_of(url: &Url) -> String {
     let host = url.host_str().unwrap_or("(no host)");
     url.port()
         .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))

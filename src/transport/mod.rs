@@ -10,6 +10,7 @@
 mod answer;
 mod classify;
 mod client;
+mod download;
 #[cfg(test)]
 mod tests;
 
@@ -24,6 +25,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub use answer::{Answer, parse_retry_after};
 pub use classify::classify;
 pub use client::{Client, client};
+pub use download::{Download, Downloads};
 
 /// How a system is reached. All optional. `Debug` and `Serialize` show neither the headers' values nor the proxy's
 /// password.

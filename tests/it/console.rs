@@ -4,11 +4,13 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use lockstep::failpoint::FailPoint;
 use lockstep::sandbox::shopify::draft::Buyer;
 
+use crate::crashes::{Action, struck};
 use crate::support::browser::Browser;
 use crate::support::daemon::{Daemon, PATIENCE, Start, run};
-use crate::support::world::{Database, World, until};
+use crate::support::world::{Database, World, rows, until};
 
 const PASSWORD: &str = "correct horse";
 
@@ -343,4 +345,76 @@ async fn an_administrator_switches_a_toggle_after_a_look_at_what_it_changes() {
     visit.look("webhooks-plan").await;
     let source = browser.source().await;
     assert!(source.contains("Everything is as it is wanted"), "{source}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_plan_is_approved_and_carried_out_once_although_the_daemon_is_killed_before_it_begins() {
+    let world = World::new(Database::Sqlite).await;
+    let text = std::fs::read_to_string(&world.config).expect("it can be read");
+    let text = text.replace(
+        "orders = { in = \"on\" }",
+        "orders = { in = \"on\", review = { owner = \"anna\", until = 2099-12-31 } }",
+    );
+    std::fs::write(&world.config, text).expect("it can be written");
+    add_user(&world, "olga", "operator");
+    let mut daemon = world.start(&Start::default());
+    let variants = world.product();
+    let (id, name) = world.order(Buyer::Nobody, variants[0]);
+    let waiting = || rows(&world.json(&["jobs", "list", "--code", "waiting_for_approval"]));
+    until(
+        "the order waits with its plan",
+        || (waiting().len() == 1).then_some(()),
+        || daemon.log(),
+    )
+    .await;
+    world.idle(&daemon).await;
+    assert!(daemon.terminate().success(), "{}", daemon.log());
+
+    // The next thing that is worked on is what was approved of, and that is where the daemon dies.
+    let mut armed = world.start(&Start {
+        fail: Some(format!("{}=abort", FailPoint::JobClaimed)),
+        ..Start::default()
+    });
+    let mut visit = Visit::begin(&world, &armed).await;
+    visit.log_in("olga").await;
+    visit.open("/jobs?state=waiting-for-approval").await;
+    visit.look("plans").await;
+    visit.browser.press(&name).await;
+    visit.look("job-with-plan").await;
+    let source = visit.browser.source().await;
+    assert!(source.contains("create sale.order"), "{source}");
+    visit.browser.press("Approve").await;
+    struck(
+        &mut armed,
+        FailPoint::JobClaimed,
+        Action::Abort,
+        "an approved plan",
+    )
+    .await;
+    assert!(world.erp.ledger().orders().is_empty(), "it has not begun");
+    // The problem stands until the attempt has ended well; nothing waits for a yes any more.
+    let held = rows(&world.json(&["jobs", "list", "--state", "held"]));
+    assert!(held.is_empty(), "the yes is kept: {held:?}");
+
+    let daemon = world.start(&Start::default());
+    world.booked(&name, "sale", &daemon).await;
+    world.idle(&daemon).await;
+    assert_eq!(world.erp.ledger().orders().len(), 1, "once");
+    assert_eq!(world.problems(), Vec::<serde_json::Value>::new());
+    let answers = rows(&world.json(&["audit", "--action", "approve"]));
+    assert_eq!(answers.len(), 1, "one yes: {answers:?}");
+
+    visit.console = format!("http://{}", daemon.admin);
+    visit.open("/login").await;
+    if visit.browser.url().await.ends_with("/login") {
+        visit.log_in("olga").await;
+    }
+    visit.open(&format!("/records/main/order/{id}")).await;
+    visit.look("record").await;
+    visit.open("/runs").await;
+    visit.look("runs").await;
+    visit
+        .open(&format!("/mappings/preview?shop=main&what=order.in&number={id}"))
+        .await;
+    visit.look("preview").await;
 }

@@ -7,6 +7,7 @@ mod crashes;
 mod demo;
 mod faults;
 mod gaps;
+mod imports;
 mod matching;
 mod orders;
 mod people;

@@ -54,6 +54,17 @@ async fn a_broken_mapping_names_record_field_reason_fix_and_owner_and_a_retry_wo
     assert_eq!(code, 0, "{out}{err}");
     world.booked(&name, "sale", &daemon).await;
     world.idle(&daemon).await;
+    // What it asked of both systems is kept with the attempt, and shown.
+    let (_, out, _) = run(&world.config, &["jobs", "show", &id]);
+    for part in [
+        "CALLS",
+        "Calls of attempt",
+        "load sale.order",
+        "LockstepOrder",
+        "ok",
+    ] {
+        assert!(out.contains(part), "{part}: {out}");
+    }
     assert!(world.problems().is_empty(), "{:?}", world.problems());
     assert_eq!(world.erp.ledger().orders().len(), 1);
 }

@@ -18,6 +18,6 @@ mod trial;
 mod trouble;
 mod watch;
 
-pub use route::is_reached_by;
+pub use route::{is_reached_by, reached_at};
 pub use trial::{Trial, trials};
 pub use watch::Watch;

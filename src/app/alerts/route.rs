@@ -46,6 +46,13 @@ pub(super) fn contact<'a>(alerts: &'a Alerts, name: &str) -> &'a Contact {
     }
 }
 
+/// Where somebody's alerts go to, in words: a chat's address is a secret. Empty where they reach nobody.
+pub fn reached_at(alerts: &Alerts, name: &str) -> Vec<String> {
+    let contact = contact(alerts, name);
+    let chat = contact.chat.as_ref().map(|_| "a chat".to_owned());
+    contact.email.iter().cloned().chain(chat).collect()
+}
+
 /// Everybody who can be reached, by name.
 pub(super) fn everybody(alerts: &Alerts) -> Vec<(&str, &Contact)> {
     std::iter::once((GENERAL, &alerts.general))

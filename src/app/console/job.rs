@@ -13,17 +13,18 @@ use serde_json::Value;
 use super::Console;
 use super::asks::{Limited, conflicts, lacking_of, limited};
 use super::error::{Refusal, refuse};
-use super::parts::{Chip, ProblemView, chip, direction_word, name_of, object_word, pretty};
+use super::parts::{Chip, ProblemView, chip, direction_word, name_of, object_word};
 use super::plans::PlanView;
 use super::record::address_of;
 use super::seam::{Done, Wish};
 use super::session::Visitor;
 use super::tables::Lacking;
-use super::view::{Frame, Moment, counted, field, form_fields, page, span};
+use super::timeline::{Step, steps};
+use super::view::{Frame, Moment, counted, field, form_fields, page};
 use crate::app::record::expected;
 use crate::app::review::{Candidate, Conflict, Reference, References, sides};
 use crate::domain::{Direction, EventId, JobId, JobState, Object, Role, Timestamp};
-use crate::store::{AuditFilter, AuditRow, HELD_BY_PERSON, JobRow, JobStory};
+use crate::store::{AuditFilter, HELD_BY_PERSON, JobRow};
 
 /// How many actions of people are shown of a job.
 const ACTIONS: u32 = 200;
@@ -73,21 +74,6 @@ struct JobPage {
     changed: Moment,
     attempts: String,
     key: String,
-}
-
-/// Something that happened.
-struct Step {
-    at: Timestamp,
-    moment: Moment,
-    kind: &'static str,
-    tone: &'static str,
-    title: String,
-    text: String,
-    /// Key and value.
-    facts: Vec<(String, String)>,
-    /// What was noted on the way, each with its details.
-    notes: Vec<(String, String)>,
-    link: Option<(String, String)>,
 }
 
 fn id_of(text: &str) -> Result<JobId, Refusal> {
@@ -218,119 +204,6 @@ pub(super) fn capitalised(word: &str) -> String {
     letters
         .next()
         .map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
-
-/// Everything that happened, newest first. What attempts noted holds values of records: not everybody sees it.
-fn steps(story: &JobStory, actions: Vec<AuditRow>, with_notes: bool, now: Timestamp) -> Vec<Step> {
-    let step = |at: Timestamp, kind, tone, title: String, text: String| Step {
-        at,
-        moment: Moment::new(now, at),
-        kind,
-        tone,
-        title,
-        text,
-        facts: Vec::new(),
-        notes: Vec::new(),
-        link: None,
-    };
-    let mut steps = Vec::new();
-    for event in &story.events {
-        let mut one = step(
-            event.received_at,
-            "Event",
-            "plain",
-            event.topic.clone(),
-            event.reason.clone().unwrap_or_default(),
-        );
-        if let Some(at) = event.triggered_at {
-            one.facts
-                .push(("happened".to_owned(), Moment::new(now, at).exact));
-        }
-        if let Some(id) = &event.webhook_id {
-            one.facts.push(("webhook".to_owned(), id.clone()));
-        }
-        one.link = Some((format!("/events/{}", event.id), "what it said".to_owned()));
-        steps.push(one);
-    }
-    for attempt in &story.attempts {
-        let tone = match attempt.outcome.as_str() {
-            "completed" => "good",
-            "problem" => "bad",
-            "retry" | "held" | "unclean" => "warn",
-            _ => "plain",
-        };
-        let mut one = step(
-            attempt.started_at,
-            "Attempt",
-            tone,
-            format!("Attempt {}: {}", attempt.number, attempt.outcome),
-            attempt.summary.clone(),
-        );
-        if let Some(end) = attempt.ended_at {
-            one.facts
-                .push(("took".to_owned(), span(end.since(attempt.started_at))));
-        }
-        one.facts.push(("on".to_owned(), attempt.node.clone()));
-        if let Some(revision) = attempt.revision {
-            one.facts.push(("configuration".to_owned(), revision.to_string()));
-        }
-        if with_notes {
-            one.notes = notes(&attempt.detail);
-        }
-        steps.push(one);
-    }
-    for row in &story.problems {
-        steps.push(step(
-            row.opened_at,
-            "Problem",
-            "bad",
-            row.problem.code.to_string(),
-            row.problem.reason.clone(),
-        ));
-        if let Some(at) = row.closed_at {
-            steps.push(step(
-                at,
-                "Solved",
-                "good",
-                row.problem.code.to_string(),
-                "The problem was over.".to_owned(),
-            ));
-        }
-    }
-    for row in actions {
-        let mut one = step(
-            row.at,
-            "Person",
-            "busy",
-            format!("{}: {}", row.actor, row.action.replace('_', " ")),
-            row.reason.unwrap_or_default(),
-        );
-        one.facts.push(("through the".to_owned(), row.via.to_string()));
-        steps.push(one);
-    }
-    // What is of the same time stays in the order of the sources: an event before the attempt that follows it.
-    steps.sort_by_key(|step| step.at);
-    steps.reverse();
-    steps
-}
-
-/// What an attempt noted: `what` and its details, one by one where it is a list of such.
-fn notes(detail: &Value) -> Vec<(String, String)> {
-    let Some(items) = detail.as_array() else {
-        return pretty(detail)
-            .map(|text| vec![("details".to_owned(), text)])
-            .unwrap_or_default();
-    };
-    items
-        .iter()
-        .map(|item| match item.get("what").and_then(Value::as_str) {
-            Some(what) => {
-                let inner = item.get("detail").unwrap_or(&Value::Null);
-                (what.to_owned(), pretty(inner).unwrap_or_default())
-            }
-            None => ("details".to_owned(), pretty(item).unwrap_or_default()),
-        })
-        .collect()
 }
 
 /// Shows the job again, with what became of the action.

@@ -8,6 +8,7 @@
 
 mod asks;
 mod audit;
+mod drift;
 mod error;
 mod gate;
 mod guard;
@@ -22,6 +23,7 @@ mod plans;
 mod preview;
 mod problems;
 mod record;
+mod recovery;
 mod routes;
 mod runs;
 mod seam;
@@ -30,6 +32,7 @@ mod settings;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod timeline;
 mod view;
 mod webhooks;
 mod why;

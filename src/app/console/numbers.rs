@@ -16,6 +16,9 @@ const TIMES_HIGH: u64 = 48;
 /// Where the second part ends.
 const BOTTOM: u64 = COUNTS_HIGH + 16 + TIMES_HIGH;
 
+/// The axis has a mark every so many hours.
+const MARK_EVERY: usize = 6;
+
 /// Times are drawn by their logarithm, from this on, in milliseconds.
 const SHORTEST: u64 = 64;
 
@@ -54,6 +57,15 @@ pub(super) struct NumbersView {
     pub(super) bars: Vec<Bar>,
     pub(super) width: u64,
     pub(super) height: u64,
+    /// What the tallest bars stand for.
+    pub(super) most: u64,
+    pub(super) longest: String,
+    /// The base lines of both parts.
+    pub(super) bases: [u64; 2],
+    /// Where a mark stands on them, every six hours.
+    pub(super) marks: Vec<u64>,
+    /// The times under the marks, from left to right, and when the picture ends.
+    pub(super) times: Vec<String>,
     pub(super) hours: Vec<HourView>,
 }
 
@@ -101,6 +113,21 @@ impl NumbersView {
                 time(total.p95_ms)
             ),
             bars: bars(&numbers.hours),
+            most: most(&numbers.hours),
+            longest: time(longest(&numbers.hours)),
+            bases: [COUNTS_HIGH, BOTTOM],
+            marks: (0..=numbers.hours.len() as u64)
+                .step_by(MARK_EVERY)
+                .map(|hour| hour * STEP)
+                .collect(),
+            times: numbers
+                .hours
+                .iter()
+                .step_by(MARK_EVERY)
+                .map(|hour| hour.hour)
+                .chain([numbers.until])
+                .map(|at| at.to_utc().format("%H:%M").to_string())
+                .collect(),
             width: STEP * numbers.hours.len() as u64,
             height: BOTTOM,
             hours: hours.collect(),
@@ -108,20 +135,21 @@ impl NumbersView {
     }
 }
 
+/// The most jobs of an hour.
+fn most(hours: &[HourNumbers]) -> u64 {
+    let counts = hours.iter().map(|hour| hour.sums.completed + hour.sums.failed);
+    counts.max().unwrap_or(0)
+}
+
+/// The longest time of an hour within which 95 in 100 were done, in milliseconds.
+fn longest(hours: &[HourNumbers]) -> Option<u64> {
+    hours.iter().filter_map(|hour| hour.sums.p95_ms).max()
+}
+
 /// Counts above, times below, from left to right.
 fn bars(hours: &[HourNumbers]) -> Vec<Bar> {
-    let most = hours
-        .iter()
-        .map(|hour| hour.sums.completed + hour.sums.failed)
-        .max()
-        .unwrap_or(0)
-        .max(1);
-    let longest = hours
-        .iter()
-        .filter_map(|hour| hour.sums.p95_ms)
-        .max()
-        .unwrap_or(0)
-        .max(SHORTEST * 2);
+    let most = most(hours).max(1);
+    let longest = longest(hours).unwrap_or(0).max(SHORTEST * 2);
     let mut bars = Vec::new();
     for (at, hour) in hours.iter().enumerate() {
         let x = STEP * at as u64 + GAP / 2;
@@ -242,6 +270,33 @@ mod tests {
             let is_above = matches!(bar.class, "done" | "failed");
             assert_eq!(bar.y + bar.height <= COUNTS_HIGH, is_above);
         }
+    }
+
+    #[test]
+    fn the_axis_says_when_and_what_the_tallest_bars_stand_for() {
+        let since = Timestamp::parse_rfc3339("2026-12-01T10:00:00Z").unwrap();
+        let step = std::time::Duration::from_secs(3600);
+        let mut hours = Vec::new();
+        for at in 0..24_u32 {
+            hours.push(HourNumbers {
+                hour: since.plus(step * at),
+                ..hour(u64::from(at), 1, (at == 5).then_some((900, 240_000)))
+            });
+        }
+        let numbers = Numbers {
+            hours,
+            total: Sums {
+                completed: 276,
+                ..Sums::default()
+            },
+            since,
+            until: since.plus(step * 24),
+            ..Numbers::default()
+        };
+        let view = NumbersView::new(&numbers).unwrap();
+        assert_eq!(view.times, ["10:00", "16:00", "22:00", "04:00", "10:00"]);
+        assert_eq!(view.marks, [0, 120, 240, 360, 480]);
+        assert_eq!((view.most, view.longest.as_str()), (24, length(240_000).as_str()));
     }
 
     #[test]

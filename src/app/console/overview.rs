@@ -24,7 +24,7 @@ use crate::app::review::{ClusterFilter, ClusterView};
 use crate::app::status::{self, LaneStatus, Status};
 use crate::config::Config;
 use crate::domain::{JobState, Object, ShopName, Timestamp};
-use crate::store::{DeliverySum, PauseRow, RunRow};
+use crate::store::{DeliverySum, PauseRow, RunOutcome, RunRow};
 use crate::subscriptions::Toggle;
 
 /// A job that is due and waits longer than this is something to look at.
@@ -97,6 +97,8 @@ struct OverviewPage {
     causes: Vec<Cause>,
     more_causes: usize,
     runs: Vec<RunView>,
+    /// When both sides of a shop are compared next.
+    next_full: Option<Moment>,
     warnings: Vec<String>,
     events: u64,
     nodes: usize,
@@ -189,6 +191,13 @@ impl Console {
                 .map(|view| Cause::new(view, now))
                 .collect(),
             runs: status.runs.iter().take(5).map(|run| run_view(run, now)).collect(),
+            next_full: status
+                .schedules
+                .iter()
+                .filter(|schedule| schedule.is_full)
+                .filter_map(|schedule| schedule.next.first())
+                .min()
+                .map(|at| Moment::new(now, *at)),
             warnings: status.warnings.clone(),
             events: status.events,
             nodes: status.nodes.len(),
@@ -343,6 +352,19 @@ fn concerns(status: &Status, causes: &[ClusterView], pauses: &[PauseRow], config
             Moment::new(status.now, gap.since).exact
         );
         add(text, "/");
+    }
+    for schedule in &status.schedules {
+        let last = schedule.last.as_ref();
+        let failed = last.filter(|last| schedule.is_full && last.outcome == Some(RunOutcome::Failed));
+        if let (Some(failed), Some(object)) = (failed, schedule.object) {
+            let text = format!(
+                "{}: both sides of {} could not be compared at {}",
+                schedule.shop,
+                object_word(object),
+                Moment::new(status.now, failed.began).exact
+            );
+            add(text, "/runs");
+        }
     }
     for refused in &status.rejections {
         let text = format!(

@@ -135,7 +135,7 @@ pub(super) async fn approve_many(
     let reviewer = console.reviewer(&visitor);
     let mut all = true;
     for (job, hash) in seen {
-        match reviewer.approve_plan(job, Some(hash), None).await {
+        match reviewer.approve_one_of_many(job, hash, None).await {
             Ok(answered) => all &= !answered.is_refusal(),
             Err(error) => return refuse(Some(&visitor), Refusal::store(&error)),
         }

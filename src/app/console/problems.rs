@@ -12,6 +12,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::Console;
 use super::error::{Refusal, refuse};
+use super::jobs::Choice;
 use super::parts::{JobLine, ProblemView};
 use super::seam::not_done;
 use super::session::Visitor;
@@ -35,6 +36,10 @@ pub(super) struct Cause {
     pub(super) shop: String,
     pub(super) code: String,
     pub(super) cluster: String,
+    /// What it is called.
+    pub(super) title: String,
+    /// What one of its jobs says, where that is something else.
+    pub(super) instance: Option<String>,
     pub(super) problem: ProblemView,
     pub(super) jobs: u64,
     /// `137 jobs`, or `the shop itself`.
@@ -57,6 +62,8 @@ impl Cause {
             shop: shop.to_string(),
             code: code.clone(),
             cluster: cluster.clone(),
+            title: view.title.clone(),
+            instance: Some(row.example.reason.clone()).filter(|reason| *reason != view.title),
             problem: ProblemView::new(&row.example),
             jobs: row.jobs,
             size: if row.jobs == 0 {
@@ -140,6 +147,12 @@ struct ProblemsPage {
     batches: Vec<BatchView>,
     /// Only those that this person looks after.
     only_mine: bool,
+    shops: Vec<Choice>,
+    /// Only of this kind; empty for all.
+    code: String,
+    /// Kinds that are there, for those who type.
+    codes: Vec<String>,
+    is_filtered: bool,
     /// Whether there may be more than are shown.
     is_cut: bool,
 }
@@ -169,7 +182,19 @@ impl Console {
         fields: &[(String, String)],
     ) -> Result<ProblemsPage, Refusal> {
         let only_mine = field(fields, "whose") == Some("mine");
+        let shop = match field(fields, "shop") {
+            Some(shop) => Some(shop.parse().map_err(|_| {
+                Refusal::Not(
+                    StatusCode::BAD_REQUEST,
+                    "This filter is not known: shop.".to_owned(),
+                )
+            })?),
+            None => None,
+        };
+        let code = field(fields, "code").map(str::to_owned);
         let filter = ClusterFilter {
+            shop: shop.clone(),
+            code: code.clone(),
             claimed_by: only_mine.then(|| visitor.name.clone()),
             limit: CLUSTERS,
             ..ClusterFilter::default()
@@ -179,8 +204,24 @@ impl Console {
         let batches = self.api.store.batches(false, BATCHES).await?;
         let running = self.api.store.batches(true, 0).await?;
         let older = batches.iter().filter(|batch| batch.state != BatchState::Running);
+        let config = Arc::clone(&self.api.config.borrow());
+        let mut codes: Vec<String> = found.iter().map(|view| view.row.cluster.code.clone()).collect();
+        codes.sort();
+        codes.dedup();
         Ok(ProblemsPage {
             frame: Frame::new("Problems", "problems", Some(visitor)).noticing(field(fields, "notice")),
+            shops: config
+                .shops
+                .keys()
+                .map(|name| Choice {
+                    value: name.to_string(),
+                    text: name.to_string(),
+                    is_chosen: shop.as_ref() == Some(name),
+                })
+                .collect(),
+            is_filtered: only_mine || shop.is_some() || code.is_some(),
+            code: code.unwrap_or_default(),
+            codes,
             is_cut: found.len() >= CLUSTERS as usize,
             causes: found.iter().map(|view| Cause::new(view, now)).collect(),
             batches: running

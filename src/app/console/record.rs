@@ -1,6 +1,7 @@
 //! One record: where it is, what both systems hold, and what happened to it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use axum::Extension;
@@ -19,8 +20,8 @@ use super::view::{Frame, Moment, field, form_fields, page, percent_encoded};
 use crate::app::connect;
 use crate::app::enqueue::FindError;
 use crate::app::record::{
-    Compared, LinePair, LocateError, OrderFacts, OrderSides, Patience, Record, RecordError, Side, Wanted,
-    locate, record,
+    Compared, ComparedRow, LinePair, LocateError, OrderFacts, OrderSides, Patience, Record, RecordError,
+    Side, Wanted, Way, locate, record,
 };
 use crate::app::review::{Reference, References, Said};
 use crate::config::{Config, Shop};
@@ -51,11 +52,16 @@ struct EventLine {
     job: i64,
 }
 
+/// How long somebody who only opens a page waits for both sides of a customer or a product.
+const AT_FIRST: Duration = Duration::from_secs(3);
+
 /// A fact that both systems tell.
 struct FactRow {
-    title: &'static str,
+    title: String,
     shopify: Vec<String>,
     erp: Vec<String>,
+    /// Whether they tell something else.
+    differs: bool,
 }
 
 #[derive(Template)]
@@ -155,17 +161,33 @@ impl Console {
         let config = Arc::clone(&self.api.config.borrow());
         let (shop, object) = (shop_of(&config, shop)?, object_of(object)?);
         let said = self.said(shop)?;
-        let mappings = match field(fields, "compare") {
-            Some(_) => Some(Arc::new(self.mapping_files().await?)),
-            None => None,
+        // Of an order both sides are told in plain words anyway; of the others they are what is compared.
+        let is_asked = field(fields, "compare").is_some();
+        let mappings = if is_asked || object != Object::Order {
+            match self.mapping_files().await {
+                Ok(mappings) => Some(Arc::new(mappings)),
+                Err(refusal) if is_asked => return Err(refusal),
+                // The rest of the page needs no mapping.
+                Err(_) => None,
+            }
+        } else {
+            None
         };
+        let mut patience = Patience::default();
+        if !is_asked {
+            patience.comparison = AT_FIRST;
+            // Of these it is only asked whether Shopify has them. An order's sides are what its page is opened for.
+            if object != Object::Order {
+                patience.side = AT_FIRST;
+            }
+        }
         let wanted = Wanted {
             shop,
             object,
             id,
             said: Some(&said),
             mappings,
-            patience: Patience::default(),
+            patience,
         };
         let found = record(&self.api.store, &self.api.clock, wanted)
             .await
@@ -173,7 +195,8 @@ impl Console {
         let is_masked = !visitor.role.may(Role::Operator);
         let found = if is_masked { found.masked() } else { found };
         let notice = field(fields, "notice");
-        Ok(shown(visitor, found, is_masked, notice, self.api.clock.now()))
+        let how = (is_asked, is_masked);
+        Ok(shown(visitor, found, how, notice, self.api.clock.now()))
     }
 }
 
@@ -189,10 +212,12 @@ fn unknown(error: RecordError) -> Refusal {
     }
 }
 
+/// The page. `is_asked` says that somebody asked for the comparison; else it only has what both sides hold, and where they were not
+/// compared or need a person, why.
 pub(super) fn shown(
     visitor: &Visitor,
     found: Record,
-    is_masked: bool,
+    (is_asked, is_masked): (bool, bool),
     notice: Option<&str>,
     now: Timestamp,
 ) -> RecordPage {
@@ -202,7 +227,21 @@ pub(super) fn shown(
     } else {
         format!("{} {}", capitalised(word), found.name)
     };
-    let (facts, silent) = found.order.as_ref().map(facts).unwrap_or_default();
+    let (mut facts, silent) = found.order.as_ref().map(facts).unwrap_or_default();
+    let mut comparison = found.comparison;
+    if let Some(compared) = comparison.as_mut().filter(|_| !is_asked) {
+        compared.ways.truncate(1);
+        for way in &mut compared.ways {
+            facts.extend(both_sides(way, &found.id));
+            for rows in [&mut way.differences, &mut way.agreed, &mut way.same] {
+                rows.clear();
+            }
+        }
+        if !facts.is_empty() {
+            compared.ways.retain(|way| way.problem.is_some());
+        }
+        comparison = comparison.filter(|compared| compared.failure.is_some() || !compared.ways.is_empty());
+    }
     RecordPage {
         frame: Frame::new(title, "records", Some(visitor)).noticing(notice),
         address: format!(
@@ -219,7 +258,7 @@ pub(super) fn shown(
         silent,
         totals_agree: found.order.as_ref().and_then(|order| order.totals_agree),
         lines: found.order.map(|order| order.lines).unwrap_or_default(),
-        comparison: found.comparison,
+        comparison,
         jobs: found.jobs.iter().map(|job| JobLine::new(&job.row, now)).collect(),
         events: found
             .events
@@ -241,6 +280,26 @@ pub(super) fn shown(
     }
 }
 
+/// What both sides hold of a record and of its parts, field by field. What differs comes first.
+fn both_sides(way: &Way, id: &str) -> Vec<FactRow> {
+    let row = |row: &ComparedRow, differs| {
+        let cell = |text: &String| (!text.is_empty()).then(|| text.clone()).into_iter().collect();
+        FactRow {
+            title: if row.part.is_empty() || row.part == id {
+                row.field.clone()
+            } else {
+                format!("{}: {}", row.part, row.field)
+            },
+            shopify: cell(&row.shopify),
+            erp: cell(&row.erp),
+            differs,
+        }
+    };
+    let differences = way.differences.iter().map(|one| row(one, true));
+    let rest = way.same.iter().chain(&way.agreed).map(|one| row(one, false));
+    differences.chain(rest).collect()
+}
+
 /// What a customer asks, with both systems' answers; and what is wrong with a system that has none.
 fn facts(order: &OrderSides) -> (Vec<FactRow>, Vec<(&'static str, String)>) {
     let row = |title: &'static str, of: &dyn Fn(&OrderFacts) -> Vec<String>| {
@@ -251,9 +310,10 @@ fn facts(order: &OrderSides) -> (Vec<FactRow>, Vec<(&'static str, String)>) {
             Side::Absent | Side::Silent { .. } => Vec::new(),
         };
         FactRow {
-            title,
+            title: title.to_owned(),
             shopify: cell(&order.shopify),
             erp: cell(&order.erp),
+            differs: false,
         }
     };
     let mut rows = vec![

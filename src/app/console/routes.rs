@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, get, post};
 
 use super::{
-    Console, audit, job, jobs, login, mappings, overview, plans, preview, problems, record, runs, settings,
-    tables, webhooks, why,
+    Console, audit, drift, job, jobs, login, mappings, overview, plans, preview, problems, record, recovery,
+    runs, settings, tables, webhooks, why,
 };
 use crate::domain::Role;
 
@@ -102,5 +102,9 @@ pub(super) fn table() -> Vec<Page> {
             post(record::sync)
         }),
         page("get", "/runs", viewer, || get(runs::list)),
+        page("post", "/runs/start", operator, || post(drift::start)),
+        page("get", "/runs/{id}", viewer, || get(drift::show)),
+        page("post", "/runs/imports/{id}/{turn}", operator, || post(runs::turn)),
+        page("get", "/recovery", viewer, || get(recovery::show)),
     ]
 }

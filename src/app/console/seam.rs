@@ -22,8 +22,8 @@ pub(super) enum Wish {
     Note,
     /// The plan of this hash is right.
     Approve(String),
-    /// The plan that waits is not.
-    Reject,
+    /// The plan that waits is not; of this hash, where the form names it.
+    Reject(Option<String>),
     /// It stands in the ERP under this number.
     Resolve(String),
     /// This partner of the ERP is meant.
@@ -48,7 +48,7 @@ impl Wish {
                 let plan = field(fields, "plan").ok_or_else(|| missing("which plan"))?;
                 Self::Approve(plan.to_owned())
             }
-            "reject" => Self::Reject,
+            "reject" => Self::Reject(field(fields, "plan").map(str::to_owned)),
             "keep" => {
                 let side = match field(fields, "side") {
                     Some("shopify") => Keep::Shopify,
@@ -125,7 +125,7 @@ impl Console {
         wish: Wish,
         (seen, reason): (Option<&str>, Option<&str>),
     ) -> Result<Done, Refusal> {
-        if reason.is_none() && matches!(wish, Wish::Discard | Wish::Hold | Wish::Note | Wish::Reject) {
+        if reason.is_none() && matches!(wish, Wish::Discard | Wish::Hold | Wish::Note | Wish::Reject(_)) {
             return Ok((id, "no_reason"));
         }
         let story = match self.as_seen(id, seen).await? {
@@ -150,8 +150,8 @@ impl Console {
                 let answered = reviewer.approve_plan(id, Some(plan), reason).await?;
                 return Ok(self.plan_answered(id, &answered, "approved"));
             }
-            Wish::Reject => {
-                let answered = reviewer.reject_plan(id, words).await?;
+            Wish::Reject(plan) => {
+                let answered = reviewer.reject_plan(id, plan.as_deref(), words).await?;
                 return Ok(self.plan_answered(id, &answered, "rejected"));
             }
             Wish::Resolve(number) => (

@@ -150,6 +150,11 @@ impl Notice {
                 "good",
                 "They are tried again now, a few in each second. How far that is stands on the page of problems.",
             ),
+            "import_stopped" => (
+                "good",
+                "The import is stopped. What was in the queue is still done.",
+            ),
+            "import_resumed" => ("good", "The import goes on where it stood."),
             "batch_runs" => ("bad", "They are being tried again already. Nothing was done."),
             "kept" => ("good", "The choice is noted, and the job is tried again now."),
             "limit_approved" => ("good", "The changes are on their way to the shop."),
@@ -176,6 +181,18 @@ impl Notice {
             "saved" => (
                 "good",
                 "Saved and taken up. Shopify's webhooks follow by themselves.",
+            ),
+            "run_began" => (
+                "good",
+                "Both sides are being compared. What each run found stands here when it is through.",
+            ),
+            "run_looks" => (
+                "good",
+                "Both sides are being compared, and nothing is repaired. What each run found stands here when it is through.",
+            ),
+            "run_some" => (
+                "good",
+                "Both sides are being compared, but for records of which a full run is under way already.",
             ),
             "applied" => ("good", "The plan was carried out, and everything was read back."),
             "unchanged" => ("bad", "Nothing differs from what is in force. Nothing was done."),

@@ -13,8 +13,7 @@ use super::error::{Refusal, refuse};
 use super::record::address;
 use super::session::Visitor;
 use super::view::{Frame, field, form_fields, page};
-use crate::app::connect;
-use crate::app::review::{Outlook, Reference, Said, Why, WhyError, why as ask};
+use crate::app::review::{Outlook, Reference, Why};
 use crate::config::Shop;
 use crate::domain::{JobState, Object, Role};
 use crate::store::{HELD_BY_PERSON, JobRow};
@@ -77,35 +76,11 @@ impl Console {
     /// Asks the store about every shop, and both systems where no shop's store knows the order.
     async fn find_out(&self, visitor: &Visitor, asked: &str, shown: &mut WhyPage) -> Result<(), Refusal> {
         let config = Arc::clone(&self.api.config.borrow());
-        let mut answers: Vec<(&Shop, Why)> = Vec::new();
-        for shop in config.shops.values() {
-            match ask(&self.api.store, &self.api.clock, shop, asked, None).await {
-                Ok(why) => answers.push((shop, why)),
-                Err(WhyError::Store(error)) => return Err(Refusal::store(&error)),
-                Err(error) => shown.failures.push(told(shop, &error)),
-            }
-        }
-        let is_known = |(_, why): &(&Shop, Why)| why.outlook != Outlook::Unknown;
-        if !answers.iter().any(is_known) {
-            answers.clear();
-            for shop in config.shops.values() {
-                let client = self.api.clients.borrow().get(&shop.name).cloned();
-                let (Some(shopify), Ok(erp)) = (client, connect::erp(shop, &self.api.clock)) else {
-                    continue;
-                };
-                let live = Said { shopify, erp };
-                match ask(&self.api.store, &self.api.clock, shop, asked, Some(&live)).await {
-                    Ok(why) => answers.push((shop, why)),
-                    Err(WhyError::Store(error)) => return Err(Refusal::store(&error)),
-                    Err(error) => shown.failures.push(told(shop, &error)),
-                }
-            }
-        }
-        if answers.iter().any(is_known) {
-            answers.retain(is_known);
-        }
+        let shops: Vec<&Shop> = config.shops.values().collect();
+        let found = self.api.find_out(&shops, asked, true).await?;
+        shown.failures = found.failures;
         let paused = self.api.store.pauses().await?;
-        for (shop, why) in answers {
+        for (shop, why) in found.answers {
             let job = match why.job {
                 Some(job) => self.api.store.job(job).await?.map(|story| story.job),
                 None => None,
@@ -116,11 +91,6 @@ impl Console {
         }
         Ok(())
     }
-}
-
-fn told(shop: &Shop, error: &WhyError) -> String {
-    let below = std::error::Error::source(error).map(|source| format!(": {source}"));
-    format!("{}: {error}{}", shop.name, below.unwrap_or_default())
 }
 
 /// The one fitting button, as far as the person's role goes.

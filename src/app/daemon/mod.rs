@@ -7,14 +7,14 @@
 //! A stop takes no new work, lets what runs come to a safe end within the configured times, and closes the store. Killing
 //! the process instead is safe, too: the next start takes over what was running.
 
-mod catch_up;
-mod delta;
 mod files;
+mod imports;
 mod keys;
 mod lanes;
 mod poller;
 mod reconciler;
 mod reload;
+mod scheduler;
 mod shops;
 mod signals;
 #[cfg(test)]
@@ -49,9 +49,10 @@ use lanes::ActedOn;
 use poller::{HintBox, Poller};
 use reconciler::Reconciler;
 use reload::{ReloadRequest, Reloader};
+use scheduler::{Around, BothSides, DeltaRuns, FullRuns, GapRuns};
 use shops::{Disabled, Flows, Wired};
 
-pub(crate) use delta::CAUSE as DELTA;
+pub(crate) use scheduler::{DELTA, DELTA_OBJECTS};
 pub(crate) use shops::context;
 pub use signals::serve_until_signal;
 
@@ -262,6 +263,8 @@ async fn run(
         standing: standing.subscribe(),
         reload: reload.clone(),
         live: live.clone(),
+        stop: stop.clone(),
+        tasks: tasks.clone(),
     };
     let departed = Departed::default();
     let api = Arc::new(Api {
@@ -332,19 +335,35 @@ async fn run(
         stop: stop.clone(),
     };
     part.run("polling", poller.run());
+    let around = Around {
+        current: current.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        node: node.clone(),
+    };
     part.run(
         "catching up",
-        catch_up::fill(
-            current.clone(),
-            store.clone(),
-            clock.clone(),
-            node.clone(),
-            stop.clone(),
-        ),
+        scheduler::follow(GapRuns(around.clone()), stop.clone()),
     );
+    let importer = imports::Importer {
+        current: current.clone(),
+        store: store.clone(),
+        clock: clock.clone(),
+        node: node.clone(),
+        stop: stop.clone(),
+    };
+    part.run("imports", importer.run());
     part.run(
         "delta runs",
-        delta::follow(current.clone(), store.clone(), clock.clone(), node, stop.clone()),
+        scheduler::follow(DeltaRuns::new(around.clone()), stop.clone()),
+    );
+    let both_sides = Arc::new(BothSides {
+        around: around.clone(),
+        entropy: entropy.clone(),
+    });
+    part.run(
+        "full runs",
+        scheduler::follow(FullRuns::new(around, both_sides), stop.clone()),
     );
     part.run(
         "key expiry",
@@ -459,9 +478,19 @@ pub(crate) struct Controls {
     reload: mpsc::Sender<ReloadRequest>,
     live: watch::Sender<Live>,
     standing: watch::Receiver<Standing>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
 }
 
 impl Controls {
+    /// Does this beside everything else. It is told when the daemon stops, which waits for its end.
+    pub(crate) fn aside<F>(&self, work: impl FnOnce(CancellationToken) -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.tasks.spawn(work(self.stop.child_token()));
+    }
+
     /// The hash of this node's configuration, if it is the one that all act on as far as this node knows.
     pub(crate) fn newest(&self) -> Option<String> {
         let standing = self.standing.borrow();

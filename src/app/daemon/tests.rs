@@ -5,10 +5,13 @@ mod delta;
 mod elsewhere;
 mod follows;
 mod gaps;
+mod imports;
 mod nodes;
 mod notices;
 mod polls;
 mod pushes;
+mod replay;
+mod resync;
 mod saving;
 mod seen;
 
@@ -111,12 +114,7 @@ async fn deliver(daemon: &Daemon, order: u64) -> u16 {
 
 /// Waits until `holds` says so.
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !holds().await {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok(), "{what}");
+    crate::app::testing::until(what, async || holds().await.then_some(())).await;
 }
 
 async fn order_jobs(daemon: &Daemon) -> Vec<(String, JobState)> {

@@ -48,6 +48,22 @@ impl Report {
                 "\nMore was done than is listed here: these are the newest.",
             );
         }
+        if !self.corrected.is_empty() {
+            line(
+                &mut text,
+                "\n## Values that people put in place of ours\n\n| What | Field | Mapping | Shop | How many |\n|---|---|---|---|---:|",
+            );
+        }
+        for count in &self.corrected {
+            let cells = [
+                count.object.as_str(),
+                &count.field,
+                &count.mapping,
+                count.shop.as_str(),
+                &count.count.to_string(),
+            ];
+            line(&mut text, &row(&cells));
+        }
         line(&mut text, "\n## Slow\n");
         if self.slow.is_empty() {
             line(&mut text, "No job was completed.");

@@ -14,10 +14,11 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::app::numbers::{Numbers, numbers};
+use crate::app::review::title_of;
 use crate::domain::{JobId, ShopName, Timestamp};
 use crate::store::{
-    AuditFilter, AuditRow, ClusterFilter, ClusterRow, JobStory, PastProblem, SharedStore, SlowJob,
-    StoreError, TallyFilter,
+    AuditFilter, AuditRow, ClusterFilter, ClusterRow, CorrectionCount, JobStory, PastProblem, SharedStore,
+    SlowJob, StoreError, TallyFilter,
 };
 
 /// So many failures are listed; what is beyond is told as such.
@@ -64,6 +65,9 @@ pub struct Report {
     pub by_hand: Vec<ByHand>,
     /// Whether they did more than is listed.
     pub by_hand_is_cut: bool,
+    /// Values that people put in the ERP in place of what was written, as full runs found them: by field and mapping, the most
+    /// frequent first.
+    pub corrected: Vec<CorrectionCount>,
     /// The jobs that took longest.
     pub slow: Vec<Slow>,
     /// What is open now, by cause, the most frequent first.
@@ -198,6 +202,8 @@ pub async fn report(
         .map(|count| count.count)
         .sum();
     let (by_hand, by_hand_is_cut) = by_hand(store, shop, since).await?;
+    let mut corrected = store.corrections(since).await?;
+    corrected.retain(|count| shop.is_none_or(|shop| count.shop == *shop));
     Ok(Report {
         since,
         until: now,
@@ -208,6 +214,7 @@ pub async fn report(
         failed: by_cause(past),
         by_hand,
         by_hand_is_cut,
+        corrected,
         slow,
         open_is_cut: clusters.len() >= MOST_OPEN as usize,
         open: clusters.into_iter().map(StillOpen::of).collect(),
@@ -219,7 +226,7 @@ impl StillOpen {
         Self {
             shop: row.cluster.shop,
             code: row.cluster.code,
-            reason: row.example.reason,
+            reason: title_of(&row.example, row.jobs),
             fix: row.example.fix,
             owner: row.example.owner,
             claimed_by: row.claimed_by,

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::places::{References, kind_of, of_link, references};
+use super::title::title_of;
 use crate::config::Config;
 use crate::domain::{Direction, ErpId, JobId, Link, Object, ShopName, Timestamp};
 use crate::store::{ClusterRow, JobFilter, JobRow, JobStory, SharedStore, StoreError};
@@ -15,6 +16,8 @@ pub use crate::store::ClusterFilter;
 /// One cause, with an example's record on both sides.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct ClusterView {
+    /// What the cause is called: one sentence that is true of all its problems.
+    pub title: String,
     /// The problems.
     #[serde(flatten)]
     pub row: ClusterRow,
@@ -40,6 +43,7 @@ pub async fn clusters(
     let mut views: Vec<ClusterView> = rows
         .into_iter()
         .map(|row| ClusterView {
+            title: title_of(&row.example, row.jobs),
             is_snoozed: row.snoozed_until.is_some_and(|until| until > now),
             example_sides: row
                 .example_job

@@ -92,6 +92,15 @@ impl Reviewer {
         self.configured("push_all", shop, detail).await.map(drop)
     }
 
+    /// Both sides of a shop are compared because somebody wants it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn compared(&self, shop: &ShopName, object: Object, dry_run: bool) -> Result<(), StoreError> {
+        let detail = json!({ "object": object, "dry_run": dry_run });
+        self.configured("reconcile", shop, detail).await.map(drop)
+    }
+
     /// An account of the console was made, or one that was there has another password and role.
     ///
     /// # Errors

@@ -17,16 +17,16 @@ mod plans;
 mod rules;
 mod tables;
 mod timeline;
+mod title;
 mod why;
 
 #[cfg(test)]
 mod tests;
 
 use crate::app::jobs;
-use crate::domain::{Actor, JobId, JobKey, JobState, Object, Priority, SharedClock, ShopName, Timestamp};
+use crate::domain::{Actor, JobId, JobKey, JobState, Object, SharedClock, ShopName, Timestamp};
 use crate::store::{
-    Act, Acted, Action, BatchFilter, Cluster, HELD_BY_PERSON, JobFilter, JobRow, NewJob, SharedStore,
-    StoreError,
+    Act, Acted, Action, BatchFilter, Cluster, HELD_BY_PERSON, JobFilter, JobRow, SharedStore, StoreError,
 };
 use crate::sync::{self, LimitState};
 
@@ -46,6 +46,7 @@ pub use plans::{Answered, ManyAnswered, Plan, PlanFilter, WAITING_FOR_APPROVAL, 
 pub use rules::{RuleTrial, Trial, TrialError, Tried, try_rules};
 pub use tables::{TableEdit, TableEditError};
 pub use timeline::{Moment, timeline};
+pub(in crate::app) use title::title_of;
 pub use why::{Outlook, Said, Why, WhyError, why};
 
 /// Somebody who acts.
@@ -128,16 +129,13 @@ impl Reviewer {
             }
             return Ok((job.id, self.retry(job.id, Some(job.state), Some(ASKED)).await?));
         }
-        // Nothing of anybody's is changed by this: the line of the audit log follows in a transaction of its own.
-        let asked = NewJob {
-            key,
-            priority: Priority::URGENT,
-            now: self.clock.now(),
-            cause: ASKED.to_owned(),
+        let acted = self.act(Action::CarryOver { key }, Some(ASKED)).await?;
+        let job = match acted {
+            Acted::Again(job) => job,
+            // It has none: a job is made in any case.
+            _ => JobId(0),
         };
-        let job = self.store.enqueue(asked).await?.job;
-        self.note(job, ASKED).await?;
-        Ok((job, Acted::Again(job)))
+        Ok((job, acted))
     }
 
     /// Begins to try all jobs again that need a person and fit, a few in each second; the daemon does it. The same filter
@@ -258,7 +256,8 @@ impl Reviewer {
         })
     }
 
-    /// Writes down what was done about a shop as a whole: `what` is `toggle`, `apply_webhooks`, `push_all` or `test_delivery`.
+    /// Writes down what was done about a shop as a whole: `what` is `toggle`, `apply_webhooks`, `push_all`, `reconcile` or
+    /// `test_delivery`.
     ///
     /// # Errors
     /// When the store fails.

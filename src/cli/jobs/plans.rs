@@ -7,7 +7,7 @@ use super::super::actor;
 use super::super::failure::{FAILED, Failure};
 use super::super::output::Output;
 use crate::app;
-use crate::app::review::{Answered, Plan, PlanFilter, Reviewer};
+use crate::app::review::{Answered, ManyAnswered, Plan, PlanFilter, Reviewer};
 use crate::config::Config;
 use crate::domain::{Direction, JobId, Object, SharedClock, ShopName};
 use crate::store::SharedStore;
@@ -68,10 +68,15 @@ impl Approve {
                 object: self.object,
                 direction: self.direction,
             };
-            let many = reviewer.approve_matching(&filter, reason).await?;
+            let many = reviewer.approve_matching(&filter, u64::MAX, reason).await?;
             app::ring::ring(config, store).await;
+            let failed = |many: ManyAnswered| match many.failure {
+                Some(error) => Err(Failure::from(error)),
+                None => Ok(()),
+            };
             if output.json {
-                return output.document(&many);
+                output.document(&many)?;
+                return failed(many);
             }
             output.line(format!("{} plans are carried out now", many.approved));
             if many.passed_by > 0 {
@@ -80,7 +85,7 @@ impl Approve {
                     many.passed_by
                 ));
             }
-            return Ok(());
+            return failed(many);
         }
         if self.ids.is_empty() {
             let (Some(shop), Some(object)) = (&self.shop, self.object) else {
@@ -116,7 +121,7 @@ impl Reject {
         let mut answers = Vec::new();
         for id in &self.ids {
             let job = JobId(*id);
-            answers.push((job, reviewer.reject_plan(job, &self.reason).await?));
+            answers.push((job, reviewer.reject_plan(job, None, &self.reason).await?));
         }
         told(
             output,

@@ -368,7 +368,7 @@ async fn list_clusters(
                 relative(now, row.opened_at),
                 relative(now, row.seen_at),
                 example.record.clone().unwrap_or_else(|| "-".to_owned()),
-                example.reason.clone(),
+                view.title.clone(),
             ]
         }),
     );

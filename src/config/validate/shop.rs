@@ -11,6 +11,7 @@ use crate::config::sections::{OdooAccess, OdooSection, ShopSection};
 use crate::config::{Odoo, Shop};
 use crate::domain::{ShopName, Timestamp};
 use crate::queue::Schedule;
+use crate::reconcile::Times;
 use crate::secret::Secret;
 use crate::shopify::{self, Credentials, PINNED_VERSION};
 use crate::sync::{self, Guests};
@@ -51,6 +52,15 @@ impl Checker<'_> {
                 &at("base_url"),
                 "the access token travels unencrypted",
                 "use https:// unless this network is yours alone",
+            );
+        }
+        if let Times::Cron(expression) = &section.runs.full
+            && let Err(error) = Schedule::parse(expression)
+        {
+            self.error(
+                &["shops", name, "runs", "full"],
+                format!("`full` is no schedule: {}", error.reason),
+                "write five fields (minute hour day month weekday), e.g. \"0 3 * * *\" for every night, or \"off\"",
             );
         }
         let start_at = section.start_at.as_ref().map(|text| {

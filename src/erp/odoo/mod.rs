@@ -27,8 +27,11 @@ mod records;
 mod session;
 mod settings;
 mod setup;
+mod standing;
 #[cfg(test)]
 mod tests;
+mod together;
+mod turns;
 mod value;
 mod watch;
 mod wire;
@@ -50,8 +53,8 @@ use crate::domain::{
 };
 use crate::erp::{
     About, ChangedRow, Choice, ChoiceKind, Closed, Delivery, Document, Erp, ErpError, ErpVariant, FieldTable,
-    Find, Identified, Needs, OpenDelivery, OrderParties, PaymentSave, PresentRow, ProductSave, ProductSaved,
-    Row, SalesOrder, Save, SetupState, SetupWish, Watched,
+    Find, Identified, Needs, OpenDelivery, OrderParties, OrderStanding, PaymentSave, PresentRow, ProductSave,
+    ProductSaved, Row, SalesOrder, Save, SetupState, SetupWish, Watched,
 };
 use crate::secret::Secret;
 use crate::transport::{self, BuildError};
@@ -66,9 +69,11 @@ const FIELDS_KEPT: Duration = Duration::from_hours(1);
 
 /// An Odoo server, as one shop uses it.
 pub struct Odoo {
-    session: Session,
+    /// Shared with the tasks that send what several attempts save.
+    session: Arc<Session>,
     tables: Cache<String, Arc<FieldTable>>,
-    look_ups: LookUps,
+    look_ups: Arc<LookUps>,
+    together: together::Together,
     /// Codes of states and provinces.
     state_codes: Cache<ErpId, Option<String>>,
     /// Whether `web_read` and `web_save` are there; they belong to Odoo's own client and are not documented.
@@ -97,12 +102,13 @@ impl Odoo {
         clock: SharedClock,
     ) -> Result<Self, BuildError> {
         Ok(Self {
-            session: Session::new(settings, secret, connection, shop, clock)?,
+            session: Arc::new(Session::new(settings, secret, connection, shop, clock)?),
             tables: Cache::builder()
                 .max_capacity(200)
                 .time_to_live(FIELDS_KEPT)
                 .build(),
-            look_ups: LookUps::new(),
+            look_ups: Arc::new(LookUps::new()),
+            together: together::Together::default(),
             state_codes: Cache::builder()
                 .max_capacity(5_000)
                 .time_to_live(FIELDS_KEPT)
@@ -378,6 +384,18 @@ impl Erp for Odoo {
         limit: u32,
     ) -> Result<Vec<PresentRow>, ErpError> {
         self.present(model, owner, after, limit).await
+    }
+
+    async fn made_since(&self, model: &str, ids: &[ErpId], since: Timestamp) -> Result<Vec<ErpId>, ErpError> {
+        self.created_since(model, ids, since).await
+    }
+
+    async fn order_standings(&self, ids: &[ErpId]) -> Result<Vec<OrderStanding>, ErpError> {
+        self.standings(ids).await
+    }
+
+    async fn orders_of_references(&self, references: &[String]) -> Result<Vec<(ErpId, String)>, ErpError> {
+        self.referring_orders(references).await
     }
 
     async fn setup_state(&self, wish: &SetupWish) -> Result<SetupState, ErpError> {

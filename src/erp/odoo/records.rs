@@ -249,29 +249,6 @@ impl Odoo {
         Ok(ids)
     }
 
-    /// One call of `load`.
-    pub(super) async fn load(&self, batch: &load::Batch) -> Result<Vec<ErpId>, ErpError> {
-        let (fields, data) = batch.arguments();
-        let call = || {
-            Call::write(&batch.model, "load")
-                .arg("fields", fields.clone())
-                .arg("data", data.clone())
-                .quietly()
-        };
-        let mut result = load::read_result(batch, &self.session.call(&call()).await?);
-        if matches!(result, Err(ErpError::Rejected { .. })) && batch.names_records() {
-            // Odoo resolves the ids of other records by a search, which hides archived ones: a product that was sold and
-            // then archived, say. The refused call left nothing behind. Archived records are not let in at once, since
-            // whatever Odoo works out by itself (a fiscal position, say) would choose among them, too.
-            result = load::read_result(batch, &self.session.call(&call().with_archived()).await?);
-        }
-        if let Err(ErpError::Rejected { .. }) = &result {
-            // A record that was looked up may be gone; the next try asks again.
-            self.look_ups.forget();
-        }
-        result
-    }
-
     /// Adds what the shop's settings declare, and translates what only Odoo needs translated.
     async fn complete(&self, save: &mut Save) -> Result<(), ErpError> {
         // Odoo derives team and price list from the customer whenever the customer is written: what is declared goes along.

@@ -6,15 +6,13 @@
 //! Absent: any knowledge of models beyond what a login needs.
 
 use std::collections::BTreeMap;
-use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Mutex as AsyncMutex;
 use tracing::Instrument as _;
 
 use super::call::Call;
@@ -22,11 +20,15 @@ use super::fault::Meaning;
 use super::login::{Login, Refusal};
 use super::nonsense;
 use super::settings::Settings;
+use super::turns::{Turn, Turns};
 use super::wire::{self, Reply};
-use crate::domain::{SharedClock, ShopName, Timestamp};
+use crate::domain::{SharedClock, ShopName, System, Timestamp};
 use crate::erp::ErpError;
 use crate::secret::Secret;
-use crate::telemetry;
+use crate::telemetry::{
+    self,
+    calls::{self, UnderWay},
+};
 use crate::transport::{self, Answer, BuildError, Client, Failure};
 
 /// A server, and our login there.
@@ -37,8 +39,7 @@ pub(super) struct Session {
     client: Client,
     pub(super) secret: Secret,
     clock: SharedClock,
-    slots: Semaphore,
-    pace: DefaultDirectRateLimiter,
+    turns: Turns,
     pub(super) login: RwLock<Option<Arc<Login>>>,
     /// Held while logging in, so that only one does; remembers the last refusal.
     pub(super) entrance: AsyncMutex<Option<Refusal>>,
@@ -63,16 +64,14 @@ impl Session {
                 reason,
             });
         }
-        let slots = settings.max_concurrent_calls.max(1) as usize;
-        let rate = NonZeroU32::new(settings.calls_per_second).unwrap_or(NonZeroU32::MIN);
+        let turns = Turns::new(settings.max_concurrent_calls as usize, settings.calls_per_second);
         Ok(Self {
             shop,
             base: settings.url.trim_end_matches('/').to_owned(),
             client: Client::new(connection)?,
             secret,
             clock,
-            slots: Semaphore::new(slots),
-            pace: RateLimiter::direct(Quota::per_second(rate)),
+            turns,
             login: RwLock::new(None),
             entrance: AsyncMutex::new(None),
             worked: AtomicBool::new(false),
@@ -140,16 +139,47 @@ impl Session {
         }
     }
 
+    /// Carries out a call that is only made when it is its turn, which may be seconds later: whoever wanted it may be gone by
+    /// then. None, and nothing is sent, when there is nothing to call any more. What the call was made of comes back with
+    /// its answer.
+    pub(super) async fn call_in_turn<T: Send>(
+        &self,
+        make: impl FnOnce() -> Option<(Call, T)> + Send,
+    ) -> Option<Result<(Value, T), ErpError>> {
+        // Before the turn: whoever logs in needs turns, too.
+        let login = match self.login().await {
+            Ok(login) => login,
+            Err(error) => return Some(Err(error)),
+        };
+        let turn = self.turns.next().await;
+        let (call, made_of) = make()?;
+        let answer = match Box::pin(self.exchange_in(Some(turn), &login, &call)).await {
+            Err(ErpError::Refused { .. }) => match self.renew(&login).await {
+                Ok(login) => Box::pin(self.exchange(&login, &call)).await,
+                Err(error) => Err(error),
+            },
+            other => other,
+        };
+        Some(answer.map(|value| (value, made_of)))
+    }
+
     /// Fetches JSON from a page that needs no login.
     pub(super) async fn get(&self, name: &'static str, path: &str) -> Result<Value, ErpError> {
-        let result = self.page(name, path).await;
+        let mut under_way = calls::begin(System::Erp, || name.to_owned());
+        let result = self.page(name, path, &mut under_way).await;
+        under_way.ended(outcome(&result));
         self.count_failure(name, result.as_ref().err());
         result
     }
 
-    async fn page(&self, name: &'static str, path: &str) -> Result<Value, ErpError> {
+    async fn page(
+        &self,
+        name: &'static str,
+        path: &str,
+        under_way: &mut UnderWay,
+    ) -> Result<Value, ErpError> {
         let url = format!("{}{path}", self.base);
-        let answer = self.timed(name, || self.client.get(&url)).await;
+        let answer = self.timed(None, name, || self.client.get(&url), under_way).await;
         let answer = answer.map_err(ErpError::Unreachable)?;
         if !(200..300).contains(&answer.status()) {
             return Err(ErpError::Unreachable(answer.failure(self.now())));
@@ -165,7 +195,9 @@ impl Session {
         method: &'static str,
         args: &Value,
     ) -> Result<Value, ErpError> {
-        let result = self.ask_service(service, method, args).await;
+        let mut under_way = calls::begin(System::Erp, || format!("{method} {service}"));
+        let result = self.ask_service(service, method, args, &mut under_way).await;
+        under_way.ended(outcome(&result));
         self.count_failure(method, result.as_ref().err());
         result
     }
@@ -175,10 +207,13 @@ impl Session {
         service: &'static str,
         method: &'static str,
         args: &Value,
+        under_way: &mut UnderWay,
     ) -> Result<Value, ErpError> {
         let body = wire::json_rpc(service, method, args);
         let url = format!("{}/jsonrpc", self.base);
-        let answer = self.timed(method, || self.client.post(&url).json(&body)).await;
+        let answer = self
+            .timed(None, method, || self.client.post(&url).json(&body), under_way)
+            .await;
         let answer = answer.map_err(ErpError::Unreachable)?;
         let json = answer.json(self.now()).map_err(ErpError::Unreachable)?;
         let reply = wire::read_json_rpc(answer.status(), json)
@@ -188,6 +223,16 @@ impl Session {
 
     /// One call with one login, as it is.
     pub(super) async fn exchange(&self, login: &Login, call: &Call) -> Result<Value, ErpError> {
+        self.exchange_in(None, login, call).await
+    }
+
+    /// The same, in a turn that may have come already.
+    async fn exchange_in(
+        &self,
+        turn: Option<Turn<'_>>,
+        login: &Login,
+        call: &Call,
+    ) -> Result<Value, ErpError> {
         let request = || {
             if login.json2 {
                 self.client
@@ -208,8 +253,13 @@ impl Session {
         };
         let span =
             tracing::debug_span!("erp call", shop = %self.shop, model = %call.model, method = call.method);
-        let answer = self.timed(call.method, request).instrument(span).await;
+        let mut under_way = calls::begin(System::Erp, || format!("{} {}", call.method, call.model));
+        let answer = self
+            .timed(turn, call.method, request, &mut under_way)
+            .instrument(span)
+            .await;
         let result = self.understand(login, call, answer).await;
+        under_way.ended(outcome(&result));
         self.count_failure(call.method, result.as_ref().err());
         result
     }
@@ -341,7 +391,16 @@ impl Session {
     /// Asks Odoo whether its database server answers; `None` when it does not say.
     async fn database_server_is_up(&self) -> Option<bool> {
         let url = format!("{}/web/health?db_server_status=1", self.base);
-        let answer = self.timed("health", || self.client.get(&url)).await.ok()?;
+        let mut under_way = calls::begin(System::Erp, || "health".to_owned());
+        let answer = self
+            .timed(None, "health", || self.client.get(&url), &mut under_way)
+            .await;
+        // A proxy answers, too, with a page or another status, while Odoo itself is away.
+        let is_ok = answer
+            .as_ref()
+            .is_ok_and(|answer| (200..300).contains(&answer.status()) && answer.json(self.now()).is_ok());
+        under_way.ended(if is_ok { "ok" } else { "erp_unreachable" });
+        let answer = answer.ok()?;
         let health: Value = serde_json::from_slice(answer.json(self.now()).ok()?).ok()?;
         health["db_server_status"].as_bool()
     }
@@ -349,12 +408,15 @@ impl Session {
     /// Sends a request in its turn, counts it and measures it.
     async fn timed(
         &self,
+        turn: Option<Turn<'_>>,
         method: &'static str,
         request: impl FnOnce() -> reqwest::RequestBuilder,
+        under_way: &mut UnderWay,
     ) -> Result<Answer, Failure> {
-        // The semaphore is never closed; without a slot the call would only be a little early.
-        let _slot = self.slots.acquire().await.ok();
-        self.pace.until_ready().await;
+        let _turn = match turn {
+            Some(turn) => turn,
+            None => self.turns.next().await,
+        };
         *self
             .calls
             .lock()
@@ -362,7 +424,9 @@ impl Session {
             .entry(method.to_owned())
             .or_default() += 1;
         let started = Instant::now();
+        under_way.sent();
         let answer = self.client.send(request()).await;
+        under_way.answered();
         let outcome = match &answer {
             Ok(answer) if answer.status() < 400 => "answered",
             Ok(_) => "refused",
@@ -375,6 +439,11 @@ impl Session {
         .record(started.elapsed().as_secs_f64());
         answer
     }
+}
+
+/// What came of a call, in a word.
+fn outcome(result: &Result<Value, ErpError>) -> &'static str {
+    result.as_ref().map_or_else(ErpError::code, |_| "ok")
 }
 
 /// Whether a page with this status is about the request rather than about the server or its address.

@@ -252,6 +252,14 @@ fn a_missing_tax_names_itself_and_its_owner() {
         .map(|problem| problem.problem(None).cluster)
         .collect();
     assert_eq!(clusters.len(), 1, "one missing tax is one cause: {clusters:?}");
+    let titles: std::collections::BTreeSet<&str> =
+        problems.iter().map(|problem| problem.title.as_str()).collect();
+    let titles: Vec<&str> = titles.into_iter().collect();
+    assert_eq!(
+        titles,
+        ["The ERP has no sales tax of 19 % included in the price."],
+        "the cause is called by nothing of one record"
+    );
 }
 
 #[test]

@@ -15,10 +15,12 @@ use tokio::sync::{Semaphore, watch};
 use super::attempt::GRACE;
 use super::{LaneGate, Settings, prune_on_schedule};
 use crate::domain::{
-    Clock as _, Disposition, JobState, Object, Outcome, ProblemCode, Report, RetryPolicy, System,
+    Actor, Calls, Clock as _, Direction, Disposition, JobState, Object, Outcome, ProblemCode, Report,
+    RetryPolicy, ShopifyId, System, Via,
 };
 use crate::store::faulty::StoreFault;
-use crate::store::{self, BreakerRow, SharedStore, Store as _};
+use crate::store::{self, BreakerRow, ImportPage, ImportsBegun, Lane, NewImport, SharedStore, Store as _};
+use crate::telemetry::calls;
 use rig::{Rig, done, down, failed, name_of};
 
 fn minutes(n: u64) -> Duration {
@@ -60,6 +62,64 @@ async fn a_thousand_good_jobs_are_done_beside_one_that_always_panics() {
         .unwrap();
     assert_eq!(poison.problem.unwrap().code.0, "attempt_panicked");
     assert_eq!(rig.began(), 1003, "each good one once, the poison three times");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_for_an_import_give_way_and_others_do_not() {
+    let (rig, queue) = Rig::prepare(Settings::default(), |_, _| async {
+        let told = if calls::gives_way() {
+            "gives way"
+        } else {
+            "goes first"
+        };
+        Report::of(Outcome::Completed, told)
+    })
+    .await;
+    let now = rig.clock.now();
+    let lane = Lane {
+        shop: "main".parse().unwrap(),
+        object: Object::Customer,
+        direction: Direction::In,
+    };
+    let wanted = NewImport {
+        shop: lane.shop.clone(),
+        object: lane.object,
+        since: None,
+        until: None,
+        warning: None,
+    };
+    let begun = rig
+        .store
+        .begin_imports(vec![wanted], Actor::new("ada", Via::Cli), now)
+        .await;
+    let ImportsBegun::Begun(imports) = begun.unwrap() else {
+        panic!("another import runs");
+    };
+    let page = ImportPage {
+        import: imports[0],
+        after: None,
+        records: vec![ShopifyId(1)],
+        cursor: Some(ShopifyId(1)),
+        is_last: true,
+    };
+    assert!(rig.store.save_import_page(page).await.unwrap());
+    let fed = rig.store.feed_import(imports[0], lane, 5, now).await.unwrap();
+    assert_eq!(fed.made, 1);
+    rig.enqueue("main", Object::Customer, 2).await;
+    let rig = rig.await_start(queue);
+    rig.until_in_state(JobState::Completed, 2).await;
+    let mut told: Vec<(String, Option<String>)> = rig
+        .jobs()
+        .await
+        .into_iter()
+        .map(|job| (job.key.source_id, job.last_summary))
+        .collect();
+    told.sort();
+    let expected = [("1", "gives way"), ("2", "goes first")];
+    assert_eq!(
+        told,
+        expected.map(|(id, told)| (id.to_owned(), Some(told.to_owned())))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -286,4 +346,52 @@ async fn finished_work_is_pruned_on_schedule_and_failures_stay() {
     assert_eq!(rig.in_state(JobState::Problem).await, 1, "failures stay");
     rig.stop.cancel();
     pruning.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_are_kept_with_the_attempt_that_made_them_also_when_it_is_cut_off() {
+    let settings = Settings {
+        attempt_limit_s: NonZeroU64::new(60).unwrap(),
+        ..Settings::default()
+    };
+    let rig = Rig::start(settings, |job, _| async move {
+        let name = format!("read {}", job.key.source_id);
+        calls::begin(System::Shopify, || name).ended("ok");
+        let _hangs = (job.key.source_id == "2").then(|| calls::begin(System::Erp, || "write".to_owned()));
+        if job.key.source_id == "2" {
+            std::future::pending::<()>().await;
+        }
+        Report {
+            detail: serde_json::json!([{ "what": "done" }]),
+            ..done()
+        }
+    })
+    .await;
+    for id in 1..=2 {
+        rig.enqueue("main", Object::Order, id).await;
+    }
+    rig.until_in_state(JobState::Completed, 1).await;
+    rig.until("both began", 2, async || rig.began()).await;
+    // It is told to stop, does not hear, and is cut off.
+    rig.until("the one that hangs is cut off", 1, async || {
+        rig.clock.advance(minutes(1));
+        rig.in_state(JobState::Retryable).await
+    })
+    .await;
+    for job in rig.jobs().await {
+        let story = rig.store.job(job.id).await.unwrap().unwrap();
+        let (calls, rest) = Calls::taken_from(story.attempts[0].detail.clone());
+        let calls: Vec<String> = calls
+            .unwrap()
+            .first
+            .iter()
+            .map(|call| format!("{} {} {}", call.system, call.name, call.outcome))
+            .collect();
+        if job.key.source_id == "1" {
+            assert_eq!(calls, ["shopify read 1 ok"]);
+            assert_eq!(rest, serde_json::json!([{ "what": "done" }]));
+        } else {
+            assert_eq!(calls, ["shopify read 2 ok", "erp write cut_off"]);
+        }
+    }
 }

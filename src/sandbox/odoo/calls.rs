@@ -96,6 +96,17 @@ impl Call {
             Arguments::Named(_) => Protocol::Json2,
         }
     }
+
+    /// How many rows a `load` has; of any other method none.
+    fn rows(&self) -> u32 {
+        let data = match &self.arguments {
+            _ if self.method != "load" => None,
+            Arguments::Positional(arguments, named) => arguments.get(1).or_else(|| named.get("data")),
+            Arguments::Named(named) => named.get("data"),
+        };
+        let rows = data.and_then(Json::as_array).map_or(0, Vec::len);
+        u32::try_from(rows).unwrap_or(u32::MAX)
+    }
 }
 
 /// A fault for a service beside the models (`common`, `web`), as an outcome; `None` lets the call pass.
@@ -123,7 +134,8 @@ pub(super) async fn run(shared: &Shared, server: &CancellationToken, call: Call)
     let applies = !matches!(&fault, Some(fault) if !fault.applies());
     let work = async {
         shared.faults.pass_gate().await;
-        pause(shared.sys.options.latency + before).await;
+        let options = &shared.sys.options;
+        pause(options.latency + options.row_latency * call.rows() + before).await;
         if !applies {
             return None;
         }

@@ -213,6 +213,8 @@ pub struct Options {
     pub port: u16,
     /// How long every model call takes before it is applied.
     pub latency: Duration,
+    /// How long each row of a `load` takes on top.
+    pub row_latency: Duration,
     /// What `common.authenticate` costs on top (the real one burns more than a second).
     pub authenticate_latency: Duration,
     /// The companies.
@@ -290,6 +292,7 @@ impl Default for Options {
             user_tz: None,
             port: 0,
             latency: Duration::ZERO,
+            row_latency: Duration::ZERO,
             authenticate_latency: Duration::ZERO,
             companies: vec![CompanySeed {
                 name: "My Company".to_owned(),

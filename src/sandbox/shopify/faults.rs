@@ -39,6 +39,33 @@ pub enum ApiFault {
     TokensEnd,
 }
 
+/// A fault of a bulk operation or of its result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BulkFault {
+    /// It fails with this code; a part of the result is there.
+    Fails(String),
+    /// It is cancelled.
+    Canceled,
+    /// Its result was not fetched in time.
+    Expires,
+    /// The result's address answers with this HTTP status.
+    UrlGone(u16),
+    /// The last line is cut in the middle.
+    CutLine,
+    /// The second half of the lines is missing.
+    LostLines,
+    /// A line is no JSON.
+    Garbage,
+    /// A record comes twice, another one not at all.
+    TwiceTheSame,
+    /// The counts say so many more than there are.
+    WrongCount(isize),
+    /// The connection breaks in the middle of the file.
+    Broken,
+    /// Nothing comes any more in the middle of the file.
+    Silent,
+}
+
 /// A fault of webhook deliveries.
 #[derive(Clone, Debug, PartialEq)]
 pub enum DeliveryFault {

@@ -177,6 +177,8 @@ pub struct Calls {
     pub throttled: u64,
     /// Faults that struck.
     pub faults: u64,
+    /// Results of bulk operations that were fetched.
+    pub bulk_files: u64,
     /// Points that were asked for in all.
     pub requested_cost: u64,
 }

@@ -10,14 +10,16 @@
 //! - [`shopping`] makes realistic orders of many kinds; [`faults`] go wrong on demand;
 //! - [`Ledger`] is the shop's own truth and what happened on the wire.
 //!
+//! - bulk operations run over everything and leave their result as a file of lines, in no order, on the same port;
 //! - what an app writes about customers, products, variants, quantities, metafields and tags is carried out as the real
 //!   shop does it: lists that are given replace what was there, keys work once, user errors have the schema's codes.
 //!
-//! Absent: mutations on orders, bulk operations, draft orders, fulfillment orders, returns as objects, REST, XML.
+//! Absent: mutations on orders, draft orders, fulfillment orders, returns as objects, REST, XML.
 
 mod access;
 mod actions;
 mod bucket;
+mod bulk;
 pub mod draft;
 pub mod facts;
 pub mod faults;

@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::access::Keys;
 use super::bucket::Bucket;
+use super::bulk::BulkFile;
 use super::faults::{ApiFault, DeliveryFault, Plan};
 use super::graphql::{self, Documents};
 use super::ids::Clock;
@@ -68,6 +69,11 @@ impl Inner {
 
     pub(super) fn revoke_tokens(&self) {
         lock(&self.keys).revoke_granted();
+    }
+
+    pub(super) fn bulk_file(&self, id: u64) -> BulkFile {
+        lock(&self.calls).bulk_files += 1;
+        lock(&self.shop).bulk_file(id)
     }
 
     pub(super) fn graphql(&self, request: &graphql::Request) -> Json {
@@ -151,6 +157,7 @@ impl ShopSandbox {
         });
         let running = Running::start(Arc::clone(&inner), options.port).await?;
         let port = running.address.port();
+        lock(&inner.shop).bulk_host = format!("http://127.0.0.1:{port}");
         Ok(Self {
             inner,
             running: tokio::sync::Mutex::new(Some(running)),

@@ -13,7 +13,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use axum::response::IntoResponse;
-use axum::routing::post;
+use axum::routing::{get, post};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use hyper_util::rt::TokioIo;
 use serde_json::{Value as Json, json};
 use tokio::net::TcpListener;
@@ -22,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use super::bulk::BulkFile;
 use super::faults::ApiFault;
 use super::graphql;
 use super::sandbox::Inner;
@@ -42,6 +45,7 @@ impl Running {
         let router = Router::new()
             .route("/admin/api/{version}/graphql.json", post(graphql_endpoint))
             .route("/admin/oauth/access_token", post(token_endpoint))
+            .route("/results/{id}/bulk.jsonl", get(bulk_endpoint))
             .fallback(|| async { errors_text(StatusCode::NOT_FOUND, "Not Found") })
             .with_state(inner);
         tracker.spawn(accept(listener, router, stop.clone(), tracker.clone()));
@@ -260,6 +264,35 @@ fn spoil(answer: &mut Json, request_id: &str) {
         error["path"] = json!([name]);
     }
     answer["errors"] = json!([error]);
+}
+
+/// The service that keeps the results of bulk operations: whoever knows the address may read, and a token of the shop has
+/// no business there.
+async fn bulk_endpoint(
+    State(inner): State<Arc<Inner>>,
+    Path(id): Path<u64>,
+    headers: HeaderMap,
+) -> Response<Body> {
+    if headers.contains_key("X-Shopify-Access-Token") || headers.contains_key(header::AUTHORIZATION) {
+        return (
+            StatusCode::BAD_REQUEST,
+            "<Error><Code>InvalidRequest</Code></Error>",
+        )
+            .into_response();
+    }
+    let broken_off = |bytes: Vec<u8>, end: BoxStream<'static, Result<Bytes, Cut>>| {
+        let start = futures_util::stream::once(async { Ok(Bytes::from(bytes)) });
+        Response::new(Body::from_stream(start.chain(end)))
+    };
+    match inner.bulk_file(id) {
+        BulkFile::Refused(status) => {
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::FORBIDDEN);
+            (status, "<Error><Code>ExpiredToken</Code></Error>").into_response()
+        }
+        BulkFile::Whole(bytes) => ([(header::CONTENT_TYPE, "application/jsonl")], bytes).into_response(),
+        BulkFile::Broken(bytes) => broken_off(bytes, futures_util::stream::once(async { Err(Cut) }).boxed()),
+        BulkFile::Silent(bytes) => broken_off(bytes, futures_util::stream::pending().boxed()),
+    }
 }
 
 /// The client credentials grant, as form or JSON.

@@ -3,13 +3,15 @@
 //! Everything that happens to the shop goes through the actions in `actions/`; each of them stamps the changed
 //! records and announces the change to the webhook subscriptions in the same step.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use chrono::{DateTime, Utc};
 
+use super::bulk::BulkOperation;
 use super::facts::{
     Company, Customer, Location, MetafieldDefinition, Order, Product, StockAdjustment, Variant,
 };
+use super::faults::BulkFault;
 use super::graphql::{Complaint, Keys};
 use super::ids::{Clock, Ids};
 use super::options::Options;
@@ -46,6 +48,14 @@ pub struct Shop {
     pub(super) keys: Keys,
     /// Mutations that are refused the next time, each once.
     pub(super) refusals: Vec<(String, Complaint)>,
+    /// Bulk operations, oldest first.
+    pub(super) bulk: Vec<BulkOperation>,
+    /// What goes wrong with the next ones.
+    pub(super) bulk_faults: VecDeque<BulkFault>,
+    /// Whether they do not end.
+    pub(super) bulk_held: bool,
+    /// Base address of the service that keeps their results.
+    pub(super) bulk_host: String,
     /// Kind and number of what was deleted.
     pub(super) deleted: Vec<(&'static str, u64)>,
     /// Changes that are not yet handed to the delivery.
@@ -90,6 +100,10 @@ impl Shop {
             adjustments: Vec::new(),
             keys: Keys::default(),
             refusals: Vec::new(),
+            bulk: Vec::new(),
+            bulk_faults: VecDeque::new(),
+            bulk_held: false,
+            bulk_host: String::new(),
             deleted: Vec::new(),
             announced: Vec::new(),
             id,

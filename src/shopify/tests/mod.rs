@@ -3,6 +3,7 @@
 mod answers;
 mod auth;
 mod errors;
+mod everything;
 mod pace;
 mod paging;
 mod stand_in;

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fixture::Fixture;
 use super::given::{
-    START, claim, claim_one, finish, key, new_job, order, other_shop, problem, record, shop, state,
+    START, claim, claim_one, finish, key, new_job, order, other_shop, problem, record, shop, state, story,
 };
 use crate::domain::{Actor, JobId, JobState, Object, Via};
 use crate::store::{
@@ -57,6 +57,43 @@ fn tax() -> Cluster {
         code: "tax".to_owned(),
         cluster: "tax:21".to_owned(),
     }
+}
+
+/// Who asks for a record to be carried over is written down with its job, and twice is one job.
+pub(super) async fn carrying_over_makes_one_job_and_says_who_asked(fixture: Fixture) {
+    let store = &fixture.store;
+    let key = order("1042");
+    let carry_over = async |at| {
+        let act = Act {
+            actor: Actor::new("anna", Via::Console),
+            reason: Some("a test".to_owned()),
+            at,
+            action: Action::CarryOver { key: key.clone() },
+        };
+        store.act(act).await.unwrap()
+    };
+    let made = carry_over(START).await;
+    let Acted::Again(job) = made else {
+        panic!("{made:?}")
+    };
+    assert_eq!(carry_over(START.plus(SECOND)).await, Acted::Again(job));
+    let found = story(store, job).await.job;
+    assert_eq!((found.state, found.key), (JobState::Available, key));
+    let rows = log(store).await;
+    assert_eq!(rows.len(), 2, "{rows:?}");
+    let row = &rows[0];
+    assert_eq!(
+        (row.action.as_str(), row.subject.clone()),
+        ("carry_over", format!("job:{job}"))
+    );
+    assert_eq!(
+        (
+            row.shop.as_ref().map(ToString::to_string),
+            row.actor.as_str(),
+            row.reason.as_deref()
+        ),
+        (Some("main".to_owned()), "anna", Some("a test"))
+    );
 }
 
 pub(super) async fn an_answer_is_carried_out_on_what_still_waits(fixture: Fixture) {

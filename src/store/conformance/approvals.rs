@@ -2,7 +2,7 @@
 
 use super::fixture::Fixture;
 use super::given::{START, claim_one, finish, new_job, order, problem, shop, state};
-use crate::domain::{Actor, JobId, JobState, NewProblem, Object, Via};
+use crate::domain::{Actor, JobId, JobState, NewProblem, Object, Priority, Via};
 use crate::store::{Act, Acted, Action, AuditFilter, SharedStore, Verdict, WAITING_FOR_APPROVAL};
 
 const POSITION: &str = "plan:in:order:1";
@@ -33,11 +33,24 @@ async fn act(store: &SharedStore, action: Action) -> Acted {
 }
 
 fn yes(job: JobId, plan: &str) -> Action {
+    yes_at(job, plan, Priority::URGENT)
+}
+
+fn yes_at(job: JobId, plan: &str, priority: Priority) -> Action {
     Action::ApprovePlan {
         job,
         plan: plan.to_owned(),
         position: POSITION.to_owned(),
         approval: format!("yes to {plan}"),
+        priority,
+    }
+}
+
+/// A no to this plan, or to whatever waits.
+fn no(job: JobId, plan: Option<&str>) -> Action {
+    Action::RejectPlan {
+        job,
+        plan: plan.map(str::to_owned),
     }
 }
 
@@ -75,25 +88,29 @@ pub(super) async fn a_yes_counts_for_the_plan_that_waits_and_once(fixture: Fixtu
     );
     finish(store, &claimed, START, Verdict::Held(plan("two"))).await;
     assert_eq!(act(store, yes(job, "one")).await, Acted::NotNow(JobState::Held));
-    assert_eq!(act(store, yes(job, "two")).await, Acted::Again(job));
+    // One of many that are approved of at once does not go before what comes now.
+    let of_many = yes_at(job, "two", Priority::LIVE);
+    assert_eq!(act(store, of_many).await, Acted::Again(job));
+    let priority = fixture.number("SELECT priority FROM jobs").await;
+    assert_eq!(priority, i64::from(Priority::LIVE.0));
 }
 
 pub(super) async fn a_no_gives_up_what_waits_and_nothing_else(fixture: Fixture) {
     let store = &fixture.store;
     let job = held(store, "1", plan("one")).await;
     let other = held(store, "2", problem("sudden_change")).await;
+    assert_eq!(act(store, no(JobId(99), None)).await, Acted::Unknown);
+    assert_eq!(act(store, no(other, None)).await, Acted::NotNow(JobState::Held));
+    // It was planned anew since somebody looked at it.
     assert_eq!(
-        act(store, Action::RejectPlan { job: JobId(99) }).await,
-        Acted::Unknown
-    );
-    assert_eq!(
-        act(store, Action::RejectPlan { job: other }).await,
+        act(store, no(job, Some("another"))).await,
         Acted::NotNow(JobState::Held)
     );
+    assert_eq!(state(store, job).await, JobState::Held);
     assert_eq!(act(store, yes(other, "one")).await, Acted::NotNow(JobState::Held));
-    assert_eq!(act(store, Action::RejectPlan { job }).await, Acted::Done);
+    assert_eq!(act(store, no(job, Some("one"))).await, Acted::Done);
     assert_eq!(state(store, job).await, JobState::Discarded);
-    assert_eq!(act(store, Action::RejectPlan { job }).await, Acted::Already);
+    assert_eq!(act(store, no(job, None)).await, Acted::Already);
     assert_eq!(
         act(store, yes(job, "one")).await,
         Acted::NotNow(JobState::Discarded)

@@ -63,6 +63,11 @@ impl Fixture {
         }
     }
 
+    /// Whether the database has a clock of its own.
+    pub(super) const fn is_postgres(&self) -> bool {
+        matches!(self.place, Place::Postgres(_))
+    }
+
     /// Has the server end every connection of this store. Returns how many.
     pub(super) async fn cut_connections(&self) -> i64 {
         self.count(

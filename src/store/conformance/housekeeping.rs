@@ -170,6 +170,16 @@ pub(super) async fn redaction_removes_contents_and_keeps_ids(fixture: Fixture) {
         events.push(event);
     }
     assert!(shows(store, janes, "Jane").await);
+    // Hashes of her data, in what is kept about plans and about what a wrong mapping wrote.
+    let mark = |id: &str| format!("resync:customer:{id}");
+    let (plan, wrote) = (
+        "plan:in:customer:207119551",
+        r#"{"job":1,"wrote":{"name":"0123"}}"#,
+    );
+    let kept = [mark(&jane.source_id), mark(&john.source_id), plan.to_owned()];
+    for name in &kept {
+        store.set_cursor(&shop(), name, wrote, START).await.unwrap();
+    }
 
     let touched = store
         .redact(&shop(), &[record("customer", "207119551")], START)
@@ -178,6 +188,10 @@ pub(super) async fn redaction_removes_contents_and_keeps_ids(fixture: Fixture) {
     assert!(touched > 0);
     assert!(!shows(store, janes, "Jane").await);
     assert!(shows(store, johns, "John").await);
+    for (name, expected) in kept.iter().zip([r#"{"job":1,"wrote":{}}"#, wrote, ""]) {
+        let left = store.cursor(&shop(), name).await.unwrap();
+        assert_eq!(left.as_deref(), Some(expected), "{name}");
+    }
     let body = |event| async move { store.event(event).await.unwrap().unwrap().body.is_some() };
     assert!(!body(events[0]).await);
     assert!(body(events[1]).await && body(events[2]).await);

@@ -6,11 +6,14 @@ mod alerts;
 mod answers;
 mod approvals;
 mod batches;
+mod drift;
 mod ends;
 pub(in crate::store) mod fixture;
 mod given;
 mod housekeeping;
+mod imports;
 mod intake;
+pub(in crate::store) mod kept;
 mod links;
 mod lists;
 mod locks;
@@ -59,6 +62,13 @@ suite! {
     approvals:
         a_yes_counts_for_the_plan_that_waits_and_once,
         a_no_gives_up_what_waits_and_nothing_else;
+    imports:
+        one_import_of_an_object_at_a_time_and_its_end_counts_its_jobs,
+        what_was_listed_becomes_few_jobs_at_a_time_once_each,
+        jobs_that_rest_take_no_place_of_others_in_an_import,
+        an_import_keeps_what_it_does_not_see_and_why_it_waits,
+        jobs_of_imports_come_after_everything_else,
+        what_an_import_made_stays_made;
     intake:
         a_repeated_delivery_changes_nothing,
         the_same_delivery_fifty_times_at_once_is_one_event,
@@ -124,6 +134,7 @@ suite! {
         a_batch_retries_each_job_once_whatever_dies,
         a_batch_can_be_stopped_and_takes_nothing_new;
     answers:
+        carrying_over_makes_one_job_and_says_who_asked,
         an_answer_is_carried_out_on_what_still_waits,
         many_held_jobs_are_answered_in_one_go,
         a_choice_is_taken_while_it_is_asked,
@@ -133,6 +144,9 @@ suite! {
         whose_problems_are_asked_before_they_are_cut,
         the_audit_log_outlives_jobs_and_not_for_ever,
         notes_about_causes_are_redacted_too;
+    kept:
+        what_is_kept_is_what_there_is,
+        the_example_of_a_cause_is_the_newest_that_is_open;
     lists:
         every_filter_lists_what_fits_newest_first,
         jobs_are_found_by_what_they_sell_and_whose_they_are;
@@ -148,7 +162,14 @@ suite! {
         a_gap_closes_when_a_run_covers_all_of_it,
         a_gap_that_was_widened_during_a_run_stays_open,
         a_run_that_fails_puts_the_next_one_off,
+        the_time_is_one_for_all_nodes,
         what_is_over_is_forgotten_in_time;
+    drift:
+        a_report_is_told_once_its_run_ended_well,
+        rows_come_back_in_order_and_lose_their_values_on_request,
+        reports_are_forgotten_with_their_runs,
+        a_correction_counts_once,
+        links_are_told_in_the_order_of_their_erp_records;
     links:
         links_are_unique_both_ways,
         links_are_saved_only_under_the_fence,

@@ -11,8 +11,11 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::fixture::Fixture;
 use super::given::{claim_as, delivery, end, key, new_job, problem, record, shop};
+use super::kept::MISCOUNTED;
 use crate::domain::{Fence, JobId, JobKey, JobState, Object, Priority, System, Timestamp};
-use crate::store::{ClaimedJob, Finished, JobFilter, Locked, Recorded, Retried, SharedStore, Verdict};
+use crate::store::{
+    ClaimedJob, ClusterFilter, Finished, JobFilter, Locked, Recorded, Retried, SharedStore, Verdict,
+};
 
 /// Cases of SQLite, and steps of each case.
 const CASES: u32 = 32;
@@ -443,6 +446,7 @@ impl Pair {
             self = self.step(step).await;
             self.compare(&text).await;
         }
+        assert_eq!(self.fixture.number(MISCOUNTED).await, 0, "kept counts");
     }
 
     async fn step(mut self, step: Step) -> Self {
@@ -659,6 +663,28 @@ impl Pair {
             })
             .collect();
         assert_eq!(seen, expected, "after {after}");
+        self.compare_counts(after).await;
+    }
+
+    /// The kept counts are those of the model's jobs.
+    async fn compare_counts(&self, after: &str) {
+        let store = &self.fixture.store;
+        let counts = store.counts(self.fixture.now()).await.unwrap();
+        let seen: BTreeMap<_, _> = counts
+            .jobs
+            .iter()
+            .map(|row| ((row.lane.clone(), row.state), row.count))
+            .collect();
+        let mut expected = BTreeMap::new();
+        for job in &self.model.jobs {
+            let lane = crate::store::Lane::of(&key_of(job.key));
+            *expected.entry((lane, job.state)).or_insert(0) += 1;
+        }
+        assert_eq!(seen, expected, "after {after}");
+        let clusters = store.problem_clusters(ClusterFilter::default()).await.unwrap();
+        let told: u64 = clusters.iter().map(|row| row.problems).sum();
+        let open = self.model.jobs.iter().filter(|job| job.has_problem).count() as u64;
+        assert_eq!((told, counts.open_problems), (open, open), "after {after}");
     }
 }
 

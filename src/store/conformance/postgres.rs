@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::fixture::Fixture;
-use super::given::{START, claim, claim_one, finish, new_job, order};
+use super::given::{START, claim, claim_one, finish, new_job, order, state};
 use crate::domain::{JobState, Object};
 use crate::store::{Finished, SharedStore, Verdict};
 
@@ -96,6 +96,22 @@ async fn connections_that_are_cut_are_made_again() {
         .expect("work is announced");
     assert_eq!(claim(store, Object::Order, 5, START).await.len(), 1);
     tool.close().await;
+}
+
+#[tokio::test]
+async fn jobs_are_taken_back_although_the_counts_cannot_be_added_up() {
+    let fixture = Fixture::postgres().await;
+    let store = &fixture.store;
+    enqueue(store, "1").await;
+    let lost = claim_one(store, Object::Order, START).await;
+    fixture
+        .execute("UPDATE jobs SET lease_until = 0 WHERE state = 'running'")
+        .await;
+    fixture
+        .execute("ALTER TABLE problem_counts_kept RENAME TO out_of_reach")
+        .await;
+    assert_eq!(store.reclaim(START).await.unwrap(), 1);
+    assert_ne!(state(store, lost.id).await, JobState::Running);
 }
 
 #[tokio::test]

@@ -5,12 +5,13 @@ use std::time::Duration;
 use super::fixture::Fixture;
 use super::given::{START, other_shop, shop};
 use crate::domain::{Object, Timestamp};
-use crate::store::{Covered, GapRow, GapRun, NewGap, NewRun, RunCounts, RunOutcome, SharedStore};
+use crate::store::{Covered, GapRow, GapRun, NewGap, NewRun, RunCounts, RunKind, RunOutcome, SharedStore};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn new_run(object: Object, now: Timestamp) -> NewRun {
     NewRun {
+        kind: RunKind::Delta,
         shop: shop(),
         object,
         cause: "catch_up".to_owned(),
@@ -56,6 +57,14 @@ pub(super) async fn one_run_of_an_object_at_a_time(fixture: Fixture) {
         ..new_run(Object::Order, START)
     };
     assert!(store.start_run(theirs).await.unwrap().is_some());
+    // A full run takes hours, and what changes meanwhile is looked for as ever.
+    let full = || NewRun {
+        kind: RunKind::Full,
+        ..new_run(Object::Order, START)
+    };
+    let whole = store.start_run(full()).await.unwrap();
+    assert!(whole.is_some(), "a delta run of the same object is under way");
+    assert_eq!(store.start_run(full()).await.unwrap(), None);
     let counts = RunCounts {
         pages: 2,
         records: 300,
@@ -72,7 +81,7 @@ pub(super) async fn one_run_of_an_object_at_a_time(fixture: Fixture) {
     let again = store.start_run(new_run(Object::Order, end)).await.unwrap();
     assert!(again.is_some_and(|id| id > run), "{again:?}");
     let rows = store.runs(10).await.unwrap();
-    assert_eq!(rows.len(), 4);
+    assert_eq!(rows.len(), 5);
     assert_eq!(store.runs(2).await.unwrap(), rows[..2], "newest first");
     let row = rows.iter().find(|row| row.id == run).unwrap();
     assert_eq!(
@@ -269,4 +278,19 @@ pub(super) async fn what_is_over_is_forgotten_in_time(fixture: Fixture) {
     let runs = store.runs(10).await.unwrap();
     assert_eq!((runs.len(), runs[0].object), (1, Object::Product));
     assert_eq!(the_gap(store).await.object, Object::Product);
+}
+
+pub(super) async fn the_time_is_one_for_all_nodes(fixture: Fixture) {
+    let store = &fixture.store;
+    // A node whose clock is a day off learns the same time as one whose clock is right, if the database has a clock.
+    let (right, wrong) = (START, START.minus(24 * 60 * MINUTE));
+    let (first, second) = (store.time(right).await.unwrap(), store.time(wrong).await.unwrap());
+    if fixture.is_postgres() {
+        assert!(
+            second >= first && second.since(first) < MINUTE,
+            "{first} {second}"
+        );
+    } else {
+        assert_eq!((first, second), (right, wrong));
+    }
 }

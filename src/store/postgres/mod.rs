@@ -5,6 +5,7 @@
 //! the latest. Deliveries and ends of attempts share commits (see `batch`), everything else has a transaction of its own.
 
 mod batch;
+mod clusters;
 mod node;
 mod sql;
 
@@ -19,6 +20,8 @@ mod audit;
 mod batches;
 #[path = "../shared/care.rs"]
 mod care;
+#[path = "../shared/drift.rs"]
+mod drift;
 #[path = "../shared/events.rs"]
 mod events;
 #[path = "../shared/finish.rs"]
@@ -27,10 +30,14 @@ mod finish;
 mod found_by;
 #[path = "../shared/housekeeping.rs"]
 mod housekeeping;
+#[path = "../shared/imports.rs"]
+mod imports;
 #[path = "../shared/intake.rs"]
 mod intake;
 #[path = "../shared/intents.rs"]
 mod intents;
+#[path = "../shared/kept.rs"]
+mod kept;
 #[path = "../shared/links.rs"]
 mod links;
 #[path = "../shared/listing.rs"]
@@ -252,7 +259,8 @@ impl PgStore {
         Ok(store)
     }
 
-    /// Gives back the jobs of nodes that are gone, and those whose lease ended by the database's clock.
+    /// Gives back the jobs of nodes that are gone, and those whose lease ended by the database's clock. It is called every few
+    /// seconds, so what changed in the counts is added up here, too; but no job stays with a dead node because that fails.
     async fn take_back(&self, now: Timestamp) -> Result<u64, StoreError> {
         let trying = "reclaim jobs";
         if let Some(node) = &self.node {
@@ -268,6 +276,16 @@ impl PgStore {
             .await?;
         if count > 0 {
             self.ring().await;
+        }
+        // What is not added up now is added up the next time: until then it is read from more rows.
+        let added = self
+            .write("add up what is counted", |conn| Box::pin(clusters::add_up(conn)))
+            .await;
+        if let Err(error) = added {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the counts of open jobs and problems were not added up"
+            );
         }
         Ok(count)
     }

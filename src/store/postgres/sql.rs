@@ -61,8 +61,31 @@ pub(super) const EACH_LIST: (&str, &str, &str) = (
     ") AS o",
 );
 
+/// The newest jobs of each list that are found by one name.
+pub(super) const EACH_NAMED_LIST: (&str, &str, &str) = (
+    "SELECT o.id AS id FROM json_array_elements(",
+    "::json) AS c CROSS JOIN LATERAL (SELECT j.id FROM names_at_rest AS n JOIN jobs AS j ON j.id = n.job_id
+        WHERE n.lane_id = (c.value ->> 0)::bigint AND n.state = c.value ->> 1 AND j.state = n.state",
+    ") AS o",
+);
+
+/// The jobs of open problems. With the offset each job is looked up for its problem: else all jobs may be read in their order until
+/// enough have one of the cause.
+pub(super) const OF_PROBLEMS: (&str, &str, &str, &str) = (
+    "SELECT p.job_id AS id FROM (SELECT p.job_id FROM ",
+    " WHERE p.closed_at IS NULL AND p.job_id IS NOT NULL",
+    ") AS p CROSS JOIN LATERAL (SELECT j.id FROM jobs AS j WHERE j.id = p.job_id",
+    " OFFSET 0) AS j",
+);
+
+/// Open problems `p` of one cause of one shop, in the order of their jobs: the statistics know.
+pub(super) const OF_ONE_CAUSE: &str = "problems AS p";
+
 /// Jobs `j` that ended, by when they did: the statistics know.
 pub(super) const BY_THEIR_END: &str = "jobs AS j";
+
+/// Lines of the audit log since a time that is not long ago: the statistics know.
+pub(super) const AUDIT_LATELY: &str = "audit";
 
 /// Jobs `j` that are open, by when they were first heard of: the statistics know.
 macro_rules! open_since {
@@ -185,9 +208,10 @@ const EVENTS_INSERT: &str = "
 
 const JOBS_WANT: &str = "
     INSERT INTO jobs AS j (lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, triggered_at,
-                           cause, created_at, updated_at)
+                           cause, created_at, updated_at, import_id)
     SELECT (v ->> 0)::bigint, v ->> 1, v ->> 2, (v ->> 3)::bigint, (v ->> 4)::bigint, (v ->> 5)::bigint,
-           (v ->> 6)::bigint, (v ->> 4)::bigint, (v ->> 7)::bigint, v ->> 8, (v ->> 4)::bigint, (v ->> 4)::bigint
+           (v ->> 6)::bigint, (v ->> 4)::bigint, (v ->> 7)::bigint, v ->> 8, (v ->> 4)::bigint, (v ->> 4)::bigint,
+           (v ->> 9)::bigint
     FROM json_array_elements($1::json) AS x (v)
     ON CONFLICT (lane_id, source_id) WHERE ended_at IS NULL DO UPDATE SET
         wanted = j.wanted + excluded.wanted,
@@ -202,6 +226,9 @@ const JOBS_WANT: &str = "
             THEN 0 ELSE j.failed_attempts END,
         state = CASE WHEN j.state IN ('problem', 'held') AND j.held_by IS NULL AND excluded.state = 'available'
             THEN 'available' ELSE j.state END,
+        import_effect = CASE WHEN excluded.import_id IS NULL OR excluded.import_id IS NOT DISTINCT FROM j.import_id
+            THEN j.import_effect END,
+        import_id = coalesce(excluded.import_id, j.import_id),
         updated_at = excluded.updated_at
     RETURNING id, lane_id, source_id, wanted";
 
@@ -240,22 +267,26 @@ pub(super) const FOR_UPDATE: &str = " FOR UPDATE";
 pub(super) const FOR_UPDATE_OF_JOBS: &str = " FOR UPDATE OF j";
 
 pub(super) const READY_LANES: &str = "
-    SELECT coalesce(json_agg(json_build_array(id, due)), '[]')::text FROM (
+    SELECT coalesce(json_agg(json_build_array(id, least(due, imported),
+        CASE WHEN due <= $1 THEN 0 ELSE 1 END)), '[]')::text FROM (
         SELECT l.id, least(
             (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 0
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1),
             (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 1
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1),
-            (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2
+            (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2 AND import_id IS NULL
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1)
-        ) AS due FROM lanes AS l
+        ) AS due,
+        (SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2 AND import_id IS NOT NULL
+            AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1) AS imported
+        FROM lanes AS l
         WHERE l.object = 'shop' OR NOT EXISTS (SELECT 1 FROM pauses AS z WHERE z.shop = l.shop)) AS x
-    WHERE due <= $1";
+    WHERE due <= $1 OR imported <= $1";
 
 /// Rows that another node is about to claim are passed over; the rest stays ours until the claim is committed.
 pub(super) const CANDIDATES: &str = "
     SELECT coalesce(json_agg(json_build_array(id, source_id, fence, failed_attempts, attempts, unclean_at,
-                                              wanted_since, triggered_at, record_name)), '[]')::text
+                                              wanted_since, triggered_at, record_name, import_id)), '[]')::text
     FROM (SELECT * FROM (
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable')
@@ -265,9 +296,19 @@ pub(super) const CANDIDATES: &str = "
             AND state IN ('available', 'scheduled', 'retryable')
             ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS live
         UNION ALL
-        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND run_at <= $2
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND import_id IS NULL AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable')
             ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS background
+        UNION ALL
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND import_id IS NOT NULL AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable')
+            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane_id = $1 AND o.priority = 0 AND o.run_at <= $2
+                AND o.state IN ('available', 'scheduled', 'retryable'))
+            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane_id = $1 AND o.priority = 1 AND o.run_at <= $2
+                AND o.state IN ('available', 'scheduled', 'retryable'))
+            AND NOT EXISTS (SELECT 1 FROM jobs AS o WHERE o.lane_id = $1 AND o.priority = 2 AND o.import_id IS NULL
+                AND o.run_at <= $2 AND o.state IN ('available', 'scheduled', 'retryable'))
+            ORDER BY run_at, id LIMIT $3 FOR UPDATE SKIP LOCKED) AS imported
     ) AS every LIMIT $3) AS x";
 
 pub(super) const LOCKS_TAKE: &str = "
@@ -409,11 +450,12 @@ pub(super) const EVENTS_EVER: &str =
     "SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM events_id_seq";
 
 pub(super) const COUNTS: &str = "
-    SELECT lane_id, state, count(*), min(created_at) FROM jobs
-        WHERE state IN ('available', 'scheduled', 'retryable') GROUP BY lane_id, state
+    SELECT k.lane_id, k.state, k.count, (SELECT min(j.created_at) FROM jobs AS j
+        WHERE j.ended_at IS NULL AND j.lane_id = k.lane_id AND j.state = k.state)
+    FROM job_counts AS k WHERE k.count > 0
     UNION ALL
     SELECT lane_id, state, count(*), min(created_at) FROM jobs
-        WHERE state IN ('running', 'held', 'problem') GROUP BY lane_id, state
+        WHERE state IN ('running', 'held', 'problem') AND state = 'running' GROUP BY lane_id, state
     UNION ALL
     SELECT lane_id, state, count(*), min(created_at) FROM jobs
         WHERE ended_at IS NOT NULL AND ended_at >= $1 GROUP BY lane_id, state";

@@ -2,7 +2,7 @@
 //! nobody says yes to one that was made a moment before.
 
 use super::{Conn, people, problems, review, shops};
-use crate::domain::{JobId, JobState, Timestamp};
+use crate::domain::{JobId, JobState, Priority, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::{Act, Acted, WAITING_FOR_APPROVAL};
@@ -16,12 +16,13 @@ async fn waiting(conn: &mut Conn, job: JobId) -> Result<Option<String>, Fault> {
     Ok(problem.and_then(|row| row.problem.detail["plan"].as_str().map(str::to_owned)))
 }
 
-/// Lets the job go on with this plan.
+/// Lets the job go on with this plan, as urgently.
 pub(super) async fn approve(
     conn: &mut Conn,
     job: JobId,
     plan: &str,
     (position, approval): (&str, &str),
+    priority: Priority,
     now: Timestamp,
 ) -> Result<Acted, Fault> {
     let Some((state, ..)) = people::named(conn, job).await? else {
@@ -51,17 +52,26 @@ pub(super) async fn approve(
         return Ok(Acted::NotNow(state));
     }
     shops::set_cursor(conn, &shop, position, approval, now).await?;
-    people::make_available(conn, job, now).await?;
+    people::make_available_at(conn, job, priority, now).await?;
     Ok(Acted::Again(job))
 }
 
-/// Gives the job up.
-pub(super) async fn reject(conn: &mut Conn, act: &Act, job: JobId, lanes: &Lanes) -> Result<Acted, Fault> {
+/// Gives the job up; with `plan`, only if it still waits with this one.
+pub(super) async fn reject(
+    conn: &mut Conn,
+    act: &Act,
+    job: JobId,
+    plan: Option<&str>,
+    lanes: &Lanes,
+) -> Result<Acted, Fault> {
     let Some((state, ..)) = people::named(conn, job).await? else {
         return Ok(Acted::Unknown);
     };
-    if state == JobState::Held && waiting(conn, job).await?.is_none() {
-        return Ok(Acted::NotNow(state));
+    if state == JobState::Held {
+        let waits_with = waiting(conn, job).await?;
+        if waits_with.is_none() || plan.is_some_and(|plan| waits_with.as_deref() != Some(plan)) {
+            return Ok(Acted::NotNow(state));
+        }
     }
     match state {
         JobState::Held | JobState::Discarded => review::discard(conn, act, job, lanes).await,

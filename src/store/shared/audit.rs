@@ -3,7 +3,7 @@
 use serde_json::Value;
 use sqlx::{QueryBuilder, Row as _};
 
-use super::{Conn, Db, DbRow};
+use super::{Conn, Db, DbRow, sql};
 use crate::domain::Timestamp;
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
@@ -107,14 +107,29 @@ fn read_audit(row: &DbRow) -> Result<AuditRow, Fault> {
     })
 }
 
+/// Of the whole log they are counted in their own order, of a part of it by reading that part.
+pub(super) fn counts_question(since: Timestamp) -> QueryBuilder<Db> {
+    let from = if since.millis() > 0 {
+        sql::AUDIT_LATELY
+    } else {
+        "audit"
+    };
+    let mut query = QueryBuilder::<Db>::new("SELECT action, shop, count(*) FROM ");
+    query
+        .push(from)
+        .push(" WHERE at >= ")
+        .push_bind(since.millis())
+        .push(" GROUP BY action, shop ORDER BY action, shop");
+    query
+}
+
 /// How often each action was done since then, by shop.
 pub(super) async fn action_counts(conn: &mut Conn, since: Timestamp) -> Result<Vec<ActionCount>, Fault> {
-    let rows: Vec<(String, Option<String>, i64)> = sqlx::query_as(
-        "SELECT action, shop, count(*) FROM audit WHERE at >= $1 GROUP BY action, shop ORDER BY action, shop",
-    )
-    .bind(since.millis())
-    .fetch_all(conn)
-    .await?;
+    let rows = counts_question(since).build().fetch_all(conn).await?;
+    let rows: Vec<(String, Option<String>, i64)> = rows
+        .iter()
+        .map(sqlx::FromRow::from_row)
+        .collect::<Result<_, _>>()?;
     Ok(rows
         .into_iter()
         .map(|(action, shop, count)| ActionCount {

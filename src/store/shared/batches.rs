@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Row as _};
 
-use super::{Conn, Db, DbRow, audit, listing, sql};
+use super::{Conn, Db, DbRow, audit, kept, listing, sql};
 use crate::domain::{Actor, JobState, Priority, Timestamp, Via};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
@@ -88,12 +88,28 @@ pub(super) struct Left {
 /// How many jobs fit. Many are not counted one by one, because everything that is written waits for it: then it is how many
 /// problems of that kind are open, or how many jobs of these lanes need a person.
 async fn total(conn: &mut Conn, filter: &BatchFilter, last: i64, now: Timestamp) -> Result<i64, Fault> {
+    let has_cause = filter.cluster.is_some() || filter.code.is_some();
+    let is_kept = has_cause && filter.object.is_none() && filter.direction.is_none();
+    let mut query = QueryBuilder::<Db>::new(
+        "SELECT CAST(coalesce(sum(p.jobs), 0) AS BIGINT) FROM problem_counts AS p WHERE true",
+    );
+    push_cause(&mut query, filter);
+    let problems: i64 = query
+        .build_query_scalar()
+        .persistent(false)
+        .fetch_one(&mut *conn)
+        .await?;
     let lanes = listing::fitting_lanes(conn, &lanes_of(filter)).await?;
     let left = Left {
         after: 0,
         upto: last,
         seen_until: now,
-        most: COUNTED_MOST + 1,
+        // Of very many that are known already it is only asked whether there is one to be tried again.
+        most: if is_kept && problems > COUNTED_MOST {
+            1
+        } else {
+            COUNTED_MOST + 1
+        },
     };
     let mut query = QueryBuilder::<Db>::new("SELECT count(*) FROM (");
     push_fitting(&mut query, filter, &lanes, left)?;
@@ -103,29 +119,16 @@ async fn total(conn: &mut Conn, filter: &BatchFilter, last: i64, now: Timestamp)
         .persistent(false)
         .fetch_one(&mut *conn)
         .await?;
-    if total <= COUNTED_MOST {
+    if total < left.most {
         return Ok(total);
     }
-    let mut query = QueryBuilder::<Db>::new(
-        "SELECT count(*) FROM problems AS p WHERE p.closed_at IS NULL AND p.job_id IS NOT NULL",
-    );
-    push_cause(&mut query, filter);
-    let problems: i64 = query
-        .build_query_scalar()
-        .persistent(false)
-        .fetch_one(&mut *conn)
-        .await?;
-    let has_cause = filter.cluster.is_some() || filter.code.is_some();
-    if has_cause && filter.object.is_none() && filter.direction.is_none() {
+    if is_kept {
         return Ok(problems.max(total));
     }
-    let jobs: i64 = sqlx::query_scalar(concat!(
-        "SELECT count(*) FROM jobs WHERE state IN ('running', 'held', 'problem') AND state = 'problem' AND lane_id ",
-        sql::in_array!("$1")
-    ))
-    .bind(serde_json::to_string(&lanes)?)
-    .fetch_one(conn)
-    .await?;
+    let jobs: i64 = sqlx::query_scalar(kept::PROBLEMS_OF_LANES)
+        .bind(serde_json::to_string(&lanes)?)
+        .fetch_one(conn)
+        .await?;
     Ok(problems.min(jobs).max(total))
 }
 
@@ -159,9 +162,12 @@ pub(super) fn push_fitting(
     left: Left,
 ) -> Result<(), Fault> {
     if filter.cluster.is_some() || filter.code.is_some() {
+        let is_one = filter.cluster.is_some() && filter.code.is_some() && filter.shop.is_some();
         query
+            .push("SELECT p.job_id AS id FROM ")
+            .push(listing::open_problems(is_one))
             .push(
-                "SELECT p.job_id AS id FROM problems AS p CROSS JOIN jobs AS j WHERE j.id = p.job_id AND p.closed_at IS NULL
+                " CROSS JOIN jobs AS j WHERE j.id = p.job_id AND p.closed_at IS NULL
                      AND p.job_id IS NOT NULL AND j.state = 'problem' AND p.job_id > ",
             )
             .push_bind(left.after)

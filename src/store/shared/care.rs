@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use sqlx::{QueryBuilder, Row as _};
 
-use super::{Conn, Db, audit, problems};
+use super::{Conn, Db, audit, clusters, problems};
 use crate::domain::Timestamp;
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
@@ -134,37 +134,55 @@ pub(super) async fn clusters(conn: &mut Conn, filter: &ClusterFilter) -> Result<
 }
 
 pub(super) fn clusters_question(filter: &ClusterFilter) -> QueryBuilder<Db> {
-    let mut query = QueryBuilder::<Db>::new(
-        "SELECT g.shop, g.code, g.cluster, g.problems, g.jobs, g.opened_at, g.seen_at, g.example, c.claimed_by,
-                c.snoozed_until
-         FROM (SELECT p.shop, p.code, p.cluster, count(*) AS problems, count(p.job_id) AS jobs,
-                      min(p.opened_at) AS opened_at, max(p.seen_at) AS seen_at, max(p.id) AS example FROM ",
+    let limit = audit::limit(filter.limit);
+    let mut query = QueryBuilder::<Db>::new("");
+    clusters::push_begin(&mut query, filter, limit);
+    query.push(
+        "SELECT k.shop, k.code, k.cluster, k.problems, k.jobs, k.newest AS example, c.claimed_by, c.snoozed_until,
+                (SELECT min(p.opened_at) FROM problems AS p WHERE p.closed_at IS NULL AND p.cluster = k.cluster
+                     AND p.code = k.code AND p.shop = k.shop) AS opened_at,
+                (SELECT max(p.seen_at) FROM problems AS p WHERE p.closed_at IS NULL AND p.cluster = k.cluster
+                     AND p.code = k.code AND p.shop = k.shop) AS seen_at
+         FROM ",
     );
+    let of_care = " c.shop = k.shop AND c.code = k.code AND c.cluster = k.cluster ";
     if let Some(person) = &filter.claimed_by {
+        // A person looks after few: these are looked up among all.
         query
-            .push(
-                "problem_care AS m CROSS JOIN problems AS p WHERE p.cluster = m.cluster AND p.code = m.code
-                     AND p.shop = m.shop AND p.closed_at IS NULL AND m.claimed_by = ",
-            )
+            .push(format_args!(
+                "problem_care AS c CROSS JOIN {} AS k WHERE{of_care}",
+                clusters::NAME
+            ))
+            .push("AND c.claimed_by = ")
             .push_bind(clean(person));
     } else {
-        query.push("problems AS p WHERE p.closed_at IS NULL");
+        query.push(format_args!(
+            "{} AS k LEFT JOIN problem_care AS c ON{of_care}WHERE true",
+            clusters::NAME
+        ));
     }
+    push_which(&mut query, filter, "k");
+    query
+        .push(" AND k.problems > 0 ORDER BY k.problems DESC, k.newest DESC LIMIT ")
+        .push_bind(limit);
+    query
+}
+
+/// Which causes are asked for; but whose they are is asked elsewhere.
+pub(super) fn push_which(query: &mut QueryBuilder<Db>, filter: &ClusterFilter, of: &str) {
     if let Some(cluster) = &filter.cluster {
-        query.push(" AND p.cluster = ").push_bind(clean(cluster));
+        query
+            .push(format_args!(" AND {of}.cluster = "))
+            .push_bind(clean(cluster));
     }
     if let Some(code) = &filter.code {
-        query.push(" AND p.code = ").push_bind(clean(code));
+        query
+            .push(format_args!(" AND {of}.code = "))
+            .push_bind(clean(code));
     }
     if let Some(shop) = &filter.shop {
-        query.push(" AND p.shop = ").push_bind(shop.as_str().to_owned());
+        query
+            .push(format_args!(" AND {of}.shop = "))
+            .push_bind(shop.as_str().to_owned());
     }
-    query
-        .push(" GROUP BY p.cluster, p.code, p.shop ORDER BY problems DESC, example DESC LIMIT ")
-        .push_bind(audit::limit(filter.limit))
-        .push(
-            ") AS g LEFT JOIN problem_care AS c ON c.shop = g.shop AND c.code = g.code AND c.cluster = g.cluster
-             ORDER BY g.problems DESC, g.example DESC",
-        );
-    query
 }

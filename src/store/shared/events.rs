@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Conn, DbRow, alerts, said, sql};
+use super::{Conn, DbRow, alerts, drift, said, shops, sql};
 use crate::domain::{EventId, JobId, Object, RecordKey, ShopName, Timestamp};
 use crate::store::EventRow;
 use crate::store::body::unpack;
@@ -160,6 +160,8 @@ pub(super) async fn redact(
 ) -> Result<u64, Fault> {
     let mut touched = alerts::redact(conn, shop).await?;
     for record in records {
+        touched += drift::redact(conn, record).await?;
+        touched += shops::redact_record(conn, shop, record).await?;
         let jobs = jobs_about(conn, record, lanes).await?;
         touched += blank_jobs(conn, &jobs).await?;
         touched += sqlx::query(
@@ -333,6 +335,8 @@ pub(super) async fn redact_shop_links(
                 .rows_affected();
         }
         touched += said::blank_shop(conn, shop, REMOVED).await?;
+        touched += drift::redact_shop(conn, shop).await?;
+        touched += shops::redact_records(conn, shop).await?;
         return Ok((touched, None));
     };
     let touched = sqlx::query(

@@ -206,6 +206,7 @@ async fn make_jobs(
                 since: job.now,
                 triggered_at: None,
                 cause: job.cause.clone(),
+                import: None,
             };
             intake::add(&mut wants, *lane_id, &job.key.source_id, want);
         }

@@ -48,6 +48,14 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
              WHERE hour < $1 ORDER BY hour LIMIT $2)",
         "DELETE FROM deliveries WHERE (shop, topic, name, hour) IN (SELECT shop, topic, name, hour FROM deliveries
              WHERE hour < $1 ORDER BY hour LIMIT $2)",
+        "DELETE FROM drift WHERE (run_id, position) IN (SELECT d.run_id, d.position FROM drift AS d
+             WHERE NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.id = d.run_id AND (r.ended_at IS NULL OR r.ended_at >= $1))
+             ORDER BY d.run_id LIMIT $2)",
+        "DELETE FROM drift_reports WHERE run_id IN (SELECT d.run_id FROM drift_reports AS d
+             WHERE NOT EXISTS (SELECT 1 FROM runs AS r WHERE r.id = d.run_id AND (r.ended_at IS NULL OR r.ended_at >= $1))
+             ORDER BY d.run_id LIMIT $2)",
+        "DELETE FROM corrections WHERE (shop, object, source_id, field, value) IN (
+             SELECT shop, object, source_id, field, value FROM corrections WHERE found_at < $1 ORDER BY found_at LIMIT $2)",
         "DELETE FROM runs WHERE id IN (SELECT id FROM runs
              WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
         "DELETE FROM gaps WHERE id IN (SELECT id FROM gaps
@@ -91,6 +99,15 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
             .rows_affected();
     }
     Ok(deleted)
+}
+
+/// The time by the database's clock, if it has one.
+pub(super) async fn time(conn: &mut Conn, now: Timestamp) -> Result<Timestamp, Fault> {
+    let time: i64 = sqlx::query_scalar(concat!("SELECT ", sql::seen_now!("$1")))
+        .bind(now.millis())
+        .fetch_one(conn)
+        .await?;
+    Ok(Timestamp::from_millis(time))
 }
 
 /// Whether the database answers. In the writer's transaction this also proves that writing is possible: the transaction

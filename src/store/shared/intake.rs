@@ -22,6 +22,8 @@ pub(super) struct Want {
     pub(super) since: Timestamp,
     pub(super) triggered_at: Option<Timestamp>,
     pub(super) cause: String,
+    /// The import that asked for it.
+    pub(super) import: Option<i64>,
 }
 
 impl Want {
@@ -34,6 +36,7 @@ impl Want {
         self.times += other.times;
         self.events += other.events;
         self.triggered_at = self.triggered_at.or(other.triggered_at);
+        self.import = self.import.or(other.import);
     }
 }
 
@@ -88,6 +91,7 @@ pub(super) async fn want(
                 want.events,
                 millis(want.triggered_at),
                 clean(&want.cause),
+                want.import,
             ])
         })
         .collect();
@@ -116,6 +120,7 @@ pub(super) async fn enqueue(conn: &mut Conn, units: &[(NewJob, i64)]) -> Result<
             since: job.now,
             triggered_at: None,
             cause: job.cause.clone(),
+            import: None,
         };
         add(&mut wants, *lane_id, &job.key.source_id, want_one);
     }
@@ -166,6 +171,7 @@ pub(super) async fn record(conn: &mut Conn, units: &[PreparedDelivery]) -> Resul
                 since: delivery.received_at,
                 triggered_at: delivery.triggered_at,
                 cause: "webhook".to_owned(),
+                import: None,
             };
             add(&mut wants, lane_id, &key.source_id, want);
         }

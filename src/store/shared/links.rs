@@ -89,6 +89,26 @@ pub(super) async fn of_erp(
     row.as_ref().map(read).transpose()
 }
 
+/// The live links of a kind in the order of their ERP records.
+pub(super) async fn in_order(
+    conn: &mut Conn,
+    shop: &ShopName,
+    kind: LinkKind,
+    after: Option<ErpId>,
+    limit: u32,
+) -> Result<Vec<Link>, Fault> {
+    let rows = sqlx::query(select!(
+        "WHERE shop = $1 AND kind = $2 AND erp_id > $3 AND state <> 'retired' ORDER BY erp_id LIMIT $4"
+    ))
+    .bind(shop.as_str())
+    .bind(kind.as_str())
+    .bind(after.map_or(i64::MIN, |id| id.0))
+    .bind(i64::from(limit))
+    .fetch_all(conn)
+    .await?;
+    rows.iter().map(read).collect()
+}
+
 /// The live links of these ERP records.
 pub(super) async fn of_erp_records(
     conn: &mut Conn,

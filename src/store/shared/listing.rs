@@ -28,6 +28,8 @@ pub(super) enum From {
     KnownBy,
     /// Each lane's jobs in each state.
     Lists,
+    /// What else a job is found by, of each lane's jobs that wait for a person.
+    AtRest,
     /// What ended since the time that is asked for.
     Ended,
     /// All jobs.
@@ -41,29 +43,48 @@ pub(super) async fn find(conn: &mut Conn, filter: &JobFilter) -> Result<Vec<i64>
         return Ok(Vec::new());
     }
     let from = from(conn, filter).await?;
-    let since = filter.changed_since.filter(|_| from == From::Lists);
     let mut ids = Vec::new();
-    if let Some(since) = since
-        && ended_since(conn, since).await? <= ENDED_FEW
-    {
-        let states = states_of(filter).iter().copied();
-        let (open, closed): (Vec<JobState>, Vec<JobState>) = states.partition(|state| state.is_open());
-        for (states, from) in [(closed, From::Ended), (open, From::Lists)] {
-            // Of no state is not of any.
-            if !states.is_empty() {
-                let part = JobFilter {
-                    states,
-                    ..filter.clone()
-                };
-                ids.extend(ask(conn, question(&part, &lanes, from)?).await?);
-            }
-        }
-    } else {
-        ids = ask(conn, question(filter, &lanes, from)?).await?;
+    for (part, from) in parts(conn, filter, from).await? {
+        ids.extend(ask(conn, question(&part, &lanes, from)?).await?);
     }
     ids.sort_unstable_by(|a, b| b.cmp(a));
     ids.truncate(usize::try_from(limit(filter)).unwrap_or(usize::MAX));
     Ok(ids)
+}
+
+/// States in which a job waits for a person, however many do.
+const AT_REST: &[JobState] = &[JobState::Held, JobState::Problem];
+
+/// What is asked for, taken apart by state where lists of some states are had more cheaply than by reading them.
+async fn parts(conn: &mut Conn, filter: &JobFilter, from: From) -> Result<Vec<(JobFilter, From)>, Fault> {
+    let mut parts = vec![(filter.clone(), from)];
+    if from != From::Lists {
+        return Ok(parts);
+    }
+    let take_out = |parts: &mut Vec<(JobFilter, From)>, fits: &dyn Fn(&JobState) -> bool, from| {
+        let Some((rest, _)) = parts.first_mut() else {
+            return;
+        };
+        let (out, left): (Vec<JobState>, Vec<JobState>) = states_of(rest).iter().copied().partition(fits);
+        rest.states = left;
+        let part = JobFilter {
+            states: out,
+            ..rest.clone()
+        };
+        parts.push((part, from));
+        // Of no state is not of any.
+        parts.retain(|(part, _)| !part.states.is_empty());
+    };
+    if filter.known_by.is_some() {
+        take_out(&mut parts, &|state| AT_REST.contains(state), From::AtRest);
+    }
+    if let Some(since) = filter.changed_since
+        && parts.first().is_some_and(|(_, from)| *from == From::Lists)
+        && ended_since(conn, since).await? <= ENDED_FEW
+    {
+        take_out(&mut parts, &|state| !state.is_open(), From::Ended);
+    }
+    Ok(parts)
 }
 
 async fn ask(conn: &mut Conn, mut query: QueryBuilder<Db>) -> Result<Vec<i64>, Fault> {
@@ -160,6 +181,15 @@ async fn is_common(conn: &mut Conn, name: &JobName) -> Result<bool, Fault> {
     Ok(count > FEW)
 }
 
+/// Where open problems `p` are read. `is_one` says that they are of one cause of one shop.
+pub(super) const fn open_problems(is_one: bool) -> &'static str {
+    if is_one {
+        sql::OF_ONE_CAUSE
+    } else {
+        "problems AS p"
+    }
+}
+
 pub(super) fn question(filter: &JobFilter, lanes: &[i64], from: From) -> Result<QueryBuilder<Db>, Fault> {
     let limit = limit(filter);
     let mut query = QueryBuilder::<Db>::new("");
@@ -177,10 +207,11 @@ pub(super) fn question(filter: &JobFilter, lanes: &[i64], from: From) -> Result<
             "j.id"
         }
         From::Problem => {
-            query.push(
-                "SELECT j.id AS id FROM problems AS p CROSS JOIN jobs AS j
-                 WHERE j.id = p.job_id AND p.closed_at IS NULL AND p.job_id IS NOT NULL",
-            );
+            let is_one = filter.cluster.is_some() && filter.code.is_some() && filter.shop.is_some();
+            query
+                .push(sql::OF_PROBLEMS.0)
+                .push(open_problems(is_one))
+                .push(sql::OF_PROBLEMS.1);
             push_cause(&mut query, filter);
             if let Some(shop) = &filter.shop {
                 query.push(" AND p.shop = ").push_bind(shop.as_str().to_owned());
@@ -188,6 +219,7 @@ pub(super) fn question(filter: &JobFilter, lanes: &[i64], from: From) -> Result<
             if let Some(before) = filter.before {
                 query.push(" AND p.job_id < ").push_bind(before.0);
             }
+            query.push(sql::OF_PROBLEMS.2);
             "p.job_id"
         }
         From::KnownBy => {
@@ -206,13 +238,33 @@ pub(super) fn question(filter: &JobFilter, lanes: &[i64], from: From) -> Result<
                 .push(of_each);
             "o.id"
         }
+        From::AtRest => {
+            let (begin, of_each, _) = sql::EACH_NAMED_LIST;
+            query
+                .push(begin)
+                .push_bind(lists(lanes, states_of(filter))?)
+                .push(of_each);
+            push_known_by(&mut query, filter);
+            if let Some(before) = filter.before {
+                query.push(" AND n.job_id < ").push_bind(before.0);
+            }
+            "o.id"
+        }
     };
     push_fitting(&mut query, filter, lanes, from);
-    if from == From::Lists {
+    if from == From::Problem {
+        query.push(sql::OF_PROBLEMS.3);
+    }
+    let of_each = match from {
+        From::Lists => Some(("j.id", sql::EACH_LIST.2)),
+        From::AtRest => Some(("n.job_id", sql::EACH_NAMED_LIST.2)),
+        _ => None,
+    };
+    if let Some((order, end)) = of_each {
         query
-            .push(" ORDER BY j.id DESC LIMIT ")
+            .push(format_args!(" ORDER BY {order} DESC LIMIT "))
             .push_bind(limit)
-            .push(sql::EACH_LIST.2);
+            .push(end);
     }
     query
         .push(format_args!(" ORDER BY {order} DESC LIMIT "))
@@ -255,7 +307,8 @@ fn push_known_by(query: &mut QueryBuilder<Db>, filter: &JobFilter) {
 fn push_fitting(query: &mut QueryBuilder<Db>, filter: &JobFilter, lanes: &[i64], from: From) {
     let (among, end) = sql::AMONG;
     // With the lanes, the index of source ids is of use.
-    if from != From::Lists && (has_lanes(filter) || filter.source_id.is_some()) {
+    let is_of_lists = matches!(from, From::Lists | From::AtRest);
+    if !is_of_lists && (has_lanes(filter) || filter.source_id.is_some()) {
         // Else the lane would be looked up, which has far more jobs than were found already.
         let of = if filter.source_id.is_some() {
             " AND j.lane_id IN ("
@@ -269,7 +322,7 @@ fn push_fitting(query: &mut QueryBuilder<Db>, filter: &JobFilter, lanes: &[i64],
         }
         query.push(")");
     }
-    if from != From::Lists && !filter.states.is_empty() {
+    if !is_of_lists && !filter.states.is_empty() {
         // Nor is the state looked up.
         query.push(" AND j.state || '' IN (");
         let mut states = query.separated(", ");
@@ -304,7 +357,7 @@ fn push_fitting(query: &mut QueryBuilder<Db>, filter: &JobFilter, lanes: &[i64],
         push_cause(query, filter);
         query.push(")");
     }
-    if from != From::KnownBy && filter.known_by.is_some() {
+    if !matches!(from, From::KnownBy | From::AtRest) && filter.known_by.is_some() {
         query.push(" AND EXISTS (SELECT 1 FROM job_names AS n WHERE n.job_id = j.id");
         push_known_by(query, filter);
         query.push(")");

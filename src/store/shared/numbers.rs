@@ -133,15 +133,35 @@ fn read(row: &DbRow) -> Result<Option<Tally>, Fault> {
     }))
 }
 
+/// The late ones among the jobs in a state, oldest first.
+macro_rules! late_in {
+    ($state:literal, $name:literal) => {
+        concat!(
+            "SELECT * FROM (SELECT j.created_at, j.record_name, j.source_id FROM ",
+            sql::open_since!(),
+            " WHERE j.lane_id = $1 AND j.state = '",
+            $state,
+            "' AND j.ended_at IS NULL AND j.created_at < $2
+              AND NOT EXISTS (SELECT 1 FROM links AS k WHERE k.shop = $3 AND k.kind = 'order'
+                              AND k.source_id = j.source_id AND k.state <> 'retired')
+             ORDER BY j.created_at LIMIT $4) AS ",
+            $name
+        )
+    };
+}
+
 /// `$1`: lane, `$2`: before then, `$3`: its shop, `$4`: at most so many. What needs a person is told by its cause: one order
-/// that nobody mends must not hide those that are late after it.
+/// that nobody mends must not hide those that are late after it, and half a million of them are not read for it.
 pub(super) const LATE: &str = concat!(
-    "SELECT j.created_at, j.record_name, j.source_id FROM ",
-    sql::open_since!(),
-    " WHERE j.lane_id = $1 AND j.ended_at IS NULL AND j.created_at < $2 AND j.state NOT IN ('problem', 'held')
-      AND NOT EXISTS (SELECT 1 FROM links AS k WHERE k.shop = $3 AND k.kind = 'order'
-                      AND k.source_id = j.source_id AND k.state <> 'retired')
-    ORDER BY j.created_at LIMIT $4"
+    "SELECT created_at, record_name, source_id FROM (",
+    late_in!("available", "of_available"),
+    " UNION ALL ",
+    late_in!("scheduled", "of_scheduled"),
+    " UNION ALL ",
+    late_in!("retryable", "of_retryable"),
+    " UNION ALL ",
+    late_in!("running", "of_running"),
+    ") AS late ORDER BY created_at LIMIT $4"
 );
 
 /// The orders of a lane that were first heard of before then, have no record yet and need no person.

@@ -8,18 +8,19 @@ use std::sync::atomic::Ordering;
 use async_trait::async_trait;
 
 use super::{
-    Backend, alerts, audit, batches, care, events, found_by, housekeeping, intake, intents, links, nodes,
-    numbers, people, polls, problems, queue, review, runs, sessions, shops, subscriptions, upcoming,
+    Backend, alerts, audit, batches, care, drift, events, found_by, housekeeping, imports, intake, intents,
+    kept, links, nodes, numbers, people, polls, problems, queue, review, runs, sessions, shops,
+    subscriptions, upcoming,
 };
 use crate::domain::{
-    Direction, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey, ShopName,
-    ShopifyId, System, Timestamp,
+    Actor, Direction, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey,
+    ShopName, ShopifyId, System, Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::prepared::{PreparedDelivery, PreparedFinish};
 use crate::store::{
-    Act, Acted, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName, PauseRow,
-    QueuePlace,
+    Act, Acted, Action, ActionCount, AuditFilter, AuditRow, BatchRow, ClusterFilter, ClusterRow, JobName,
+    PauseRow, QueuePlace,
 };
 use crate::store::{
     Adopted, Adoption, BreakerRow, Claim, ClaimedJob, ComplianceRecord, Counts, Delivery, DeliveryCount,
@@ -33,6 +34,8 @@ use crate::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use crate::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
+use crate::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
 
 /// Runs a question on a connection of its own.
 macro_rules! ask {
@@ -118,7 +121,7 @@ impl Store for Backend {
     async fn ready_lanes(&self, now: Timestamp) -> Result<Vec<ReadyLane>, StoreError> {
         self.looked_at.store(now.millis(), Ordering::Relaxed);
         let ready = ask!(self, "find ready lanes", |conn| queue::ready_lanes(conn, now))?;
-        if ready.iter().any(|(id, _)| self.lanes.lane(*id).is_none()) {
+        if ready.iter().any(|(id, ..)| self.lanes.lane(*id).is_none()) {
             self.refresh_lanes().await?;
         }
         Ok(queue::named(ready, &self.lanes))
@@ -267,11 +270,14 @@ impl Store for Backend {
     async fn counts(&self, now: Timestamp) -> Result<Counts, StoreError> {
         self.refresh_lanes().await?;
         let lanes = Arc::clone(&self.lanes);
-        ask!(self, "count jobs", |conn| people::counts(conn, now, &lanes))
+        ask!(self, "count jobs", |conn| kept::counts(conn, now, &lanes))
     }
 
     async fn act(&self, act: Act) -> Result<Acted, StoreError> {
         self.refresh_lanes().await?;
+        if let Action::CarryOver { key } = &act.action {
+            self.lane_ids(vec![Lane::of(key)]).await?;
+        }
         let lanes = Arc::clone(&self.lanes);
         let acted = change!(self, "carry out an action", |conn| review::act(
             conn, &act, &lanes
@@ -783,6 +789,62 @@ impl Store for Backend {
         ask!(self, "list runs", |conn| runs::last(conn, limit))
     }
 
+    async fn links_in_order(
+        &self,
+        shop: &ShopName,
+        kind: LinkKind,
+        after: Option<ErpId>,
+        limit: u32,
+    ) -> Result<Vec<Link>, StoreError> {
+        ask!(self, "read links in order", |conn| links::in_order(
+            conn, shop, kind, after, limit
+        ))
+    }
+
+    async fn save_drift(&self, run: i64, rows: Vec<DriftRow>) -> Result<(), StoreError> {
+        change!(self, "keep what a run found", |conn| drift::save(
+            conn, run, &rows
+        ))
+    }
+
+    async fn save_drift_report(&self, report: DriftReport) -> Result<(), StoreError> {
+        change!(self, "keep a run's report", |conn| drift::save_report(
+            conn, &report
+        ))
+    }
+
+    async fn drift_reports(
+        &self,
+        filter: DriftReportFilter,
+        limit: u32,
+    ) -> Result<Vec<DriftReport>, StoreError> {
+        ask!(self, "read reports of runs", |conn| drift::reports(
+            conn, &filter, limit
+        ))
+    }
+
+    async fn drift(&self, run: i64, filter: DriftFilter, limit: u32) -> Result<Vec<DriftRow>, StoreError> {
+        ask!(self, "read what a run found", |conn| drift::rows(
+            conn, run, &filter, limit
+        ))
+    }
+
+    async fn count_corrections(
+        &self,
+        corrections: Vec<Correction>,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        change!(self, "count corrections", |conn| drift::count_corrections(
+            conn,
+            &corrections,
+            now
+        ))
+    }
+
+    async fn corrections(&self, since: Timestamp) -> Result<Vec<CorrectionCount>, StoreError> {
+        ask!(self, "read corrections", |conn| drift::corrections(conn, since))
+    }
+
     async fn open_gap(&self, gap: NewGap, now: Timestamp) -> Result<i64, StoreError> {
         change!(self, "open a gap", |conn| runs::open_gap(conn, &gap, now))
     }
@@ -793,6 +855,86 @@ impl Store for Backend {
 
     async fn gaps(&self) -> Result<Vec<GapRow>, StoreError> {
         ask!(self, "list gaps", |conn| runs::gaps(conn))
+    }
+
+    async fn begin_imports(
+        &self,
+        imports: Vec<NewImport>,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<ImportsBegun, StoreError> {
+        change!(self, "begin imports", |conn| imports::begin(
+            conn, &imports, &actor, now
+        ))
+    }
+
+    async fn act_on_import(&self, act: ImportAct) -> Result<bool, StoreError> {
+        change!(self, "stop or resume an import", |conn| imports::act(conn, &act))
+    }
+
+    async fn save_import_page(&self, page: ImportPage) -> Result<bool, StoreError> {
+        change!(self, "save what an import listed", |conn| imports::listed(
+            conn, &page
+        ))
+    }
+
+    async fn feed_import(
+        &self,
+        import: i64,
+        lane: Lane,
+        most: u32,
+        now: Timestamp,
+    ) -> Result<ImportFed, StoreError> {
+        // Asked many times a second while an import runs: without room nothing is locked, and nobody is woken.
+        let room = ask!(self, "look for room for an import", |conn| imports::room(
+            conn, import, most, now
+        ))?;
+        if room.is_empty() {
+            return Ok(ImportFed {
+                open: room.open,
+                made: 0,
+            });
+        }
+        let lane_id = self.lane_ids(vec![lane]).await?[0];
+        let fed = change!(self, "make jobs of an import", |conn| imports::feed(
+            conn, import, lane_id, most, now
+        ))?;
+        if fed.made > 0 {
+            self.ring().await;
+        }
+        Ok(fed)
+    }
+
+    async fn end_import(&self, import: i64, now: Timestamp) -> Result<bool, StoreError> {
+        change!(self, "end an import", |conn| imports::end(conn, import, now))
+    }
+
+    async fn note_import_error(&self, import: i64, error: Option<&str>) -> Result<(), StoreError> {
+        let error = error.map(str::to_owned);
+        change!(self, "note why an import waits", |conn| imports::note_error(
+            conn,
+            import,
+            error.as_deref()
+        ))
+    }
+
+    async fn note_import_effect(
+        &self,
+        job: JobId,
+        fence: Fence,
+        effect: ImportEffect,
+    ) -> Result<(), StoreError> {
+        change!(self, "note what an import did", |conn| imports::effect(
+            conn, job, fence, effect
+        ))
+    }
+
+    async fn imports(&self, limit: u32) -> Result<Vec<ImportRow>, StoreError> {
+        ask!(self, "list imports", |conn| imports::last(conn, limit))
+    }
+
+    async fn open_imports(&self) -> Result<Vec<ImportRow>, StoreError> {
+        ask!(self, "list open imports", |conn| imports::open(conn))
     }
 
     async fn poll_cursor(&self, shop: &ShopName, model: &str) -> Result<Option<PollCursor>, StoreError> {
@@ -921,6 +1063,10 @@ impl Store for Backend {
         change!(self, "delete old work", |conn| housekeeping::prune(
             conn, before, limit
         ))
+    }
+
+    async fn time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+        ask!(self, "read the time", |conn| housekeeping::time(conn, now))
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -10,14 +10,13 @@ use crate::domain::{JobId, JobKey, JobState, NewProblem, Priority, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::rules::clean;
-use crate::store::{AttemptRow, Counts, JobFilter, JobRow, JobStory, LaneCount, Retried};
-
-const DAY_MS: i64 = 24 * 3600 * 1000;
+use crate::store::{AttemptRow, JobFilter, JobRow, JobStory, Retried};
 
 macro_rules! select {
     () => {
         "SELECT j.id, l.shop, l.object, l.direction, j.source_id, j.state, j.reason, j.record_name, j.erp_name,
-                j.attempts, j.failed_attempts, j.events, j.created_at, j.updated_at, j.run_at, j.waits_on, j.last_summary
+                j.attempts, j.failed_attempts, j.events, j.created_at, j.updated_at, j.run_at, j.waits_on, j.last_summary,
+                j.cause
          FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id WHERE true"
     };
 }
@@ -58,6 +57,7 @@ fn read(row: &DbRow) -> Result<JobRow, Fault> {
         waits_on: row.try_get("waits_on")?,
         problem: None,
         last_summary: row.try_get("last_summary")?,
+        cause: text("cause")?,
     })
 }
 
@@ -190,6 +190,7 @@ pub(super) async fn retry(conn: &mut Conn, id: JobId, now: Timestamp) -> Result<
                 since: now,
                 triggered_at: None,
                 cause: format!("retry of job {id}"),
+                import: None,
             };
             intake::add(&mut wants, lane_id, &source_id, want);
             let made = intake::want(conn, &wants).await?.into_values().next();
@@ -198,14 +199,25 @@ pub(super) async fn retry(conn: &mut Conn, id: JobId, now: Timestamp) -> Result<
     }
 }
 
+/// Makes a job available that somebody waits for.
 pub(super) async fn make_available(conn: &mut Conn, id: JobId, now: Timestamp) -> Result<(), Fault> {
+    make_available_at(conn, id, Priority::URGENT, now).await
+}
+
+/// Makes a job available, as urgently.
+pub(super) async fn make_available_at(
+    conn: &mut Conn,
+    id: JobId,
+    priority: Priority,
+    now: Timestamp,
+) -> Result<(), Fault> {
     sqlx::query(
         "UPDATE jobs SET state = 'available', run_at = $2, priority = $3, failed_attempts = 0, system_down = NULL,
              waits_on = NULL, held_by = NULL, updated_at = $2 WHERE id = $1",
     )
     .bind(id.0)
     .bind(now.millis())
-    .bind(i64::from(Priority::URGENT.0))
+    .bind(i64::from(priority.0))
     .execute(conn)
     .await?;
     Ok(())
@@ -313,43 +325,4 @@ pub(super) async fn discard_waiting(
     }
     close_discarded(conn, &ids, reason, now).await?;
     Ok(ids.len() as u64)
-}
-
-/// Counts of events, problems, and jobs by lane and state.
-pub(super) async fn counts(conn: &mut Conn, now: Timestamp, lanes: &Lanes) -> Result<Counts, Fault> {
-    let rows: Vec<(i64, String, i64, i64)> = sqlx::query_as(sql::COUNTS)
-        .bind(now.millis().saturating_sub(DAY_MS))
-        .fetch_all(&mut *conn)
-        .await?;
-    let mut jobs = Vec::with_capacity(rows.len());
-    for (lane_id, state, count, oldest) in rows {
-        let Some(lane) = lanes.lane(lane_id) else {
-            continue;
-        };
-        jobs.push(LaneCount {
-            lane,
-            state: state.parse().map_err(|_| Fault::BadRow {
-                table: "jobs",
-                row: lane_id,
-                column: "state",
-            })?,
-            count: u64::try_from(count).unwrap_or(0),
-            oldest: Timestamp::from_millis(oldest),
-        });
-    }
-    jobs.sort_by(|a, b| (&a.lane, a.state).cmp(&(&b.lane, b.state)));
-    let events: i64 = sqlx::query_scalar(sql::EVENTS_EVER).fetch_one(&mut *conn).await?;
-    let last_event_at: Option<i64> =
-        sqlx::query_scalar("SELECT received_at FROM events ORDER BY id DESC LIMIT 1")
-            .fetch_optional(&mut *conn)
-            .await?;
-    let open_problems: i64 = sqlx::query_scalar("SELECT count(*) FROM problems WHERE closed_at IS NULL")
-        .fetch_one(conn)
-        .await?;
-    Ok(Counts {
-        jobs,
-        events: u64::try_from(events).unwrap_or(0),
-        last_event_at: last_event_at.map(Timestamp::from_millis),
-        open_problems: u64::try_from(open_problems).unwrap_or(0),
-    })
 }

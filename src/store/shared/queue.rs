@@ -63,8 +63,11 @@ pub(super) async fn make_lanes(conn: &mut Conn, lanes: &[Lane]) -> Result<Vec<(i
     all_lanes(conn).await
 }
 
+/// A lane by its number, the time of its oldest ready job, and 1 where nothing is ready but jobs of imports.
+pub(super) type Ready = (i64, Timestamp, i64);
+
 /// The lanes that have a ready job, by number.
-pub(super) async fn ready_lanes(conn: &mut Conn, now: Timestamp) -> Result<Vec<(i64, Timestamp)>, Fault> {
+pub(super) async fn ready_lanes(conn: &mut Conn, now: Timestamp) -> Result<Vec<Ready>, Fault> {
     let text: String = sqlx::query_scalar(sql::READY_LANES)
         .bind(now.millis())
         .fetch_one(conn)
@@ -73,12 +76,16 @@ pub(super) async fn ready_lanes(conn: &mut Conn, now: Timestamp) -> Result<Vec<(
 }
 
 /// [`ready_lanes`] by name, longest waiting first.
-pub(super) fn named(ready: Vec<(i64, Timestamp)>, lanes: &Lanes) -> Vec<ReadyLane> {
+pub(super) fn named(ready: Vec<Ready>, lanes: &Lanes) -> Vec<ReadyLane> {
     let mut ready: Vec<_> = ready
         .into_iter()
-        .filter_map(|(id, oldest_due)| {
+        .filter_map(|(id, oldest_due, imports)| {
             let lane = lanes.lane(id)?;
-            Some(ReadyLane { lane, oldest_due })
+            Some(ReadyLane {
+                lane,
+                oldest_due,
+                has_only_imports: imports != 0,
+            })
         })
         .collect();
     ready.sort_by(|a, b| (a.oldest_due, &a.lane).cmp(&(b.oldest_due, &b.lane)));
@@ -97,6 +104,7 @@ struct Candidate {
     wanted_since: Timestamp,
     triggered_at: Option<Timestamp>,
     record_name: Option<String>,
+    import: Option<i64>,
 }
 
 /// A claim with its lanes by number.
@@ -246,6 +254,7 @@ impl Candidate {
             wanted_since: self.wanted_since,
             triggered_at: self.triggered_at,
             record_name: self.record_name,
+            import: self.import,
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{Conn, approvals, audit, batches, care, finish, links, people, problems, shops, sql};
-use crate::domain::{JobId, JobState, Link, LinkState, NewProblem, Priority, ShopName, Timestamp};
+use super::{Conn, approvals, audit, batches, care, finish, intake, links, people, problems, shops, sql};
+use crate::domain::{JobId, JobKey, JobState, Link, LinkState, NewProblem, Priority, ShopName, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::rules::clean;
-use crate::store::{Act, Acted, Action, Cluster, HELD_BY_PERSON, Noted, PauseRow, Retried};
+use crate::store::{Act, Acted, Action, Cluster, HELD_BY_PERSON, Lane, NewJob, Noted, PauseRow, Retried};
 
 /// Does what the act says and writes it down, unless nothing changed.
 pub(super) async fn act(conn: &mut Conn, act: &Act, lanes: &Lanes) -> Result<Acted, Fault> {
@@ -16,6 +16,7 @@ pub(super) async fn act(conn: &mut Conn, act: &Act, lanes: &Lanes) -> Result<Act
     let mut is_noted = false;
     let (acted, detail) = match &act.action {
         Action::Retry { job, seen } => retry(conn, *job, *seen, now).await?,
+        Action::CarryOver { key } => (carry_over(conn, act, key, lanes).await?, Value::Null),
         Action::Discard { job } => (discard(conn, act, *job, lanes).await?, Value::Null),
         Action::Hold { job } => (hold(conn, act, *job).await?, Value::Null),
         Action::Release { job } => (release(conn, *job, now).await?, Value::Null),
@@ -52,11 +53,15 @@ pub(super) async fn act(conn: &mut Conn, act: &Act, lanes: &Lanes) -> Result<Act
             plan,
             position,
             approval,
+            priority,
         } => {
-            let acted = approvals::approve(conn, *job, plan, (position, approval), now).await?;
+            let acted = approvals::approve(conn, *job, plan, (position, approval), *priority, now).await?;
             (acted, json!({ "plan": plan }))
         }
-        Action::RejectPlan { job } => (approvals::reject(conn, act, *job, lanes).await?, Value::Null),
+        Action::RejectPlan { job, plan } => {
+            let acted = approvals::reject(conn, act, *job, plan.as_deref(), lanes).await?;
+            (acted, Value::Null)
+        }
     };
     if acted.is_change() || is_noted {
         let (action, shop, subject) = describe(&act.action, &acted);
@@ -79,6 +84,13 @@ fn describe<'a>(action: &'a Action, acted: &Acted) -> (&'static str, Option<&'a 
     let of = |cluster: &Cluster| format!("cluster:{}/{}", cluster.code, cluster.cluster);
     match action {
         Action::Retry { job: id, .. } => ("retry", None, job(id)),
+        Action::CarryOver { key } => {
+            let subject = match acted {
+                Acted::Again(id) => job(id),
+                _ => key.to_string(),
+            };
+            ("carry_over", Some(&key.shop), subject)
+        }
         Action::Discard { job: id } => ("discard", None, job(id)),
         Action::Hold { job: id } => ("hold", None, job(id)),
         Action::Release { job: id } => ("release", None, job(id)),
@@ -87,7 +99,7 @@ fn describe<'a>(action: &'a Action, acted: &Acted) -> (&'static str, Option<&'a 
         Action::Adopt { job: id, .. } => ("link", None, job(id)),
         Action::NoteJob { job: id } => ("note", None, job(id)),
         Action::ApprovePlan { job: id, .. } => ("approve", None, job(id)),
-        Action::RejectPlan { job: id } => ("reject", None, job(id)),
+        Action::RejectPlan { job: id, .. } => ("reject", None, job(id)),
         Action::Pause { shop } => ("pause", Some(shop), format!("shop:{shop}")),
         Action::Resume { shop } => ("resume", Some(shop), format!("shop:{shop}")),
         Action::Claim { cluster, .. } => ("claim", Some(&cluster.shop), of(cluster)),
@@ -133,7 +145,7 @@ async fn shop_of_job(conn: &mut Conn, action: &Action) -> Result<Option<String>,
     | Action::Choose { job, .. }
     | Action::NoteJob { job }
     | Action::ApprovePlan { job, .. }
-    | Action::RejectPlan { job }) = action
+    | Action::RejectPlan { job, .. }) = action
     else {
         return Ok(None);
     };
@@ -191,6 +203,25 @@ async fn retry(
         Retried::Running => nothing(Acted::NotNow(JobState::Running)),
         Retried::Unknown => nothing(Acted::Unknown),
     }
+}
+
+/// Wants a record's job, in the transaction that writes who asked for it.
+async fn carry_over(conn: &mut Conn, act: &Act, key: &JobKey, lanes: &Lanes) -> Result<Acted, Fault> {
+    let lane_id = lanes.id(&Lane::of(key)).ok_or(Fault::BadRow {
+        table: "lanes",
+        row: 0,
+        column: "object",
+    })?;
+    let asked = NewJob {
+        key: key.clone(),
+        priority: Priority::URGENT,
+        now: act.at,
+        cause: act.reason.clone().unwrap_or_else(|| "asked for".to_owned()),
+    };
+    let made = intake::enqueue(conn, &[(asked, lane_id)]).await?;
+    Ok(made
+        .first()
+        .map_or(Acted::Unknown, |enqueued| Acted::Again(enqueued.job)))
 }
 
 /// A later job of the same record that this closed one is not to be done again beside: it is closed, too, and so was done

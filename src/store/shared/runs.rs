@@ -12,12 +12,12 @@ fn number(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 
-/// Begins a run, unless another one of the same object is under way. One that was not heard of for long is over.
+/// Begins a run, unless another one of the same kind and object is under way. One that was not heard of for long is over.
 pub(super) async fn start(conn: &mut Conn, run: &NewRun) -> Result<Option<i64>, Fault> {
     let dead_after = i64::try_from(RUN_DEAD_AFTER.as_millis()).unwrap_or(i64::MAX);
     sqlx::query(concat!(
         "UPDATE runs SET ended_at = $3, outcome = 'cut'
-         WHERE shop = $1 AND object = $2 AND ended_at IS NULL AND seen_at < ",
+         WHERE shop = $1 AND object = $2 AND kind = $5 AND ended_at IS NULL AND seen_at < ",
         sql::seen_now!("$3"),
         " - $4"
     ))
@@ -25,13 +25,14 @@ pub(super) async fn start(conn: &mut Conn, run: &NewRun) -> Result<Option<i64>, 
     .bind(run.object.as_str())
     .bind(run.now.millis())
     .bind(dead_after)
+    .bind(run.kind.as_str())
     .execute(&mut *conn)
     .await?;
     Ok(sqlx::query_scalar(concat!(
         "INSERT INTO runs (kind, shop, object, cause, since, node, started_at, seen_at)
-         VALUES ('delta', $1, $2, $3, $4, $5, $6, ",
+         VALUES ($7, $1, $2, $3, $4, $5, $6, ",
         sql::seen_now!("$6"),
-        ") ON CONFLICT (shop, object) WHERE ended_at IS NULL DO NOTHING RETURNING id"
+        ") ON CONFLICT (shop, object, kind) WHERE ended_at IS NULL DO NOTHING RETURNING id"
     ))
     .bind(run.shop.as_str())
     .bind(run.object.as_str())
@@ -39,6 +40,7 @@ pub(super) async fn start(conn: &mut Conn, run: &NewRun) -> Result<Option<i64>, 
     .bind(run.since.millis())
     .bind(clean(&run.node))
     .bind(run.now.millis())
+    .bind(run.kind.as_str())
     .fetch_optional(conn)
     .await?)
 }

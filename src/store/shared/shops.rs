@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Conn, sql};
-use crate::domain::{EventId, ShopName, System, Timestamp};
+use crate::domain::{EventId, RecordKey, ShopName, System, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
 use crate::store::{BreakerRow, ComplianceRecord, Noted, ShopState};
@@ -91,6 +91,52 @@ pub(super) async fn set_cursor(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Takes out of the named positions about a record what tells of its content, if only as hashes: an approval of its plan ends, and of
+/// a record that is to be carried over with care nothing is known any more that could be written over.
+pub(super) async fn redact_record(
+    conn: &mut Conn,
+    shop: &ShopName,
+    record: &RecordKey,
+) -> Result<u64, Fault> {
+    let about = format!("{}:{}", record.model, record.id);
+    let mut touched =
+        sqlx::query("UPDATE cursors SET value = '' WHERE shop = $1 AND name = $2 AND value <> ''")
+            .bind(shop.as_str())
+            .bind(clean(&format!("plan:in:{about}")))
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+    let name = format!("resync:{about}");
+    let text = cursor(&mut *conn, shop, &name).await?.unwrap_or_default();
+    let Ok(mut mark) = serde_json::from_str::<serde_json::Value>(&text) else {
+        return Ok(touched);
+    };
+    let is_told = mark["wrote"].as_object().is_some_and(|wrote| !wrote.is_empty());
+    if is_told {
+        mark["wrote"] = serde_json::json!({});
+        touched += sqlx::query("UPDATE cursors SET value = $3 WHERE shop = $1 AND name = $2")
+            .bind(shop.as_str())
+            .bind(clean(&name))
+            .bind(mark.to_string())
+            .execute(conn)
+            .await?
+            .rows_affected();
+    }
+    Ok(touched)
+}
+
+/// The same of a whole shop, of which nothing is carried over any more.
+pub(super) async fn redact_records(conn: &mut Conn, shop: &ShopName) -> Result<u64, Fault> {
+    let touched = sqlx::query(
+        "UPDATE cursors SET value = ''
+         WHERE shop = $1 AND value <> '' AND (name LIKE 'plan:in:%' OR name LIKE 'resync:%')",
+    )
+    .bind(shop.as_str())
+    .execute(conn)
+    .await?;
+    Ok(touched.rows_affected())
 }
 
 /// Moves many named positions at once; of one that is named twice, the last counts. Returns how many stand elsewhere than

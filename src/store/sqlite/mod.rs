@@ -4,6 +4,7 @@
 //! and, thanks to the write-ahead log, neither wait for the writer nor hold it up. Only one process may serve a
 //! database; command line tools may write beside it and are noticed by polling `PRAGMA data_version`.
 
+mod clusters;
 mod files;
 #[cfg(test)]
 mod plans;
@@ -21,6 +22,8 @@ mod audit;
 mod batches;
 #[path = "../shared/care.rs"]
 mod care;
+#[path = "../shared/drift.rs"]
+mod drift;
 #[path = "../shared/events.rs"]
 mod events;
 #[path = "../shared/finish.rs"]
@@ -29,10 +32,14 @@ mod finish;
 mod found_by;
 #[path = "../shared/housekeeping.rs"]
 mod housekeeping;
+#[path = "../shared/imports.rs"]
+mod imports;
 #[path = "../shared/intake.rs"]
 mod intake;
 #[path = "../shared/intents.rs"]
 mod intents;
+#[path = "../shared/kept.rs"]
+mod kept;
 #[path = "../shared/links.rs"]
 mod links;
 #[path = "../shared/listing.rs"]

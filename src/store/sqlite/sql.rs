@@ -46,8 +46,33 @@ pub(super) const EACH_LIST: (&str, &str, &str) = (
     ")",
 );
 
+/// The newest jobs of each list that are found by one name: begin (an array of `[lane, state]` follows), the question for one list
+/// (which name follows), end.
+pub(super) const EACH_NAMED_LIST: (&str, &str, &str) = (
+    "SELECT o.id AS id FROM json_each(",
+    ") AS c CROSS JOIN jobs AS o WHERE o.id IN (SELECT n.job_id FROM names_at_rest AS n CROSS JOIN jobs AS j
+        WHERE j.id = n.job_id AND n.lane_id = c.value ->> 0 AND n.state = c.value ->> 1 AND j.state || '' = n.state",
+    ")",
+);
+
+/// The jobs `j` of open problems `p`, in the order of these: begin (where the problems are follows), then what is asked of the
+/// problems, then what is asked of the jobs, end.
+pub(super) const OF_PROBLEMS: (&str, &str, &str, &str) = (
+    "SELECT j.id AS id FROM ",
+    " CROSS JOIN jobs AS j WHERE j.id = p.job_id AND p.closed_at IS NULL AND p.job_id IS NOT NULL",
+    "",
+    "",
+);
+
+/// Open problems `p` of one cause of one shop, in the order of their jobs. Without the index's name all problems of the code may
+/// be read, of which another cause may have hundreds of thousands.
+pub(super) const OF_ONE_CAUSE: &str = "problems AS p INDEXED BY problems_jobs";
+
 /// Jobs `j` that ended, by when they did.
 pub(super) const BY_THEIR_END: &str = "jobs AS j INDEXED BY jobs_ended";
+
+/// Lines of the audit log since a time that is not long ago. Without the index's name all lines would be read in the order of the counts.
+pub(super) const AUDIT_LATELY: &str = "audit INDEXED BY audit_at";
 
 /// Jobs `j` that are open, by when they were first heard of. Without the index's name the database may read all jobs of a lane.
 macro_rules! open_since {
@@ -159,9 +184,9 @@ pub(super) const DEDUP_KNOWN: &str = "
 /// (`retryable`, `scheduled`) keeps it: whoever asked for the rest knows nothing of the event.
 pub(super) const JOBS_WANT: &str = "
     INSERT INTO jobs (lane_id, source_id, state, priority, run_at, wanted, events, wanted_since, triggered_at, cause,
-                      created_at, updated_at)
+                      created_at, updated_at, import_id)
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 4,
-           value ->> 7, value ->> 8, value ->> 4, value ->> 4
+           value ->> 7, value ->> 8, value ->> 4, value ->> 4, value ->> 9
     FROM json_each($1) WHERE true
     ON CONFLICT (lane_id, source_id) WHERE ended_at IS NULL DO UPDATE SET
         wanted = wanted + excluded.wanted,
@@ -176,6 +201,8 @@ pub(super) const JOBS_WANT: &str = "
             THEN 0 ELSE failed_attempts END,
         state = CASE WHEN state IN ('problem', 'held') AND held_by IS NULL AND excluded.state = 'available'
             THEN 'available' ELSE state END,
+        import_effect = CASE WHEN excluded.import_id IS NULL OR excluded.import_id IS import_id THEN import_effect END,
+        import_id = coalesce(excluded.import_id, import_id),
         updated_at = excluded.updated_at";
 
 /// `$1`: the same array. What stands there now: `[id, lane_id, source_id, wanted]`. Rows that are returned come one by one, each with
@@ -184,25 +211,30 @@ pub(super) const JOBS_WANTED: &str = "
     SELECT json_group_array(json_array(j.id, j.lane_id, j.source_id, j.wanted)) FROM json_each($1) AS x
     CROSS JOIN jobs AS j ON j.lane_id = x.value ->> 0 AND j.source_id = x.value ->> 1 AND j.ended_at IS NULL";
 
-/// `$1`: now. Each lane that has a ready job and whose shop is not paused, with the time of the oldest. Notices about the shop
-/// itself know no pause.
+/// `$1`: now. Each lane that has a ready job and whose shop is not paused, with the time of the oldest, and 1 where nothing is
+/// ready but jobs of imports. Notices about the shop itself know no pause.
 pub(super) const READY_LANES: &str = "
-    SELECT coalesce(json_group_array(json_array(id, due)), '[]') FROM (
+    SELECT coalesce(json_group_array(json_array(id, min(due, imported), due > $1)), '[]') FROM (
         SELECT l.id AS id, min(
             coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 0
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807),
             coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 1
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807),
-            coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2
+            coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2 AND import_id IS NULL
                 AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807)
-        ) AS due FROM lanes AS l
+        ) AS due,
+        coalesce((SELECT run_at FROM jobs WHERE lane_id = l.id AND priority = 2 AND import_id IS NOT NULL
+            AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at LIMIT 1), 9223372036854775807)
+            AS imported
+        FROM lanes AS l
         WHERE l.object = 'shop' OR NOT EXISTS (SELECT 1 FROM pauses AS z WHERE z.shop = l.shop))
-    WHERE due <= $1";
+    WHERE due <= $1 OR imported <= $1";
 
-/// `$1`: lane, `$2`: now, `$3`: at most so many.
+/// `$1`: lane, `$2`: now, `$3`: at most so many. Jobs of imports only where nothing else is ready in the lane: then other
+/// lanes are looked at first.
 pub(super) const CANDIDATES: &str = "
     SELECT coalesce(json_group_array(json_array(id, source_id, fence, failed_attempts, attempts,
-                                                unclean_at, wanted_since, triggered_at, record_name)), '[]')
+                                                unclean_at, wanted_since, triggered_at, record_name, import_id)), '[]')
     FROM (SELECT * FROM (
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
@@ -210,8 +242,18 @@ pub(super) const CANDIDATES: &str = "
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 1 AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
         UNION ALL
-        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND run_at <= $2
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND import_id IS NULL AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
+        UNION ALL
+        SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 2 AND import_id IS NOT NULL AND run_at <= $2
+            AND state IN ('available', 'scheduled', 'retryable')
+            AND NOT EXISTS (SELECT 1 FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
+                AND state IN ('available', 'scheduled', 'retryable'))
+            AND NOT EXISTS (SELECT 1 FROM jobs WHERE lane_id = $1 AND priority = 1 AND run_at <= $2
+                AND state IN ('available', 'scheduled', 'retryable'))
+            AND NOT EXISTS (SELECT 1 FROM jobs WHERE lane_id = $1 AND priority = 2 AND import_id IS NULL AND run_at <= $2
+                AND state IN ('available', 'scheduled', 'retryable'))
+            ORDER BY run_at, id LIMIT $3)
     ) LIMIT $3)";
 
 /// `$1`: array of `[record, job]`. Locks those records that are free.
@@ -348,13 +390,15 @@ pub(super) const CLOCK_WENT_BACK: &str = "
 pub(super) const EVENTS_EVER: &str =
     "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)";
 
-/// `$1`: ended since then. `[lane, state, count, oldest]` of open jobs and of those.
+/// `$1`: ended since then. `[lane, state, count, oldest]` of open jobs and of those. Of the open ones only those that run are counted
+/// here; how many others there are is kept (`job_counts`), and the oldest of each is looked up.
 pub(super) const COUNTS: &str = "
-    SELECT lane_id, state, count(*), min(created_at) FROM jobs
-        WHERE state IN ('available', 'scheduled', 'retryable') GROUP BY lane_id, state
+    SELECT k.lane_id, k.state, k.count, (SELECT min(j.created_at) FROM jobs AS j
+        WHERE j.ended_at IS NULL AND j.lane_id = k.lane_id AND j.state = k.state)
+    FROM job_counts AS k WHERE k.count > 0
     UNION ALL
     SELECT lane_id, state, count(*), min(created_at) FROM jobs
-        WHERE state IN ('running', 'held', 'problem') GROUP BY lane_id, state
+        WHERE state IN ('running', 'held', 'problem') AND state = 'running' GROUP BY lane_id, state
     UNION ALL
     SELECT lane_id, state, count(*), min(created_at) FROM jobs
         WHERE ended_at IS NOT NULL AND ended_at >= $1 GROUP BY lane_id, state";

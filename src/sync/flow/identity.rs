@@ -54,6 +54,21 @@ impl Flow<'_> {
 
     /// Retires those links whose ERP records do not exist any more, and says which.
     pub(in crate::sync) async fn retire_dead(&self, links: Vec<Link>) -> Result<Vec<Link>, Stop> {
+        let dead = self.dead_among(&links).await?;
+        for link in &dead {
+            self.note(
+                "link_is_dead",
+                json!({ "kind": link.kind, "model": link.model, "id": link.erp_id }),
+            );
+        }
+        if !dead.is_empty() {
+            self.commit_links(dead.clone()).await?;
+        }
+        Ok(dead)
+    }
+
+    /// Those links whose ERP records do not exist any more, as retired ones. Nothing is written.
+    pub(in crate::sync) async fn dead_among(&self, links: &[Link]) -> Result<Vec<Link>, Stop> {
         let mut dead = Vec::new();
         let mut models: Vec<String> = links.iter().map(|link| link.model.clone()).collect();
         models.sort();
@@ -70,15 +85,6 @@ impl Flow<'_> {
                         ..link.clone()
                     }),
             );
-        }
-        for link in &dead {
-            self.note(
-                "link_is_dead",
-                json!({ "kind": link.kind, "model": link.model, "id": link.erp_id }),
-            );
-        }
-        if !dead.is_empty() {
-            self.commit_links(dead.clone()).await?;
         }
         Ok(dead)
     }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::super::flow::Flow;
-use super::super::settings::{BeforeStart, Fulfillments, Invoices, Payments};
+use super::super::settings::{Fulfillments, Invoices, Payments};
 use super::super::stop::Stop;
 use super::refunds::{Credit, Decided, InErp, Made, decide};
 use super::{credits, deliveries, invoices, payments};
@@ -16,11 +16,9 @@ use crate::domain::{Currency, ErpId, FieldValue, LookUp, Order, Scalar, ShopifyI
 use crate::erp::{OrderState, SalesOrder};
 use crate::mapping::Mapped;
 
-/// Whether the order is history: placed before the shop's start, and booked all the same.
+/// Whether the order is history: placed before the shop's start, and booked all the same. Also where such orders are
+/// skipped: an import lets them in, and their goods left before the ERP's opening stock was counted.
 pub(super) async fn is_history(flow: &Flow<'_>, order: &Order) -> Result<bool, Stop> {
-    if flow.shop.settings.before_start != BeforeStart::Book {
-        return Ok(false);
-    }
     Ok(order.created_at < super::starts_at(flow).await?)
 }
 

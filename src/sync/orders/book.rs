@@ -52,6 +52,7 @@ pub(super) async fn carry_out(
                 reach(FailPoint::LinesRemoved).await?;
             }
             let held = compared(flow, order, mapped, read(flow, id).await?).await?;
+            known.is_proven = true;
             reach(FailPoint::TotalsChecked).await?;
             let verb = if exists { "updated" } else { "created" };
             settle(flow, order, mapped, known, held, verb).await
@@ -68,6 +69,7 @@ pub(super) async fn carry_out(
                     Checked::Total(difference) => return Err(total_differs(flow, order, &held, difference)),
                 }
             };
+            known.is_proven = true;
             settle(flow, order, mapped, known, held, "kept").await
         }
         (OrderPlan::Nothing, Some(held)) => {
@@ -91,6 +93,7 @@ pub(super) async fn carry_out(
             let held =
                 edits::carry_out(flow, order, mapped, known, held, &differences, lines.as_ref()).await?;
             let held = compared(flow, order, mapped, held).await?;
+            known.is_proven = true;
             reach(FailPoint::TotalsChecked).await?;
             settle(flow, order, mapped, known, held, "changed").await
         }

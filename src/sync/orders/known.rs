@@ -11,7 +11,11 @@ use crate::domain::{ErpId, Link, LinkKind, LinkState, Order};
 use crate::erp::SalesOrder;
 
 /// What the link calls the reference that it saw on the ERP's order.
-pub(super) const REFERENCE: &str = "reference";
+pub(in crate::sync) const REFERENCE: &str = "reference";
+
+/// What the link calls what the ERP's order came to when that was last proven.
+const TOTAL: &str = "total";
+const TAX: &str = "tax";
 
 /// What is known of an order before it is booked, and what is remembered of it then.
 pub(super) struct Known<'a> {
@@ -22,6 +26,8 @@ pub(super) struct Known<'a> {
     pub(super) risk_held: Value,
     /// Lines that people added as they were told, by the names that ours would have had. No external id leads to them.
     pub(super) by_hand: BTreeMap<String, ErpId>,
+    /// Whether this attempt proved that the ERP's order costs what Shopify's does.
+    pub(super) is_proven: bool,
 }
 
 /// What the link calls [`Known::risk_held`] and [`Known::by_hand`].
@@ -35,6 +41,7 @@ impl<'a> Known<'a> {
             fingerprint,
             risk_held: link.map_or(Value::Null, |link| link.agreed[RISK_HELD].clone()),
             by_hand: link.map(added_by_hand).unwrap_or_default(),
+            is_proven: false,
         }
     }
 }
@@ -60,10 +67,20 @@ pub(super) async fn link(
 ) -> Result<Link, Stop> {
     let mut agreed = json!({
         "fingerprint": known.fingerprint,
-        "total": held.total,
         "confirmed": false,
         REFERENCE: held.reference,
     });
+    if known.is_proven {
+        agreed[TOTAL] = json!(held.total);
+        agreed[TAX] = json!(held.tax);
+    } else if let Some(before) = known.link {
+        // What nobody compared may be wrong by now: it must not become what is expected.
+        for name in [TOTAL, TAX] {
+            if let Some(amount) = before.agreed.get(name) {
+                agreed[name] = amount.clone();
+            }
+        }
+    }
     if !known.risk_held.is_null() {
         agreed[RISK_HELD] = known.risk_held.clone();
     }

@@ -41,18 +41,19 @@ use crate::mapping::{Mapped, Mapping, Stage};
 use crate::store::JobName;
 use crate::sync::settings::HighRisk;
 
-use known::{Known, REFERENCE, added_by_hand, link};
+use known::{Known, added_by_hand, link};
 
 pub(super) use book::{our_lines, stale_lines};
 pub(super) use cancel::undone;
 pub(super) use edits::{Change, planned as planned_edits};
 pub(super) use facts::due as facts_due;
+pub(super) use known::REFERENCE;
 pub use manual::{BY_PERSON, entered_by_hand};
 pub(super) use next::{Ahead, steps, steps_of_cancelled};
 pub(super) use parties::would_move;
 pub use plan::{OrderPlan, plan};
 pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
-pub(super) use references::{buyer, make_products, party, save_group};
+pub(super) use references::{PARENT, buyer, make_products, party, save_group};
 pub(super) use refunds::Decided;
 
 /// Tells pushes of stock what this order sells, until it is carried in.
@@ -368,7 +369,12 @@ pub(super) async fn skip(
     record: &Fact,
     mapping: &Mapping,
 ) -> Result<(), Stop> {
-    if flow.shop.settings.before_start == BeforeStart::Skip && order.created_at < starts_at(flow).await? {
+    // Whoever imports says since when.
+    let is_wanted = flow.job.import.is_some();
+    if !is_wanted
+        && flow.shop.settings.before_start == BeforeStart::Skip
+        && order.created_at < starts_at(flow).await?
+    {
         return Err(Stop::Obsolete("before_start".into()));
     }
     flow.in_scope(record)?;

@@ -194,7 +194,7 @@ async fn ensure_contact(flow: &Flow<'_>, order: &Order, company: &str, person: &
 }
 
 /// The partner's field that says whom it belongs to.
-const PARENT: &str = "parent_id";
+pub(in crate::sync) const PARENT: &str = "parent_id";
 
 /// Who buys: the customer as it is now, or what the order says where Shopify has no more to say.
 pub(in crate::sync) async fn party(flow: &Flow<'_>, order: &Order, key: &str) -> Result<Party, Stop> {

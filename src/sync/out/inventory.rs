@@ -33,7 +33,7 @@ use self::send::{Sent, send_all, settle_intents};
 use super::guard;
 use crate::domain::{
     Canonical as _, Direction, ErpId, FieldValue, JobKey, LinkKind, Object, Outcome, Priority, Report,
-    ShopifyId, Stock, StockOf,
+    ShopifyId, Stock, StockOf, TableKey,
 };
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::Mapping;
@@ -198,6 +198,14 @@ fn record_name(stock: &Stock, more: usize) -> String {
     }
 }
 
+/// The entry of the table that says which warehouse feeds a location.
+fn table_key(location: ShopifyId) -> TableKey {
+    TableKey {
+        table: "locations".to_owned(),
+        key: location.to_string(),
+    }
+}
+
 /// Which location shows what.
 async fn places(flow: &Flow<'_>, mapping: &Mapping) -> Result<Vec<Place>, Stop> {
     let mut locations = flow.shop.target.locations().await?;
@@ -210,17 +218,19 @@ async fn places(flow: &Flow<'_>, mapping: &Mapping) -> Result<Vec<Place>, Stop> 
             }
             Ok(places)
         }
-        Err(locations) => Err(flow
+        Err(unmapped) => Err(flow
             .subject
             .problem(
                 "location_not_mapped",
                 "",
                 format!(
                     "The shop has several locations ({}), and the mapping does not say which warehouse feeds which.",
-                    locations.join(", ")
+                    unmapped.join(", ")
                 ),
-                "Add `[tables.locations]` to inventory.out.toml: each location's number with the id of a warehouse, then retry.",
+                "Enter in `[tables.locations]` of inventory.out.toml or of the shop's own tables which warehouse (its id) feeds each \
+                 location (its number) that is to show stock, then retry.",
             )
+            .answered_by_all(&locations.iter().map(|location| table_key(location.id)).collect::<Vec<_>>())
             .into()),
     }
 }

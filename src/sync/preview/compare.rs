@@ -106,7 +106,7 @@ impl Engine {
         }
         let mut into_erp = None;
         if is_carried || out.is_none() {
-            into_erp = Some(self.look(shop, object, id, Some(Vec::new())).await?);
+            into_erp = Some(self.look(shop, object, id, Some(Vec::new()), None).await?);
         }
         if let Some(compared) = into_erp
             .as_mut()

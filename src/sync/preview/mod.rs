@@ -6,23 +6,28 @@
 mod compare;
 mod order;
 mod out;
+mod partners;
 mod product;
 
 pub(super) use out::planned_out;
 
+use std::sync::PoisonError;
+
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::agree::hash;
 use super::customers::{self, Party};
 use super::explain::Explanation;
 use super::flow::{Flow, agreed_of};
+use super::resync::ResyncMark;
 use super::steps::Step;
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use super::{Engine, ShopContext, live};
 use crate::domain::{
     Canonical as _, Direction, Disposition, ErpId, Fence, FieldValue, JobId, JobKey, Link, LinkKind,
-    LinkState, Need, Needed, NewProblem, Object, Outcome, ShopName, ShopifyId,
+    LinkState, Need, Needed, NewProblem, Object, Outcome, ShopName, ShopifyId, Timestamp,
 };
 use crate::erp::Row;
 use crate::mapping::{Mapped, MappedField, MappedGroup};
@@ -41,6 +46,9 @@ pub struct Preview {
     pub source_id: String,
     /// The record's name for people.
     pub record_name: Option<String>,
+    /// When the shop's record was changed last, where it was read from there.
+    #[serde(skip)]
+    pub changed_at: Option<Timestamp>,
     /// One sentence: what would happen.
     pub verdict: String,
     /// Every record that would be written, in order.
@@ -51,13 +59,19 @@ pub struct Preview {
     pub explanation: Option<Explanation>,
     /// What would need a person.
     pub problem: Option<NewProblem>,
+    /// Why nothing of it would be carried over.
+    #[serde(skip)]
+    pub left_alone: Option<String>,
+    /// Fields that are left as a person made them, with what the mapping makes of them, where that was asked for.
+    #[serde(skip)]
+    pub kept: Vec<PreviewedField>,
     /// Every field that is kept in step, with both sides' values, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Vec<ComparedRecord>>,
 }
 
 /// One record that would be written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewedWrite {
     /// `create`, `update`, `adopt`, `remove`, `confirm`, `cancel`, `sync first`.
     pub action: String,
@@ -70,7 +84,7 @@ pub struct PreviewedWrite {
 }
 
 /// One field that would be written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PreviewedField {
     /// The field of the side that is written to.
     pub field: String,
@@ -117,16 +131,17 @@ impl Engine {
         object: Object,
         id: ShopifyId,
     ) -> Result<Preview, PreviewError> {
-        self.look(shop, object, id, None).await
+        self.look(shop, object, id, None, None).await
     }
 
-    /// The same, and with every field of both sides where `compared` is there to be filled.
-    async fn look(
+    /// The same, and with every field of both sides where `compared` is there to be filled; with care where `care` is there.
+    pub(super) async fn look(
         &self,
         shop: &ShopName,
         object: Object,
         id: ShopifyId,
         compared: Option<Vec<ComparedRecord>>,
+        care: Option<ResyncMark>,
     ) -> Result<Preview, PreviewError> {
         let Some(context) = self.shop(shop) else {
             return Err(PreviewError::UnknownShop(shop.clone()));
@@ -143,6 +158,7 @@ impl Engine {
         context.erp.forget_look_ups();
         let writes = Writes::default();
         let mut flow = Flow::new(context, &job, mappings, subject, &writes);
+        flow.care = care;
         let mut preview = Preview {
             compared,
             ..Preview::of(shop, object, id.to_string())
@@ -154,6 +170,16 @@ impl Engine {
             Err(stop) => Err(stop),
             Ok(()) => look(&mut flow, id, &mut preview).await,
         };
+        let kept = std::mem::take(&mut *flow.kept.lock().unwrap_or_else(PoisonError::into_inner));
+        preview.kept = kept
+            .into_iter()
+            .map(|(field, now, then)| PreviewedField {
+                field,
+                now: Some(text(&now)),
+                then: text(&then),
+                source: String::new(),
+            })
+            .collect();
         if let Some(mut compared) = preview.compared.take() {
             compare::mark(&mut compared, &preview);
             preview.compared = Some(compared);
@@ -179,6 +205,7 @@ impl Engine {
                 }),
                 Outcome::Obsolete(reason) => {
                     preview.verdict = format!("would be left alone: {reason}");
+                    preview.left_alone = Some(reason.clone());
                     Ok(preview)
                 }
                 Outcome::Completed | Outcome::Wait { .. } | Outcome::Later { .. } | Outcome::Interrupted => {
@@ -197,11 +224,14 @@ impl Preview {
             object,
             source_id,
             record_name: None,
+            changed_at: None,
             verdict: String::new(),
             writes: Vec::new(),
             steps: Vec::new(),
             explanation: None,
             problem: None,
+            left_alone: None,
+            kept: Vec::new(),
             compared: None,
         }
     }
@@ -242,6 +272,7 @@ pub(in crate::sync) fn nobodys_job(
         wanted_since: shop.clock.now(),
         triggered_at: None,
         record_name: None,
+        import: None,
     }
 }
 
@@ -261,6 +292,7 @@ async fn customer(flow: &Flow<'_>, id: ShopifyId, preview: &mut Preview) -> Resu
         return Ok(false);
     };
     preview.record_name = Some(format!("customer {id}"));
+    preview.changed_at = Some(record.updated_at);
     flow.judge(&record.fact())?;
     let party = Party::customer(record);
     let found = partner(flow, &party, preview).await?;

@@ -1,6 +1,7 @@
 //! What would be done about an order.
 
 use std::collections::BTreeMap;
+use std::sync::PoisonError;
 
 use super::super::explain::{self, explain};
 use super::super::flow::Flow;
@@ -9,8 +10,8 @@ use super::super::live;
 use super::super::orders::{self, Ahead, OrderPlan};
 use super::super::stop::Stop;
 use super::{
-    NEW, Preview, PreviewedField, PreviewedWrite, bare, compare, created, differing, lines, partner, read,
-    shown, text,
+    NEW, Preview, PreviewedField, PreviewedWrite, bare, compare, created, differing, lines, partner,
+    partners, read, shown, text,
 };
 use crate::domain::{
     Canonical as _, Direction, ErpId, FieldValue, LinkKind, Need, Needed, Object, Order, ShopifyId,
@@ -26,6 +27,7 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
     };
     flow.subject.record = Some(order.name.clone());
     preview.record_name = Some(order.name.clone());
+    preview.changed_at = Some(order.updated_at);
     let link = live(
         shop.store
             .links(&shop.name, LinkKind::Order, &[id.to_string()])
@@ -58,7 +60,11 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         // What a person approves of is to name the products as they are.
         orders::make_products(flow, &order, &mut answers).await?;
     }
+    if booked.is_none() {
+        partners::forget_the_gone(flow, &mut answers).await?;
+    }
     stand_in(flow, &order, &mut answers, preview).await?;
+    partners::contact(flow, &order, buyer.as_deref(), &answers, preview).await?;
     let groups = mapping
         .prepare(&record, &settings, &answers)
         .map_err(|problems| flow.field_problems(&problems))?;
@@ -324,11 +330,29 @@ pub(super) async fn own_records(
             Some(_) if group.once => {}
             Some(id) => {
                 let held = read(flow, &group.model, &[id], &row.fields).await?;
-                update(&group.model, id, &row.fields, held.first(), preview);
+                if flow.care.is_some() {
+                    leave(flow, &group.name, id, &row.fields, held.first());
+                } else {
+                    update(&group.model, id, &row.fields, held.first(), preview);
+                }
             }
         }
     }
     Ok(())
+}
+
+/// Tells what of a record of a group is left as it is where it is carried over with care: nothing tells there what we wrote and
+/// what a person did.
+fn leave(flow: &Flow<'_>, group: &str, id: ErpId, fields: &[MappedField], held: Option<&Row>) {
+    let mut kept = flow.kept.lock().unwrap_or_else(PoisonError::into_inner);
+    for field in differing(fields, held) {
+        let now = held.and_then(|row| row.fields.get(&*field.target));
+        kept.push((
+            format!("{group}[{id}].{}", field.target),
+            now.cloned().unwrap_or(FieldValue::Clear),
+            field.value.clone(),
+        ));
+    }
 }
 
 /// What would be made first stands in for itself: the buyer's partner, and products that are not linked yet.

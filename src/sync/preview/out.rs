@@ -329,11 +329,14 @@ impl Ran {
             object,
             source_id: id.to_string(),
             record_name: self.report.as_ref().and_then(|report| report.record_name.clone()),
+            changed_at: None,
             verdict: verdict(object, &self.writes, self.report.as_ref()),
             writes: self.writes,
             steps: Vec::new(),
             explanation: None,
             problem: held,
+            left_alone: None,
+            kept: Vec::new(),
             compared: None,
         };
         if preview.problem.is_some() {
@@ -361,6 +364,7 @@ impl Ran {
             }
             Outcome::Obsolete(reason) => {
                 preview.verdict = format!("would be left alone: {reason}");
+                preview.left_alone = Some(reason.clone());
             }
             Outcome::Completed | Outcome::Wait { .. } | Outcome::Later { .. } | Outcome::Interrupted => {}
         }

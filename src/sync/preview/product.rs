@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::flow::{Flow, agreed_of};
 use super::super::live;
 use super::super::products;
+use super::super::resync::of_variant;
 use super::super::stop::Stop;
 use super::{Preview, PreviewedWrite, bare, compare, created, named, read, shown};
 use crate::domain::{
@@ -19,6 +20,7 @@ pub(super) async fn preview(flow: &Flow<'_>, id: ShopifyId, preview: &mut Previe
         return Ok(false);
     };
     preview.record_name = Some(record.title.clone());
+    preview.changed_at = Some(record.updated_at);
     let mapping = flow.mapping(Object::Product, Direction::In)?;
     let fact = record.fact();
     flow.judge(&fact)?;
@@ -143,7 +145,11 @@ async fn changed(
         let own = (id.to_string(), link.map_or("", |link| link.source_id.as_str()));
         compared.push(compare::record(model, own, fields, &held.fields, &agreed));
     }
-    let writes = flow.changes(fields, &agreed, &held)?;
+    let place = match link {
+        Some(link) if link.kind == LinkKind::Variant => of_variant(&link.source_id),
+        _ => String::new(),
+    };
+    let writes = flow.changes_below(&place, fields, &agreed, &held)?;
     let fields = named(fields, &writes);
     if action == "adopt" || !fields.is_empty() {
         preview.writes.push(PreviewedWrite {

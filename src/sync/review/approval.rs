@@ -50,12 +50,31 @@ pub fn approval(
 }
 
 impl Approval {
-    /// What a person approved of about the attempt's job.
+    /// What a person approved of about the attempt's job. Once an attempt of it has ended on record it is approved no more, and only
+    /// then is it taken away: one that did its work and did not live to say so is repeated under the same approval.
     pub(super) async fn read(flow: &Flow<'_>) -> Result<Option<Self>, Stop> {
         let shop = flow.shop;
         let text = shop.store.cursor(&shop.name, &name(&flow.job.key)).await?;
         let approval: Option<Self> = text.and_then(|text| serde_json::from_str(&text).ok());
-        Ok(approval.filter(|approval| approval.job == flow.job.id))
+        let Some(approval) = approval else {
+            return Ok(None);
+        };
+        let story = shop.store.job(approval.job).await?;
+        let is_spent = story.is_none_or(|story| {
+            let mut since_it_waited = story
+                .attempts
+                .iter()
+                .rev()
+                .map(|attempt| attempt.outcome.as_str())
+                .take_while(|outcome| *outcome != "held");
+            let is_done = |outcome: &str| matches!(outcome, "completed" | "obsolete");
+            !story.job.state.is_open() || since_it_waited.any(is_done)
+        });
+        if is_spent {
+            Self::forget(flow).await?;
+            return Ok(None);
+        }
+        Ok((approval.job == flow.job.id).then_some(approval))
     }
 
     /// Whether this plan may be carried out.
@@ -91,7 +110,7 @@ impl Approval {
     }
 
     /// It is carried out: what comes now is asked anew, even if it looks the same.
-    pub(super) async fn forget(flow: &Flow<'_>) -> Result<(), Stop> {
+    async fn forget(flow: &Flow<'_>) -> Result<(), Stop> {
         let shop = flow.shop;
         let name = name(&flow.job.key);
         Ok(shop

@@ -20,7 +20,7 @@ use super::settings::Deleted;
 use super::stop::Stop;
 use super::writes::Writes;
 use super::{live, orders};
-use crate::domain::{Direction, LinkKind, NewProblem, Object, Outcome, Report, ShopifyId};
+use crate::domain::{Direction, LinkKind, NewProblem, Object, ShopifyId};
 
 pub use approval::approval;
 pub use plan::{Asked, Plan, PlannedStep, WAITING_FOR_APPROVAL};
@@ -35,7 +35,10 @@ pub(super) async fn pass(flow: &mut Flow<'_>) -> Result<(), Stop> {
     flow.approved_changes = None;
     flow.unasked.clear();
     let key = &flow.job.key;
-    if !flow.shop.rules.may_hold(key.object, key.direction) {
+    let resynced = flow.care.as_ref().filter(|mark| mark.hold);
+    let resynced = resynced.map(|mark| mark.mapping.clone());
+    let other = by_other_mappings(flow);
+    if resynced.is_none() && other.is_none() && !flow.shop.rules.may_hold(key.object, key.direction) {
         return Ok(());
     }
     let mut changes = None;
@@ -59,6 +62,17 @@ pub(super) async fn pass(flow: &mut Flow<'_>) -> Result<(), Stop> {
             key.object, key.direction, manual.until
         );
         plan.because.insert(0, told);
+    }
+    if let Some(mapping) = resynced {
+        let told = format!("what mapping {mapping} wrote is put right only when somebody has looked");
+        plan.because.insert(0, told);
+    }
+    if let Some(told) = other {
+        plan.because.insert(0, told);
+        if plan.is_empty() {
+            // It would be done without having put anything right, and nobody would know.
+            plan = Plan::not_shown(key.object, &key.source_id, plan.because);
+        }
     }
     if plan.because.is_empty() {
         // No rule asks about this. About something else it may, so that nothing else is written.
@@ -84,6 +98,19 @@ pub(super) async fn pass(flow: &mut Flow<'_>) -> Result<(), Stop> {
         flow.subject.record = Some(name);
     }
     Err(Stop::Held(Box::new(held(flow, &plan))))
+}
+
+/// Why a record that a wrong mapping wrote waits although its plan was to be carried out: this process maps by other files than it was
+/// planned by, maybe still by the wrong ones.
+fn by_other_mappings(flow: &Flow<'_>) -> Option<String> {
+    let mark = flow.care.as_ref()?;
+    let now = flow.mappings.revision();
+    (!mark.by.is_empty() && mark.by != now).then(|| {
+        format!(
+            "it was planned by mappings {} to put right what {} wrote, and the ones in force are {now}",
+            mark.by, mark.mapping
+        )
+    })
 }
 
 /// Lets an attempt go on whose rehearsal showed nothing to write. Writes that a rehearsal cannot show stop it
@@ -131,14 +158,6 @@ impl Flow<'_> {
             _ => Ok(()),
         }
     }
-}
-
-/// What an attempt did because a person approved of it is approved no more.
-pub(super) async fn carried_out(flow: &Flow<'_>, report: &Report) -> Result<(), Stop> {
-    if flow.approved && matches!(report.outcome, Outcome::Completed | Outcome::Obsolete(_)) {
-        Approval::forget(flow).await?;
-    }
-    Ok(())
 }
 
 /// The problem of a job that waits with its plan.

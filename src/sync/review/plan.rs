@@ -15,7 +15,7 @@ pub use crate::store::WAITING_FOR_APPROVAL;
 const NOT_SHOWN: &str = "write";
 
 /// What would be written, as it is kept with a job until a person approves of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Its hash: what an approval names. Two plans of the same hash write the same over the same.
     pub plan: String,

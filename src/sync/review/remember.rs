@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::Mutex;
 
 use crate::domain::{Customer, Direction, JobKey, Object, Order, Product, ShopifyId, Timestamp};
-use crate::shopify::{Listed, Page, ShopifyError};
+use crate::shopify::{Everything, IdPage, Listed, Listing, Page, ShopifyError};
 use crate::sync::{ShopContext, Source};
 
 /// Records by number; none where the shop has none.
@@ -75,6 +75,18 @@ impl Source for Remembering {
         after: Option<String>,
     ) -> Result<Page, ShopifyError> {
         self.source.changed_since(object, since, after).await
+    }
+
+    async fn everything(&self, object: Object) -> Result<Everything, ShopifyError> {
+        self.source.everything(object).await
+    }
+
+    async fn hides_old_orders(&self) -> Result<bool, ShopifyError> {
+        self.source.hides_old_orders().await
+    }
+
+    async fn listed(&self, listing: &Listing, after: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {
+        self.source.listed(listing, after).await
     }
 
     async fn customers(&self, select: &str, after: Option<&str>) -> Result<Listed<Customer>, ShopifyError> {

@@ -232,6 +232,14 @@ impl Bench {
             .send_replace(Arc::new(edited("order.in.toml", old, new)));
     }
 
+    /// Puts mappings into force of which one differs from the shipped one by this replacement. Returns their revision.
+    pub(super) fn remap(&self, file: &str, old: &str, new: &str) -> String {
+        let mappings = edited(file, old, new);
+        let revision = mappings.revision().to_owned();
+        self.mappings.send_replace(Arc::new(mappings));
+        revision
+    }
+
     pub(super) fn key(&self, object: Object, id: u64) -> JobKey {
         JobKey {
             shop: "main".parse().unwrap(),

@@ -187,6 +187,107 @@ async fn an_answer_that_was_cut_off_after_the_commit_makes_no_second_order() {
 }
 
 #[tokio::test]
+async fn an_import_lets_orders_from_before_the_start_in_as_history() {
+    let options = OdooOptions {
+        services: services(),
+        ..OdooOptions::version(Version::V18)
+    };
+    let bench = Bench::adjusted(options, |shop| {
+        shop.start_at = Some(Timestamp::parse_rfc3339("2099-01-01T00:00:00Z").unwrap());
+        shop.settings.fulfillments = Fulfillments::Validate;
+        shop.settings.invoices = Invoices::Post;
+        shop.settings.payments = Payments::Register;
+    })
+    .await;
+    let (product, variants) = shirt(&bench);
+    bench.sync(Object::Product, product).await;
+    let (id, name) = order(&bench, everyday(Buyer::Nobody, variants[0]));
+    bench.shop.change(|shop| shop.fulfill_order(id, None)).unwrap();
+    let job = bench.claim(Object::Order, id).await;
+    let (number, fence) = (job.id, job.fence);
+    let mut last = None;
+    for (import, booked) in [(None, 0), (Some(1), 1)] {
+        let attempt = crate::store::ClaimedJob {
+            import,
+            ..job.clone()
+        };
+        let report = bench.engine.attempt(attempt, CancellationToken::new()).await;
+        assert_eq!(
+            bench.erp.ledger().orders_by_reference(&name).len(),
+            booked,
+            "{report:?}"
+        );
+        last = Some(report);
+    }
+    let moves_nothing = || {
+        let booked = bench.booked(&name);
+        assert_eq!(booked.state, "sale");
+        assert!(
+            booked.pickings.iter().all(|picking| picking.state == "cancel"),
+            "{:?}",
+            booked.pickings
+        );
+        let ledger = bench.erp.ledger();
+        assert!(ledger.invoices().is_empty() && ledger.payments().is_empty());
+    };
+    moves_nothing();
+    // Nor does a webhook of the same order later on, which no import asks for.
+    let end = finish(number, fence, last.unwrap());
+    bench.store.finish(end).await.unwrap();
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    moves_nothing();
+}
+
+#[tokio::test]
+async fn what_an_import_made_in_an_attempt_that_failed_counts_as_created() {
+    use crate::domain::{Actor, ShopifyId, Via};
+    use crate::sandbox::odoo::Fault;
+    use crate::store::{ImportPage, ImportsBegun, NewImport};
+    let bench = Bench::new(Version::V18).await;
+    let (product, variants) = shirt(&bench);
+    assert_eq!(bench.sync(Object::Product, product).await.0, JobState::Completed);
+    let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    let (key, now) = (
+        bench.key(Object::Order, id),
+        crate::domain::Clock::now(&SystemClock),
+    );
+    let wanted = NewImport {
+        shop: key.shop.clone(),
+        object: Object::Order,
+        since: None,
+        until: None,
+        warning: None,
+    };
+    let actor = Actor::new("ada", Via::Cli);
+    let begun = bench.store.begin_imports(vec![wanted], actor, now).await.unwrap();
+    let ImportsBegun::Begun(imports) = begun else {
+        panic!("{begun:?}");
+    };
+    let page = ImportPage {
+        import: imports[0],
+        after: None,
+        records: vec![ShopifyId(id)],
+        cursor: Some(ShopifyId(id)),
+        is_last: true,
+    };
+    assert!(bench.store.save_import_page(page).await.unwrap());
+    let lane = Lane::of(&key);
+    bench.store.feed_import(imports[0], lane, 1, now).await.unwrap();
+    // The order is saved and linked, and then nobody answers.
+    bench
+        .erp
+        .faults()
+        .on("sale.order", "action_confirm", Fault::CloseAfter);
+    bench.drain().await;
+    let (state, why) = bench.sync(Object::Order, id).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    assert_eq!(bench.booked(&name).state, "sale");
+    let counts = bench.store.imports(1).await.unwrap()[0].counts;
+    assert_eq!((counts.created, counts.over()), (1, 1), "{counts:?}");
+}
+
+#[tokio::test]
 async fn orders_before_the_start_are_recorded_and_left_alone() {
     let options = OdooOptions {
         services: services(),

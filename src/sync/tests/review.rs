@@ -1,5 +1,7 @@
 //! Plans wait for a person, and exactly what was approved of is written.
 
+mod partners;
+
 use super::bench::*;
 use super::*;
 use crate::app::review::{Answered, Plan, Reviewer, plan_of};
@@ -209,7 +211,10 @@ async fn a_rejected_plan_is_given_up_and_a_later_change_makes_a_new_one() {
     let key = bench.key(Object::Customer, customer);
     assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
     let (job, plan) = waiting(&bench, &key).await;
-    let answered = anna(&bench).reject_plan(job.id, "not ours").await.unwrap();
+    let answered = anna(&bench)
+        .reject_plan(job.id, Some(&plan.plan), "not ours")
+        .await
+        .unwrap();
     assert_eq!(answered, Answered::Counts(Acted::Done));
     assert_eq!(bench.story(job.id).await.0, JobState::Discarded);
     assert_eq!(
@@ -564,4 +569,31 @@ async fn stock_waits_with_its_levels() {
     bench.drain().await;
     let (state, why) = bench.story(job.id).await;
     assert_eq!(state, JobState::Completed, "{why:?}");
+}
+
+#[tokio::test]
+async fn an_approval_stands_until_an_end_is_on_record() {
+    let bench = Bench::adjusted(odoo(), |shop| {
+        shop.rules = manual(&[(Object::Customer, Direction::In)]);
+    })
+    .await;
+    let customer = ada(&bench);
+    let key = bench.key(Object::Customer, customer);
+    assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
+    let (waits, plan) = waiting(&bench, &key).await;
+    assert!(counts(&approve(&bench, waits.id, &plan.plan).await));
+    let name = format!("plan:in:customer:{customer}");
+    let kept = async || {
+        let text = bench.store.cursor(&key.shop, &name).await.unwrap();
+        text.unwrap_or_default()
+    };
+    let job = bench.claim(Object::Customer, customer).await;
+    let report = bench.engine.attempt(job.clone(), CancellationToken::new()).await;
+    assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+    assert_ne!(kept().await, "", "the process may die before this is saved");
+    let ended = bench.store.finish(finish(job.id, job.fence, report)).await;
+    assert!(matches!(ended.unwrap(), Finished::Done(_)));
+    let (state, why) = bench.sync(Object::Customer, customer).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    assert_eq!(kept().await, "", "what comes now is asked anew");
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::Extensions;
@@ -14,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::super::outgoing::{self, ResolveRequest, Resolved};
 use super::super::routes::{Parameter, Route, schema};
 use super::super::{Api, Refused, answer};
-use super::{MOST, OnJob, Told, body, job_id, limited, needed, no_job, query, sees_people};
+use super::frame::on_post;
+use super::{MOST, OnJob, Told, job_id, limited, needed, no_job, query, sees_people};
 use crate::app::review::{Candidate, DEFAULT_PER_SECOND, MOST_PER_SECOND, answer as sentence};
-use crate::domain::{Direction, JobId, JobState, Object, Role, ShopName, Timestamp};
+use crate::domain::{Calls, Direction, JobId, JobState, Object, Role, ShopName, Timestamp};
 use crate::store::{Acted, BatchFilter, BatchRow, JobFilter, JobName, JobRow, JobStory};
 
 const fn parameter(name: &'static str, about: &'static str) -> Parameter {
@@ -256,7 +256,7 @@ async fn show(State(api): State<Arc<Api>>, Path(job): Path<String>, request: Ext
                 row.problem.detail = serde_json::Value::Null;
             }
             for attempt in &mut story.attempts {
-                attempt.detail = serde_json::Value::Null;
+                attempt.detail = Calls::alone(attempt.detail.take());
             }
         }
         Ok(story)
@@ -264,42 +264,22 @@ async fn show(State(api): State<Arc<Api>>, Path(job): Path<String>, request: Ext
     answer(found.await, &request)
 }
 
-async fn retry(
-    State(api): State<Arc<Api>>,
-    Path(job): Path<String>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    let done = async {
-        let (id, said) = (job_id(&job)?, body::<OnJob>(&bytes)?);
-        let acted = api
-            .reviewer(&request)
-            .retry(id, said.seen, said.reason.as_deref())
-            .await?;
-        api.of_job(id, acted, "")
-    };
-    answer(done.await, &request)
-}
+on_post!(retry, |api, reviewer, job in String, said: OnJob| {
+    let id = job_id(&job)?;
+    let acted = reviewer.retry(id, said.seen, said.reason.as_deref()).await?;
+    api.of_job(id, acted, "")
+});
 
-/// An action on one job: who acts, what was said, and what is told of plain success.
+/// An action on one job as it was seen: what was said, and what is told of plain success.
 macro_rules! action {
     ($name:ident, |$reviewer:ident, $id:ident, $reason:ident| $act:expr, $done:literal) => {
-        async fn $name(
-            State(api): State<Arc<Api>>,
-            Path(job): Path<String>,
-            request: Extensions,
-            bytes: Bytes,
-        ) -> Response {
-            let done = async {
-                let ($id, said) = (job_id(&job)?, body::<OnJob>(&bytes)?);
-                let $reason = said.reason.as_deref();
-                let $reviewer = api.reviewer(&request);
-                api.as_seen($id, said.seen).await?;
-                let acted = $act.await?;
-                api.of_job($id, acted, &format!($done))
-            };
-            answer(done.await, &request)
-        }
+        on_post!($name, |api, $reviewer, job in String, said: OnJob| {
+            let $id = job_id(&job)?;
+            let $reason = said.reason.as_deref();
+            api.as_seen($id, said.seen).await?;
+            let acted = $act.await?;
+            api.of_job($id, acted, &format!($done))
+        });
     };
 }
 
@@ -392,43 +372,39 @@ struct RetriedJob {
     told: String,
 }
 
-async fn retry_many(State(api): State<Arc<Api>>, request: Extensions, bytes: Bytes) -> Response {
-    let done = async {
-        let wish = body::<RetryRequest>(&bytes)?;
-        let (reviewer, reason) = (api.reviewer(&request), wish.reason.as_deref());
-        let retried = match (wish.jobs, wish.filter) {
-            (Some(ids), None) if !ids.is_empty() && ids.len() <= MOST as usize => {
-                let mut jobs = Vec::new();
-                for job in ids {
-                    let result = reviewer.retry(job, None, reason).await?;
-                    let told = sentence(job, &result, "");
-                    jobs.push(RetriedJob { job, result, told });
-                }
-                Retried { batch: None, jobs }
+on_post!(retry_many, |api, reviewer, wish: RetryRequest| {
+    let reason = wish.reason.as_deref();
+    let retried = match (wish.jobs, wish.filter) {
+        (Some(ids), None) if !ids.is_empty() && ids.len() <= MOST as usize => {
+            let mut jobs = Vec::new();
+            for job in ids {
+                let result = reviewer.retry(job, None, reason).await?;
+                let told = sentence(job, &result, "");
+                jobs.push(RetriedJob { job, result, told });
             }
-            (Some(_), None) => return Err(Refused::Invalid(format!("`jobs` names 1 to {MOST} jobs."))),
-            (None, Some(filter)) => {
-                let pace = wish.per_second.unwrap_or(DEFAULT_PER_SECOND);
-                if !(1..=MOST_PER_SECOND).contains(&pace) {
-                    let detail = format!("`per_second` is from 1 to {MOST_PER_SECOND}.");
-                    return Err(Refused::Invalid(detail));
-                }
-                let batch = match reviewer.retry_matching(filter.into(), pace, reason).await? {
-                    Acted::Batch { id, .. } => api.batch(id).await?,
-                    _ => None,
-                };
-                Retried {
-                    batch,
-                    jobs: Vec::new(),
-                }
+            Retried { batch: None, jobs }
+        }
+        (Some(_), None) => return Err(Refused::Invalid(format!("`jobs` names 1 to {MOST} jobs."))),
+        (None, Some(filter)) => {
+            let pace = wish.per_second.unwrap_or(DEFAULT_PER_SECOND);
+            if !(1..=MOST_PER_SECOND).contains(&pace) {
+                let detail = format!("`per_second` is from 1 to {MOST_PER_SECOND}.");
+                return Err(Refused::Invalid(detail));
             }
-            _ => return Err(Refused::Invalid("Either `jobs` or `filter`.".to_owned())),
-        };
-        api.controls.look();
-        Ok(retried)
+            let batch = match reviewer.retry_matching(filter.into(), pace, reason).await? {
+                Acted::Batch { id, .. } => api.batch(id).await?,
+                _ => None,
+            };
+            Retried {
+                batch,
+                jobs: Vec::new(),
+            }
+        }
+        _ => return Err(Refused::Invalid("Either `jobs` or `filter`.".to_owned())),
     };
-    answer(done.await, &request)
-}
+    api.controls.look();
+    Ok(retried)
+});
 
 async fn candidates(State(api): State<Arc<Api>>, Path(job): Path<String>, request: Extensions) -> Response {
     let found = async {
@@ -452,23 +428,14 @@ pub(super) struct LinkRequest {
     seen: Option<JobState>,
 }
 
-async fn link(
-    State(api): State<Arc<Api>>,
-    Path(job): Path<String>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    let done = async {
-        let (id, wish) = (job_id(&job)?, body::<LinkRequest>(&bytes)?);
-        api.as_seen(id, wish.seen).await?;
-        let reviewer = api.reviewer(&request);
-        let acted = api
-            .link(&reviewer, id, wish.erp_id, wish.reason.as_deref())
-            .await?;
-        api.of_job(id, acted, "")
-    };
-    answer(done.await, &request)
-}
+on_post!(link, |api, reviewer, job in String, wish: LinkRequest| {
+    let id = job_id(&job)?;
+    api.as_seen(id, wish.seen).await?;
+    let acted = api
+        .link(&reviewer, id, wish.erp_id, wish.reason.as_deref())
+        .await?;
+    api.of_job(id, acted, "")
+});
 
 impl Api {
     /// A batch by its number.

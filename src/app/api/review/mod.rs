@@ -4,12 +4,15 @@
 //! `seen` a call names the job's state that its maker saw: when it is another one by then, nothing is done.
 
 mod by_hand;
+mod frame;
 mod jobs;
+mod plans;
 mod problems;
 mod shops;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use axum::body::Bytes;
 use axum::extract::Query;
@@ -28,7 +31,13 @@ use crate::store::Acted;
 
 /// The routes of this module.
 pub(super) fn table() -> Vec<Route> {
-    let tables = [jobs::table(), problems::table(), shops::table(), tables::table()];
+    let tables = [
+        jobs::table(),
+        plans::table(),
+        problems::table(),
+        shops::table(),
+        tables::table(),
+    ];
     tables.into_iter().flatten().collect()
 }
 

@@ -2,21 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::Extensions;
 use axum::response::Response;
 use axum::routing::{get, post};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::super::routes::{Parameter, Route, schema};
 use super::super::{Api, Refused, answer};
-use super::{MOST, Told, Words, body, conflict, limited, needed, query, sees_people};
-use crate::app::connect;
-use crate::app::review::{ClusterFilter, ClusterView, Outlook, Said, Why, WhyError, clusters, why as ask};
-use crate::config::Shop;
+use super::frame::on_post;
+use super::why::{WhyAnswer, why};
+use super::{MOST, Told, Words, conflict, limited, needed, query, sees_people};
+use crate::app::review::{ClusterFilter, ClusterView, clusters};
 use crate::domain::{Role, ShopName, Timestamp};
 use crate::store::{Acted, AuditFilter, AuditRow, BatchRow, Cluster};
 
@@ -262,67 +261,48 @@ fn told(acted: Acted, done: &str) -> Result<Told, Refused> {
     Ok(Told { result: acted, told })
 }
 
-async fn claim(State(api): State<Arc<Api>>, request: Extensions, bytes: Bytes) -> Response {
-    let done = async {
-        let wish = body::<ClaimRequest>(&bytes)?;
-        let cluster = Cluster {
-            shop: wish.shop,
-            code: wish.code,
-            cluster: wish.cluster,
-        };
-        let acted = api.reviewer(&request).claim_problem(&cluster, wish.over).await?;
-        told(acted, "you look after it now")
+on_post!(claim, |_api, reviewer, wish: ClaimRequest| {
+    let cluster = Cluster {
+        shop: wish.shop,
+        code: wish.code,
+        cluster: wish.cluster,
     };
-    answer(done.await, &request)
-}
+    let acted = reviewer.claim_problem(&cluster, wish.over).await?;
+    told(acted, "you look after it now")
+});
 
-async fn unclaim(State(api): State<Arc<Api>>, request: Extensions, bytes: Bytes) -> Response {
-    let done = async {
-        let wish = body::<OfCluster>(&bytes)?;
-        let acted = api.reviewer(&request).unclaim_problem(&wish.cluster()).await?;
-        told(acted, "nobody in particular looks after it now")
-    };
-    answer(done.await, &request)
-}
+on_post!(unclaim, |_api, reviewer, wish: OfCluster| {
+    let acted = reviewer.unclaim_problem(&wish.cluster()).await?;
+    told(acted, "nobody in particular looks after it now")
+});
 
-async fn snooze(State(api): State<Arc<Api>>, request: Extensions, bytes: Bytes) -> Response {
-    let done = async {
-        let wish = body::<SnoozeRequest>(&bytes)?;
-        let until = match wish.until {
-            Some(text) => Some(
-                Timestamp::parse_rfc3339(&text)
-                    .map_err(|_| Refused::Invalid(format!("`until`: `{text}` is no time (RFC 3339).")))?,
-            ),
-            None => None,
-        };
-        let cluster = Cluster {
-            shop: wish.shop,
-            code: wish.code,
-            cluster: wish.cluster,
-        };
-        let acted = api
-            .reviewer(&request)
-            .snooze(&cluster, until, wish.reason.as_deref())
-            .await?;
-        let done = if until.is_some() {
-            "they stand last until then"
-        } else {
-            "they are shown as before"
-        };
-        told(acted, done)
+on_post!(snooze, |_api, reviewer, wish: SnoozeRequest| {
+    let until = match wish.until {
+        Some(text) => Some(
+            Timestamp::parse_rfc3339(&text)
+                .map_err(|_| Refused::Invalid(format!("`until`: `{text}` is no time (RFC 3339).")))?,
+        ),
+        None => None,
     };
-    answer(done.await, &request)
-}
+    let cluster = Cluster {
+        shop: wish.shop,
+        code: wish.code,
+        cluster: wish.cluster,
+    };
+    let acted = reviewer.snooze(&cluster, until, wish.reason.as_deref()).await?;
+    let done = if until.is_some() {
+        "they stand last until then"
+    } else {
+        "they are shown as before"
+    };
+    told(acted, done)
+});
 
-async fn note(State(api): State<Arc<Api>>, request: Extensions, bytes: Bytes) -> Response {
-    let done = async {
-        let wish = body::<OfCluster>(&bytes)?;
-        let text = needed(wish.reason.as_deref(), "reason")?;
-        let acted = api.reviewer(&request).note_cluster(&wish.cluster(), text).await?;
-        told(acted, "the note is kept")
-    };
-    answer(done.await, &request)
-}
+on_post!(note, |_api, reviewer, wish: OfCluster| {
+    let text = needed(wish.reason.as_deref(), "reason")?;
+    let acted = reviewer.note_cluster(&wish.cluster(), text).await?;
+    told(acted, "the note is kept")
+});
 
 /// Which batches.
 #[derive(Debug, Deserialize)]
@@ -360,108 +340,11 @@ async fn batch(State(api): State<Arc<Api>>, Path(id): Path<String>, request: Ext
     answer(found.await, &request)
 }
 
-async fn stop(
-    State(api): State<Arc<Api>>,
-    Path(id): Path<String>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    let done = async {
-        let (id, said) = (batch_id(&id)?, body::<Words>(&bytes)?);
-        let acted = api
-            .reviewer(&request)
-            .stop_batch(id, said.reason.as_deref())
-            .await?;
-        told(acted, &format!("batch {id} is stopped"))
-    };
-    answer(done.await, &request)
-}
-
-/// Which order.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct WhichOrder {
-    order: String,
-    shop: Option<ShopName>,
-    #[serde(default)]
-    offline: bool,
-}
-
-/// The answer of one shop.
-#[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct WhyAnswer {
-    shop: ShopName,
-    #[serde(flatten)]
-    why: Why,
-}
-
-async fn why(
-    State(api): State<Arc<Api>>,
-    request: Extensions,
-    asked: Result<Query<WhichOrder>, QueryRejection>,
-) -> Response {
-    let found = async {
-        let asked = query(asked)?;
-        needed(Some(&asked.order), "order")?;
-        api.answers(&asked).await
-    };
-    answer(found.await, &request)
-}
-
-impl Api {
-    /// Every shop's answer; those that know the order, if one does.
-    async fn answers(&self, asked: &WhichOrder) -> Result<Vec<WhyAnswer>, Refused> {
-        let config = Arc::clone(&self.config.borrow());
-        let shops: Vec<&Shop> = match &asked.shop {
-            Some(name) => {
-                let named = config.shops.get(name);
-                vec![
-                    named
-                        .ok_or_else(|| Refused::Unknown(format!("No shop is declared as [shops.{name}].")))?,
-                ]
-            }
-            None => config.shops.values().collect(),
-        };
-        let mut answers = self.answers_of(&shops, &asked.order, false).await?;
-        let is_known = |answer: &WhyAnswer| answer.why.outlook != Outlook::Unknown;
-        if !asked.offline && !answers.iter().any(is_known) {
-            answers = self.answers_of(&shops, &asked.order, true).await?;
-        }
-        if answers.iter().any(is_known) {
-            answers.retain(is_known);
-        }
-        Ok(answers)
-    }
-
-    async fn answers_of(&self, shops: &[&Shop], order: &str, live: bool) -> Result<Vec<WhyAnswer>, Refused> {
-        let mut answers = Vec::new();
-        for shop in shops {
-            let said = if live {
-                let client = self.clients.borrow().get(&shop.name).cloned();
-                let erp = connect::erp(shop, &self.clock);
-                let (Some(shopify), Ok(erp)) = (client, erp) else {
-                    continue;
-                };
-                Some(Said { shopify, erp })
-            } else {
-                None
-            };
-            let why = ask(&self.store, &self.clock, shop, order, said.as_ref()).await;
-            let why = why.map_err(|error| match error {
-                WhyError::Store(error) => Refused::Store(error),
-                error => {
-                    let below = std::error::Error::source(&error).map(|source| format!(": {source}"));
-                    Refused::Unreachable(format!("{}: {error}{}.", shop.name, below.unwrap_or_default()))
-                }
-            })?;
-            answers.push(WhyAnswer {
-                shop: shop.name.clone(),
-                why,
-            });
-        }
-        Ok(answers)
-    }
-}
+on_post!(stop, |_api, reviewer, id in String, said: Words| {
+    let id = batch_id(&id)?;
+    let acted = reviewer.stop_batch(id, said.reason.as_deref()).await?;
+    told(acted, &format!("batch {id} is stopped"))
+});
 
 /// Which lines of the audit log.
 #[derive(Debug, Deserialize)]

@@ -2,17 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::body::Bytes;
-use axum::extract::{Path, State};
-use axum::http::Extensions;
-use axum::response::Response;
 use axum::routing::post;
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::super::routes::{Route, schema};
-use super::super::{Api, Refused, answer};
-use super::{Told, Words, body, needed};
+use super::super::{Api, Refused};
+use super::frame::on_post;
+use super::{Told, Words, needed};
 use crate::domain::{Object, Role, ShopName};
 use crate::store::Acted;
 
@@ -89,39 +86,20 @@ fn told(acted: Acted, done: String) -> Result<Told, Refused> {
     Ok(Told { result: acted, told })
 }
 
-async fn pause(
-    State(api): State<Arc<Api>>,
-    Path(shop): Path<String>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    let done = async {
-        let (shop, said) = (api.declared(&shop)?, body::<Words>(&bytes)?);
-        let reason = needed(said.reason.as_deref(), "reason")?;
-        let acted = api.reviewer(&request).pause(&shop, reason).await?;
-        api.controls.look();
-        told(acted, format!("{shop} is paused"))
-    };
-    answer(done.await, &request)
-}
+on_post!(pause, |api, reviewer, shop in String, said: Words| {
+    let shop = api.declared(&shop)?;
+    let reason = needed(said.reason.as_deref(), "reason")?;
+    let acted = reviewer.pause(&shop, reason).await?;
+    api.controls.look();
+    told(acted, format!("{shop} is paused"))
+});
 
-async fn resume(
-    State(api): State<Arc<Api>>,
-    Path(shop): Path<String>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    let done = async {
-        let (shop, said) = (api.declared(&shop)?, body::<Words>(&bytes)?);
-        let acted = api
-            .reviewer(&request)
-            .resume(&shop, said.reason.as_deref())
-            .await?;
-        api.controls.look();
-        told(acted, format!("{shop} goes on"))
-    };
-    answer(done.await, &request)
-}
+on_post!(resume, |api, reviewer, shop in String, said: Words| {
+    let shop = api.declared(&shop)?;
+    let acted = reviewer.resume(&shop, said.reason.as_deref()).await?;
+    api.controls.look();
+    told(acted, format!("{shop} goes on"))
+});
 
 /// What the limits are about.
 fn limited(object: &str) -> Result<Object, Refused> {
@@ -136,38 +114,17 @@ fn limited(object: &str) -> Result<Object, Refused> {
         })
 }
 
-async fn approve(
-    State(api): State<Arc<Api>>,
-    Path((shop, object)): Path<(String, String)>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    let done = async {
-        let (shop, object) = (api.declared(&shop)?, limited(&object)?);
-        let said = body::<Words>(&bytes)?;
-        let jobs = api
-            .reviewer(&request)
-            .approve(&shop, object, said.reason.as_deref())
-            .await?;
-        api.controls.look();
-        Ok(Answered { shop, object, jobs })
-    };
-    answer(done.await, &request)
-}
+on_post!(approve, |api, reviewer, (shop, object) in (String, String), said: Words| {
+    let (shop, object) = (api.declared(&shop)?, limited(&object)?);
+    let jobs = reviewer.approve(&shop, object, said.reason.as_deref()).await?;
+    api.controls.look();
+    Ok(Answered { shop, object, jobs })
+});
 
-async fn reject(
-    State(api): State<Arc<Api>>,
-    Path((shop, object)): Path<(String, String)>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    let done = async {
-        let (shop, object) = (api.declared(&shop)?, limited(&object)?);
-        let said = body::<Words>(&bytes)?;
-        let reason = needed(said.reason.as_deref(), "reason")?;
-        let jobs = api.reviewer(&request).reject(&shop, object, reason).await?;
-        api.controls.look();
-        Ok(Answered { shop, object, jobs })
-    };
-    answer(done.await, &request)
-}
+on_post!(reject, |api, reviewer, (shop, object) in (String, String), said: Words| {
+    let (shop, object) = (api.declared(&shop)?, limited(&object)?);
+    let reason = needed(said.reason.as_deref(), "reason")?;
+    let jobs = reviewer.reject(&shop, object, reason).await?;
+    api.controls.look();
+    Ok(Answered { shop, object, jobs })
+});

@@ -1,10 +1,16 @@
 //! The report and the numbers.
 
 use super::*;
+use crate::app::testing::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_report_and_the_numbers_are_of_all_shops_or_of_one() {
     let rig = Rig::new().await;
+    until("the daemon finds that nobody knows its address", async || {
+        let (_, report) = rig.get("/api/v1/report").await;
+        (report["open"][0]["code"] == "public_url_missing").then_some(())
+    })
+    .await;
     for path in [
         "/api/v1/numbers",
         "/api/v1/numbers?shop=main",

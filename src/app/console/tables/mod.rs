@@ -218,7 +218,7 @@ fn table_url(shop: &ShopName, table: &str) -> String {
 
 /// Links to the entries that these problems lack, each once.
 pub(super) fn lacking<'p>(cluster: &Cluster, problems: impl Iterator<Item = &'p NewProblem>) -> Vec<Lacking> {
-    let mut entries: Vec<TableKey> = problems.filter_map(NewProblem::entry).collect();
+    let mut entries: Vec<TableKey> = problems.flat_map(NewProblem::entries).collect();
     entries.sort();
     entries.dedup();
     entries

@@ -12,6 +12,7 @@ fn filled(path: &str) -> String {
         .replace("{shop}", "main")
         .replace("{table}", "journal")
         .replace("{object}", "product")
+        .replace("{turn}", "stop")
 }
 
 #[tokio::test(flavor = "multi_thread")]

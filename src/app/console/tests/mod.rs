@@ -2,12 +2,15 @@
 
 mod access;
 mod bad_input;
+mod drift;
 mod kept;
 mod numbers;
 mod pages;
 mod plans;
 mod records;
+mod recovery;
 mod saving;
+mod sides;
 mod tables;
 
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 use insta::assert_snapshot;
 
 use super::*;
+use crate::app::testing::until;
+use crate::domain::TableKey;
 
 /// The page without what differs from run to run.
 pub(super) fn still(rig: &Rig, answer: &Answer) -> String {
@@ -29,16 +31,11 @@ pub(super) fn still(rig: &Rig, answer: &Answer) -> String {
 async fn pages_look_as_they_did() {
     let rig = Rig::new().await;
     // What the daemon finds by itself comes first: causes that are equal stand in the order in which they came.
-    let found = async {
-        while rig.store.open_problems(1).await.unwrap().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    assert!(
-        tokio::time::timeout(std::time::Duration::from_secs(60), found)
-            .await
-            .is_ok()
-    );
+    until("the daemon finds it", async || {
+        let found = rig.store.open_problems(1).await.unwrap();
+        (!found.is_empty()).then_some(())
+    })
+    .await;
     let job = rig.problem("1042", "No tax of 21 % is known.").await;
     rig.problem("1043", "No tax of 21 % is known.").await;
     rig.problem("1044", "The country XX does not exist.").await;
@@ -177,6 +174,83 @@ async fn what_does_not_exist_is_told_on_a_page() {
         let answer = browser.get(path).await;
         assert_eq!(answer.status, status, "{path}: {}", answer.text);
         assert!(answer.text.contains("<main"), "{path}: {}", answer.text);
+    }
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn problems_are_filtered_by_shop_and_kind_and_called_by_their_cause() {
+    let rig = Rig::new().await;
+    let known = "The ERP has no sales tax of 21 % on top of the price.";
+    for (id, line) in [("1042", "line_5"), ("1043", "line_9")] {
+        let problem = NewProblem {
+            code: ProblemCode::from("tax_not_found"),
+            record: Some(format!("#{id}")),
+            field: Some(format!("lines[{line}].tax_id")),
+            reason: format!("`lines[{line}].tax_id`: the ERP has no sales tax of 21 % on top of the price."),
+            fix: "Make it.".to_owned(),
+            owner: "accounting".to_owned(),
+            mapping: None,
+            cluster: "tax_not_found:21".to_owned(),
+            detail: serde_json::Value::Null,
+        };
+        rig.problem_of(id, problem.titled(known)).await;
+    }
+    let unmapped = NewProblem {
+        code: ProblemCode::from("location_not_mapped"),
+        record: None,
+        field: None,
+        reason: "The shop has several locations.".to_owned(),
+        fix: "Say which.".to_owned(),
+        owner: "operations".to_owned(),
+        mapping: None,
+        cluster: "location_not_mapped".to_owned(),
+        detail: serde_json::Value::Null,
+    };
+    let entry = |key: &str| TableKey {
+        table: "locations".to_owned(),
+        key: key.to_owned(),
+    };
+    rig.problem_of("7", unmapped.answered_by_all(&[entry("655"), entry("656")]))
+        .await;
+    let browser = rig.logged_in("operator").await;
+    let all = browser.get("/problems").await.text;
+    assert!(all.contains(&format!("<bdi>{known}</bdi></a></h2>")), "{all}");
+    assert!(
+        all.contains("For instance <bdi>#104"),
+        "an example has its own sentence: {all}"
+    );
+    let shows = async |query: &str| {
+        let page = browser.get(&format!("/problems?{query}")).await;
+        assert_eq!(page.status, 200, "{query}: {}", page.text);
+        (
+            page.text.contains(known),
+            page.text.contains("location_not_mapped</code>"),
+        )
+    };
+    for (query, expected) in [
+        ("shop=main&code=tax_not_found", (true, false)),
+        ("code=location_not_mapped", (false, true)),
+        ("shop=main", (true, true)),
+        ("shop=other", (false, false)),
+        ("code=%3Cscript%3E", (false, false)),
+        ("whose=mine&code=tax_not_found", (false, false)),
+    ] {
+        assert_eq!(shows(query).await, expected, "{query}");
+    }
+    let page = browser.get("/problems?code=tax_not_found").await.text;
+    assert!(page.contains("value=\"tax_not_found\" list=\"codes\""), "{page}");
+    assert_eq!(browser.get("/problems?shop=%2F").await.status, 400);
+    // Every entry that would be the answer can be filled in from the cause's page.
+    let cluster = browser
+        .get("/problems/cluster?shop=main&code=location_not_mapped&cluster=location_not_mapped")
+        .await
+        .text;
+    for key in ["655", "656"] {
+        assert!(
+            cluster.contains(&format!("/tables/main/locations?key={key}")),
+            "{cluster}"
+        );
     }
     rig.stop().await;
 }

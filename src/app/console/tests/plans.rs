@@ -1,78 +1,9 @@
 //! Plans that wait for a yes.
 
-use std::time::Duration;
-
 use super::*;
-use crate::domain::{JobState, Priority};
-use crate::store::{Claim, Finish, JobFilter, Lane, NewJob, Verdict};
-
-/// What a plan writes, for this customer.
-fn detail(name: &str) -> serde_json::Value {
-    serde_json::json!({
-        "plan": format!("hash-{name}"),
-        "verdict": "a partner would be created",
-        "because": ["all plans of customer.in wait until 2026-12-31"],
-        "writes": [
-            { "action": "create", "model": "res.partner", "record": "customer_7",
-              "fields": [{ "field": "name", "now": null, "then": name, "source": "customer.name" }] },
-        ],
-        "steps": [],
-        "then": null,
-    })
-}
-
-/// A job that waits with a plan.
-async fn planned(rig: &Rig, id: &str, name: &str) -> JobId {
-    let key = JobKey {
-        shop: "main".parse().unwrap(),
-        object: Object::Customer,
-        direction: Direction::In,
-        source_id: id.to_owned(),
-    };
-    let now = Timestamp::parse_rfc3339("2026-12-01T09:57:00Z").unwrap();
-    let job = NewJob {
-        key: key.clone(),
-        priority: Priority::LIVE,
-        now,
-        cause: "test".to_owned(),
-    };
-    rig.store.enqueue(job).await.unwrap();
-    let claim = Claim {
-        node: "test".to_owned(),
-        lanes: vec![(Lane::of(&key), 1)],
-        now,
-        lease: Duration::from_secs(60),
-    };
-    let claimed = rig.store.claim(claim).await.unwrap().remove(0);
-    let problem = NewProblem {
-        code: ProblemCode::from(crate::app::review::WAITING_FOR_APPROVAL),
-        record: Some(format!("customer {id}")),
-        field: None,
-        reason: "It waits for somebody to approve of it.".to_owned(),
-        fix: "Approve of it.".to_owned(),
-        owner: "anna".to_owned(),
-        mapping: None,
-        cluster: "waiting_for_approval:customer.in".to_owned(),
-        detail: detail(name),
-    };
-    let end = Finish {
-        job: claimed.id,
-        fence: claimed.fence,
-        started_at: now,
-        ended_at: now,
-        verdict: Verdict::Held(problem),
-        unclean: false,
-        summary: "it waits".to_owned(),
-        detail: serde_json::Value::Null,
-        revision: None,
-        record_name: None,
-        erp_name: None,
-        links: Vec::new(),
-        enqueue: Vec::new(),
-    };
-    rig.store.finish(end).await.unwrap();
-    claimed.id
-}
+use crate::app::testing::planned;
+use crate::domain::JobState;
+use crate::store::JobFilter;
 
 async fn state(rig: &Rig, job: JobId) -> JobState {
     rig.store.job(job).await.unwrap().unwrap().job.state
@@ -81,7 +12,7 @@ async fn state(rig: &Rig, job: JobId) -> JobState {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_is_shown_field_by_field_and_answered_as_it_was_seen() {
     let rig = Rig::new().await;
-    let job = planned(&rig, "7", "Ada <b>Lovelace</b>").await;
+    let job = planned(&rig.store, "7", "Ada <b>Lovelace</b>").await;
     let viewer = rig.logged_in("viewer").await;
     let page = viewer.get(&format!("/jobs/{job}")).await;
     assert_eq!(page.status, 200, "{}", page.text);
@@ -96,9 +27,15 @@ async fn a_plan_is_shown_field_by_field_and_answered_as_it_was_seen() {
         page.text
     );
     assert!(!page.text.contains("/approve"), "{}", page.text);
+    // Calls hold no value of a record: a viewer sees them, too.
+    for part in ["1 call: the ERP 1, 37 ms", "web_read res.partner"] {
+        assert!(page.text.contains(part), "{part}: {}", page.text);
+    }
+    assert!(!page.text.contains("What it did"), "{}", page.text);
     let browser = rig.logged_in("operator").await;
     let page = browser.get(&format!("/jobs/{job}")).await;
     assert!(page.text.contains("Ada &#60;b&#62;Lovelace"), "{}", page.text);
+    assert!(page.text.contains("What it did (1)"), "{}", page.text);
     assert!(
         page.text.contains(&format!("/jobs/{job}/approve")),
         "{}",
@@ -152,7 +89,7 @@ async fn many_plans_are_approved_of_as_they_were_listed_and_one_is_rejected() {
     let rig = Rig::new().await;
     let mut jobs = Vec::new();
     for id in ["1", "2", "3"] {
-        jobs.push(planned(&rig, id, id).await);
+        jobs.push(planned(&rig.store, id, id).await);
     }
     let browser = rig.logged_in("operator").await;
     let list = browser.get("/jobs?state=waiting-for-approval").await;

@@ -9,27 +9,26 @@ use crate::app::record::{
     Person, Record, Shipment, Side, Way,
 };
 use crate::app::review::References;
+use crate::app::testing::until;
 use crate::domain::{JobState, SystemClock};
 use crate::sandbox::odoo::{OdooSandbox, Options as OdooOptions, ServiceSeed, Version};
 use crate::sandbox::shopify::draft::{Buyer, LineDraft, OrderDraft, Payment};
 use crate::sandbox::shopify::facts::Address;
 use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
-use crate::store::{NewRun, RunCounts, RunOutcome};
+use crate::store::{NewImport, NewRun, RunCounts, RunKind, RunOutcome};
 
 const OPERATOR: &str = "operator-0123456789abcdef0123456789";
 const VIEWER: &str = "viewer-0123456789abcdef0123456789abc";
 
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// A daemon between both.
-struct Live {
-    shop: ShopSandbox,
-    erp: OdooSandbox,
-    rig: Rig,
+pub(super) struct Live {
+    pub(super) shop: ShopSandbox,
+    pub(super) erp: OdooSandbox,
+    pub(super) rig: Rig,
 }
 
 impl Live {
-    async fn new() -> Self {
+    pub(super) async fn new() -> Self {
         let shop = ShopSandbox::start(ShopOptions::default()).await.unwrap();
         let mut options = OdooOptions {
             services: ["shipping", "discount", "rounding", "custom", "tip"]
@@ -78,6 +77,16 @@ impl Live {
     }
 
     fn place(&self, name: &str) -> (u64, String) {
+        self.place_for(
+            name,
+            Buyer::Guest {
+                email: Some("guest@example.com".into()),
+                phone: None,
+            },
+        )
+    }
+
+    pub(super) fn place_for(&self, name: &str, buyer: Buyer) -> (u64, String) {
         let address = Address {
             first_name: Some("Ada".into()),
             last_name: Some(name.into()),
@@ -90,10 +99,7 @@ impl Live {
         self.shop.change(|shop| {
             let id = shop
                 .place_order(OrderDraft {
-                    buyer: Buyer::Guest {
-                        email: Some("guest@example.com".into()),
-                        phone: None,
-                    },
+                    buyer,
                     lines: vec![LineDraft::custom("<b>Goods</b>", rust_decimal::Decimal::TEN, 2)],
                     payment: Payment::Paid("shopify_payments".into()),
                     shipping_address: Some(address.clone()),
@@ -105,27 +111,25 @@ impl Live {
         })
     }
 
-    async fn until_done(&self, job: JobId) {
-        let wait = async {
-            loop {
-                let story = self.rig.store.job(job).await.unwrap().unwrap();
-                match story.job.state {
-                    JobState::Completed => return,
-                    JobState::Problem | JobState::Held => panic!("{story:#?}"),
-                    _ => tokio::time::sleep(Duration::from_millis(20)).await,
-                }
+    pub(super) async fn until_done(&self, job: JobId) {
+        until("the job is done", async || {
+            let story = self.rig.store.job(job).await.unwrap().unwrap();
+            match story.job.state {
+                JobState::Completed => Some(()),
+                JobState::Problem | JobState::Held => panic!("{story:#?}"),
+                _ => None,
             }
-        };
-        tokio::time::timeout(PATIENCE, wait).await.unwrap();
+        })
+        .await;
     }
 
-    async fn stop(self) {
+    pub(super) async fn stop(self) {
         self.rig.stop().await;
     }
 }
 
 /// The job of an address like `/jobs/7?notice=retried`.
-fn job_of(answer: &Answer) -> JobId {
+pub(super) fn job_of(answer: &Answer) -> JobId {
     let location = answer
         .location
         .as_deref()
@@ -139,7 +143,7 @@ fn job_of(answer: &Answer) -> JobId {
     JobId(number.parse().unwrap())
 }
 
-fn all_in(text: &str, parts: &[&str]) {
+pub(super) fn all_in(text: &str, parts: &[&str]) {
     for part in parts {
         assert!(text.contains(part), "{part}: {text}");
     }
@@ -403,13 +407,60 @@ fn a_record_looks_as_it_did_for_both_kinds_of_people() {
             form_token: "…".into(),
             session: String::new(),
         };
-        let page = super::super::record::shown(&visitor, found, role == Role::Viewer, None, now);
+        let page = super::super::record::shown(&visitor, found, (true, role == Role::Viewer), None, now);
         let text = page
             .render()
             .unwrap()
             .replace(env!("CARGO_PKG_VERSION"), "VERSION");
         let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
         insta::assert_snapshot!(name, lines.join("\n"));
+    }
+}
+
+#[test]
+fn a_page_that_is_only_opened_says_why_it_has_no_sides() {
+    let now = Timestamp::parse_rfc3339("2026-12-01T10:00:00Z").unwrap();
+    let mut found = sample();
+    found.object = Object::Customer;
+    found.order = None;
+    let way = &mut found.comparison.as_mut().unwrap().ways[0];
+    way.verdict = "It needs a person".into();
+    way.acts.clear();
+    for rows in [&mut way.differences, &mut way.agreed, &mut way.same] {
+        rows.clear();
+    }
+    way.problem = Some(NewProblem {
+        code: "partner_ambiguous".into(),
+        record: None,
+        field: None,
+        reason: "Two partners fit.".into(),
+        fix: "Link one of them.".into(),
+        owner: "it".into(),
+        mapping: None,
+        cluster: "partner_ambiguous".into(),
+        detail: serde_json::json!({ "candidates": ["Ada Lovelace"] }),
+    });
+    for role in [Role::Operator, Role::Viewer] {
+        let is_masked = role == Role::Viewer;
+        let found = if is_masked {
+            found.clone().masked()
+        } else {
+            found.clone()
+        };
+        let visitor = Visitor {
+            name: role.to_string(),
+            role,
+            form_token: "…".into(),
+            session: String::new(),
+        };
+        let page = super::super::record::shown(&visitor, found, (false, is_masked), None, now);
+        let text = page.render().unwrap();
+        all_in(
+            &text,
+            &["It needs a person", "Two partners fit.", "Link one of them."],
+        );
+        assert!(!text.contains("No field differs"), "{text}");
+        assert!(!text.contains("Lovelace"), "{text}");
     }
 }
 
@@ -546,6 +597,7 @@ async fn runs_are_listed_with_how_they_ended_and_what_is_missing() {
     let rig = Rig::new().await;
     let now = Timestamp::parse_rfc3339("2026-12-01T09:00:00Z").unwrap();
     let run = |object, cause: &str| NewRun {
+        kind: RunKind::Delta,
         shop: "main".parse().unwrap(),
         object,
         cause: cause.to_owned(),
@@ -587,5 +639,39 @@ async fn runs_are_listed_with_how_they_ended_and_what_is_missing() {
             "node-1",
         ],
     );
+
+    // An import can be stopped by who may work with jobs, once.
+    let wanted = NewImport {
+        shop: "main".parse().unwrap(),
+        object: Object::Customer,
+        since: None,
+        until: None,
+        warning: Some("<b>old ones</b> are hidden".to_owned()),
+    };
+    let actor = crate::domain::Actor::new("<i>ada</i>", crate::domain::Via::Cli);
+    rig.store.begin_imports(vec![wanted], actor, now).await.unwrap();
+    let page = viewer.get("/runs").await;
+    all_in(
+        &page.text,
+        &[
+            "Imports",
+            "customer",
+            "under way",
+            "&#60;i&#62;ada",
+            "Not everything: <bdi>&#60;b&#62;old ones",
+        ],
+    );
+    assert!(!page.text.contains("Stop it"), "{}", page.text);
+    let operator = rig.logged_in("operator").await;
+    let page = operator.get("/runs").await;
+    all_in(&page.text, &["Stop it"]);
+    let token = operator.token().await;
+    for notice in ["import_stopped", "already"] {
+        let answer = operator
+            .post("/runs/imports/1/stop", &[("form_token", &token)])
+            .await;
+        assert!(answer.location.unwrap().ends_with(notice), "{notice}");
+    }
+    all_in(&operator.get("/runs").await.text, &["stopped", "Let it go on"]);
     rig.stop().await;
 }

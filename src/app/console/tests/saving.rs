@@ -1,6 +1,7 @@
 //! What the buttons do, also when they are pressed twice or too late.
 
 use super::*;
+use crate::app::testing::until;
 use crate::domain::JobState;
 
 impl Rig {
@@ -82,17 +83,12 @@ async fn a_cluster_is_tried_again_as_a_whole() {
     };
     assert_eq!(post("tax:No tax of 21 %.").await, "/problems?notice=batch");
     // The daemon does it, a few in each second; the clock moves it on.
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    loop {
-        tick.tick().await;
+    until("both are tried again", async || {
         rig.clock.advance(Duration::from_secs(1));
         let page = browser.get("/problems").await;
-        if page.text.contains("2 of 2 tried again, done") {
-            break;
-        }
-        assert!(std::time::Instant::now() < deadline, "{}", page.text);
-    }
+        page.text.contains("2 of 2 tried again, done").then_some(())
+    })
+    .await;
     for job in [one, two] {
         assert_ne!(rig.state(job).await.0, JobState::Problem);
     }

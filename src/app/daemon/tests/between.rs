@@ -77,7 +77,7 @@ access_token = "{TOKEN}"
 webhook_secrets = ["secret", "{secret}"]
 base_url = "{shop_url}"
 start_at = 2000-01-01T00:00:00Z
-runs = {{ delta = "{delta}" }}
+runs = {{ delta = "{delta}", full = "off" }}
 [shops.{name}.odoo]
 url = "{erp_url}"
 database = "prod"
@@ -115,6 +115,24 @@ products = {{ in = "on" }}
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(text.contains(from), "{text}");
         std::fs::write(&path, text.replace(from, to)).unwrap();
+    }
+
+    /// Writes a mapping file, and the first time declares the folder for them. Returns the folder.
+    pub(super) fn mappings_with(&self, file: &str, text: &str) -> PathBuf {
+        let folder = self.folder.path().join("mappings");
+        let is_first = !folder.exists();
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join(file), text).unwrap();
+        if is_first {
+            self.configure("[admin]", "[mappings]\ndir = \"mappings\"\n[admin]");
+        }
+        folder
+    }
+
+    /// The configuration as its file is now.
+    pub(super) fn config(&self) -> Config {
+        let path = self.folder.path().join("lockstep.toml");
+        Config::load(&path).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Delivers this body, rightly signed, under an id of its own.

@@ -1,6 +1,6 @@
 //! Delta runs: what no webhook told of is found, once.
 
-use super::super::delta::CAUSE;
+use super::super::DELTA as CAUSE;
 use super::between::Between;
 use super::*;
 use crate::reconcile::INDEX_LAG;

@@ -41,6 +41,7 @@ access_token = "token"
 webhook_secrets = ["secret"]
 base_url = "http://127.0.0.1:9"
 time_zone = "Europe/Berlin"
+runs = {{ full = "off" }}
 [shops.main.odoo]
 url = "{url}"
 database = "prod"

@@ -216,7 +216,7 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry {
         code: "location_not_mapped",
         title: "A location has no warehouse",
-        cause: "`[tables.location]` has no entry for it.",
+        cause: "`[tables.locations]` has no entry for it.",
         fix: "Add it, then retry.",
         who: Usually::Operations,
     },
@@ -289,5 +289,33 @@ pub(super) const ENTRIES: &[Entry] = &[
         cause: "It changed while its pages were read, each time.",
         fix: "Nothing: it is tried again by itself.",
         who: Usually::Nobody,
+    },
+    Entry {
+        code: "drift_too_much_gone",
+        title: "Too much is gone from one side",
+        cause: "A full run found more than 20 % (and than 50) of the linked records gone from Shopify or from the ERP, as when the wrong system is connected, an old copy was restored or access was lost. It repaired nothing.",
+        fix: "See that both connections show everything (scopes, company, rights), then `lockstep reconcile` again.",
+        who: Usually::Operations,
+    },
+    Entry {
+        code: "drift_duplicate_in_erp",
+        title: "Records stand twice in the ERP",
+        cause: "A full run found records that are recognised by the same keys as a linked one, or carry its name.",
+        fix: "See them in the run's report and merge or archive the one that is not linked. The next full run closes this.",
+        who: Usually::Support,
+    },
+    Entry {
+        code: "drift_total_differs",
+        title: "Orders cost something else in the ERP than what was booked",
+        cause: "A full run found that somebody changed their lines, prices or taxes after they were booked and proven.",
+        fix: "See them in the run's report and put the order right in the ERP, or credit the difference. The next full run closes this.",
+        who: Usually::Accounting,
+    },
+    Entry {
+        code: "drift_tax_differs",
+        title: "Orders bear another tax in the ERP than what was booked",
+        cause: "A full run found that somebody changed their taxes after they were booked and proven.",
+        fix: "See them in the run's report and put the taxes right in the ERP. The next full run closes this.",
+        who: Usually::Accounting,
     },
 ];

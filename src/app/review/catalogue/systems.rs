@@ -88,6 +88,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Usually::Operations,
     },
     Entry {
+        code: "full_run_failed",
+        title: "Both sides cannot be compared",
+        cause: "The nightly comparison of a shop's records failed as often as it is tried within a day.",
+        fix: "See why in the problem; it is tried again at the schedule's next time, and webhooks are carried over meanwhile.",
+        who: Usually::Operations,
+    },
+    Entry {
         code: "erp_records_vanished",
         title: "Many records vanished from the ERP",
         cause: "It may be another database or an old copy.",

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::app::connect;
+use crate::app::testing::until;
 use crate::config::{Config, Shop};
 use crate::domain::{
     Clock as _, Direction, ErpId, JobKey, LinkKind, ManualClock, NewProblem, Priority, SharedEntropy,
@@ -412,19 +413,12 @@ async fn a_batch_is_worked_off_at_its_pace() {
     let stop = CancellationToken::new();
     let working = tokio::spawn(work_batches(rig.store.clone(), rig.clock.clone(), stop.clone()));
     let done = async |count: u64| {
-        let wait = async {
-            loop {
-                let row = rig.store.batches(false, 0).await.unwrap().remove(0);
-                assert!(row.done <= count, "faster than its pace");
-                if row.done == count {
-                    return row;
-                }
-                tokio::task::yield_now().await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(20), wait)
-            .await
-            .expect("the batch goes on")
+        until("the batch goes on", async || {
+            let row = rig.store.batches(false, 0).await.unwrap().remove(0);
+            assert!(row.done <= count, "faster than its pace");
+            (row.done == count).then_some(row)
+        })
+        .await
     };
     assert_eq!(done(2).await.state, BatchState::Running);
     rig.manual.advance(Duration::from_secs(1));

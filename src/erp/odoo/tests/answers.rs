@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::scripted::{Answer, Scripted};
 use crate::erp::ErpError;
 use crate::erp::odoo::call::Call;
+use crate::telemetry::calls::Watch;
 use crate::transport::Failure;
 
 /// A word for an error, as the table below uses it.
@@ -287,8 +288,16 @@ async fn a_missing_database_is_a_wrong_name_unless_it_worked_before_or_its_serve
             } else {
                 server.fault(200, "psycopg2.OperationalError", words)
             });
-            let error = odoo.session.call(&call).await.unwrap_err();
+            let watch = Watch::default();
+            let error = watch.over(odoo.session.call(&call)).await.unwrap_err();
             assert_eq!(word(&error), expected, "{name}, JSON-2 {json2}: {error}");
+            // A page in its place, or that it fails, is nothing that went well.
+            let calls = watch.calls().first;
+            if let Some(asked) = calls.iter().find(|call| call.name == "health") {
+                let is_up = health.is_some_and(|health| health["status"] == "pass");
+                assert_eq!(asked.outcome == "ok", is_up, "{name}: {asked:?}");
+            }
+            assert_eq!(calls.iter().any(|call| call.name == "health"), !worked, "{name}");
         }
     }
 }

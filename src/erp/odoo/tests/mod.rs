@@ -12,6 +12,7 @@ mod questions;
 mod records;
 mod scripted;
 mod setup;
+mod together;
 mod watch;
 
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use apollo_compiler::schema::{ExtendedType, Schema};
 use serde_json::{Map, Value as Json, json};
 
 use super::node::{Args, Blank, Connection, ConnectionNode, Failure, Node, Out};
+use super::page::WHOLE;
 use super::scopes;
 use super::variables::arguments;
 use crate::sandbox::shopify::shop::Shop;
@@ -39,6 +40,7 @@ pub(super) fn run<'a>(
         schema,
         document,
         variables,
+        is_whole: false,
         errors: Vec::new(),
         search: Vec::new(),
         path: Vec::new(),
@@ -53,17 +55,47 @@ pub(super) fn run<'a>(
     }
 }
 
-struct Executor<'a> {
+/// Runs a query with every connection whole, as bulk operations do.
+pub(super) fn run_whole<'a>(
     shop: &'a Shop,
     schema: &'a Schema,
     document: &'a ExecutableDocument,
-    variables: &'a Args,
+    operation: &'a Operation,
+    root: &dyn Node<'a>,
+) -> Outcome {
+    let variables = Args::new();
+    let mut executor = Executor {
+        shop,
+        schema,
+        document,
+        variables: &variables,
+        is_whole: true,
+        errors: Vec::new(),
+        search: Vec::new(),
+        path: Vec::new(),
+    };
+    let data = executor
+        .object(root, &[&operation.selection_set])
+        .unwrap_or(Json::Null);
+    Outcome {
+        data,
+        errors: executor.errors,
+        search: executor.search,
+    }
+}
+
+struct Executor<'a, 'v> {
+    shop: &'a Shop,
+    schema: &'a Schema,
+    document: &'a ExecutableDocument,
+    variables: &'v Args,
+    is_whole: bool,
     errors: Vec<Json>,
     search: Vec<Json>,
     path: Vec<Json>,
 }
 
-impl<'a> Executor<'a> {
+impl<'a> Executor<'a, '_> {
     fn object(&mut self, node: &dyn Node<'a>, sets: &[&'a SelectionSet]) -> Result<Json, MustNotBeNull> {
         let type_name = node.type_name().to_owned();
         let mut grouped: Vec<(&'a str, Vec<&'a Field>)> = Vec::new();
@@ -157,11 +189,11 @@ impl<'a> Executor<'a> {
             self.fail(&scopes::denied(&field.name, needed), field);
             return self.nullify(ty, Err(MustNotBeNull));
         }
-        let out = node.keyed(
-            field.response_key(),
-            &field.name,
-            &arguments(field, self.variables),
-        );
+        let mut arguments = arguments(field, self.variables);
+        if self.is_whole && ty.inner_named_type().ends_with("Connection") {
+            arguments.insert("first".to_owned(), WHOLE.into());
+        }
+        let out = node.keyed(field.response_key(), &field.name, &arguments);
         let value = self.complete(ty, out, fields);
         self.nullify(ty, value)
     }

@@ -3,6 +3,7 @@
 //! Steps, as Shopify takes them: check the document, coerce the variables, reserve its cost, run it, give back what it did
 //! not use.
 
+mod bulk;
 mod check;
 mod cost;
 mod errors;

@@ -14,6 +14,9 @@ use super::node::{Args, Connection, Failure, Out};
 /// Largest page.
 pub(super) const MAX_PAGE: i64 = 250;
 
+/// The size of a page that is the whole list. No client can ask for it: it is no `Int`.
+pub(super) const WHOLE: i64 = i64::MAX;
+
 /// What a list is sorted by; ties are broken by id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum SortValue {
@@ -68,7 +71,7 @@ pub(super) fn page<'a, T>(
             .max(from);
     }
     if let Some(first) = first {
-        to = to.min(from + usize::try_from(first).unwrap_or(0));
+        to = to.min(from.saturating_add(usize::try_from(first).unwrap_or(0)));
     } else if let Some(last) = last {
         from = from.max(to - usize::try_from(last).unwrap_or(0).min(to));
     }
@@ -112,7 +115,7 @@ fn check_sizes(first: Option<i64>, last: Option<i64>) -> Result<(), Failure> {
             "providing both first and last is not supported",
             "BAD_REQUEST",
         )),
-        (Some(n), None) | (None, Some(n)) if !(0..=MAX_PAGE).contains(&n) => Err(Failure::new(
+        (Some(n), None) | (None, Some(n)) if n != WHOLE && !(0..=MAX_PAGE).contains(&n) => Err(Failure::new(
             format!("page size {n} is not between 0 and {MAX_PAGE}"),
             "BAD_REQUEST",
         )),

@@ -40,6 +40,9 @@ pub(super) fn missing(
         ("InventoryItem", "duplicateSkuCount" | "inventoryLevel" | "inventoryLevels" | "locationsCount") => {
             Some(&["read_inventory"])
         }
+        ("QueryRoot", "ordersCount") => Some(&["read_orders"]),
+        ("QueryRoot", "customersCount") => Some(&["read_customers"]),
+        ("QueryRoot", "productsCount") => Some(&["read_products"]),
         _ => None,
     };
     let scopes = special.or_else(|| needed(bare))?;

@@ -1,6 +1,7 @@
 //! The shop as its clients see it: over HTTP.
 
 mod api;
+mod bulk;
 mod conformity;
 mod limits;
 mod mutations;

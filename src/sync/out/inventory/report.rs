@@ -7,7 +7,7 @@ use serde_json::json;
 use super::articles::Article;
 use super::reckon::{Level, Place, Plan, Quantity, Set, Waiting, agreed_as};
 use super::send::Sent;
-use super::{CROWDED, ORDER_IN_WORK};
+use super::{CROWDED, ORDER_IN_WORK, table_key};
 use crate::domain::{Disposition, Link, NewProblem, Outcome, Refusal, Report};
 use crate::sync::flow::{Flow, agreed_out_of};
 use crate::sync::stop::Stop;
@@ -222,10 +222,10 @@ fn unknown_warehouse(flow: &Flow<'_>, place: &Place) -> NewProblem {
             "The ERP has no warehouse {warehouse}, which is to feed the shop's location {}.",
             place.location
         ),
-        "Correct the id in `[tables.locations]` of inventory.out.toml, then retry.",
+        "Correct the id in `[tables.locations]` of inventory.out.toml or of the shop's own tables, then retry.",
     );
     problem.field = Some("tables.locations".to_owned());
-    problem
+    problem.answered_by(Some(&table_key(place.location)))
 }
 
 /// Looked at again soon, then more and more rarely; where it takes too long a person is told what stands in the way.

@@ -19,9 +19,9 @@ use crate::shopify::ShopifyError;
 type Change = Arc<dyn Fn(&mut Order) + Send + Sync>;
 
 /// The shop, with something else about every order.
-struct Otherwise {
-    shop: Arc<dyn Source>,
-    change: Change,
+pub(super) struct Otherwise {
+    pub(super) shop: Arc<dyn Source>,
+    pub(super) change: Change,
 }
 
 #[async_trait]

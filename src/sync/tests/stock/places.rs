@@ -1,10 +1,11 @@
 //! Which warehouse feeds which location.
 
 use super::*;
+use crate::domain::NewProblem;
+use crate::store::JobFilter;
 
-#[tokio::test]
-async fn each_location_is_fed_by_its_warehouse() {
-    let text = "[tables.locations]\n77 = 2\n";
+/// A shop with two locations and an ERP with two warehouses, and a table of what feeds what.
+async fn fed_by(text: &str) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let (_, shipped) = crate::mapping::DEFAULTS
         .iter()
@@ -34,6 +35,40 @@ async fn each_location_is_fed_by_its_warehouse() {
     bench
         .shop
         .change(|shop| shop.put_location(77, "Depot", "Bonn", "DE"));
+    bench
+}
+
+/// What a person is asked about an article's stock.
+async fn asked_about(bench: &Bench, article: &Article) -> NewProblem {
+    let filter = JobFilter {
+        source_id: Some(bench.stock_key(article).source_id),
+        ..JobFilter::default()
+    };
+    let job = bench.store.jobs(filter).await.unwrap().remove(0);
+    job.problem
+        .unwrap_or_else(|| panic!("nothing is asked: {:?}", job.state))
+}
+
+#[tokio::test]
+async fn what_feeds_a_location_is_asked_for_each_of_them() {
+    let bench = fed_by("[tables.locations]\n").await;
+    let article = &bench.articles(1).await[0];
+    let (state, _) = bench.push(article).await;
+    assert_eq!(state, JobState::Problem);
+    let asked = asked_about(&bench, article).await;
+    assert_eq!(asked.code.0, "location_not_mapped");
+    let entries = asked.entries();
+    assert_eq!(entries.len(), 2, "{entries:?}");
+    assert!(
+        entries.iter().all(|entry| entry.table == "locations"),
+        "{entries:?}"
+    );
+    assert!(entries.iter().any(|entry| entry.key == "77"), "{entries:?}");
+}
+
+#[tokio::test]
+async fn each_location_is_fed_by_its_warehouse() {
+    let bench = fed_by("[tables.locations]\n77 = 2\n").await;
     let article = &bench.articles(1).await[0];
     let before = bench.level(article);
     bench.erp.set_stock(article.erp_id, Some(1), 5).unwrap();

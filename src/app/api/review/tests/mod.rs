@@ -1,5 +1,6 @@
 //! What people do about failed work, through the API: each action, twice, too late, and by whom.
 
+mod plans;
 mod tables;
 
 use std::sync::Arc;

@@ -18,6 +18,7 @@ use serde_json::{Value as Json, json};
 
 pub(in crate::sandbox::shopify) use keys::Keys;
 
+use super::bulk;
 use super::execute::{Outcome, run as execute};
 use super::node::{Args, Failure, Node, Out};
 use super::scopes;
@@ -243,6 +244,14 @@ fn apply(shop: &mut Shop, name: &str, args: &Args) -> Result<Payload, Failure> {
         "inventoryItemUpdate" => Ok(inventory::update_item(shop, args)),
         "metafieldsSet" => Ok(metafields::set(shop, args)),
         "metafieldDefinitionCreate" => Ok(metafields::define(shop, args)),
+        "bulkOperationRunQuery" => Ok(match bulk::start(shop, args) {
+            Ok(id) => {
+                let mut payload = Payload::default();
+                payload.show("bulkOperation", Shown::Record("BulkOperation", id));
+                payload
+            }
+            Err(complaint) => Payload::refused(vec![complaint]),
+        }),
         "tagsAdd" => Ok(metafields::add_tags(shop, args)),
         "tagsRemove" => Ok(metafields::remove_tags(shop, args)),
         _ => Err(Failure::new(

@@ -11,8 +11,9 @@ use super::raw;
 use super::shop::{ShopNode, installation, location, version};
 use super::webhook::{number_of_subscriptions, subscription, subscriptions};
 use super::{address, count};
+use crate::sandbox::shopify::graphql::bulk;
 use crate::sandbox::shopify::graphql::node::{Args, Failure, Node, Out};
-use crate::sandbox::shopify::graphql::page::page_of_list;
+use crate::sandbox::shopify::graphql::page::{WHOLE, page_of_list};
 use crate::sandbox::shopify::ids::parse_gid;
 use crate::sandbox::shopify::shop::Shop;
 
@@ -37,6 +38,18 @@ impl<'a> Node<'a> for Root<'a> {
             "productVariant" => by_id("ProductVariant"),
             "inventoryItem" => by_id("InventoryItem"),
             "inventoryLevel" => by_id("InventoryLevel"),
+            "bulkOperation" => {
+                if let Ok(id) = wanted(args, "BulkOperation") {
+                    shop.look_at_bulk(id);
+                }
+                by_id("BulkOperation")
+            }
+            "bulkOperations" => page_of_list(args, shop.bulk.iter().collect(), |found| {
+                bulk::operation(shop, found.id)
+            }),
+            "ordersCount" => limited(args, &orders(shop, &whole(args))),
+            "customersCount" => limited(args, &customers(shop, &whole(args))),
+            "productsCount" => limited(args, &products(shop, &whole(args))),
             "webhookSubscription" => by_id("WebhookSubscription"),
             "location" if args.get("id").is_none_or(Json::is_null) => location(shop, shop.main_location()),
             "location" => by_id("Location"),
@@ -73,6 +86,29 @@ impl<'a> Node<'a> for Root<'a> {
             "webhookSubscriptionsCount" => count(number_of_subscriptions(shop, args)),
             _ => Out::Absent,
         }
+    }
+}
+
+/// The arguments of a count, as those of the list that is counted.
+fn whole(args: &Args) -> Args {
+    let mut args = args.clone();
+    args.insert("first".to_owned(), WHOLE.into());
+    args
+}
+
+/// How many there are, up to the limit.
+fn limited<'a>(args: &Args, list: &Out<'a>) -> Out<'a> {
+    let found = match list {
+        Out::Connection(page) => page.items.len(),
+        Out::Failed(failure) => return Out::Failed(failure.clone()),
+        _ => 0,
+    };
+    match args.get("limit").and_then(Json::as_u64) {
+        Some(limit) if found as u64 > limit => Out::record(
+            "Count",
+            vec![("count", Out::leaf(limit)), ("precision", Out::leaf("AT_LEAST"))],
+        ),
+        _ => count(found),
     }
 }
 
@@ -137,6 +173,7 @@ pub(in crate::sandbox::shopify::graphql) fn record<'a>(
                 .first()
                 .map_or(Out::Absent, |level| level_node(shop, variant, level))
         }),
+        "BulkOperation" => bulk::operation(shop, id),
         "Location" => location(shop, id),
         "WebhookSubscription" => subscription(shop, id),
         "Company" => {

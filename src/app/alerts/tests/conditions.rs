@@ -1,0 +1,218 @@
+//! What people are told of besides problems: what is late, silent, lost or refused.
+
+use super::*;
+
+#[tokio::test]
+async fn orders_without_a_record_are_told_of_when_they_are_late() {
+    let rig = Rig::new("[alerts]\nlate_order_minutes = 30").await;
+    let retry = |minutes: u32| Verdict::Retry {
+        at: rig.now().plus(MINUTE * minutes),
+        counts: true,
+        system_down: None,
+    };
+    // One that needs a person is told by its cause, and does not hide the others.
+    rig.order("1000", Verdict::Problem(problem("tax_not_found", "x", "shop")))
+        .await;
+    let late = async || {
+        let mut found = rig.found().await;
+        found.retain(|(kind, _)| kind != "problem");
+        found
+    };
+    rig.clock.advance(MINUTE * 60);
+    assert!(late().await.is_empty());
+    rig.order("1001", retry(999)).await;
+    rig.order("1002", retry(999)).await;
+    rig.clock.advance(MINUTE * 30);
+    assert!(late().await.is_empty());
+    rig.clock.advance(MINUTE);
+    let found = late().await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, "late_orders");
+    assert!(
+        found[0]
+            .1
+            .contains("2 orders have had no record in the ERP for more than 30 min"),
+        "{found:?}"
+    );
+    assert!(found[0].1.contains("the oldest is #1001"), "{found:?}");
+    // Who stopped the work knows of it.
+    let act = Act {
+        actor: crate::domain::Actor::new("ada", crate::domain::Via::Cli),
+        reason: Some("stocktaking".to_owned()),
+        at: rig.now(),
+        action: Action::Pause {
+            shop: "main".parse().unwrap(),
+        },
+    };
+    rig.store.act(act).await.unwrap();
+    assert!(late().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_system_that_does_not_answer_is_told_of_after_some_minutes() {
+    let rig = Rig::new("[alerts]\nbreaker_minutes = 5").await;
+    let breaker = |state: &str| BreakerRow {
+        shop: "main".parse().unwrap(),
+        system: System::Erp,
+        state: state.to_owned(),
+        since: Timestamp::from_millis(NOON),
+        reason: None,
+    };
+    rig.store.save_breaker(breaker("open")).await.unwrap();
+    rig.clock.advance(MINUTE * 4);
+    assert!(rig.found().await.is_empty());
+    rig.clock.advance(MINUTE);
+    let found = rig.found().await;
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0]
+            .1
+            .contains("the ERP has not answered since 2026-11-25 12:00 UTC"),
+        "{found:?}"
+    );
+    rig.store.save_breaker(breaker("closed")).await.unwrap();
+    assert!(rig.found().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_up_is_told_of_with_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", folder.path().join("lockstep.db").display());
+    // More than any disk has, less than any has, and nobody wants to know.
+    for (wanted, is_told) in [(900_000_000_000_u64, true), (1, false), (0, false)] {
+        let alerts = format!("[store]\nurl = \"{url}\"\n[alerts]\ndisk_free_mb = {wanted}\n");
+        let rig = Rig::new(&alerts).await;
+        let found = rig.found().await;
+        let told = found.iter().find(|(kind, _)| kind == "disk");
+        assert_eq!(told.is_some(), is_told, "{wanted}: {found:?}");
+        let Some((_, text)) = told else { continue };
+        let left = text
+            .split_once(" has ")
+            .and_then(|(_, rest)| rest.split_once(" MB left"));
+        let left: u64 = left.and_then(|(left, _)| left.parse().ok()).unwrap_or(0);
+        assert!(left > 0, "{text}");
+    }
+    // PostgreSQL's disk is another machine's.
+    let rig =
+        Rig::new("[store]\nurl = \"postgres://a:b@db/x\"\n[alerts]\ndisk_free_mb = 900000000000\n").await;
+    assert!(rig.found().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_subscription_is_told_of_and_a_switch_is_not() {
+    let rig = Rig::new("").await;
+    for (object, reason, is_told) in [
+        (
+            Object::Order,
+            "the subscription to orders/create had been switched off",
+            false,
+        ),
+        (
+            Object::Order,
+            "the subscription to orders/create was gone from Shopify",
+            true,
+        ),
+    ] {
+        let gap = NewGap {
+            shop: "main".parse().unwrap(),
+            object,
+            since: rig.now(),
+            stood_at: rig.now(),
+            reason: reason.to_owned(),
+        };
+        rig.store.open_gap(gap, rig.now()).await.unwrap();
+        let told = rig.found().await.iter().any(|(kind, _)| kind == "subscription");
+        assert_eq!(told, is_told, "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn a_shop_that_has_gone_silent_is_told_of() {
+    let rig = Rig::new("").await;
+    let shop: crate::domain::ShopName = "main".parse().unwrap();
+    let counts = (0..24 * 28)
+        .map(|hours| rig.now().minus(HOUR * (24 * 28 - hours)))
+        .map(|hour| DeliveryCount {
+            shop: shop.clone(),
+            topic: "orders/create".to_owned(),
+            name: String::new(),
+            hour,
+            accepted: 3,
+            failed: 0,
+            last_at: hour.plus(MINUTE * 59),
+            last_accepted_at: Some(hour.plus(MINUTE * 59)),
+        })
+        .collect();
+    rig.store.count_deliveries(counts).await.unwrap();
+    rig.clock.advance(MINUTE * 118);
+    assert!(rig.found().await.is_empty());
+    rig.clock.advance(MINUTE * 3);
+    let found = rig.found().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].1.contains("has sent nothing since 2026-11-25 11:59 UTC"),
+        "{found:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_silence_lasts_until_something_comes() {
+    let chat = Chat::new().await;
+    let mut rig = Rig::new(&format!("[alerts]\nchat_url = \"{}\"", chat.url("/hook"))).await;
+    let shop: crate::domain::ShopName = "main".parse().unwrap();
+    let count = |hour: Timestamp| DeliveryCount {
+        shop: shop.clone(),
+        topic: "orders/create".to_owned(),
+        name: String::new(),
+        hour,
+        accepted: 3,
+        failed: 0,
+        last_at: hour.plus(MINUTE * 59),
+        last_accepted_at: Some(hour.plus(MINUTE * 59)),
+    };
+    let counts = (0..24 * 28)
+        .map(|hours| count(rig.now().minus(HOUR * (24 * 28 - hours))))
+        .collect();
+    rig.store.count_deliveries(counts).await.unwrap();
+    rig.round_after(HOUR * 3).await;
+    assert_eq!(chat.texts("/hook").len(), 1);
+    // Longer than any habit is known for.
+    for _ in 0..40 {
+        rig.round_after(HOUR * 24).await;
+    }
+    assert_eq!(chat.texts("/hook").len(), 1, "{:?}", chat.texts("/hook"));
+    let now = rig.now();
+    rig.store.count_deliveries(vec![count(now)]).await.unwrap();
+    rig.round_after(MINUTE).await;
+    rig.round_after(MINUTE * 5).await;
+    let texts = chat.texts("/hook");
+    assert_eq!(texts.len(), 2, "{texts:?}");
+    assert!(texts[1].starts_with("Over:"), "{}", texts[1]);
+}
+
+#[tokio::test]
+async fn wrong_signatures_are_told_of_in_number() {
+    let rig = Rig::new("[alerts]\nrefused_signatures = 20").await;
+    let refused = |reason: &str, count| RejectionCount {
+        shop: "main".to_owned(),
+        reason: reason.to_owned(),
+        hour: Timestamp::from_millis(NOON),
+        count,
+    };
+    let counts = vec![
+        refused("bad_signature", 15),
+        refused("no_signature", 4),
+        refused("too_large", 99),
+    ];
+    rig.store.count_rejections(counts).await.unwrap();
+    assert!(rig.found().await.is_empty());
+    rig.store
+        .count_rejections(vec![refused("bad_signature", 1)])
+        .await
+        .unwrap();
+    let found = rig.found().await;
+    assert_eq!(found.len(), 1);
+    assert!(found[0].1.contains("20 deliveries were refused"), "{found:?}");
+    rig.clock.advance(HOUR * 2);
+    assert!(rig.found().await.is_empty());
+}

@@ -1,0 +1,196 @@
+//! Records that a wrong mapping wrote are put right, and what a person changed since stays.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::between::Between;
+use super::*;
+use crate::app::resync::{Becomes, Resync, Resynced, resync};
+use crate::app::review::Reviewer;
+use crate::domain::{Actor, Via};
+use crate::store::{AuditFilter, JobRow};
+
+const NAME: &str = "name = \"customer.display_name\"";
+
+impl Between {
+    /// Puts a version of the customers' mapping in force, in which the name is made like this.
+    async fn name_customers(&self, made: &str) -> String {
+        let before = self.daemon.revision();
+        let shipped = crate::mapping::DEFAULTS
+            .iter()
+            .find(|(file, _)| *file == "customer.in.toml")
+            .unwrap();
+        assert!(shipped.1.contains(NAME));
+        let text = shipped.1.replace(NAME, &format!("name = \"{made}\""));
+        let folder = self.mappings_with(shipped.0, &text);
+        until("the mapping is taken up", async || {
+            self.daemon.revision() != before
+        })
+        .await;
+        let mappings = crate::app::mappings::load(Some(&folder)).unwrap();
+        mappings.revision().to_owned()
+    }
+
+    /// The partners' names, by the customers' external ids.
+    fn names(&self, customers: &[u64]) -> Vec<String> {
+        let known: BTreeMap<String, String> = self
+            .erp
+            .ledger()
+            .partners()
+            .into_iter()
+            .filter_map(|partner| Some((partner.external_ids.first()?.clone(), partner.name)))
+            .collect();
+        let name = |id: &u64| {
+            let own = format!("customer_{id}");
+            let found = known.iter().find(|(name, _)| name.ends_with(&own));
+            found.map(|(_, name)| name.clone()).unwrap_or_default()
+        };
+        customers.iter().map(name).collect()
+    }
+
+    async fn resync(&self, mapping: &str, becomes: Becomes) -> Resynced {
+        let config = self.config();
+        let wanted = Resync {
+            mapping: mapping.to_owned(),
+            object: None,
+            becomes,
+            actor: Actor::new("ada".to_owned(), Via::Cli),
+        };
+        let clock: SharedClock = Arc::new(self.clock.clone());
+        let entropy: SharedEntropy = Arc::new(SystemEntropy);
+        let done = resync(&config, &config.shops[&self.name], &wanted, (&clock, &entropy));
+        // Jobs are made at a pace, by a clock that nobody else moves.
+        let moving = async {
+            loop {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                self.clock.advance(Duration::from_millis(100));
+            }
+        };
+        tokio::select! {
+            done = done => done.unwrap(),
+            () = moving => unreachable!(),
+        }
+    }
+}
+
+fn became(resynced: &Resynced, what: &str) -> Vec<String> {
+    let those = resynced.records.iter().filter(|record| record.becomes == what);
+    those.map(|record| record.id.clone()).collect()
+}
+
+#[tokio::test]
+async fn what_a_wrong_mapping_wrote_is_put_right_but_for_what_a_person_changed_since() {
+    let world = Between::new("main").await;
+    let wrong = world.name_customers("customer.display_name | upper").await;
+    let mut customers = Vec::new();
+    for n in 0..5 {
+        let id = world.new_customer(&format!("ada{n}@example.com"));
+        let body = format!(r#"{{"id": {id}, "admin_graphql_api_id": "gid://shopify/Customer/{id}"}}"#);
+        world.deliver("customers/create", &body).await;
+        let job = world
+            .job_is(Object::Customer, &id.to_string(), JobState::Completed)
+            .await;
+        let story = world.daemon.store.job(job.id).await.unwrap().unwrap();
+        let told = serde_json::to_string(&story.attempts).unwrap();
+        assert!(told.contains(&wrong) && told.contains("ADA LOVELACE"), "{told}");
+        customers.push(id);
+    }
+    assert_eq!(world.names(&customers), ["ADA LOVELACE"; 5]);
+    // Somebody puts one right by hand, in their own way.
+    let edited = customers[2];
+    let partners = world.erp.ledger().partners();
+    let theirs = partners
+        .iter()
+        .find(|partner| {
+            partner
+                .external_ids
+                .iter()
+                .any(|id| id.ends_with(&format!("customer_{edited}")))
+        })
+        .unwrap();
+    let values = json!({ "name": "Countess Lovelace" });
+    world
+        .erp
+        .as_admin("res.partner", "write", json!([[theirs.id], values]), json!({}))
+        .unwrap();
+
+    let right = world.name_customers("customer.display_name").await;
+    let four: Vec<String> = customers
+        .iter()
+        .filter(|id| **id != edited)
+        .map(ToString::to_string)
+        .collect();
+    let left_alone = |resynced: &Resynced| -> Vec<(String, String)> {
+        let records = resynced.records.iter();
+        records
+            .flat_map(|record| {
+                record
+                    .left_alone
+                    .iter()
+                    .map(|field| (record.id.clone(), field.field.clone()))
+            })
+            .collect()
+    };
+    let one = [(edited.to_string(), "name".to_owned())];
+
+    let shown = world.resync(&wrong[..12], Becomes::Shown).await;
+    assert_eq!(
+        (shown.mapping.as_deref(), shown.by.as_str()),
+        (Some(wrong.as_str()), right.as_str())
+    );
+    assert_eq!(
+        (became(&shown, "shown"), left_alone(&shown)),
+        (four.clone(), one.to_vec())
+    );
+    assert_eq!(world.jobs(Object::Customer).await.len(), 5, "nothing was made");
+
+    // They wait for a yes, each with its plan.
+    let reviewed = world.resync(&wrong, Becomes::Reviewed).await;
+    assert_eq!(
+        (became(&reviewed, "reviewed"), left_alone(&reviewed)),
+        (four.clone(), one.to_vec())
+    );
+    let filter = AuditFilter {
+        action: Some("resync".to_owned()),
+        ..AuditFilter::default()
+    };
+    let audit = world.daemon.store.audit(filter).await.unwrap();
+    assert_eq!(audit.len(), 1, "looking is not written down: {audit:?}");
+    assert_eq!(audit[0].actor, "ada");
+    assert_eq!(
+        (&audit[0].detail["records"], &audit[0].detail["by"]),
+        (&json!(5), &json!(right))
+    );
+    let reviewer = Reviewer::new(
+        world.daemon.store.clone(),
+        Arc::new(world.clock.clone()),
+        Actor::new("ada".to_owned(), Via::Cli),
+    );
+    for id in &four {
+        let job: JobRow = world.job_is(Object::Customer, id, JobState::Held).await;
+        assert_eq!(world.names(&[id.parse().unwrap()]), ["ADA LOVELACE"]);
+        reviewer.approve_plan(job.id, None, None).await.unwrap();
+        world.job_is(Object::Customer, id, JobState::Completed).await;
+    }
+    let mut names = ["Ada Lovelace"; 5];
+    names[2] = "Countess Lovelace";
+    assert_eq!(world.names(&customers), names);
+
+    // That was wrong, too; and this time nobody is asked.
+    let last = world.name_customers("customer.display_name | lower").await;
+    assert_ne!(last, right);
+    let written = world.resync(&right, Becomes::Written).await;
+    assert_eq!(became(&written, "written"), four);
+    for id in &four {
+        until("it is written", async || {
+            world.names(&[id.parse().unwrap()]) == ["ada lovelace"]
+        })
+        .await;
+        world.job_is(Object::Customer, id, JobState::Completed).await;
+    }
+    assert_eq!(world.names(&[edited]), ["Countess Lovelace"]);
+    let again = world.resync(&right, Becomes::Written).await;
+    assert_eq!(became(&again, "right").len(), 4, "{again:?}");
+    world.daemon.stop().await;
+}

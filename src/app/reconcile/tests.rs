@@ -1,0 +1,147 @@
+//! Reports as people read them.
+
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{Clock as _, Direction, DriftClass, ErpId, JobKey, ManualClock, Priority, ShopifyId};
+use crate::store::testing::open_temp;
+use crate::store::{DriftCount, DriftKind, DriftLooked, NewJob, NewRun, RunKind, RunOutcome};
+
+const START: Timestamp = Timestamp::from_millis(1_795_514_400_000);
+
+fn row(position: u64, fate: DriftFate, job: Option<JobId>) -> DriftRow {
+    DriftRow {
+        position,
+        shop: "main".parse().unwrap(),
+        object: Object::Customer,
+        class: DriftClass::FieldDiffers,
+        fate,
+        source_id: Some(ShopifyId(7)),
+        erp_id: Some(ErpId(42)),
+        model: Some("res.partner 42".to_owned()),
+        name: Some("customer 7".to_owned()),
+        field: Some("street".to_owned()),
+        shopify: Some("A | B\n<b>".to_owned()),
+        erp: Some(String::new()),
+        why: (fate == DriftFate::LeftAlone).then(|| "changed_in_the_erp".to_owned()),
+        direction: Some(Direction::In),
+        job,
+    }
+}
+
+async fn kept() -> (tempfile::TempDir, SharedStore, DriftReport) {
+    let clock = ManualClock::new(START);
+    let (folder, store) = open_temp(Arc::new(clock.clone())).await;
+    let shop: ShopName = "main".parse().unwrap();
+    let run = store
+        .start_run(NewRun {
+            kind: RunKind::Full,
+            shop: shop.clone(),
+            object: Object::Customer,
+            cause: "full".to_owned(),
+            since: START,
+            node: "one".to_owned(),
+            now: clock.now(),
+        })
+        .await
+        .unwrap()
+        .unwrap();
+    let key = JobKey {
+        shop: shop.clone(),
+        object: Object::Customer,
+        direction: Direction::In,
+        source_id: "7".to_owned(),
+    };
+    let job = NewJob {
+        key,
+        priority: Priority::BACKGROUND,
+        now: START,
+        cause: "full".to_owned(),
+    };
+    let job = store.enqueue(job).await.unwrap().job;
+    let rows = vec![
+        row(0, DriftFate::Repaired, Some(job)),
+        row(1, DriftFate::LeftAlone, None),
+        row(2, DriftFate::Unexplained, None),
+    ];
+    store.save_drift(run, rows).await.unwrap();
+    let count = |fate| DriftCount {
+        class: DriftClass::FieldDiffers,
+        fate,
+        count: 1,
+    };
+    let report = DriftReport {
+        run,
+        shop,
+        object: Object::Customer,
+        kind: DriftKind::Full,
+        dry_run: false,
+        cause: "full".to_owned(),
+        since: None,
+        started_at: START,
+        ended_at: START.plus(Duration::from_secs(3)),
+        looked: DriftLooked {
+            on_shopify: 10,
+            in_erp: 12,
+            linked: 9,
+            compared: 3,
+            in_step: 6,
+            left_to_events: 0,
+            corrections: 1,
+        },
+        counts: [DriftFate::Repaired, DriftFate::LeftAlone, DriftFate::Unexplained]
+            .map(count)
+            .to_vec(),
+        kept: 3,
+        withheld: None,
+    };
+    store.save_drift_report(report.clone()).await.unwrap();
+    store
+        .finish_run(run, RunOutcome::Done, None, START)
+        .await
+        .unwrap();
+    (folder, store, report)
+}
+
+#[tokio::test]
+async fn a_report_reads_well_and_says_how_its_jobs_stand() {
+    let (_folder, store, report) = kept().await;
+    let found = reports(&store, None, None, None).await.unwrap();
+    assert_eq!(found, [report.clone()]);
+    let drift = with_findings(&store, report, DriftFilter::default(), 100)
+        .await
+        .unwrap();
+    assert_eq!(drift.unexplained(), 1);
+    insta::assert_snapshot!(drift.markdown());
+    let story: Vec<String> = drift.findings.iter().map(Found::became).collect();
+    assert_eq!(
+        story,
+        ["in work", "left alone: changed in the erp", "unexplained"]
+    );
+    let job = drift.findings[0].row.job.unwrap();
+    assert!(store.discard(job, "not_needed", START).await.unwrap());
+    let drift = with_findings(&store, drift.report, DriftFilter::default(), 1)
+        .await
+        .unwrap();
+    assert_eq!(drift.findings[0].became(), "given up by a person: not needed");
+}
+
+#[tokio::test]
+async fn who_may_not_see_values_sees_that_there_are_some() {
+    let (_folder, store, report) = kept().await;
+    let drift = with_findings(&store, report, DriftFilter::default(), 1)
+        .await
+        .unwrap();
+    let masked = drift.findings[0].clone().masked();
+    assert_eq!(masked.row.shopify.as_deref(), Some("•••"));
+    assert_eq!(masked.row.erp.as_deref(), Some(""), "nothing stands there");
+    assert_eq!(masked.row.name.as_deref(), Some("•••"));
+    let product = Found {
+        row: DriftRow {
+            object: Object::Product,
+            ..drift.findings[0].row.clone()
+        },
+        ..drift.findings[0].clone()
+    };
+    assert_eq!(product.clone().masked().row, product.row);
+}

@@ -1,0 +1,553 @@
+//! `lockstep import orders`: carry everything over that a shop has, or had since a time. The daemon does it; the command
+//! asks for it, and shows how it goes.
+
+use std::collections::BTreeSet;
+use std::io::{IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::select;
+
+use super::Arguments;
+use crate::app;
+use crate::cli::failure::{FAILED, Failure, say};
+use crate::cli::output::{absolute, span};
+use crate::cli::{Context, actor, opened, the_shop};
+use crate::config::{Config, Shop};
+use crate::domain::{Direction, Object, SharedClock, SharedEntropy, SystemEntropy, Timestamp};
+use crate::shopify::{Listing, Shopify};
+use crate::store::{ImportAct, ImportCounts, ImportRow, ImportState, ImportsBegun, NewImport, SharedStore};
+use crate::subscriptions::Toggle;
+
+/// Orders that are older than this are shown only to apps that may read all orders
+/// (<https://shopify.dev/docs/api/usage/access-scopes#orders-permissions>).
+const SHOWN: Duration = Duration::from_hours(60 * 24);
+
+/// How often it is looked how far imports are.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// How many looks pass between two lines in a log.
+const LOOKS_PER_LINE: u32 = 30;
+
+/// How many of the last imports are looked through.
+const LAST: u32 = 50;
+
+/// What is imported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum What {
+    /// Orders, from the first to the last.
+    Orders,
+    /// Customers.
+    Customers,
+    /// Products with their variants.
+    Products,
+    /// Products, customers, then orders.
+    All,
+}
+
+impl What {
+    fn objects(self) -> &'static [Object] {
+        match self {
+            Self::Orders => &[Object::Order],
+            Self::Customers => &[Object::Customer],
+            Self::Products => &[Object::Product],
+            Self::All => &[Object::Product, Object::Customer, Object::Order],
+        }
+    }
+}
+
+/// Reads a day (its first moment, UTC) or a time.
+pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
+    let day = format!("{text}T00:00:00Z");
+    Timestamp::parse_rfc3339(text)
+        .or_else(|_| Timestamp::parse_rfc3339(&day))
+        .map_err(|_| {
+            "write a day (2025-01-01, UTC) or a time with its zone (2025-01-01T08:00:00+01:00)".to_owned()
+        })
+}
+
+/// Begins imports, and follows them.
+pub(super) async fn begin(context: &Context, arguments: &Arguments, what: What) -> Result<(), Failure> {
+    let config = context.load()?;
+    let shop = the_shop(&config, arguments.shop.as_ref())?;
+    for object in what.objects() {
+        if shop.sync.toggle(*object, Direction::In) == Toggle::Off {
+            return Err(
+                Failure::usage(format!("{object}s of {} are switched off", shop.name)).help(format!(
+                    "`lockstep toggle {object}s in on --shop {}` switches them on",
+                    shop.name
+                )),
+            );
+        }
+    }
+    if let (Some(since), Some(until)) = (arguments.since, arguments.until)
+        && since >= until
+    {
+        return Err(Failure::usage("--until must be later than --since"));
+    }
+    let (store, clock) = opened(&config).await?;
+    let done = begin_with(context, arguments, what, (&config, shop), (&store, &clock)).await;
+    store.close().await;
+    done
+}
+
+async fn begin_with(
+    context: &Context,
+    arguments: &Arguments,
+    what: What,
+    (config, shop): (&Config, &Shop),
+    (store, clock): (&SharedStore, &SharedClock),
+) -> Result<(), Failure> {
+    if store.nodes(clock.now()).await?.is_empty() {
+        return Err(Failure::new("no daemon runs that could carry out an import")
+            .help("start `lockstep serve` with the same configuration, then import again"));
+    }
+    let listings: Vec<Listing> = what
+        .objects()
+        .iter()
+        .map(|object| Listing {
+            object: *object,
+            since: arguments.since,
+            until: arguments.until,
+        })
+        .collect();
+    let shopify = connected(shop, clock)?;
+    let hidden = hidden(&shopify, &listings, clock.now()).await;
+    if let Some(text) = &hidden {
+        say(&format!("warning: {text}"));
+    }
+    let wanted = listings.iter().map(|listing| NewImport {
+        shop: shop.name.clone(),
+        object: listing.object,
+        since: listing.since,
+        until: listing.until,
+        // Whoever looks later what was imported was not told.
+        warning: hidden.clone().filter(|_| is_old(listing, clock.now())),
+    });
+    let ids = match store
+        .begin_imports(wanted.collect(), actor(), clock.now())
+        .await?
+    {
+        ImportsBegun::Begun(ids) => ids,
+        ImportsBegun::UnderWay(running) => {
+            return Err(Failure::new(format!(
+                "import {} of the {}s of {} runs already, since {} ({})",
+                running.id,
+                running.object,
+                running.shop,
+                absolute(running.started_at),
+                running.actor,
+            ))
+            .help("`lockstep import --status` shows it, `lockstep import --stop` stops it"));
+        }
+    };
+    app::ring::ring(config, store).await;
+    let mut totals = Vec::new();
+    for listing in &listings {
+        totals.push(shopify.count(listing).await.unwrap_or_default());
+    }
+    if arguments.no_wait {
+        let all = ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        if context.output.json {
+            return context.output.document(&of(store, &ids).await?);
+        }
+        context.output.line(format!(
+            "import {all}: `lockstep import --status` shows how far it is"
+        ));
+        return Ok(());
+    }
+    follow(context, store, clock, &ids, &totals).await
+}
+
+fn connected(shop: &Shop, clock: &SharedClock) -> Result<Arc<Shopify>, Failure> {
+    let entropy: SharedEntropy = Arc::new(SystemEntropy);
+    app::connect::shopify(shop, clock, &entropy)
+        .map_err(|error| Failure::because(format!("[shops.{}] cannot be reached", shop.name), error))
+}
+
+/// What is said of orders that Shopify does not show to us.
+async fn hidden(shopify: &Shopify, listings: &[Listing], now: Timestamp) -> Option<String> {
+    listings.iter().find(|listing| is_old(listing, now))?;
+    match shopify.granted_scopes().await {
+        Ok(scopes) => told(&scopes),
+        Err(error) => Some(format!(
+            "whether orders older than 60 days are shown to this app cannot be seen: {error}"
+        )),
+    }
+}
+
+/// Whether orders are asked for that not every app is shown.
+fn is_old(listing: &Listing, now: Timestamp) -> bool {
+    let oldest = now.minus(SHOWN);
+    listing.object == Object::Order && listing.since.is_none_or(|since| since < oldest)
+}
+
+fn told(scopes: &BTreeSet<String>) -> Option<String> {
+    (!scopes.contains("read_all_orders")).then(|| {
+        "this app lacks the scope `read_all_orders`: Shopify does not show it orders that are older than 60 days, \
+         and none of them is imported. Ask Shopify for the scope in the app's settings, install the app again, then import again."
+            .to_owned()
+    })
+}
+
+/// Shows imports until they are over or stopped, or nobody wants to see more.
+async fn follow(
+    context: &Context,
+    store: &SharedStore,
+    clock: &SharedClock,
+    ids: &[i64],
+    totals: &[Option<u64>],
+) -> Result<(), Failure> {
+    let is_terminal = std::io::stderr().is_terminal();
+    let began = clock.now();
+    let mut first: Option<u64> = None;
+    for look in 0_u32.. {
+        let rows = of(store, ids).await?;
+        let over: u64 = rows.iter().map(|row| row.counts.over()).sum();
+        let before = *first.get_or_insert(over);
+        let is_over = rows.iter().all(|row| row.state != ImportState::Running);
+        if let Some(row) = rows
+            .iter()
+            .find(|row| row.state == ImportState::Running)
+            .or(rows.last())
+        {
+            let total = ids
+                .iter()
+                .position(|id| *id == row.id)
+                .and_then(|at| totals.get(at).copied());
+            let pace = Pace {
+                done: over.saturating_sub(before),
+                within: clock.now().since(began),
+            };
+            let line = progress(row, total.flatten(), pace);
+            if is_terminal {
+                // Over the line before, whose rest is cleared.
+                let _gone = write!(std::io::stderr().lock(), "\r\x1b[K{line}");
+            } else if look.is_multiple_of(LOOKS_PER_LINE) || is_over {
+                say(&line);
+            }
+        }
+        if is_over {
+            if is_terminal {
+                say("");
+            }
+            return summary(context, &rows);
+        }
+        select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = tokio::signal::ctrl_c() => {
+                say(if is_terminal { "\n" } else { "" });
+                say("not watched any more; the import goes on. `lockstep import --status` shows it, `lockstep import --stop` stops it");
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How fast it went since it was watched.
+#[derive(Clone, Copy, Debug)]
+struct Pace {
+    done: u64,
+    within: Duration,
+}
+
+/// One line: how far, how fast, how long still.
+fn progress(row: &ImportRow, total: Option<u64>, pace: Pace) -> String {
+    let over = row.counts.over();
+    let total = if row.is_listed {
+        Some(row.listed)
+    } else {
+        total.map(|total| total.max(row.listed))
+    };
+    let how_far = match total.filter(|total| *total > 0) {
+        Some(total) => {
+            let full = usize::try_from(over.min(total) * 24 / total).unwrap_or(0);
+            format!(
+                "[{}{}] {over} of {total}",
+                "#".repeat(full),
+                ".".repeat(24 - full)
+            )
+        }
+        None => format!("{over} of {} listed so far", row.listed),
+    };
+    let mut parts = vec![format!("{}s {how_far}", row.object)];
+    let seconds = pace.within.as_secs();
+    if pace.done > 0 && seconds > 0 {
+        parts.push(format!("{} a minute", pace.done * 60 / seconds));
+        if let Some(left) = total
+            .map(|total| total.saturating_sub(over))
+            .filter(|left| *left > 0)
+        {
+            let rest = Duration::from_secs(left * seconds / pace.done);
+            parts.push(format!("about {} left", span(rest)));
+        }
+    }
+    if row.counts.problems > 0 {
+        parts.push(format!("{} need a person", row.counts.problems));
+    }
+    if let Some(error) = &row.error {
+        parts.push(format!("it waits: {error}"));
+    }
+    parts.join(", ")
+}
+
+/// What came of them.
+fn summary(context: &Context, rows: &[ImportRow]) -> Result<(), Failure> {
+    if context.output.json {
+        context.output.document(rows)?;
+    } else {
+        table(context, rows);
+        warn(rows);
+    }
+    if rows.iter().any(|row| row.counts.problems > 0) {
+        if !context.output.json {
+            say("`lockstep jobs list --state problem` shows what needs a person");
+        }
+        return Err(Failure::Told(FAILED));
+    }
+    Ok(())
+}
+
+fn table(context: &Context, rows: &[ImportRow]) {
+    let header = [
+        "import",
+        "shop",
+        "object",
+        "state",
+        "listed",
+        "created",
+        "updated",
+        "unchanged",
+        "left out",
+        "problems",
+        "open",
+        "began",
+        "by",
+    ];
+    context.output.table(
+        header,
+        rows.iter().map(|row| {
+            let ImportCounts {
+                created,
+                updated,
+                unchanged,
+                left_out,
+                problems,
+                open,
+            } = row.counts;
+            [
+                row.id.to_string(),
+                row.shop.to_string(),
+                row.object.to_string(),
+                row.state.to_string(),
+                row.listed.to_string(),
+                created.to_string(),
+                updated.to_string(),
+                unchanged.to_string(),
+                left_out.to_string(),
+                problems.to_string(),
+                (open + row.pending).to_string(),
+                absolute(row.started_at),
+                row.actor.clone(),
+            ]
+        }),
+    );
+}
+
+/// The imports with these numbers, in this order.
+async fn of(store: &SharedStore, ids: &[i64]) -> Result<Vec<ImportRow>, Failure> {
+    let rows = store.imports(LAST).await?;
+    let found = ids
+        .iter()
+        .filter_map(|id| rows.iter().find(|row| row.id == *id).cloned());
+    Ok(found.collect())
+}
+
+#[derive(Serialize)]
+struct Changed {
+    import: i64,
+    object: Object,
+    state: ImportState,
+}
+
+/// Shows the last imports.
+pub(super) async fn status(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
+    let config = context.load()?;
+    let (store, _) = opened(&config).await?;
+    let rows = store.imports(LAST).await;
+    store.close().await;
+    let mut rows = rows?;
+    rows.retain(|row| arguments.shop.as_ref().is_none_or(|shop| *shop == row.shop));
+    if context.output.json {
+        return context.output.document(&rows);
+    }
+    if rows.is_empty() {
+        context.output.line("nothing was imported yet");
+        return Ok(());
+    }
+    table(context, &rows);
+    for row in rows.iter().filter(|row| row.ended_at.is_none()) {
+        if let Some(error) = &row.error {
+            say(&format!("import {} waits: {error}", row.id));
+        }
+    }
+    warn(&rows);
+    Ok(())
+}
+
+/// Says of which imports it is known that they do not see everything.
+fn warn(rows: &[ImportRow]) {
+    for row in rows {
+        if let Some(warning) = &row.warning {
+            say(&format!("import {} is not everything: {warning}", row.id));
+        }
+    }
+}
+
+/// Stops the imports that run, or lets those go on that were stopped.
+pub(super) async fn turn(context: &Context, arguments: &Arguments, runs: bool) -> Result<(), Failure> {
+    let config = context.load()?;
+    let shop = the_shop(&config, arguments.shop.as_ref())?;
+    let objects = arguments.what.unwrap_or(What::All).objects();
+    let (store, clock) = opened(&config).await?;
+    let changed = async {
+        let mut changed = Vec::new();
+        for row in store.open_imports().await? {
+            if row.shop != shop.name || !objects.contains(&row.object) {
+                continue;
+            }
+            let act = ImportAct {
+                import: row.id,
+                actor: actor(),
+                at: clock.now(),
+                runs,
+            };
+            if store.act_on_import(act).await? {
+                changed.push(Changed {
+                    import: row.id,
+                    object: row.object,
+                    state: if runs {
+                        ImportState::Running
+                    } else {
+                        ImportState::Stopped
+                    },
+                });
+            }
+        }
+        if runs {
+            app::ring::ring(&config, &store).await;
+        }
+        Ok::<_, Failure>(changed)
+    }
+    .await;
+    store.close().await;
+    let changed = changed?;
+    if context.output.json {
+        return context.output.document(&changed);
+    }
+    if changed.is_empty() {
+        let state = if runs { "stopped" } else { "running" };
+        return Err(Failure::new(format!("no import of {} is {state}", shop.name))
+            .help("`lockstep import --status` shows the last ones"));
+    }
+    for one in &changed {
+        context.output.line(if runs {
+            format!("import {} of {}s goes on where it stood", one.import, one.object)
+        } else {
+            format!(
+                "import {} of {}s is stopped: what is in the queue already is still done. `lockstep import --resume` lets it go on",
+                one.import,
+                one.object,
+            )
+        });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(listed: u64, is_listed: bool, over: u64) -> ImportRow {
+        ImportRow {
+            id: 1,
+            shop: "main".parse().unwrap(),
+            object: Object::Order,
+            since: None,
+            until: None,
+            actor: "ada".to_owned(),
+            state: ImportState::Running,
+            cursor: None,
+            listed,
+            pending: 0,
+            is_listed,
+            error: None,
+            warning: None,
+            started_at: Timestamp::from_millis(0),
+            ended_at: None,
+            counts: ImportCounts {
+                created: over,
+                ..ImportCounts::default()
+            },
+        }
+    }
+
+    #[test]
+    fn a_line_says_how_far_how_fast_and_how_long_still() {
+        let pace = |done, seconds| Pace {
+            done,
+            within: Duration::from_secs(seconds),
+        };
+        for (row, total, pace, expected) in [
+            (
+                row(250, false, 0),
+                None,
+                pace(0, 0),
+                "orders 0 of 250 listed so far",
+            ),
+            (
+                row(250, false, 100),
+                Some(1_000),
+                pace(100, 60),
+                "orders [##......................] 100 of 1000, 100 a minute, about 9 min left",
+            ),
+            // More were made since they were counted.
+            (
+                row(1_200, true, 1_200),
+                Some(1_000),
+                pace(600, 60),
+                "orders [########################] 1200 of 1200, 600 a minute",
+            ),
+            (
+                row(0, true, 0),
+                Some(0),
+                pace(0, 9),
+                "orders 0 of 0 listed so far",
+            ),
+        ] {
+            assert_eq!(progress(&row, total, pace), expected);
+        }
+    }
+
+    #[test]
+    fn days_and_times_are_read_and_nothing_else() {
+        let day = moment("2025-01-01").unwrap();
+        assert_eq!(day, moment("2025-01-01T01:00:00+01:00").unwrap());
+        for wrong in ["", "2025", "01.01.2025", "2025-13-01", "2025-01-01T08:00:00"] {
+            assert!(moment(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn hidden_orders_are_told_of() {
+        let scopes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        assert!(
+            told(&scopes(&["read_orders"]))
+                .unwrap()
+                .contains("read_all_orders")
+        );
+        assert_eq!(told(&scopes(&["read_orders", "read_all_orders"])), None);
+    }
+}

@@ -1,0 +1,206 @@
+//! The jobs of a record, those that are made for it, and the problems of what no job tells of.
+
+use super::book::{Became, Book};
+use super::shelf::{Sign, Suspect};
+use super::{CAUSE, Run, RunError};
+use crate::domain::{
+    Direction, DriftClass, DriftFate, ErpId, JobId, JobKey, JobState, NewProblem, Priority, ShopifyId,
+};
+use crate::store::{JobFilter, JobRow, NewJob, WAITING_FOR_APPROVAL};
+
+/// A job's end is our clock's word and a record's change the shop's: what lies so close together counts as the later change.
+pub(super) const CLOCKS: std::time::Duration = std::time::Duration::from_hours(1);
+
+/// What is told to people of a class for which no job can be made, if anything was found of it.
+pub(super) const TOLD: [Told; 3] = [
+    Told {
+        class: DriftClass::DuplicateInErp,
+        code: "drift_duplicate_in_erp",
+    },
+    Told {
+        class: DriftClass::TotalDiffers,
+        code: "drift_total_differs",
+    },
+    Told {
+        class: DriftClass::TaxDiffers,
+        code: "drift_tax_differs",
+    },
+];
+
+/// A problem about all findings of a class.
+pub(super) struct Told {
+    pub(super) class: DriftClass,
+    pub(super) code: &'static str,
+}
+
+impl Run<'_> {
+    /// The jobs of a record, both ways, newest first.
+    async fn jobs_of(&self, key: &JobKey) -> Result<Vec<JobRow>, RunError> {
+        let filter = JobFilter {
+            shop: Some(key.shop.clone()),
+            object: Some(key.object),
+            source_id: Some(key.source_id.clone()),
+            direction: Some(key.direction),
+            limit: 3,
+            ..JobFilter::default()
+        };
+        let jobs = self.context.store.jobs(filter);
+        Ok(self.life.with(jobs).await??)
+    }
+
+    fn keys(&self, suspect: &Suspect) -> Vec<JobKey> {
+        let into = suspect.source.map(|id| self.key_in(id));
+        let out = suspect
+            .erp
+            .filter(|_| self.context.out.contains(&self.wanted.object))
+            .map(|id| self.key_out(id));
+        into.into_iter().chain(out).collect()
+    }
+
+    pub(super) fn key_in(&self, id: ShopifyId) -> JobKey {
+        JobKey {
+            shop: self.shop.name.clone(),
+            object: self.wanted.object,
+            direction: Direction::In,
+            source_id: id.to_string(),
+        }
+    }
+
+    pub(super) fn key_out(&self, id: ErpId) -> JobKey {
+        JobKey::of_erp(&self.shop.name, self.wanted.object, id)
+    }
+
+    /// Whether a job works on the record, or a person said that it stays so.
+    pub(super) async fn in_hand(&self, suspect: &Suspect) -> Result<Option<Became>, RunError> {
+        for key in self.keys(suspect) {
+            let jobs = self.jobs_of(&key).await?;
+            let Some(job) = jobs.first() else { continue };
+            let became = if job.state.is_open() {
+                match (&job.problem, job.state) {
+                    (Some(problem), JobState::Problem) => {
+                        Became::of(DriftFate::NeedsPerson).because(problem.code.to_string())
+                    }
+                    (_, JobState::Held) => Became::left_alone("held"),
+                    _ => Became::of(DriftFate::InWork),
+                }
+            } else {
+                let is_answer = job.state == JobState::Discarded && self.is_answer(suspect.sign, job).await?;
+                let is_later = job.updated_at >= suspect.updated_at.plus(CLOCKS);
+                match (job.state, &job.reason) {
+                    (JobState::Discarded, _)
+                        if job.updated_at >= suspect.updated_at && is_asked(suspect.sign) && is_answer =>
+                    {
+                        Became::left_alone("discarded_by_a_person")
+                    }
+                    (JobState::Obsolete, Some(reason))
+                        if is_later && job.updated_at >= self.rules_since && is_rule(suspect.sign) =>
+                    {
+                        Became::left_alone(reason.clone())
+                    }
+                    _ => continue,
+                }
+            };
+            return Ok(Some(Became {
+                job: Some(job.id),
+                direction: Some(key.direction),
+                ..became
+            }));
+        }
+        Ok(None)
+    }
+
+    /// Whether giving up this job answers what a sign asks. That a record is gone has no time: what was given up before was
+    /// about something else, and must not hide it.
+    async fn is_answer(&self, sign: Sign, job: &JobRow) -> Result<bool, RunError> {
+        if !is_gone(sign) {
+            return Ok(true);
+        }
+        let is_ours = job.cause == CAUSE;
+        let story = self.life.with(self.context.store.job(job.id)).await??;
+        let problems = story.map(|story| story.problems).unwrap_or_default();
+        Ok(match problems.last().map(|last| last.problem.code.0.as_str()) {
+            None | Some(WAITING_FOR_APPROVAL) => is_ours,
+            Some(code) => code.ends_with("_not_visible") || code == "erp_record_missing",
+        })
+    }
+
+    /// Makes a job, or says that one would be made.
+    pub(super) async fn repair(&self, key: JobKey) -> Result<Became, RunError> {
+        let direction = Some(key.direction);
+        if self.wanted.dry_run {
+            return Ok(Became {
+                direction,
+                ..Became::of(DriftFate::Repairable)
+            });
+        }
+        let job = self.enqueue(key).await?;
+        Ok(Became {
+            direction,
+            job: Some(job),
+            ..Became::of(DriftFate::Repaired)
+        })
+    }
+
+    pub(super) async fn enqueue(&self, key: JobKey) -> Result<JobId, RunError> {
+        let enqueued = self.context.store.enqueue(NewJob {
+            key,
+            priority: Priority::BACKGROUND,
+            now: self.context.clock.now(),
+            cause: CAUSE.to_owned(),
+        });
+        let enqueued = self.life.with(enqueued).await??;
+        self.life
+            .count(|counts| counts.made += u64::from(enqueued.created));
+        Ok(enqueued.job)
+    }
+
+    /// Opens and closes the problems of what no job tells of: one for each class.
+    pub(super) async fn keep_problems(&self, book: &Book) -> Result<(), RunError> {
+        let (store, object) = (&self.context.store, self.wanted.object);
+        let now = self.context.clock.now();
+        for Told { class, code } in TOLD {
+            let count = book.to_tell.get(&class).copied().unwrap_or_default();
+            if count == 0 {
+                store
+                    .close_shop_problem(&self.shop.name, code, object.as_str(), now)
+                    .await?;
+                continue;
+            }
+            let problem = NewProblem {
+                code: code.into(),
+                record: None,
+                field: Some(object.as_str().to_owned()),
+                reason: format!(
+                    "The full run found {count} {object} record(s): {}.",
+                    class.sentence()
+                ),
+                fix: format!(
+                    "See them with `lockstep reconcile --report {}`, or on the console under Runs, and put each right in \
+                     the ERP. The next full run that finds none closes this.",
+                    self.id
+                ),
+                owner: self.context.owner.clone(),
+                mapping: None,
+                cluster: object.as_str().to_owned(),
+                detail: serde_json::json!({ "run": self.id, "count": count }),
+            };
+            store.open_shop_problem(&self.shop.name, problem, now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether an earlier job's end explains what this sign shows.
+const fn is_rule(sign: Sign) -> bool {
+    matches!(sign, Sign::Unlinked | Sign::Twin | Sign::Changed | Sign::Unsent)
+}
+
+/// Whether a job about this sign would ask what a person answered by giving one up.
+const fn is_asked(sign: Sign) -> bool {
+    is_rule(sign) || is_gone(sign) || matches!(sign, Sign::Alive)
+}
+
+/// Whether one side has a linked record no more.
+const fn is_gone(sign: Sign) -> bool {
+    matches!(sign, Sign::GoneFromShop | Sign::GoneFromErp)
+}

@@ -1,0 +1,91 @@
+//! Everything that a shop has is imported, and the daemon is killed while it does.
+
+use std::time::{Duration, Instant};
+
+use lockstep::sandbox::shopify::draft::Buyer;
+use serde_json::Value;
+
+use crate::support::daemon::{Start, run};
+use crate::support::world::{Database, World, until};
+
+/// A hundredth of what it is meant for.
+const ORDERS: usize = 100;
+
+/// After how many booked orders it is killed.
+const KILLED_AT: [usize; 3] = [5, 30, 70];
+
+fn booked(world: &World) -> usize {
+    world.erp.ledger().count("sale.order")
+}
+
+fn status(world: &World) -> Value {
+    world.json(&["import", "--status"])[0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_import_that_is_killed_again_and_again_makes_every_order_once() {
+    let world = World::new(Database::Sqlite).await;
+    // No webhook tells of any of this.
+    world.shop.hold_deliveries();
+    let variants: Vec<u64> = ["Cup", "Hat"]
+        .iter()
+        .map(|title| world.product_called(title)[0])
+        .collect();
+    let buyers: Vec<u64> = (0..10)
+        .map(|n| world.customer(&format!("ada{n}@example.com")))
+        .collect();
+    let names: Vec<String> = (0..ORDERS)
+        .map(|n| world.order(Buyer::Customer(buyers[n % 10]), variants[n % 2]).1)
+        .collect();
+
+    // Nobody is there who could do it.
+    let orders = ["import", "orders", "--since", "2020-01-01", "--no-wait"];
+    let (code, _, err) = run(&world.config, &orders);
+    assert!(code == 1 && err.contains("lockstep serve"), "{code} {err}");
+
+    let mut daemon = world.start(&Start::default());
+    let begun = world.json(&orders);
+    assert_eq!(
+        (&begun[0]["state"], &begun[0]["object"]),
+        (&"running".into(), &"order".into())
+    );
+    let (code, _, err) = run(&world.config, &orders);
+    assert!(
+        code == 1 && err.contains("import 1 of the orders of main runs already"),
+        "{code} {err}"
+    );
+    for count in KILLED_AT {
+        until(
+            "some orders are booked",
+            || (booked(&world) >= count).then_some(()),
+            || daemon.log(),
+        )
+        .await;
+        daemon.kill();
+        daemon = world.start(&Start::default());
+    }
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while status(&world)["state"] != "done" {
+        assert!(Instant::now() < deadline, "{}\n{}", status(&world), daemon.log());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let ledger = world.erp.ledger();
+    for name in &names {
+        assert_eq!(ledger.orders_by_reference(name).len(), 1, "{name}");
+    }
+    assert_eq!(booked(&world), ORDERS);
+    let over = status(&world);
+    assert_eq!(over["listed"], ORDERS);
+    let count = |name: &str| over["counts"][name].as_u64().unwrap_or_default();
+    // Also what was cut in the middle, and is finished by another attempt, which finds a part of it there.
+    assert_eq!(
+        (count("created"), count("updated"), count("unchanged")),
+        (ORDERS as u64, 0, 0),
+        "{over}"
+    );
+    assert_eq!(
+        (count("problems"), count("open"), count("left_out")),
+        (0, 0, 0),
+        "{over}"
+    );
+}
