@@ -357,6 +357,15 @@ async fn what_was_left_behind_before_the_start_is_told_until_a_person_leaves_it(
     write(&place, &sandbox, free_port(), "customers = { in = 'on' }");
     let daemon = place.start(system_clock()).await.unwrap();
     until("it registers", async || topics(&sandbox) == CUSTOMERS).await;
+    let is_noted = async || {
+        let rows = daemon
+            .store
+            .subscriptions(&"main".parse().unwrap())
+            .await
+            .unwrap();
+        rows.len() == 5
+    };
+    until("what it registered is noted", is_noted).await;
     daemon.stop().await;
     replace(&place, "shops.main", "shops.other");
     replace(&place, sandbox.domain(), "other.myshopify.com");
