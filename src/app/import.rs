@@ -11,6 +11,7 @@ use crate::domain::{Object, SharedClock, SharedEntropy};
 use crate::store::{OpenMode, StoreError};
 use crate::sync::Engine;
 
+pub use crate::shopify::{Listing, Shopify};
 pub use crate::sync::{Ambiguity, MatchError, MatchProgress, Matched, MatchedPair, NamedRecord, OutCounts};
 
 /// Why nothing was linked, or not all.

@@ -11,12 +11,13 @@ use tokio::select;
 
 use super::Arguments;
 use crate::app;
+use crate::app::import::{Listing, Shopify};
 use crate::cli::failure::{FAILED, Failure, say};
 use crate::cli::output::{absolute, span};
 use crate::cli::{Context, actor, opened, the_shop};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, SharedClock, SharedEntropy, SystemEntropy, Timestamp};
-use crate::shopify::{Listing, Shopify};
+
 use crate::store::{ImportAct, ImportCounts, ImportRow, ImportState, ImportsBegun, NewImport, SharedStore};
 use crate::subscriptions::Toggle;
 
