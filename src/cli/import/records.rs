@@ -17,7 +17,6 @@ use crate::cli::output::{absolute, span};
 use crate::cli::{Context, actor, opened, the_shop};
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, SharedClock, SharedEntropy, SystemEntropy, Timestamp};
-
 use crate::store::{ImportAct, ImportCounts, ImportRow, ImportState, ImportsBegun, NewImport, SharedStore};
 use crate::subscriptions::Toggle;
 
