@@ -6,25 +6,47 @@
 //!
 //! Deliberately absent: the outbox, the deliveries and the loop that carries them out.
 
+mod check;
 mod detail;
+mod endpoint;
 mod event;
+mod facts;
 mod guard;
+mod health;
 mod notification;
+mod pace;
+mod personal;
+mod render;
 mod retry;
 mod schema;
+mod send;
+mod settings;
 mod signature;
 
+pub use check::{Flaw, Known};
 pub use detail::{
     Detail, EndpointDetail, PaymentDetail, RefundDetail, RunDetail, ShipmentDetail, SubscriptionDetail,
 };
+pub use endpoint::{Endpoint, Wants};
 pub use event::{EventPattern, EventType, PatternError};
+pub use facts::{Field, Scope, to_json};
 pub use guard::{AddressKind, Guard, GuardedNames, Network, NetworkError, Refusal, SystemNames};
+pub use health::{Ended, Health, PausedBecause};
 pub use notification::{
     ChangedValue, ErpReference, Notification, NotificationId, ObjectReference, Place, ProblemNote,
     RelatedRecord, ShopifyReference, Shown, Status, VERSION,
 };
+pub use pace::{EndpointPriority, Limits, Pace, Rate, RateError, Turn};
+pub use personal::Includes;
+pub use render::{
+    Condition, Expression, ExpressionError, Expressions, Format, JSON, LARGEST_BODY, Message, RenderError, Template,
+};
 pub use retry::{Next, after};
 pub use schema::schema;
+pub use send::{Answer, Attempt, Auth, BuildError, Failure, FailureCode, HmacHeader, Sender, Target, header};
+pub use settings::{
+    AuthSection, BodySection, EndpointSection, EndpointState, Headers, HmacSection, Include, Settings, WhenPaused,
+};
 pub use signature::{
     HmacEncoding, ID_HEADER, PlainHmac, SIGNATURE_HEADER, SecretFormError, SigningSecret, TIMESTAMP_HEADER,
     signatures,
