@@ -39,7 +39,9 @@ pub(super) enum DetailKind {
 impl DetailKind {
     pub(super) const fn of(event: EventType) -> Self {
         match event {
-            EventType::PaymentCompleted | EventType::PaymentFailed | EventType::PaymentRefunded => Self::Payment,
+            EventType::PaymentCompleted | EventType::PaymentFailed | EventType::PaymentRefunded => {
+                Self::Payment
+            }
             EventType::OrderRefunded => Self::Refund,
             EventType::ShipmentCreated
             | EventType::ShipmentTrackingUpdated

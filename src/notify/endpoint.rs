@@ -71,7 +71,11 @@ impl Endpoint {
         {
             return Wants::No;
         }
-        match self.condition.as_ref().map(|condition| condition.holds(notification)) {
+        match self
+            .condition
+            .as_ref()
+            .map(|condition| condition.holds(notification))
+        {
             None | Some(Ok(true)) => Wants::Yes,
             Some(Ok(false)) => Wants::No,
             Some(Err(reason)) => Wants::Unclear(reason),

@@ -205,7 +205,8 @@ impl FromStr for EventPattern {
         }
         let help = match nearest(text, known.iter().map(String::as_str)) {
             Some(near) if !text.is_empty() => format!("did you mean `{near}`?"),
-            _ => "write a name such as order.synced, order.* for all about orders, *.failed, or * for all".to_owned(),
+            _ => "write a name such as order.synced, order.* for all about orders, *.failed, or * for all"
+                .to_owned(),
         };
         Err(PatternError { reason, help })
     }

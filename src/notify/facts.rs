@@ -13,7 +13,9 @@ use serde_json::{Map, Value};
 use super::detail::DetailKind;
 use super::event::EventType;
 use super::notification::{Notification, Status};
-use crate::domain::{Canonical as _, Customer, Direction, Fact, Object, Order, Product, Shape, System, Timestamp};
+use crate::domain::{
+    Canonical as _, Customer, Direction, Fact, Object, Order, Product, Shape, System, Timestamp,
+};
 
 /// The names that can be read of events of one type, with the shape of what stands behind each.
 #[derive(Clone, Debug, PartialEq)]
@@ -62,7 +64,13 @@ impl Scope {
     pub fn fields(&self, facts: Option<&[Fact]>) -> Vec<Field> {
         let mut fields = Vec::new();
         for (n, (name, shape)) in self.names.iter().enumerate() {
-            list(name, shape, false, facts.and_then(|facts| facts.get(n)), &mut fields);
+            list(
+                name,
+                shape,
+                false,
+                facts.and_then(|facts| facts.get(n)),
+                &mut fields,
+            );
         }
         fields
     }

@@ -65,7 +65,9 @@ impl Health {
             failures: self.failures.saturating_add(1),
             ..self
         };
-        let failing_for = health.failing_since.map_or(Duration::ZERO, |since| at.since(since));
+        let failing_for = health
+            .failing_since
+            .map_or(Duration::ZERO, |since| at.since(since));
         let pause = if ended == Ended::Gone {
             Some(PausedBecause::Gone)
         } else if health.failures >= LEAST_FAILURES && pause_after.is_some_and(|after| failing_for >= after) {
@@ -121,7 +123,10 @@ mod tests {
 
     #[test]
     fn a_receiver_that_is_gone_pauses_at_once() {
-        assert_eq!(paused_at(&[(3, Ended::Gone)], None), Some((3, PausedBecause::Gone)));
+        assert_eq!(
+            paused_at(&[(3, Ended::Gone)], None),
+            Some((3, PausedBecause::Gone))
+        );
     }
 
     #[test]

@@ -39,13 +39,15 @@ pub use notification::{
 pub use pace::{EndpointPriority, Limits, Pace, Rate, RateError, Turn};
 pub use personal::Includes;
 pub use render::{
-    Condition, Expression, ExpressionError, Expressions, Format, JSON, LARGEST_BODY, Message, RenderError, Template,
+    Condition, Expression, ExpressionError, Expressions, Format, JSON, LARGEST_BODY, Message, RenderError,
+    Template,
 };
 pub use retry::{Next, after};
 pub use schema::schema;
 pub use send::{Answer, Attempt, Auth, BuildError, Failure, FailureCode, HmacHeader, Sender, Target, header};
 pub use settings::{
-    AuthSection, BodySection, EndpointSection, EndpointState, Headers, HmacSection, Include, Settings, WhenPaused,
+    AuthSection, BodySection, EndpointSection, EndpointState, Headers, HmacSection, Include, Settings,
+    WhenPaused,
 };
 pub use signature::{
     HmacEncoding, ID_HEADER, PlainHmac, SIGNATURE_HEADER, SecretFormError, SigningSecret, TIMESTAMP_HEADER,

@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use super::detail::Detail;
 use super::event::EventType;
-use crate::domain::{Direction, Entropy, ErpId, NewProblem, Object, ShopName, ShopifyId, System, Timestamp, text_enum};
+use crate::domain::{
+    Direction, Entropy, ErpId, NewProblem, Object, ShopName, ShopifyId, System, Timestamp, text_enum,
+};
 
 /// The envelope's version.
 pub const VERSION: u32 = 1;
@@ -295,7 +297,10 @@ impl Notification {
     }
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn to_rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&at.to_utc().to_rfc3339_opts(SecondsFormat::Millis, true))
 }
@@ -404,7 +409,10 @@ pub(super) mod tests {
             Some("order.synced/main/gid://shopify/Order/450789469")
         );
         one.object.as_mut().unwrap().shopify = None;
-        assert_eq!(one.object_key().as_deref(), Some("order.synced/main/sale.order/42"));
+        assert_eq!(
+            one.object_key().as_deref(),
+            Some("order.synced/main/sale.order/42")
+        );
         one.object = None;
         assert_eq!(one.object_key(), None);
     }

@@ -144,7 +144,11 @@ impl Ticks for Clock {
     type Instant = Tick;
 
     fn now(&self) -> Tick {
-        Tick(u64::try_from(self.0.now().millis()).unwrap_or(0).saturating_mul(1_000_000))
+        Tick(
+            u64::try_from(self.0.now().millis())
+                .unwrap_or(0)
+                .saturating_mul(1_000_000),
+        )
     }
 }
 
@@ -267,9 +271,7 @@ impl Pace {
             .filter(|(_, _, places)| *places > 0)
             .collect();
         free.sort_by_key(|(priority, _, _)| *priority);
-        free.into_iter()
-            .map(|(_, name, places)| (name, places))
-            .collect()
+        free.into_iter().map(|(_, name, places)| (name, places)).collect()
     }
 }
 
@@ -317,7 +319,11 @@ mod tests {
     fn rates_are_written_as_people_write_them() {
         for (text, requests, seconds) in [("50/s", 50, 1), (" 100 / m", 100, 60), ("1000/h", 1000, 3600)] {
             let rate: Rate = text.parse().unwrap();
-            assert_eq!((rate.requests.get(), rate.per.as_secs()), (requests, seconds), "{text}");
+            assert_eq!(
+                (rate.requests.get(), rate.per.as_secs()),
+                (requests, seconds),
+                "{text}"
+            );
             assert_eq!(rate.to_string().parse::<Rate>(), Ok(rate));
         }
         for text in ["", "50", "0/s", "-1/s", "1.5/s", "50/d", "50/s/s"] {
@@ -368,7 +374,10 @@ mod tests {
         pace.set([("a", limits(1, Some("1/s")))]);
         assert_eq!(pace.take("a"), Turn::WhenOneEnds, "one is still under way");
         pace.ended("a");
-        assert!(matches!(pace.take("a"), Turn::At(_)), "nor is what was used of the rate");
+        assert!(
+            matches!(pace.take("a"), Turn::At(_)),
+            "nor is what was used of the rate"
+        );
         pace.set([("b", limits(1, None))]);
         pace.ended("a");
         assert_eq!(pace.take("a"), Turn::Unknown);
@@ -440,11 +449,11 @@ mod tests {
         fn nothing_that_happens_to_others_changes_an_endpoints_turn(
             steps in proptest::collection::vec(step(), 1..120),
         ) {
-            for endpoint in 0..3 {
+            for (endpoint, name) in NAMES.iter().enumerate() {
                 prop_assert_eq!(
                     answers(&steps, &[0, 1, 2], endpoint),
                     answers(&steps, &[endpoint], endpoint),
-                    "endpoint {}", NAMES[endpoint]
+                    "endpoint {}", name
                 );
             }
         }

@@ -10,6 +10,7 @@ use crate::domain::{Canonical as _, Customer, Object, Order, Shape};
 
 /// What an endpoint gets besides the envelope.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is asked for by itself")]
 pub struct Includes {
     /// The whole record.
     pub record: bool,
@@ -148,7 +149,9 @@ fn nobody(value: &Value) -> Value {
 fn forget_texts(value: &mut Value, shape: &Shape, path: &str, kept: &[&str]) {
     match (shape, &mut *value) {
         (Shape::Optional(inner), _) => forget_texts(value, inner, path, kept),
-        (Shape::List(item), Value::Array(items)) if !matches!(**item, Shape::Text) || kept.contains(&path) => {
+        (Shape::List(item), Value::Array(items))
+            if !matches!(**item, Shape::Text) || kept.contains(&path) =>
+        {
             for value in items {
                 forget_texts(value, item, path, kept);
             }
@@ -305,7 +308,10 @@ mod tests {
         assert!(!text.contains("Ada"), "{text}");
         assert_eq!(shown.object.unwrap().erp.unwrap().id, ErpId(9));
         let record = shown.record.unwrap();
-        assert_eq!((&record["id"], &record["tax_exempt"]), (&Value::from("7"), &Value::from(true)));
+        assert_eq!(
+            (&record["id"], &record["tax_exempt"]),
+            (&Value::from("7"), &Value::from(true))
+        );
     }
 
     #[test]

@@ -62,7 +62,10 @@ mod tests {
         assert_eq!(times.len(), 10);
         let hours = times[9].since(times[0]).as_secs() / 3600;
         assert!((8..36).contains(&hours), "{hours}");
-        assert!(times[1].since(times[0]) < Duration::from_secs(60), "the first comes soon");
+        assert!(
+            times[1].since(times[0]) < Duration::from_secs(60),
+            "the first comes soon"
+        );
     }
 
     #[test]

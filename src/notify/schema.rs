@@ -72,7 +72,10 @@ mod tests {
                 .collect();
             for name in sent.as_object().unwrap().keys() {
                 assert!(schema["properties"].get(name).is_some(), "{event}: {name}");
-                assert!(required.contains(&name.as_str()), "{event}: {name} is not required");
+                assert!(
+                    required.contains(&name.as_str()),
+                    "{event}: {name} is not required"
+                );
             }
             assert_eq!(schema["properties"]["type"]["const"], event.as_str());
             assert_ne!(
@@ -87,7 +90,10 @@ mod tests {
     fn an_event_with_a_detail_describes_it() {
         let payment = schema(EventType::PaymentCompleted);
         assert!(payment["properties"]["detail"]["anyOf"][0]["properties"]["amount"].is_object());
-        assert_eq!(schema(EventType::OrderSynced)["properties"]["detail"]["type"], "null");
+        assert_eq!(
+            schema(EventType::OrderSynced)["properties"]["detail"]["type"],
+            "null"
+        );
     }
 
     /// Guards the promise: a change of this number is a change of what receivers rely on.
@@ -96,8 +102,23 @@ mod tests {
         let schema = schema(EventType::OrderSynced);
         let names: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
         for promised in [
-            "id", "type", "version", "timestamp", "shop", "direction", "sequence", "object", "status", "changed",
-            "problem", "source", "destination", "detail", "record", "related", "values",
+            "id",
+            "type",
+            "version",
+            "timestamp",
+            "shop",
+            "direction",
+            "sequence",
+            "object",
+            "status",
+            "changed",
+            "problem",
+            "source",
+            "destination",
+            "detail",
+            "record",
+            "related",
+            "values",
         ] {
             assert!(names.iter().any(|name| *name == promised), "{promised}");
         }

@@ -179,7 +179,10 @@ pub(super) mod tests {
             Timestamp::from_millis(1_649_367_553_999),
             body,
         );
-        let theirs = Webhook::new(SECRET).unwrap().sign("evt_1", 1_649_367_553, body).unwrap();
+        let theirs = Webhook::new(SECRET)
+            .unwrap()
+            .sign("evt_1", 1_649_367_553, body)
+            .unwrap();
         assert_eq!(ours, Some(theirs));
     }
 
@@ -216,7 +219,8 @@ pub(super) mod tests {
     fn the_plain_code_is_what_others_compute() {
         // RFC 4231, test case 2.
         let hex = "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843";
-        let plain = |encoding, prefix| PlainHmac { encoding, prefix }.sign("Jefe", b"what do ya want for nothing?");
+        let plain =
+            |encoding, prefix| PlainHmac { encoding, prefix }.sign("Jefe", b"what do ya want for nothing?");
         assert_eq!(plain(HmacEncoding::Hex, "sha256="), format!("sha256={hex}"));
         assert_eq!(
             plain(HmacEncoding::Base64, ""),

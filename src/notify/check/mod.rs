@@ -16,7 +16,7 @@ use super::event::{EventPattern, EventType};
 use super::guard::{Guard, Refusal};
 use super::pace::Limits;
 use super::personal::Includes;
-use super::render::{Condition, Expressions, ExpressionError, Template};
+use super::render::{Condition, ExpressionError, Expressions, Template};
 use super::send::{Sender, Target, header};
 use super::settings::{BodySection, EndpointSection, Include, Settings};
 use crate::domain::{ShopName, nearest};
@@ -408,7 +408,11 @@ impl Checker<'_> {
             );
         }
         let url = url?;
-        let key = if section.url_file.is_some() { "url_file" } else { "url" };
+        let key = if section.url_file.is_some() {
+            "url_file"
+        } else {
+            "url"
+        };
         let text = url.current().ok()?;
         let Ok(parsed) = text.expose_secret().trim().parse::<Url>() else {
             self.flaw(

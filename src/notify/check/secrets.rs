@@ -81,7 +81,8 @@ impl Checker<'_> {
                 .map(|text| SigningSecret::parse(text.expose_secret()).map(drop));
             match form {
                 Ok(Err(error)) => {
-                    self.flaw(&["secrets_files"], error.to_string(), MAKE_ONE).is_outside = true;
+                    self.flaw(&["secrets_files"], error.to_string(), MAKE_ONE)
+                        .is_outside = true;
                 }
                 _ => secrets.push(secret),
             }

@@ -16,8 +16,16 @@ fn check(text: &str) -> (Vec<Endpoint>, Vec<Flaw>) {
 
 /// The flaws of an endpoint `slack` with these lines, besides an address and events.
 fn flaws(lines: &str) -> Vec<Flaw> {
-    let url = if lines.contains("url") { "" } else { "url = 'https://hooks.example.com/x'\n" };
-    let events = if lines.contains("events") { "" } else { "events = ['order.*']\n" };
+    let url = if lines.contains("url") {
+        ""
+    } else {
+        "url = 'https://hooks.example.com/x'\n"
+    };
+    let events = if lines.contains("events") {
+        ""
+    } else {
+        "events = ['order.*']\n"
+    };
     check(&format!("[endpoints.slack]\n{url}{events}{lines}")).1
 }
 
@@ -65,7 +73,14 @@ fn a_whole_endpoint_is_taken_as_it_is_written() {
     assert_eq!(sheet.limits.rate, "50/s".parse().ok());
     assert!(chat.template.is_some() && chat.target.secrets.is_empty());
     let shown = format!("{endpoints:?}");
-    for secret in ["C2FV", "open sesame", "it is one", "night", "T0/B0", "10.1.2.3/hooks"] {
+    for secret in [
+        "C2FV",
+        "open sesame",
+        "it is one",
+        "night",
+        "T0/B0",
+        "10.1.2.3/hooks",
+    ] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
 }
@@ -74,39 +89,159 @@ fn a_whole_endpoint_is_taken_as_it_is_written() {
 fn what_cannot_be_sent_is_refused_before_it_is_needed() {
     for (name, lines, key, message) in [
         ("no event", "events = []", "events", "no event is named"),
-        ("a slip", "events = ['oder.*']", "events", "`oder.*` fits no event"),
+        (
+            "a slip",
+            "events = ['oder.*']",
+            "events",
+            "`oder.*` fits no event",
+        ),
         ("no address", "url = 'hooks'", "url", "no address"),
-        ("another scheme", "url = 'ftp://example.com'", "url", "no address that can be sent to"),
+        (
+            "another scheme",
+            "url = 'ftp://example.com'",
+            "url",
+            "no address that can be sent to",
+        ),
         ("in the open", "url = 'http://example.com'", "url", "not https"),
-        ("private", "url = 'https://192.168.0.1/'", "url", "not public (private)"),
-        ("in disguise", "url = 'https://2130706433/'", "url", "not public (loopback)"),
-        ("with a password", "url = 'https://ada:secret@example.com/'", "url", "user and password stand in"),
-        ("two addresses", "url = 'https://example.com'\nurl_file = '/nowhere'", "url_file", "both `url` and `url_file`"),
-        ("file that is not there", "url_file = '/nowhere'", "url_file", "cannot read"),
+        (
+            "private",
+            "url = 'https://192.168.0.1/'",
+            "url",
+            "not public (private)",
+        ),
+        (
+            "in disguise",
+            "url = 'https://2130706433/'",
+            "url",
+            "not public (loopback)",
+        ),
+        (
+            "with a password",
+            "url = 'https://ada:secret@example.com/'",
+            "url",
+            "user and password stand in",
+        ),
+        (
+            "two addresses",
+            "url = 'https://example.com'\nurl_file = '/nowhere'",
+            "url_file",
+            "both `url` and `url_file`",
+        ),
+        (
+            "file that is not there",
+            "url_file = '/nowhere'",
+            "url_file",
+            "cannot read",
+        ),
         ("empty", "url = ''", "url", "this is empty"),
-        ("unknown shop", "shops = ['mian']", "shops", "no shop is named `mian`"),
-        ("condition", "condition = 'order.nam'", "condition", "unknown name `nam`"),
+        (
+            "unknown shop",
+            "shops = ['mian']",
+            "shops",
+            "no shop is named `mian`",
+        ),
+        (
+            "condition",
+            "condition = 'order.nam'",
+            "condition",
+            "unknown name `nam`",
+        ),
         ("secret", "secrets = ['hunter2']", "secrets", "begins with whsec_"),
-        ("short secret", "secrets = ['whsec_c2hvcnQ=']", "secrets", "24 to 64 bytes"),
-        ("header of ours", "headers = { 'webhook-id' = 'x' }", "headers/webhook-id", "set by lockstep itself"),
-        ("too much at once", "concurrency = 1000", "concurrency", "not within 1 and 100"),
+        (
+            "short secret",
+            "secrets = ['whsec_c2hvcnQ=']",
+            "secrets",
+            "24 to 64 bytes",
+        ),
+        (
+            "header of ours",
+            "headers = { 'webhook-id' = 'x' }",
+            "headers/webhook-id",
+            "set by lockstep itself",
+        ),
+        (
+            "too much at once",
+            "concurrency = 1000",
+            "concurrency",
+            "not within 1 and 100",
+        ),
         ("no batch", "batch = 0", "batch", "not within 1 and 100"),
         ("too patient", "timeout = '5m'", "timeout", "from 1 to 60 seconds"),
         ("redirects", "redirects = 9", "redirects", "at most 5"),
-        ("no try", "retry = { max_attempts = 0 }", "retry/max_attempts", "nothing would ever be sent"),
-        ("no password", "auth = { user = 'ada' }", "auth/user", "a user and no password"),
-        ("no user", "auth = { password = 'x' }", "auth", "a password and no user"),
-        ("both", "auth = { user = 'ada', password = 'x', bearer = 'y' }", "auth", "there is a token"),
+        (
+            "no try",
+            "retry = { max_attempts = 0 }",
+            "retry/max_attempts",
+            "nothing would ever be sent",
+        ),
+        (
+            "no password",
+            "auth = { user = 'ada' }",
+            "auth/user",
+            "a user and no password",
+        ),
+        (
+            "no user",
+            "auth = { password = 'x' }",
+            "auth",
+            "a password and no user",
+        ),
+        (
+            "both",
+            "auth = { user = 'ada', password = 'x', bearer = 'y' }",
+            "auth",
+            "there is a token",
+        ),
         ("neither", "auth = {}", "auth", "it says nothing"),
-        ("colon", "auth = { user = 'a:b', password = 'x' }", "auth/user", "no colon"),
-        ("hmac without a key", "hmac = { header = 'X-Sig' }", "hmac", "no key"),
-        ("hmac of ours", "hmac = { header = 'webhook-signature', secret = 'x' }", "hmac/header", "set by lockstep itself"),
-        ("hmac twice", "headers = { 'X-Sig' = '1' }\nhmac = { header = 'x-sig', secret = 'x' }", "hmac/header", "headers sets this header"),
+        (
+            "colon",
+            "auth = { user = 'a:b', password = 'x' }",
+            "auth/user",
+            "no colon",
+        ),
+        (
+            "hmac without a key",
+            "hmac = { header = 'X-Sig' }",
+            "hmac",
+            "no key",
+        ),
+        (
+            "hmac of ours",
+            "hmac = { header = 'webhook-signature', secret = 'x' }",
+            "hmac/header",
+            "set by lockstep itself",
+        ),
+        (
+            "hmac twice",
+            "headers = { 'X-Sig' = '1' }\nhmac = { header = 'x-sig', secret = 'x' }",
+            "hmac/header",
+            "headers sets this header",
+        ),
         ("ca", "ca_file = '/nowhere.pem'", "ca_file", "cannot read"),
-        ("no template", "body = { mime = 'text/plain' }", "body", "no template"),
-        ("template", "body = { template = '{{ order.nam }}', mime = 'text/plain' }", "body/template", "unknown name `nam`"),
-        ("template file", "body = { template_file = '/nowhere' }", "body/template_file", "cannot be read"),
-        ("a batch of templates", "batch = 2\nbody = { template = 'x', mime = 'text/plain' }", "batch", "holds one event"),
+        (
+            "no template",
+            "body = { mime = 'text/plain' }",
+            "body",
+            "no template",
+        ),
+        (
+            "template",
+            "body = { template = '{{ order.nam }}', mime = 'text/plain' }",
+            "body/template",
+            "unknown name `nam`",
+        ),
+        (
+            "template file",
+            "body = { template_file = '/nowhere' }",
+            "body/template_file",
+            "cannot be read",
+        ),
+        (
+            "a batch of templates",
+            "batch = 2\nbody = { template = 'x', mime = 'text/plain' }",
+            "batch",
+            "holds one event",
+        ),
     ] {
         let found = flaws(lines);
         let [flaw] = &found[..] else {
@@ -206,5 +341,9 @@ fn endpoints_get_what_they_want_and_nothing_else() {
     assert_eq!(wants(&failing), "ynnn", "nobody is told of itself");
     failing.shop = None;
     failing.detail = serde_json::json!({ "endpoint": "a" });
-    assert_eq!(wants(&failing), "nnny", "what belongs to no shop goes to whoever wants all");
+    assert_eq!(
+        wants(&failing),
+        "nnny",
+        "what belongs to no shop goes to whoever wants all"
+    );
 }

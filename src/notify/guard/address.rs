@@ -84,7 +84,9 @@ const fn of_v4(address: Ipv4Addr) -> AddressKind {
         [10, ..] | [172, 16..=31, ..] | [192, 168, ..] => AddressKind::Private,
         [169, 254, ..] => AddressKind::LinkLocal,
         [100, 64..=127, ..] => AddressKind::Shared,
-        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18..=19, ..] => AddressKind::Documentation,
+        [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] | [198, 18..=19, ..] => {
+            AddressKind::Documentation
+        }
         // The anycast address of 6to4 relays (RFC 7526).
         [192, 88, 99, _] => AddressKind::Transition,
         [224..=239, ..] => AddressKind::Multicast,
@@ -98,10 +100,7 @@ const fn of_v6(address: Ipv6Addr) -> AddressKind {
         [0, 0, 0, 0, 0, 0, 0, 0] => AddressKind::Unspecified,
         [0, 0, 0, 0, 0, 0, 0, 1] => AddressKind::Loopback,
         // IPv4-compatible, IPv4-translated (RFC 2765), NAT64 of one's own (RFC 8215), Teredo, 6to4.
-        [0, 0, 0, 0, ..]
-        | [0x64, 0xff9b, ..]
-        | [0x2001, 0, ..]
-        | [0x2002, ..] => AddressKind::Transition,
+        [0, 0, 0, 0, ..] | [0x64, 0xff9b, ..] | [0x2001, 0, ..] | [0x2002, ..] => AddressKind::Transition,
         [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] | [0x2001, 2, 0, ..] => AddressKind::Documentation,
         // IETF protocol assignments: ORCHID and others.
         [0x2001, 0..=0x1ff, ..] => AddressKind::Reserved,

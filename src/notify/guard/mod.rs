@@ -20,8 +20,8 @@ use reqwest::Url;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use address::plain;
 pub use address::AddressKind;
+use address::plain;
 pub use names::{GuardedNames, SystemNames};
 
 /// A network that notifications may be sent to although it is not public: an address or a range, e.g. `10.1.2.0/24`.
@@ -95,7 +95,9 @@ pub struct Guard {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It leads to a machine that the public Internet does not reach.
-    #[error("{host} leads to {address}, which is not public ({kind}); allow its network in [notify] allow_networks if it is yours")]
+    #[error(
+        "{host} leads to {address}, which is not public ({kind}); allow its network in [notify] allow_networks if it is yours"
+    )]
     Address {
         /// The host as it was named.
         host: String,
@@ -118,7 +120,10 @@ pub enum Refusal {
 impl Guard {
     /// Lets through what is public, and these networks.
     pub fn new(allowed: Vec<Network>, http_allowed: bool) -> Self {
-        Self { allowed, http_allowed }
+        Self {
+            allowed,
+            http_allowed,
+        }
     }
 
     /// Whether `address` may be connected to. An address at which clouds tell secrets must be allowed by itself: a network that
@@ -248,7 +253,12 @@ mod tests {
             Err(Refusal::NotHttps { .. })
         ));
         assert_eq!(check(&guard(&[], true), "http://hooks.example.com/"), Ok(()));
-        for url in ["ftp://hooks.example.com/", "file:///etc/passwd", "gopher://10.0.0.1/", "data:,x"] {
+        for url in [
+            "ftp://hooks.example.com/",
+            "file:///etc/passwd",
+            "gopher://10.0.0.1/",
+            "data:,x",
+        ] {
             assert_eq!(check(&guard(&[], true), url), Err(Refusal::NoAddress), "{url}");
         }
     }

@@ -111,6 +111,9 @@ mod tests {
         assert_eq!(resolved(&["10.1.2.3"]).await, Ok(vec!["10.1.2.3".to_owned()]));
         assert_eq!(resolved(&[]).await, Ok(vec![]), "nobody knows the name");
         let refused = resolved(&["169.254.169.254", "10.0.0.1"]).await.unwrap_err();
-        assert!(refused.contains("hooks.example.com leads to 169.254.169.254"), "{refused}");
+        assert!(
+            refused.contains("hooks.example.com leads to 169.254.169.254"),
+            "{refused}"
+        );
     }
 }

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use serde::de::IgnoredAny;
 
-use super::parse::Part;
 use super::ExpressionError;
+use super::parse::Part;
 use crate::domain::Fact;
 use crate::notify::facts::to_json;
 
@@ -23,7 +23,12 @@ pub enum Format {
 impl Format {
     /// By a mime type, with or without parameters; none for a type that values cannot be escaped for.
     pub fn of(mime: &str) -> Option<Self> {
-        let essence = mime.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        let essence = mime
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase();
         let (group, kind) = essence.split_once('/')?;
         match (group, kind) {
             ("application", "json") => Some(Self::Json),

@@ -71,9 +71,13 @@ impl Expressions for Paths {
 impl Expression for Path {
     fn value(&self, facts: &[Fact]) -> Result<Fact, String> {
         let fact = facts.get(self.slot).ok_or("it never works")?;
-        Ok(if self.rest.is_empty() { Some(fact) } else { fact.at(&self.rest) }
-            .cloned()
-            .unwrap_or(Fact::Null))
+        Ok(if self.rest.is_empty() {
+            Some(fact)
+        } else {
+            fact.at(&self.rest)
+        }
+        .cloned()
+        .unwrap_or(Fact::Null))
     }
 
     fn holds(&self, facts: &[Fact]) -> Result<bool, String> {
@@ -117,7 +121,10 @@ fn values_stay_values_in_json() {
     assert_eq!(read["name"], "#1 \"</a>&\\ \u{1}\nü'");
     assert_eq!(read["text"], "Order #1 \"</a>&\\ \u{1}\nü', 1234.50");
     assert_eq!((&read["sku"], &read["no"]), (&Value::Null, &Value::from("")));
-    assert_eq!((&read["tags"], &read["of"]), (&json!(["a", "b"]), &Value::from("a, b")));
+    assert_eq!(
+        (&read["tags"], &read["of"]),
+        (&json!(["a", "b"]), &Value::from("a, b"))
+    );
     assert_eq!(read["test"], true);
     assert_eq!(read["at"], "2023-11-14T22:13:20.123Z");
 }
@@ -125,7 +132,10 @@ fn values_stay_values_in_json() {
 #[test]
 fn values_stay_values_in_xml_and_are_themselves_in_text() {
     assert_eq!(
-        render("<o n=\"{{ event.object.name }}\">{{ order.totals.total }}</o>", "application/xml"),
+        render(
+            "<o n=\"{{ event.object.name }}\">{{ order.totals.total }}</o>",
+            "application/xml"
+        ),
         "<o n=\"#1 &quot;&lt;/a&gt;&amp;\\ \u{fffd}&#10;ü&#39;\">1234.50</o>"
     );
     assert_eq!(
@@ -137,24 +147,105 @@ fn values_stay_values_in_xml_and_are_themselves_in_text() {
 #[test]
 fn a_template_that_cannot_work_is_refused_with_its_place() {
     for (name, text, mime, at, message, help) in [
-        ("unknown field", "x {{ event.object.nam }}", "text/plain", "event.object.nam", "of order.synced: unknown name `nam`", "did you mean `name`?"),
-        ("unknown name", "{{ ordr.name }}", "text/plain", "ordr.name", "unknown name `ordr`", "did you mean `order`?"),
-        ("a comma too many", "{ \"a\": {{ order.name }}, }", "application/json", "}", "no JSON", "outside of quotes"),
-        ("two values", "[{{ order.name }} {{ order.name }}]", "application/json", " order.name ", "no JSON", "outside"),
-        ("as a key", "{ {{ order.name }}: 1 }", "application/json", " order.name ", "no JSON", "outside"),
-        ("not closed", "{ \"a\": \"{{ order.name }} }", "application/json", "", "no JSON", "outside"),
-        ("backslash", "{ \"a\": \"\\{{ order.name }}\" }", "application/json", " order.name ", "backslash", "take it out"),
-        ("cdata", "<a><![CDATA[{{ order.name }}]]></a>", "text/xml", " order.name ", "CDATA", "plain text"),
-        ("comment", "<a><!-- {{ order.name }} --></a>", "application/soap+xml", " order.name ", "a comment", "plain text"),
+        (
+            "unknown field",
+            "x {{ event.object.nam }}",
+            "text/plain",
+            "event.object.nam",
+            "of order.synced: unknown name `nam`",
+            "did you mean `name`?",
+        ),
+        (
+            "unknown name",
+            "{{ ordr.name }}",
+            "text/plain",
+            "ordr.name",
+            "unknown name `ordr`",
+            "did you mean `order`?",
+        ),
+        (
+            "a comma too many",
+            "{ \"a\": {{ order.name }}, }",
+            "application/json",
+            "}",
+            "no JSON",
+            "outside of quotes",
+        ),
+        (
+            "two values",
+            "[{{ order.name }} {{ order.name }}]",
+            "application/json",
+            " order.name ",
+            "no JSON",
+            "outside",
+        ),
+        (
+            "as a key",
+            "{ {{ order.name }}: 1 }",
+            "application/json",
+            " order.name ",
+            "no JSON",
+            "outside",
+        ),
+        (
+            "not closed",
+            "{ \"a\": \"{{ order.name }} }",
+            "application/json",
+            "}",
+            "no JSON",
+            "outside",
+        ),
+        (
+            "backslash",
+            "{ \"a\": \"\\{{ order.name }}\" }",
+            "application/json",
+            " order.name ",
+            "backslash",
+            "take it out",
+        ),
+        (
+            "cdata",
+            "<a><![CDATA[{{ order.name }}]]></a>",
+            "text/xml",
+            " order.name ",
+            "CDATA",
+            "plain text",
+        ),
+        (
+            "comment",
+            "<a><!-- {{ order.name }} --></a>",
+            "application/soap+xml",
+            " order.name ",
+            "a comment",
+            "plain text",
+        ),
         ("empty", "  ", "text/plain", "  ", "empty", "default body"),
-        ("no end", "{{ order.name", "text/plain", "{{", "no end", "close it"),
-        ("form", "a={{ order.name }}", "application/x-www-form-urlencoded", "a={{ order.name }}", "cannot be escaped", "application/json"),
+        (
+            "no end",
+            "{{ order.name",
+            "text/plain",
+            "{{",
+            "no end",
+            "close it",
+        ),
+        (
+            "form",
+            "a={{ order.name }}",
+            "application/x-www-form-urlencoded",
+            "a={{ order.name }}",
+            "cannot be escaped",
+            "application/json",
+        ),
     ] {
         let error = template(text, mime).expect_err(name);
         assert!(error.message.contains(message), "{name}: {}", error.message);
         let found = &text[error.place.clone()];
         assert!(
-            if name == "two values" || name == "as a key" { at.contains(found) } else { found == at },
+            if name == "two values" || name == "as a key" {
+                at.contains(found)
+            } else {
+                found == at
+            },
             "{name}: `{found}` at {:?}",
             error.place
         );
@@ -167,7 +258,11 @@ fn a_template_that_cannot_work_is_refused_with_its_place() {
 fn a_field_must_exist_for_every_event_that_is_wanted() {
     let text = "{{ event.detail.amount }}";
     let error = template(text, "text/plain").unwrap_err();
-    assert!(error.message.starts_with("of order.synced: "), "{}", error.message);
+    assert!(
+        error.message.starts_with("of order.synced: "),
+        "{}",
+        error.message
+    );
     let refunds = Template::compile(text, "text/plain", &[EventType::OrderRefunded], &Paths).unwrap();
     assert_eq!(
         refunds.render(&full()),
@@ -239,7 +334,10 @@ fn a_batch_is_the_same_on_every_try() {
     assert_eq!(batch, again);
     assert_ne!(batch.id, Message::batch(&[one], Includes::default()).unwrap().id);
     let read: Value = serde_json::from_slice(&batch.body).unwrap();
-    assert_eq!((&read["type"], read["events"].as_array().unwrap().len()), (&Value::from("batch"), 2));
+    assert_eq!(
+        (&read["type"], read["events"].as_array().unwrap().len()),
+        (&Value::from("batch"), 2)
+    );
     assert_eq!(read["id"], batch.id);
     assert!(!format!("{batch:?}").contains("S00042"));
 }

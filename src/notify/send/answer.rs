@@ -5,7 +5,7 @@ use reqwest::header::{HeaderMap, SET_COOKIE};
 use tokio::time::{Instant, timeout_at};
 
 /// So many bytes of a body are kept.
-pub const KEPT_BODY: usize = 4096;
+const KEPT_BODY: usize = 4096;
 
 /// So many more are read and thrown away, so that the connection can be used again.
 const READ_BODY: usize = 64 * 1024;

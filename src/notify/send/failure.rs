@@ -85,7 +85,9 @@ impl Failure {
             transport::Failure::Name { .. } => FailureCode::NameUnknown,
             transport::Failure::ConnectionRefused { .. } => FailureCode::ConnectionRefused,
             transport::Failure::Certificate { .. } => FailureCode::Certificate,
-            transport::Failure::Connect { .. } | transport::Failure::Proxy { .. } => FailureCode::NoConnection,
+            transport::Failure::Connect { .. } | transport::Failure::Proxy { .. } => {
+                FailureCode::NoConnection
+            }
             transport::Failure::Tls { .. } => FailureCode::Tls,
             transport::Failure::ConnectTimeout { .. } => FailureCode::ConnectTimeout,
             transport::Failure::Timeout { .. } => return Self::no_answer(host, timeout),
@@ -108,8 +110,14 @@ impl Failure {
                 FailureCode::Gone,
                 "that there is nobody any more: the endpoint is paused until somebody makes it active again",
             ),
-            401 | 403 => (FailureCode::Status, "that it does not accept who we are: look at auth and headers"),
-            404 => (FailureCode::Status, "that this address does not exist there: look at url"),
+            401 | 403 => (
+                FailureCode::Status,
+                "that it does not accept who we are: look at auth and headers",
+            ),
+            404 => (
+                FailureCode::Status,
+                "that this address does not exist there: look at url",
+            ),
             413 => (FailureCode::Status, "that the body is too large: include less"),
             429 => (FailureCode::Status, "that it gets too much: set rate"),
             500..=599 => (FailureCode::Status, "that it has a fault of its own"),

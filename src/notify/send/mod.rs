@@ -31,9 +31,7 @@ pub use target::{Auth, HmacHeader, Target, header};
 
 use super::health::Ended;
 use super::render::Message;
-use super::signature::{
-    ID_HEADER, PlainHmac, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER, signatures,
-};
+use super::signature::{ID_HEADER, PlainHmac, SIGNATURE_HEADER, SigningSecret, TIMESTAMP_HEADER, signatures};
 use crate::domain::Timestamp;
 use crate::transport::parse_retry_after;
 
@@ -93,12 +91,18 @@ impl Sender {
 
     /// Where to. It is read anew each time, since it may stand in a file.
     fn address(&self) -> Result<Url, Failure> {
-        let text = self.target.url.current().map_err(|_| Failure::secret("url_file"))?;
+        let text = self
+            .target
+            .url
+            .current()
+            .map_err(|_| Failure::secret("url_file"))?;
         let url: Url = text.expose_secret().trim().parse().map_err(|_| Failure {
             code: FailureCode::AddressRefused,
             sentence: "the endpoint's url is no address of the form https://host/path".to_owned(),
         })?;
-        self.guard.check(&url).map_err(|refusal| Failure::refused(&refusal))?;
+        self.guard
+            .check(&url)
+            .map_err(|refusal| Failure::refused(&refusal))?;
         Ok(url)
     }
 
@@ -115,7 +119,10 @@ impl Sender {
         let mut headers = vec![
             ("content-type", value(&message.mime)?),
             (ID_HEADER, value(&message.id)?),
-            (TIMESTAMP_HEADER, value(&now.millis().div_euclid(1000).to_string())?),
+            (
+                TIMESTAMP_HEADER,
+                value(&now.millis().div_euclid(1000).to_string())?,
+            ),
         ];
         let mut keys = Vec::new();
         for secret in &self.target.secrets {
@@ -125,7 +132,8 @@ impl Sender {
                 .map_err(|_| Failure::secret("secrets_files"))?;
             for text in texts {
                 keys.push(
-                    SigningSecret::parse(text.expose_secret()).map_err(|_| Failure::secret("secrets_files"))?,
+                    SigningSecret::parse(text.expose_secret())
+                        .map_err(|_| Failure::secret("secrets_files"))?,
                 );
                 secrets.push(text.expose_secret().trim().to_owned());
             }
@@ -190,7 +198,9 @@ impl Sender {
                 }
                 Ok(None) => return self.ended(&host, response, deadline, signed, now, None).await,
                 Err(failure) => {
-                    return self.ended(&host, response, deadline, signed, now, Some(failure)).await;
+                    return self
+                        .ended(&host, response, deadline, signed, now, Some(failure))
+                        .await;
                 }
             }
         }
@@ -247,10 +257,15 @@ impl Sender {
         if url.scheme() == "https" && next.scheme() != "https" {
             return Err(Failure {
                 code: FailureCode::AddressRefused,
-                sentence: format!("{host} redirects from https to {}, which would be read by others", next.scheme()),
+                sentence: format!(
+                    "{host} redirects from https to {}, which would be read by others",
+                    next.scheme()
+                ),
             });
         }
-        self.guard.check(&next).map_err(|refusal| Failure::refused(&refusal))?;
+        self.guard
+            .check(&next)
+            .map_err(|refusal| Failure::refused(&refusal))?;
         Ok(Some(next))
     }
 

@@ -1,13 +1,13 @@
 //! Attempts against real receivers on loopback.
 
+mod addresses;
+mod tls;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use standardwebhooks::Webhook;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -205,20 +205,75 @@ async fn what_a_receiver_answers_is_classified() {
     let endless = "x-more: 0123456789012345678901234567890123456789\r\n".repeat(20_000);
     for (name, answer, expected) in [
         ("taken", OK.to_owned(), None),
-        ("taken without a body", "HTTP/1.1 204 No Content\r\n\r\n".to_owned(), None),
-        ("closed without a word", String::new(), Some(FailureCode::ClosedEarly)),
-        ("closed within the head", "HTTP/1.1 200 OK\r\nconte".to_owned(), Some(FailureCode::ClosedEarly)),
-        ("no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(), Some(FailureCode::NotHttp)),
-        ("endless headers", format!("HTTP/1.1 200 OK\r\n{endless}"), Some(FailureCode::HeadersTooLong)),
-        ("one endless header", format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(1_000_000)), Some(FailureCode::HeadersTooLong)),
-        ("refused", "HTTP/1.1 400 Bad\r\ncontent-length: 0\r\n\r\n".to_owned(), Some(FailureCode::Status)),
-        ("down", "HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n".to_owned(), Some(FailureCode::Status)),
-        ("gone", "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n".to_owned(), Some(FailureCode::Gone)),
-        ("moved", "HTTP/1.1 302 Found\r\nlocation: https://example.com/\r\ncontent-length: 0\r\n\r\n".to_owned(), Some(FailureCode::Redirected)),
-        ("moved for good", "HTTP/1.1 308 Moved\r\nlocation: https://example.com/\r\ncontent-length: 0\r\n\r\n".to_owned(), Some(FailureCode::Redirected)),
+        (
+            "taken without a body",
+            "HTTP/1.1 204 No Content\r\n\r\n".to_owned(),
+            None,
+        ),
+        (
+            "closed without a word",
+            String::new(),
+            Some(FailureCode::ClosedEarly),
+        ),
+        (
+            "closed within the head",
+            "HTTP/1.1 200 OK\r\nconte".to_owned(),
+            Some(FailureCode::ClosedEarly),
+        ),
+        (
+            "no HTTP",
+            "SSH-2.0-OpenSSH_9.2\r\n\r\n".to_owned(),
+            Some(FailureCode::NotHttp),
+        ),
+        (
+            "endless headers",
+            format!("HTTP/1.1 200 OK\r\n{endless}"),
+            Some(FailureCode::HeadersTooLong),
+        ),
+        (
+            "one endless header",
+            format!("HTTP/1.1 200 OK\r\nx: {}", "y".repeat(1_000_000)),
+            Some(FailureCode::HeadersTooLong),
+        ),
+        (
+            "refused",
+            "HTTP/1.1 400 Bad\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Some(FailureCode::Status),
+        ),
+        (
+            "down",
+            "HTTP/1.1 503 Down\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Some(FailureCode::Status),
+        ),
+        (
+            "gone",
+            "HTTP/1.1 410 Gone\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Some(FailureCode::Gone),
+        ),
+        (
+            "moved",
+            "HTTP/1.1 302 Found\r\nlocation: https://example.com/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Some(FailureCode::Redirected),
+        ),
+        (
+            "moved for good",
+            "HTTP/1.1 308 Moved\r\nlocation: https://example.com/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            Some(FailureCode::Redirected),
+        ),
         // The status says that it was taken; the rest is of no interest.
-        ("body cut short", "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhal".to_owned(), None),
-        ("large body", format!("HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n{}", "x".repeat(200_000)), None),
+        (
+            "body cut short",
+            "HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\nhal".to_owned(),
+            None,
+        ),
+        (
+            "large body",
+            format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n{}",
+                "x".repeat(200_000)
+            ),
+            None,
+        ),
     ] {
         let (address, requests) = answering(answer).await;
         let attempt = send(target(&format!("http://{address}/secret-path?token=secret"))).await;
@@ -226,12 +281,19 @@ async fn what_a_receiver_answers_is_classified() {
         assert_eq!(requests.lock().unwrap().len(), 1, "{name}: sent once");
         assert_eq!(attempt.ended() == Ended::Gone, name == "gone", "{name}");
         if let Some(failure) = &attempt.failure {
-            assert!(failure.sentence.contains(&address.to_string()), "{name}: {failure}");
+            assert!(
+                failure.sentence.contains(&address.to_string()),
+                "{name}: {failure}"
+            );
             assert!(!failure.sentence.contains("secret"), "{name}: {failure}");
         }
         if let Some(answer) = &attempt.answer {
             assert!(answer.body.len() <= 4096, "{name}");
-            assert_eq!(answer.is_cut, name == "body cut short" || name == "large body", "{name}");
+            assert_eq!(
+                answer.is_cut,
+                name == "body cut short" || name == "large body",
+                "{name}"
+            );
         }
     }
 }
@@ -247,7 +309,10 @@ async fn nobody_can_hold_an_attempt_up() {
     let dribbling = serving(|mut stream| async move {
         read_request(&mut stream).await;
         let mut ticks = tokio::time::interval(Duration::from_millis(10));
-        for byte in b"HTTP/1.1 200 OK\r\n".iter().chain(b"x-more: y\r\n".iter().cycle()) {
+        for byte in b"HTTP/1.1 200 OK\r\n"
+            .iter()
+            .chain(b"x-more: y\r\n".iter().cycle())
+        {
             ticks.tick().await;
             if stream.write_all(&[*byte]).await.is_err() {
                 return;
@@ -264,14 +329,26 @@ async fn nobody_can_hold_an_attempt_up() {
     // The status comes at once, the body never ends.
     let endless = serving(|mut stream| async move {
         read_request(&mut stream).await;
-        drop(stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhal").await);
+        drop(
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhal")
+                .await,
+        );
         std::future::pending::<()>().await;
     })
     .await;
     for (name, url, expected) in [
         ("silent", format!("http://{silent}/"), Some(FailureCode::NoAnswer)),
-        ("dribbling", format!("http://{dribbling}/"), Some(FailureCode::NoAnswer)),
-        ("speechless", format!("https://{speechless}/"), Some(FailureCode::ConnectTimeout)),
+        (
+            "dribbling",
+            format!("http://{dribbling}/"),
+            Some(FailureCode::NoAnswer),
+        ),
+        (
+            "speechless",
+            format!("https://{speechless}/"),
+            Some(FailureCode::ConnectTimeout),
+        ),
         ("endless body", format!("http://{endless}/"), None),
     ] {
         let attempt = send(Target {
@@ -281,8 +358,17 @@ async fn nobody_can_hold_an_attempt_up() {
         })
         .await;
         assert_eq!(code(&attempt), expected, "{name}: {attempt:?}");
-        assert!(attempt.took < Duration::from_secs(3), "{name}: {:?}", attempt.took);
-        assert!(attempt.answer.is_none_or(|answer| answer.body == "hal" && answer.is_cut), "{name}");
+        assert!(
+            attempt.took < Duration::from_secs(3),
+            "{name}: {:?}",
+            attempt.took
+        );
+        assert!(
+            attempt
+                .answer
+                .is_none_or(|answer| answer.body == "hal" && answer.is_cut),
+            "{name}"
+        );
     }
 }
 
@@ -291,9 +377,14 @@ async fn a_receiver_may_ask_for_time() {
     let (address, _) = answering("HTTP/1.1 429 Slow\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n").await;
     let attempt = send(target(&format!("http://{address}/"))).await;
     assert_eq!(attempt.retry_after, Some(Duration::from_secs(120)));
-    let (address, _) = answering("HTTP/1.1 503 Down\r\nretry-after: 99999999\r\ncontent-length: 0\r\n\r\n").await;
+    let (address, _) =
+        answering("HTTP/1.1 503 Down\r\nretry-after: 99999999\r\ncontent-length: 0\r\n\r\n").await;
     let attempt = send(target(&format!("http://{address}/"))).await;
-    assert_eq!(attempt.retry_after, Some(Duration::from_secs(24 * 3600)), "a day at most");
+    assert_eq!(
+        attempt.retry_after,
+        Some(Duration::from_secs(24 * 3600)),
+        "a day at most"
+    );
 }
 
 #[tokio::test]
@@ -325,190 +416,13 @@ async fn our_secrets_are_not_kept_when_a_receiver_repeats_them() {
     assert!(kept.contains("webhook-id: evt_1"), "{kept}");
 }
 
-/// A TLS receiver with a certificate of the fixtures; `ask` makes it demand one of the client.
-async fn tls_answering(server: &str, ask: bool) -> SocketAddr {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certificates = vec![CertificateDer::from_pem_file(fixture(&format!("{server}.pem"))).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(fixture(&format!("{server}.key"))).unwrap();
-    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let builder = if ask {
-        let mut roots = rustls::RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(fixture("ca.pem")).unwrap())
-            .unwrap();
-        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .unwrap();
-        builder.with_client_cert_verifier(verifier)
-    } else {
-        builder.with_no_client_auth()
-    };
-    let acceptor =
-        tokio_rustls::TlsAcceptor::from(Arc::new(builder.with_single_cert(certificates, key).unwrap()));
-    serving(move |stream| {
-        let acceptor = acceptor.clone();
-        async move {
-            if let Ok(mut stream) = acceptor.accept(stream).await {
-                read_request(&mut stream).await;
-                drop(stream.write_all(OK.as_bytes()).await);
-                drop(stream.shutdown().await);
-            }
-        }
-    })
-    .await
-}
-
-#[tokio::test]
-async fn certificates_are_checked_and_shown() {
-    let known = tls_answering("server", false).await;
-    let expired = tls_answering("expired", false).await;
-    let asking = tls_answering("server", true).await;
-    let (ca, client) = (Some(fixture("ca.pem")), Some(fixture("client.pem")));
-    for (name, address, ca_file, client_certificate_file, expected, says) in [
-        ("of our own authority", known, ca.clone(), None, None, ""),
-        ("of an unknown one", known, None, None, Some(FailureCode::Certificate), "ca_file"),
-        (
-            "expired",
-            expired,
-            Some(fixture("expired-ca.pem")),
-            None,
-            Some(FailureCode::Certificate),
-            "expired",
-        ),
-        ("ours is asked for", asking, ca.clone(), client, None, ""),
-        ("and not there", asking, ca, None, Some(FailureCode::Tls), "client certificate"),
-    ] {
-        let attempt = send(Target {
-            ca_file,
-            client_certificate_file,
-            allow_http: false,
-            ..target(&format!("https://127.0.0.1:{}/", address.port()))
-        })
-        .await;
-        assert_eq!(code(&attempt), expected, "{name}: {attempt:?}");
-        let said = attempt.failure.map_or_else(String::new, |failure| failure.sentence);
-        assert!(said.contains(says), "{name}: {said}");
-    }
-    for (name, target) in [
-        ("no file", Target { ca_file: Some("/nowhere.pem".into()), ..target("https://example.com") }),
-        ("no certificate", Target { ca_file: Some(fixture("README.md")), ..target("https://example.com") }),
-        ("no key", Target { client_certificate_file: Some(fixture("ca.pem")), ..target("https://example.com") }),
-    ] {
-        assert!(Sender::new(target, &[]).is_err(), "{name}");
-    }
-}
-
-#[tokio::test]
-async fn what_is_not_public_is_not_connected_to() {
-    let connections = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&connections);
-    let address = serving(move |stream| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        async move { drop(stream) }
-    })
-    .await;
-    let port = address.port();
-    for (name, url) in [
-        ("loopback", format!("http://127.0.0.1:{port}/")),
-        ("as a number", format!("http://2130706433:{port}/")),
-        ("mapped", format!("http://[::ffff:127.0.0.1]:{port}/")),
-        ("by name", format!("http://localhost:{port}/")),
-    ] {
-        let sender = Sender::new(target(&url), &[]).unwrap();
-        let attempt = sender.send(&message(), SystemClock.now()).await;
-        assert_eq!(code(&attempt), Some(FailureCode::AddressRefused), "{name}: {attempt:?}");
-    }
-    let strict = Target {
-        allow_http: false,
-        ..target(&format!("http://127.0.0.1:{port}/"))
-    };
-    assert_eq!(code(&send(strict).await), Some(FailureCode::AddressRefused), "plain http");
-    assert_eq!(connections.load(Ordering::Relaxed), 0);
-}
-
-/// Names whose address changes from one look-up to the next.
 #[derive(Debug)]
-struct Rebinding(Mutex<Vec<&'static str>>);
+struct NoNames;
 
-impl Resolve for Rebinding {
+impl Resolve for NoNames {
     fn resolve(&self, _: Name) -> Resolving {
-        let address = self.0.lock().unwrap().pop().expect("one look-up for each connection");
-        Box::pin(async move {
-            let found = vec![SocketAddr::new(address.parse().unwrap(), 0)];
-            Ok(Box::new(found.into_iter()) as Addrs)
-        })
+        Box::pin(async { Err("failed to lookup address information".into()) })
     }
-}
-
-#[tokio::test]
-async fn a_name_that_changes_its_address_is_judged_where_it_is_connected_to() {
-    let (address, requests) = answering(OK).await;
-    // Listens on the forbidden address and the same port: a connection to it would be taken.
-    let forbidden = TcpListener::bind(("127.0.0.2", address.port())).await.unwrap();
-    let names = Rebinding(Mutex::new(vec!["127.0.0.2", "127.0.0.1"]));
-    let sender = Sender::with_names(
-        target(&format!("http://hooks.example.com:{}/", address.port())),
-        &loopback(),
-        Arc::new(names),
-    )
-    .unwrap();
-    assert!(sender.send(&message(), SystemClock.now()).await.is_taken());
-    let attempt = sender.send(&message(), SystemClock.now()).await;
-    assert_eq!(code(&attempt), Some(FailureCode::AddressRefused), "{attempt:?}");
-    assert!(attempt.failure.unwrap().sentence.contains("hooks.example.com leads to 127.0.0.2"));
-    assert_eq!(requests.lock().unwrap().len(), 1);
-    assert!(
-        futures_util::poll!(std::pin::pin!(forbidden.accept())).is_pending(),
-        "nobody connected"
-    );
-}
-
-#[tokio::test]
-async fn redirects_are_followed_only_where_that_is_allowed() {
-    let (end, end_requests) = answering(OK).await;
-    let redirect = |status: u16, to: String| {
-        format!("HTTP/1.1 {status} Moved\r\nlocation: {to}\r\ncontent-length: 0\r\n\r\n")
-    };
-    let (metadata, _) = answering(redirect(307, "http://169.254.169.254/latest/".to_owned())).await;
-    let (private, _) = answering(redirect(308, format!("http://127.0.0.2:{}/", end.port()))).await;
-    let (dropping, _) = answering(redirect(303, format!("http://{end}/"))).await;
-    let (nowhere, _) = answering("HTTP/1.1 307 Moved\r\ncontent-length: 0\r\n\r\n").await;
-    let (file, _) = answering(redirect(307, "file:///etc/passwd".to_owned())).await;
-    let (away, _) = answering(redirect(307, format!("http://{end}/new"))).await;
-    let (twice, _) = answering(redirect(307, format!("http://{away}/"))).await;
-    for (name, from, redirects, expected) in [
-        ("off", away, 0, Some(FailureCode::Redirected)),
-        ("to a cloud's secrets", metadata, 3, Some(FailureCode::AddressRefused)),
-        ("to a private address", private, 3, Some(FailureCode::AddressRefused)),
-        ("that drops the body", dropping, 3, Some(FailureCode::Redirected)),
-        ("to nowhere", nowhere, 3, Some(FailureCode::Redirected)),
-        ("to a file", file, 3, Some(FailureCode::AddressRefused)),
-        ("too often", twice, 1, Some(FailureCode::Redirected)),
-    ] {
-        let attempt = send(Target {
-            redirects,
-            ..target(&format!("http://{from}/"))
-        })
-        .await;
-        assert_eq!(code(&attempt), expected, "{name}: {attempt:?}");
-        assert_eq!(end_requests.lock().unwrap().len(), 0, "{name}");
-    }
-    let attempt = send(Target {
-        redirects: 2,
-        auth: Some(Auth::Bearer(Secret::text("token-0123456789"))),
-        headers: vec![header("x-api-key", "key-0123456789").unwrap()],
-        ..target(&format!("http://{twice}/"))
-    })
-    .await;
-    assert!(attempt.is_taken(), "{attempt:?}");
-    let (head, body) = end_requests.lock().unwrap().remove(0);
-    assert!(head.starts_with("POST /new HTTP/1.1"), "{head}");
-    assert_eq!(body, message().body);
-    assert!(header_of(&head, "webhook-signature").is_some());
-    assert_eq!(header_of(&head, "authorization"), None, "meant for another");
-    assert_eq!(header_of(&head, "x-api-key"), None, "meant for another");
 }
 
 #[tokio::test]
@@ -517,15 +431,12 @@ async fn a_closed_port_and_an_unknown_name_are_told_apart() {
     let address = listener.local_addr().unwrap();
     drop(listener);
     let attempt = send(target(&format!("http://{address}/"))).await;
-    assert_eq!(code(&attempt), Some(FailureCode::ConnectionRefused), "{attempt:?}");
+    assert_eq!(
+        code(&attempt),
+        Some(FailureCode::ConnectionRefused),
+        "{attempt:?}"
+    );
 
-    #[derive(Debug)]
-    struct NoNames;
-    impl Resolve for NoNames {
-        fn resolve(&self, _: Name) -> Resolving {
-            Box::pin(async { Err("failed to lookup address information".into()) })
-        }
-    }
     let sender = Sender::with_names(target("https://hooks.example.com/"), &[], Arc::new(NoNames)).unwrap();
     let attempt = sender.send(&message(), SystemClock.now()).await;
     assert_eq!(code(&attempt), Some(FailureCode::NameUnknown), "{attempt:?}");
