@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::event::{EventPattern, EventType};
-use super::facts::Scope;
+use super::facts::record_name;
 use super::notification::Notification;
 use super::pace::Limits;
 use super::personal::Includes;
@@ -91,7 +91,7 @@ impl Endpoint {
     /// Whether the record must be kept for it with an event of this type: it gets the record, or reads of it.
     pub fn reads_record(&self, event: EventType) -> bool {
         self.includes.record
-            || ((self.condition.is_some() || self.template.is_some()) && Scope::of(event).has_record())
+            || ((self.condition.is_some() || self.template.is_some()) && record_name(event).is_some())
     }
 
     /// What it is sent for these notifications, which are as many as it takes in one request.

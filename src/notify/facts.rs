@@ -27,15 +27,13 @@ impl Scope {
     /// What can be read of events of this type.
     pub fn of(event: EventType) -> Self {
         let mut names = vec![("event", envelope(event))];
-        let record = match event.object() {
-            Some(Object::Order) => Some(("order", Order::shape())),
-            Some(Object::Customer) => Some(("customer", Customer::shape())),
-            Some(Object::Product) => Some(("product", Product::shape())),
-            Some(Object::Inventory | Object::Shop) | None => None,
-        };
-        // A deleted record cannot be read any more.
-        if !matches!(event, EventType::CustomerDeleted | EventType::ProductDeleted) {
-            names.extend(record.map(|(name, shape)| (name, without_raw(shape))));
+        if let Some(name) = record_name(event) {
+            let shape = match name {
+                "customer" => Customer::shape(),
+                "product" => Product::shape(),
+                _ => Order::shape(),
+            };
+            names.push((name, without_raw(shape)));
         }
         Self { names }
     }
@@ -45,14 +43,9 @@ impl Scope {
         &self.names
     }
 
-    /// Whether the record itself can be read.
-    pub fn has_record(&self) -> bool {
-        self.names.len() > 1
-    }
-
     /// What stands behind each name for this notification.
     pub fn facts(&self, notification: &Notification) -> Vec<Fact> {
-        let envelope = serde_json::to_value(notification).unwrap_or_default();
+        let envelope = serde_json::to_value(notification.without_record()).unwrap_or_default();
         let record = notification.record.as_ref().unwrap_or(&Value::Null);
         self.names
             .iter()
@@ -73,6 +66,17 @@ impl Scope {
             );
         }
         fields
+    }
+}
+
+/// Under which name the record that such an event is about can be read, if it can. A deleted one cannot be any more.
+pub(super) const fn record_name(event: EventType) -> Option<&'static str> {
+    match (event, event.object()) {
+        (EventType::CustomerDeleted | EventType::ProductDeleted, _) => None,
+        (_, Some(Object::Order)) => Some("order"),
+        (_, Some(Object::Customer)) => Some("customer"),
+        (_, Some(Object::Product)) => Some("product"),
+        (_, Some(Object::Inventory | Object::Shop) | None) => None,
     }
 }
 

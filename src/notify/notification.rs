@@ -274,6 +274,30 @@ impl Notification {
         self
     }
 
+    /// The same without the record, which may be large.
+    #[must_use]
+    pub(super) fn without_record(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            event: self.event,
+            version: self.version,
+            timestamp: self.timestamp,
+            shop: self.shop.clone(),
+            direction: self.direction,
+            sequence: self.sequence,
+            object: self.object.clone(),
+            status: self.status,
+            changed: self.changed.clone(),
+            problem: self.problem.clone(),
+            source: self.source.clone(),
+            destination: self.destination.clone(),
+            detail: self.detail.clone(),
+            record: None,
+            related: self.related.clone(),
+            values: self.values.clone(),
+        }
+    }
+
     /// The kind of record that it is about.
     pub fn kind(&self) -> Option<Object> {
         self.object

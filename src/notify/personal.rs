@@ -80,10 +80,11 @@ impl Notification {
     /// This notification as an endpoint gets it.
     #[must_use]
     pub fn shown(&self, includes: Includes) -> Self {
-        let mut shown = self.clone();
-        if !includes.record {
-            shown.record = None;
-        }
+        let mut shown = if includes.record {
+            self.clone()
+        } else {
+            self.without_record()
+        };
         if !includes.related {
             shown.related = None;
         }

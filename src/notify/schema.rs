@@ -56,6 +56,8 @@ fn generate<T: JsonSchema>() -> Schema {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::notification::tests::full;
     use super::*;
 
@@ -96,7 +98,28 @@ mod tests {
         );
     }
 
-    /// Guards the promise: a change of this number is a change of what receivers rely on.
+    #[test]
+    fn the_schemas_in_the_docs_are_those_of_this_version() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference/events");
+        for event in EventType::ALL {
+            let path = folder.join(format!("{event}.json"));
+            let fresh = serde_json::to_string_pretty(&schema(*event)).unwrap() + "\n";
+            if std::env::var_os("LOCKSTEP_WRITE_DOCS").is_some() {
+                std::fs::create_dir_all(&folder).unwrap();
+                std::fs::write(&path, &fresh).unwrap();
+            }
+            let kept = std::fs::read_to_string(&path).unwrap_or_default();
+            assert!(
+                kept == fresh,
+                "{} is stale: run this test with LOCKSTEP_WRITE_DOCS=1",
+                path.display()
+            );
+        }
+        let kept = std::fs::read_dir(&folder).unwrap().count();
+        assert_eq!(kept, EventType::ALL.len(), "a file for each type, and no other");
+    }
+
+    /// Guards the promise: a name that is gone from here is a change of what receivers rely on.
     #[test]
     fn fields_are_only_ever_added() {
         let schema = schema(EventType::OrderSynced);

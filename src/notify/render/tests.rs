@@ -113,7 +113,7 @@ fn values_stay_values_in_json() {
     let body = render(
         r#"{ "text": "Order {{ event.object.name }}, {{order.totals.total}}", "name": {{ event.object.name }},
             "total": {{ order.totals.total }}, "sku": {{ event.object.sku }}, "no": "{{ event.object.sku }}",
-            "tags": {{ order.tags }}, "of": "{{ order.tags }}", "test": {{ order.test }}, "at": {{ event.timestamp }} }"#,
+            "tags": {{ order.tags }}, "of": "{{ order.tags }}", "test": {{ order.test }}, "said": "\"{{ order.tags }}\"", "at": {{ event.timestamp }} }"#,
         "application/json",
     );
     assert!(body.contains("\"total\": 1234.50,"), "all digits: {body}");
@@ -126,6 +126,7 @@ fn values_stay_values_in_json() {
         (&json!(["a", "b"]), &Value::from("a, b"))
     );
     assert_eq!(read["test"], true);
+    assert_eq!(read["said"], "\"a, b\"", "an escaped quote ends no text");
     assert_eq!(read["at"], "2023-11-14T22:13:20.123Z");
 }
 

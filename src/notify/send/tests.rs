@@ -1,6 +1,7 @@
 //! Attempts against real receivers on loopback.
 
 mod addresses;
+mod connections;
 mod tls;
 
 use std::net::SocketAddr;
