@@ -153,6 +153,7 @@ pub struct ErpReference {
 /// A text that may name a person. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
+#[schemars(description = "A text that may name a person.")]
 pub struct Shown(pub String);
 
 impl fmt::Debug for Shown {
@@ -214,6 +215,7 @@ pub struct RelatedRecord {
 
 /// A field that was changed. `Debug` shows its name only.
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(description = "A field that was changed.")]
 pub struct ChangedValue {
     /// The field.
     pub field: String,

@@ -28,6 +28,9 @@ const MOST_REDIRECTS: u8 = 5;
 /// The most requests under way, and the most events in one, of one endpoint.
 const MOST_AT_ONCE: u32 = 100;
 
+/// What helps where nothing better is known.
+const LIST_FIELDS: &str = "`lockstep notify fields` lists what can be read";
+
 /// The longest that an attempt may take.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -122,9 +125,7 @@ impl Checker<'_> {
     }
 
     fn expression(&mut self, keys: &[&str], error: ExpressionError) {
-        let help = error
-            .help
-            .unwrap_or_else(|| "`lockstep notify fields` lists what can be read".to_owned());
+        let help = error.help.unwrap_or_else(|| LIST_FIELDS.to_owned());
         self.flaw(keys, error.message, help).place = Some(error.place);
     }
 
@@ -297,24 +298,21 @@ impl Checker<'_> {
             }
         };
         match Template::compile(text, &body.mime, wanted, expressions) {
-            Ok(template) => Some(template),
-            Err(mut error) => {
-                // A place in a file is told by its line: the configuration's text does not hold it.
-                if body.template_file.is_some() {
-                    let before = text.get(..error.place.start).unwrap_or(text);
-                    let line = before.matches('\n').count() + 1;
-                    error.message = format!("line {line}: {}", error.message);
-                    error.place = 0..0;
-                }
-                let in_file = body.template_file.is_some();
-                self.expression(&keys, error);
-                if in_file && let Some(flaw) = self.flaws.last_mut() {
-                    flaw.place = None;
-                    flaw.is_outside = true;
-                }
-                None
+            Ok(template) => return Some(template),
+            // The configuration's text does not hold what stands in a file: its line tells the place.
+            Err(error) if body.template_file.is_some() => {
+                let before = text.get(..error.place.start).unwrap_or(text);
+                let line = before.matches('\n').count() + 1;
+                self.flaw(
+                    &keys,
+                    format!("line {line}: {}", error.message),
+                    error.help.unwrap_or_else(|| LIST_FIELDS.to_owned()),
+                )
+                .is_outside = true;
             }
+            Err(error) => self.expression(&keys, error),
         }
+        None
     }
 
     fn limits(&mut self, section: &EndpointSection) {
