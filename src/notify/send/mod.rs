@@ -76,7 +76,10 @@ impl Sender {
     /// Sends a message once. `now` is the time that is signed.
     pub async fn send(&self, message: &Message, now: Timestamp) -> Attempt {
         let started = Instant::now();
-        let mut attempt = match self.address().and_then(|url| Ok((url, self.sign(message, now)?))) {
+        let ready = self
+            .address()
+            .and_then(|url| self.sign(&url, message, now).map(|signed| (url, signed)));
+        let mut attempt = match ready {
             Ok((url, signed)) => self.deliver(url, &signed, message, now).await,
             Err(failure) => Attempt {
                 failure: Some(failure),
@@ -106,7 +109,7 @@ impl Sender {
         Ok(url)
     }
 
-    fn sign(&self, message: &Message, now: Timestamp) -> Result<Signed, Failure> {
+    fn sign(&self, url: &Url, message: &Message, now: Timestamp) -> Result<Signed, Failure> {
         let value = |text: &str| {
             HeaderValue::from_str(text).map_err(|_| Failure {
                 code: FailureCode::Secret,
@@ -115,7 +118,9 @@ impl Sender {
                     .to_owned(),
             })
         };
-        let mut secrets: Vec<String> = Vec::new();
+        // Addresses of chats and automation services are secrets as a whole.
+        let mut secrets: Vec<String> = vec![url.path().to_owned()];
+        secrets.extend(url.query().map(ToOwned::to_owned));
         let mut headers = vec![
             ("content-type", value(&message.mime)?),
             (ID_HEADER, value(&message.id)?),
@@ -163,7 +168,8 @@ impl Sender {
             let mut value = value(&text)?;
             value.set_sensitive(true);
             own.push((AUTHORIZATION, value));
-            secrets.push(text);
+            // Some repeat the scheme with it, and some do not.
+            secrets.extend(text.split_once(' ').map(|(_, code)| code.to_owned()));
             secrets.push(secret);
         }
         Ok(Signed {

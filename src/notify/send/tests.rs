@@ -403,13 +403,20 @@ async fn our_secrets_are_not_kept_when_a_receiver_repeats_them() {
     let target = Target {
         auth: Some(Auth::Bearer(Secret::text("token-0123456789"))),
         headers: vec![header("x-api-key", "key-0123456789").unwrap()],
-        ..target(&format!("http://{address}/"))
+        ..target(&format!("http://{address}/services/T0B0?key=query-0123"))
     };
     let shown = format!("{target:?}");
     let attempt = send(target).await;
     let answer = attempt.answer.unwrap();
     let kept = format!("{:?} {}", answer.headers, answer.body);
-    for secret in ["token-0123456789", "key-0123456789", "session=1", "C2FV"] {
+    for secret in [
+        "token-0123456789",
+        "key-0123456789",
+        "session=1",
+        "C2FV",
+        "T0B0",
+        "query-0123",
+    ] {
         assert!(!kept.contains(secret), "{kept}");
         assert!(!shown.contains(secret), "{shown}");
     }
