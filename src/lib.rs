@@ -12,6 +12,7 @@ pub mod erp;
 pub mod failpoint;
 pub mod http;
 pub mod mapping;
+pub mod notify;
 pub mod poll;
 pub mod queue;
 pub mod reconcile;

@@ -1,6 +1,6 @@
 //! The allowed directions of dependency between modules, read from the sources themselves.
 //!
-//! `domain` uses nothing of ours. The pillars (`store`, `shopify`, `erp`, `mapping`) use `domain` and the leaves, never each
+//! `domain` uses nothing of ours. The pillars (`store`, `shopify`, `erp`, `mapping`, `notify`) use `domain` and the leaves, never each
 //! other. `sync` joins the pillars. `queue` knows `domain` and `store` and runs handlers through a trait that it owns.
 //! `config` embeds every module's settings. `http` knows no pillar but the store. `app` wires everything; `cli` and `demo`
 //! call `app`. `sandbox` uses nothing of ours, so that it cannot share our mistakes.
@@ -33,6 +33,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("shopify", with_leaves(&[])),
         ("erp", with_leaves(&[])),
         ("mapping", with_leaves(&[])),
+        ("notify", with_leaves(&[])),
         ("queue", with_leaves(&["store"])),
         ("http", with_leaves(&["store"])),
         ("sync", with_leaves(&["store", "shopify", "erp", "mapping"])),
@@ -48,6 +49,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "sync",
                 "subscriptions",
                 "reconcile",
+                "notify",
             ]),
         ),
         (
@@ -64,6 +66,7 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
                 "subscriptions",
                 "reconcile",
                 "poll",
+                "notify",
             ]),
         ),
         (

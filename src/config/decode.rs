@@ -11,9 +11,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::finding::Finding;
-use super::nearest::nearest;
 use super::redact::is_secret;
 use super::sections::ODOO_ACCESS;
+use crate::domain::nearest;
 
 /// Reads `T` from the table. Entries that do not fit are reported and left out.
 pub(super) fn decode<T: DeserializeOwned + Default>(table: &DeTable<'_>) -> (T, Vec<Finding>) {

@@ -10,7 +10,6 @@ mod document;
 mod finding;
 #[cfg(test)]
 mod garbage;
-mod nearest;
 mod redact;
 mod sections;
 #[cfg(test)]

@@ -19,6 +19,7 @@ mod interval;
 mod job;
 mod link;
 mod money;
+mod nearest;
 mod order;
 mod outgoing;
 mod problem;
@@ -51,6 +52,7 @@ pub use interval::Interval;
 pub use job::{JobState, Priority};
 pub use link::{Link, LinkKind, LinkState};
 pub use money::{Currency, MoneyError, parse_decimal, round_half_up};
+pub use nearest::nearest;
 pub use order::{
     AppliedDiscount, BookedLine, BookedTax, FinancialStatus, FulfilledLine, Fulfillment, LineKind, Order,
     OrderCompany, OrderCustomer, OrderTotals, Payment, Refund, RefundAdjustment, RefundedLine,

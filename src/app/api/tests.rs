@@ -12,6 +12,7 @@ use tempfile::TempDir;
 
 use super::{description, routes};
 use crate::app::daemon::{Daemon, DaemonOptions, start};
+use crate::app::testing::until;
 use crate::app::{reach, ring};
 use crate::config::Config;
 use crate::domain::{SharedClock, SystemClock};
@@ -334,16 +335,12 @@ async fn subscriptions_are_planned_applied_and_listed_as_by_the_command() {
     std::fs::write(rig.path(), now.replace("[admin]", &public)).unwrap();
     rig.daemon.reload().await.unwrap();
     let apply = |body: Value| rig.call("post", "/api/v1/webhooks/apply", Some(TOKEN), Some(body));
-    let mut applied = Value::Null;
-    for _ in 0..600 {
+    let applied = until("nobody else applies", async || {
         let (status, body) = apply(serde_json::json!({ "shop": "main" })).await;
         assert_eq!(status, StatusCode::OK, "{body}");
-        applied = body;
-        if applied[0]["error"]["code"] != "busy" {
-            break;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-    }
+        (body[0]["error"]["code"] != "busy").then_some(body)
+    })
+    .await;
     assert_eq!(applied[0]["is_complete"], true, "{applied}");
     let (_, plan) = rig.get("/api/v1/webhooks/plan?shop=main").await;
     let lines = plan["shops"][0]["lines"].as_array().unwrap();

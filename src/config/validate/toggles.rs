@@ -2,8 +2,8 @@
 
 use super::Checker;
 use crate::config::finding::Finding;
-use crate::config::nearest::nearest;
 use crate::config::sections::ShopSection;
+use crate::domain::nearest;
 use crate::domain::{Object, Topic, TopicAction};
 use crate::subscriptions::{Category, Toggle};
 use toml::de::DeValue;

@@ -1,7 +1,6 @@
 //! What would be done about an order.
 
 use std::collections::BTreeMap;
-use std::sync::PoisonError;
 
 use super::super::explain::{self, explain};
 use super::super::flow::Flow;
@@ -330,29 +329,11 @@ pub(super) async fn own_records(
             Some(_) if group.once => {}
             Some(id) => {
                 let held = read(flow, &group.model, &[id], &row.fields).await?;
-                if flow.care.is_some() {
-                    leave(flow, &group.name, id, &row.fields, held.first());
-                } else {
-                    update(&group.model, id, &row.fields, held.first(), preview);
-                }
+                update(&group.model, id, &row.fields, held.first(), preview);
             }
         }
     }
     Ok(())
-}
-
-/// Tells what of a record of a group is left as it is where it is carried over with care: nothing tells there what we wrote and
-/// what a person did.
-fn leave(flow: &Flow<'_>, group: &str, id: ErpId, fields: &[MappedField], held: Option<&Row>) {
-    let mut kept = flow.kept.lock().unwrap_or_else(PoisonError::into_inner);
-    for field in differing(fields, held) {
-        let now = held.and_then(|row| row.fields.get(&*field.target));
-        kept.push((
-            format!("{group}[{id}].{}", field.target),
-            now.cloned().unwrap_or(FieldValue::Clear),
-            field.value.clone(),
-        ));
-    }
 }
 
 /// What would be made first stands in for itself: the buyer's partner, and products that are not linked yet.

@@ -12,6 +12,7 @@ use super::full::{FullRuns, MakeFullRun};
 use super::*;
 use crate::app::daemon::shops::Disabled;
 use crate::app::schedules::full::read;
+use crate::app::testing::until;
 use crate::config::Config;
 use crate::domain::{Clock as _, ManualClock, NewProblem, Timestamp};
 use crate::queue::{LaneGate, Live};
@@ -474,15 +475,8 @@ async fn shops_begin_apart_and_their_objects_one_after_the_other() {
 
 /// Waits until so many runs are under way.
 async fn running(world: &World, count: usize) {
-    let wait = async {
-        while world.fake.running.load(Ordering::SeqCst) != count {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    assert!(
-        tokio::time::timeout(PATIENCE, wait).await.is_ok(),
-        "{count} running"
-    );
+    let runs = async || (world.fake.running.load(Ordering::SeqCst) == count).then_some(());
+    until(&format!("{count} running"), runs).await;
 }
 
 #[tokio::test]
@@ -510,12 +504,7 @@ async fn a_stop_ends_runs_and_so_does_a_newer_configuration_elsewhere() {
             .await
             .unwrap()
     };
-    let wait = async {
-        while standing().await.is_none() {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    };
-    assert!(tokio::time::timeout(PATIENCE, wait).await.is_ok());
+    until("it is begun anew", standing).await;
     world.clock.advance(24 * HOUR);
     running(&world, 1).await;
     stop.cancel();

@@ -1,7 +1,7 @@
 //! "Did you mean …?"
 
 /// The candidate that differs from `word` by the fewest edits, if it differs little enough to be a slip.
-pub(crate) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let limit = match word.chars().count() {
         0..=2 => 1,
         3..=7 => 2,

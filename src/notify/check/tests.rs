@@ -1,0 +1,349 @@
+//! Settings as people write them.
+
+use super::*;
+use crate::notify::render::tests::Paths;
+
+const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+
+fn check(text: &str) -> (Vec<Endpoint>, Vec<Flaw>) {
+    let settings: Settings = toml::from_str(text).unwrap_or_else(|error| panic!("{error}"));
+    let shops = BTreeSet::from(["main".parse().unwrap(), "outlet".parse().unwrap()]);
+    settings.check(&Known {
+        shops: &shops,
+        expressions: &Paths,
+    })
+}
+
+/// The flaws of an endpoint `slack` with these lines, besides an address and events.
+fn flaws(lines: &str) -> Vec<Flaw> {
+    let url = if lines.contains("url") {
+        ""
+    } else {
+        "url = 'https://hooks.example.com/x'\n"
+    };
+    let events = if lines.contains("events") {
+        ""
+    } else {
+        "events = ['order.*']\n"
+    };
+    check(&format!("[endpoints.slack]\n{url}{events}{lines}")).1
+}
+
+#[test]
+fn a_whole_endpoint_is_taken_as_it_is_written() {
+    let (endpoints, flaws) = check(&format!(
+        "allow_networks = ['10.1.2.0/24']
+        [endpoints.sheet]
+        url = 'https://10.1.2.3/hooks'
+        events = ['order.synced', '*.failed']
+        shops = ['main']
+        secrets = ['{SECRET}', '{SECRET}']
+        priority = 'high'
+        unique = true
+        rate = '50/s'
+        batch = 20
+        timeout = '10s'
+        include = ['record', 'values']
+        personal_data = true
+        when_paused = 'discard'
+        owner = 'ops'
+        [endpoints.sheet.headers]
+        X-Team = 'night'
+        [endpoints.sheet.auth]
+        user = 'ada'
+        password = 'open sesame'
+        [endpoints.sheet.hmac]
+        header = 'X-Hub-Signature-256'
+        prefix = 'sha256='
+        secret = 'it is one'
+        [endpoints.chat]
+        url = 'https://chat.example.com/services/T0/B0/abcdef'
+        events = ['sync.failed']
+        body.template = 'failed: {{{{ event.problem.code }}}}'
+        body.mime = 'text/plain'"
+    ));
+    assert_eq!(flaws, []);
+    let [chat, sheet] = &endpoints[..] else {
+        panic!("{endpoints:?}")
+    };
+    assert_eq!((&*chat.name, &*sheet.name), ("chat", "sheet"));
+    assert_eq!(sheet.target.secrets.len(), 2);
+    assert_eq!(sheet.target.timeout, Duration::from_secs(10));
+    assert!(sheet.includes.record && sheet.includes.values && !sheet.includes.related);
+    assert_eq!(sheet.limits.rate, "50/s".parse().ok());
+    assert!(chat.template.is_some() && chat.target.secrets.is_empty());
+    let shown = format!("{endpoints:?}");
+    for secret in [
+        "C2FV",
+        "open sesame",
+        "it is one",
+        "night",
+        "T0/B0",
+        "10.1.2.3/hooks",
+    ] {
+        assert!(!shown.contains(secret), "{secret}: {shown}");
+    }
+}
+
+#[test]
+fn what_cannot_be_sent_is_refused_before_it_is_needed() {
+    for (name, lines, key, message) in [
+        ("no event", "events = []", "events", "no event is named"),
+        (
+            "a slip",
+            "events = ['oder.*']",
+            "events",
+            "`oder.*` fits no event",
+        ),
+        ("no address", "url = 'hooks'", "url", "no address"),
+        (
+            "another scheme",
+            "url = 'ftp://example.com'",
+            "url",
+            "no address that can be sent to",
+        ),
+        ("in the open", "url = 'http://example.com'", "url", "not https"),
+        (
+            "private",
+            "url = 'https://192.168.0.1/'",
+            "url",
+            "not public (private)",
+        ),
+        (
+            "in disguise",
+            "url = 'https://2130706433/'",
+            "url",
+            "not public (loopback)",
+        ),
+        (
+            "with a password",
+            "url = 'https://ada:secret@example.com/'",
+            "url",
+            "user and password stand in",
+        ),
+        (
+            "two addresses",
+            "url = 'https://example.com'\nurl_file = '/nowhere'",
+            "url_file",
+            "both `url` and `url_file`",
+        ),
+        (
+            "file that is not there",
+            "url_file = '/nowhere'",
+            "url_file",
+            "cannot read",
+        ),
+        ("empty", "url = ''", "url", "this is empty"),
+        (
+            "unknown shop",
+            "shops = ['mian']",
+            "shops",
+            "no shop is named `mian`",
+        ),
+        (
+            "condition",
+            "condition = 'order.nam'",
+            "condition",
+            "unknown name `nam`",
+        ),
+        ("secret", "secrets = ['hunter2']", "secrets", "begins with whsec_"),
+        (
+            "short secret",
+            "secrets = ['whsec_c2hvcnQ=']",
+            "secrets",
+            "24 to 64 bytes",
+        ),
+        (
+            "header of ours",
+            "headers = { 'webhook-id' = 'x' }",
+            "headers/webhook-id",
+            "set by lockstep itself",
+        ),
+        (
+            "too much at once",
+            "concurrency = 1000",
+            "concurrency",
+            "not within 1 and 100",
+        ),
+        ("no batch", "batch = 0", "batch", "not within 1 and 100"),
+        ("too patient", "timeout = '5m'", "timeout", "from 1 to 60 seconds"),
+        ("redirects", "redirects = 9", "redirects", "at most 5"),
+        (
+            "no try",
+            "retry = { max_attempts = 0 }",
+            "retry/max_attempts",
+            "nothing would ever be sent",
+        ),
+        (
+            "no password",
+            "auth = { user = 'ada' }",
+            "auth/user",
+            "a user and no password",
+        ),
+        (
+            "no user",
+            "auth = { password = 'x' }",
+            "auth",
+            "a password and no user",
+        ),
+        (
+            "both",
+            "auth = { user = 'ada', password = 'x', bearer = 'y' }",
+            "auth",
+            "there is a token",
+        ),
+        ("neither", "auth = {}", "auth", "it says nothing"),
+        (
+            "colon",
+            "auth = { user = 'a:b', password = 'x' }",
+            "auth/user",
+            "no colon",
+        ),
+        (
+            "hmac without a key",
+            "hmac = { header = 'X-Sig' }",
+            "hmac",
+            "no key",
+        ),
+        (
+            "hmac of ours",
+            "hmac = { header = 'webhook-signature', secret = 'x' }",
+            "hmac/header",
+            "set by lockstep itself",
+        ),
+        (
+            "hmac twice",
+            "headers = { 'X-Sig' = '1' }\nhmac = { header = 'x-sig', secret = 'x' }",
+            "hmac/header",
+            "headers sets this header",
+        ),
+        ("ca", "ca_file = '/nowhere.pem'", "ca_file", "cannot read"),
+        (
+            "no template",
+            "body = { mime = 'text/plain' }",
+            "body",
+            "no template",
+        ),
+        (
+            "template",
+            "body = { template = '{{ order.nam }}', mime = 'text/plain' }",
+            "body/template",
+            "unknown name `nam`",
+        ),
+        (
+            "template file",
+            "body = { template_file = '/nowhere' }",
+            "body/template_file",
+            "cannot be read",
+        ),
+        (
+            "a batch of templates",
+            "batch = 2\nbody = { template = 'x', mime = 'text/plain' }",
+            "batch",
+            "holds one event",
+        ),
+    ] {
+        let found = flaws(lines);
+        let [flaw] = &found[..] else {
+            panic!("{name}: {found:?}")
+        };
+        assert_eq!(flaw.path.join("/"), format!("endpoints/slack/{key}"), "{name}");
+        assert!(flaw.message.contains(message), "{name}: {}", flaw.message);
+        assert!(!flaw.help.is_empty(), "{name}");
+        assert!(!flaw.is_warning, "{name}");
+        assert!(!format!("{flaw:?}").contains("hunter2"), "{name}");
+    }
+}
+
+#[test]
+fn help_names_what_was_meant() {
+    assert_eq!(flaws("events = ['oder.*']")[0].help, "did you mean `order.*`?");
+    assert_eq!(flaws("shops = ['mian']")[0].help, "did you mean `main`?");
+    let template = &flaws("body = { template = 'x {{ order.nam }}', mime = 'text/plain' }")[0];
+    assert_eq!(template.help, "did you mean `name`?");
+    assert_eq!(template.place, Some(5..14), "where it stands in the template");
+}
+
+#[test]
+fn a_mistake_in_a_templates_file_is_told_by_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("slack.json");
+    std::fs::write(&path, "{\n  \"text\": \"{{ order.nam }}\"\n}").unwrap();
+    let found = flaws(&format!("body = {{ template_file = '{}' }}", path.display()));
+    assert!(found[0].message.starts_with("line 2: of order."), "{found:?}");
+    assert_eq!((found[0].place.clone(), found[0].is_outside), (None, true));
+}
+
+#[test]
+fn an_endpoint_without_anything_is_told_all_that_is_missing() {
+    let (endpoints, flaws) = check("[endpoints.Slack]");
+    assert!(endpoints.is_empty());
+    let messages: Vec<&str> = flaws.iter().map(|flaw| flaw.message.as_str()).collect();
+    assert_eq!(
+        messages,
+        [
+            "this is no name of an endpoint",
+            "no event is named, so nothing would ever be sent",
+            "it says nowhere where to send"
+        ]
+    );
+}
+
+#[test]
+fn a_body_of_ones_own_makes_includes_pointless() {
+    let found = flaws("include = ['record']\nbody = { template = 'x', mime = 'text/plain' }");
+    assert!(found[0].is_warning, "{found:?}");
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn endpoints_get_what_they_want_and_nothing_else() {
+    use super::super::endpoint::Wants;
+    use super::super::notification::tests::full;
+    let (endpoints, flaws) = check(
+        "[endpoints.a]
+        url = 'https://example.com'
+        events = ['order.*', 'endpoint.failing']
+        shops = ['main']
+        [endpoints.b]
+        url = 'https://example.com'
+        events = ['order.*']
+        condition = 'order.totals.total > 1000'
+        [endpoints.c]
+        url = 'https://example.com'
+        events = ['order.*']
+        condition = 'fails'
+        [endpoints.d]
+        url = 'https://example.com'
+        events = ['*']",
+    );
+    assert_eq!(flaws, []);
+    let wants = |notification: &crate::notify::Notification| -> String {
+        endpoints
+            .iter()
+            .map(|endpoint| match endpoint.wants(notification) {
+                Wants::Yes => 'y',
+                Wants::No => 'n',
+                Wants::Unclear(_) => '?',
+            })
+            .collect()
+    };
+    let mut order = full();
+    order.record = Some(serde_json::json!({ "totals": { "total": "1000.01" } }));
+    assert_eq!(wants(&order), "yy?y");
+    order.record = Some(serde_json::json!({ "totals": { "total": "1000" } }));
+    assert_eq!(wants(&order), "yn?y");
+    order.shop = Some("outlet".parse().unwrap());
+    assert_eq!(wants(&order), "nn?y");
+    let mut failing = full();
+    failing.event = EventType::EndpointFailing;
+    failing.detail = serde_json::json!({ "endpoint": "d" });
+    assert_eq!(wants(&failing), "ynnn", "nobody is told of itself");
+    failing.shop = None;
+    failing.detail = serde_json::json!({ "endpoint": "a" });
+    assert_eq!(
+        wants(&failing),
+        "nnny",
+        "what belongs to no shop goes to whoever wants all"
+    );
+}
