@@ -1,26 +1,38 @@
-//! How fast customers are imported into an ERP that takes its time for each call and for each row, as a real one does, next to one record
-//! at a time; and how long a live change takes while an import runs, next to how long it takes alone.
+//! How fast customers, products and orders are imported into an ERP that takes its time for each call and for each row, as a real
+//! one does, next to one record at a time; and how long a live change takes while an import runs, next to how long it takes alone.
 //!
-//! `cargo bench --bench import` (`-- 60` for fewer customers). The real daemon between a stand-in shop and a stand-in ERP, all on this
-//! machine. Everything of ours is as it is by default: workers, calls at a time, calls a second. The one exception is what the import is
-//! compared with, which has one worker. So the ratio is what an operator gets who sets nothing; with the default pace it is the pace
-//! that bounds it, not the number of workers. Of live changes the median of a few is told, from the shop to the partner in the ERP.
-//! Numbers are printed and judged by nobody: what is slow in them is the stand-in, by the times below.
+//! `cargo bench --bench import` (`-- 60` for fewer customers; a third as many products and orders are imported). The real daemon
+//! between a stand-in shop and a stand-in ERP, all on this machine. Everything of ours is as it is by default: workers, calls at a
+//! time, calls a second. The one exception is what the import is compared with, which has one worker. So the ratio is what an
+//! operator gets who sets nothing. Of live changes the median of a few is told, from the shop to the partner in the ERP. Numbers
+//! are printed and judged by nobody: what is slow in them is the stand-in, by the times below.
+//!
+//! `cargo bench --bench import -- --kill 10000` imports so many orders instead, into an ERP that answers at once, while the daemon is
+//! killed (`kill -9`) again and again at random moments. Fails unless each order stands in the ERP once in the end.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use lockstep::sandbox::odoo::{OdooSandbox, Options as ErpOptions, Version};
-use lockstep::sandbox::shopify::draft::CustomerDraft;
+use lockstep::sandbox::odoo::{OdooSandbox, Options as ErpOptions, ServiceSeed, Version};
+use lockstep::sandbox::shopify::draft::{
+    Buyer, CustomerDraft, LineDraft, OrderDraft, Payment, ProductDraft, ShippingDraft, VariantDraft,
+};
+use lockstep::sandbox::shopify::facts::Tax;
 use lockstep::sandbox::shopify::options::Rate;
 use lockstep::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
+use rand::{RngExt as _, SeedableRng as _};
+use rust_decimal::Decimal;
 use serde_json::Value;
 
 const CUSTOMERS: usize = 300;
+
+/// Orders that are imported while the daemon is killed.
+const ORDERS_KILLED: usize = 10_000;
 
 /// What one call of Odoo was seen to take: a read 25 ms, a partner 50 to 80 ms. Partners that are saved in one call take as long each.
 const LATENCY: Duration = Duration::from_millis(25);
@@ -31,24 +43,87 @@ const LIVE: usize = 5;
 
 const PATIENCE: Duration = Duration::from_mins(20);
 
+/// The times between two kills, in milliseconds.
+const KILLED_AFTER_MS: std::ops::Range<u64> = 300..4_000;
+
 fn main() {
-    let asked = std::env::args()
-        .skip(1)
-        .find_map(|argument| argument.parse().ok());
-    let customers = asked.unwrap_or(CUSTOMERS);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let asked = arguments.iter().find_map(|argument| argument.parse().ok());
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(async {
-        let one = World::start("workers = 1\nworkers_per_shop = 1").await;
-        let alone = one.import(customers / 5).await;
-        drop(one);
-        let world = World::start("").await;
-        let together = world.import(customers).await;
+    if arguments.iter().any(|argument| argument == "--kill") {
+        runtime.block_on(killed(asked.unwrap_or(ORDERS_KILLED)));
+    } else {
+        runtime.block_on(measured(asked.unwrap_or(CUSTOMERS)));
+    }
+}
+
+async fn measured(customers: usize) {
+    let one = World::start("workers = 1\nworkers_per_shop = 1", Erp::Realistic).await;
+    let world = World::start("", Erp::Realistic).await;
+    for (object, count) in [
+        ("customers", customers),
+        ("products", customers.div_ceil(3)),
+        ("orders", customers.div_ceil(3)),
+    ] {
+        let (alone, calls_alone) = one.import(object, count.div_ceil(5)).await;
+        let (together, calls) = world.import(object, count).await;
         println!(
-            "one record at a time: {alone:.0} a minute; an import: {together:.0} a minute, {:.1} times as fast",
+            "{object}, one at a time: {alone:.0} a minute, {calls_alone:.1} calls of the ERP each; an import: {together:.0} a \
+             minute, {calls:.1} calls each, {:.1} times as fast",
             together / alone
         );
-        world.live(customers).await;
-    });
+    }
+    drop(one);
+    world.live(customers).await;
+}
+
+/// Imports orders while the daemon is killed at random moments.
+async fn killed(orders: usize) {
+    let mut world = World::start("", Erp::Immediate).await;
+    world.shop.hold_deliveries();
+    let names = world.place(orders);
+    world.command(&["import", "orders", "--since", "2020-01-01", "--no-wait"]);
+    let began = Instant::now();
+    let (mut kills, mut told) = (0_u32, Instant::now());
+    let seed = u64::from(std::process::id());
+    println!("killed at random by the seed {seed}");
+    let mut random = rand::rngs::StdRng::seed_from_u64(seed);
+    loop {
+        tokio::time::sleep(Duration::from_millis(random.random_range(KILLED_AFTER_MS))).await;
+        if world.is_over() {
+            break;
+        }
+        world.kill();
+        kills += 1;
+        world.daemon = serve(&world.config).0;
+        if told.elapsed() > Duration::from_secs(30) {
+            told = Instant::now();
+            println!("{} of {orders} after {kills} kills", world.booked());
+        }
+        assert!(began.elapsed() < PATIENCE, "not in time: {}", world.booked());
+    }
+    let took = began.elapsed();
+    let mut times: BTreeMap<String, usize> = BTreeMap::new();
+    for order in world.erp.ledger().orders() {
+        let name = order.client_order_ref.unwrap_or_default();
+        *times.entry(name).or_default() += 1;
+    }
+    let wrong: Vec<&String> = names.iter().filter(|name| times.get(*name) != Some(&1)).collect();
+    let (ours, theirs) = (world.shop.ledger().orders.len(), world.booked());
+    println!("{orders} orders, {kills} kills, {took:.0?}: {ours} on the shop, {theirs} in the ERP");
+    if !wrong.is_empty() || ours != orders || theirs != orders || times.len() != orders {
+        eprintln!("not exactly once: {wrong:?}");
+        std::process::exit(1);
+    }
+}
+
+/// How long the ERP takes.
+#[derive(Clone, Copy)]
+enum Erp {
+    /// As long as a real one was seen to.
+    Realistic,
+    /// No time, and it may be asked as often as one likes.
+    Immediate,
 }
 
 struct World {
@@ -60,10 +135,25 @@ struct World {
 }
 
 impl World {
-    async fn start(queue: &str) -> Self {
+    async fn start(queue: &str, kind: Erp) -> Self {
+        let (latency, row_latency, pace) = match kind {
+            Erp::Realistic => (LATENCY, ROW_LATENCY, ""),
+            Erp::Immediate => (
+                Duration::ZERO,
+                Duration::ZERO,
+                "calls_per_second = 10000\nmax_concurrent_calls = 8",
+            ),
+        };
         let mut options = ErpOptions {
-            latency: LATENCY,
-            row_latency: ROW_LATENCY,
+            latency,
+            row_latency,
+            services: ["shipping", "discount", "rounding", "custom", "tip"]
+                .map(|purpose| ServiceSeed {
+                    name: purpose.to_owned(),
+                    code: purpose.to_uppercase(),
+                    external_id: Some(format!("__lockstep_main__.service_{purpose}")),
+                })
+                .to_vec(),
             ..ErpOptions::version(Version::V18)
         };
         options.companies[0].currency = "EUR".to_owned();
@@ -81,7 +171,7 @@ impl World {
         let shop = shop.await.expect("the stand-in shop starts");
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let config = folder.path().join("lockstep.toml");
-        std::fs::write(&config, configuration(&shop, &erp, queue)).expect("a configuration");
+        std::fs::write(&config, configuration(&shop, &erp, queue, pace)).expect("a configuration");
         let (daemon, http) = serve(&config);
         for topic in ["customers/create", "customers/update"] {
             shop.register(topic, &format!("http://{http}/webhooks/shopify"));
@@ -95,7 +185,59 @@ impl World {
         }
     }
 
-    fn customer(&self, mail: String) {
+    fn kill(&mut self) {
+        self.daemon.kill().ok();
+        self.daemon.wait().ok();
+    }
+
+    fn booked(&self) -> usize {
+        self.erp.ledger().count("sale.order")
+    }
+
+    fn product(&self, title: &str) -> u64 {
+        self.shop.change(|shop| {
+            let id = shop.create_product(ProductDraft {
+                title: title.to_owned(),
+                options: vec!["Size".to_owned()],
+                variants: ["S", "M"]
+                    .map(|size| {
+                        VariantDraft::new(&[size], &format!("{title}-{size}"), Decimal::new(1_999, 2))
+                    })
+                    .to_vec(),
+                ..ProductDraft::default()
+            });
+            shop.product(id).expect("it was just made").variants[0].id
+        })
+    }
+
+    /// Paid orders of a few products and customers; their numbers.
+    fn place(&self, orders: usize) -> Vec<String> {
+        let variants: Vec<u64> = ["Cup", "Hat"]
+            .iter()
+            .map(|title| self.product(&format!("{title}-of-{orders}")))
+            .collect();
+        let buyers: Vec<u64> = (0..10)
+            .map(|n| self.customer(format!("buyer{n}of{orders}@example.com")))
+            .collect();
+        let draft = |n: usize| OrderDraft {
+            buyer: Buyer::Customer(buyers[n % buyers.len()]),
+            lines: vec![LineDraft::variant(variants[n % variants.len()], 3)],
+            shipping: vec![ShippingDraft::new("Standard", Decimal::new(490, 2))],
+            taxes: vec![Tax::new("MwSt", Decimal::new(19, 2))],
+            taxes_included: true,
+            payment: Payment::Paid("shopify_payments".to_owned()),
+            ..OrderDraft::default()
+        };
+        let place = |n: usize| {
+            self.shop.change(|shop| {
+                let id = shop.place_order(draft(n)).expect("the shop takes it");
+                shop.order(id).expect("it was just placed").name.clone()
+            })
+        };
+        (0..orders).map(place).collect()
+    }
+
+    fn customer(&self, mail: String) -> u64 {
         let draft = CustomerDraft {
             first_name: Some("Ada".to_owned()),
             email: Some(mail),
@@ -103,7 +245,7 @@ impl World {
         };
         self.shop
             .change(|shop| shop.create_customer(draft))
-            .expect("the shop takes it");
+            .expect("the shop takes it")
     }
 
     fn command(&self, arguments: &[&str]) -> Value {
@@ -122,17 +264,34 @@ impl World {
         self.command(&["import", "--status"])[0]["state"] == "done"
     }
 
-    /// Imports so many customers that no webhook told of; returns how many a minute.
+    /// Calls of the ERP so far.
+    fn calls(&self) -> u64 {
+        self.erp.ledger().calls().values().sum()
+    }
+
+    /// Imports so many records that no webhook told of; returns how many a minute, and how many calls of the ERP each took.
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    async fn import(&self, customers: usize) -> f64 {
+    async fn import(&self, object: &str, count: usize) -> (f64, f64) {
         self.shop.hold_deliveries();
-        for n in 0..customers {
-            self.customer(format!("ada{n}@example.com"));
+        match object {
+            "orders" => drop(self.place(count)),
+            _ => {
+                for n in 0..count {
+                    match object {
+                        "customers" => self.customer(format!("ada{n}@example.com")),
+                        _ => self.product(&format!("Shirt-{n}")),
+                    };
+                }
+            }
         }
-        let began = Instant::now();
-        self.command(&["import", "customers", "--no-wait"]);
+        let (began, before) = (Instant::now(), self.calls());
+        self.command(&["import", object, "--since", "2020-01-01", "--no-wait"]);
         until("the import is over", || self.is_over()).await;
-        customers as f64 * 60.0 / began.elapsed().as_secs_f64()
+        let (took, calls) = (began.elapsed(), self.calls() - before);
+        (
+            count as f64 * 60.0 / took.as_secs_f64(),
+            calls as f64 / count as f64,
+        )
     }
 
     fn partners(&self, mail: &str) -> usize {
@@ -177,12 +336,11 @@ impl World {
 
 impl Drop for World {
     fn drop(&mut self) {
-        self.daemon.kill().ok();
-        self.daemon.wait().ok();
+        self.kill();
     }
 }
 
-fn configuration(shop: &ShopSandbox, erp: &OdooSandbox, queue: &str) -> String {
+fn configuration(shop: &ShopSandbox, erp: &OdooSandbox, queue: &str, pace: &str) -> String {
     let access = ShopOptions::default().access;
     format!(
         r#"[http]
@@ -202,8 +360,11 @@ url = "{erp_url}"
 database = "prod"
 login = "connector@example.com"
 api_key = "{api_key}"
+{pace}
 [shops.main.sync]
 customers = {{ in = "on" }}
+products = {{ in = "on" }}
+orders = {{ in = "on" }}
 "#,
         domain = shop.domain(),
         client_id = access.client_id,

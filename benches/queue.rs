@@ -292,6 +292,7 @@ fn end(job: &ClaimedJob, verdict: Verdict) -> Finish {
         erp_name: None,
         links: Vec::new(),
         enqueue: Vec::new(),
+        notifications: Vec::new(),
     }
 }
 

@@ -61,6 +61,12 @@ text_enum! {
         BeforeFinish = "before_finish",
         /// The attempt's result is committed.
         AfterFinish = "after_finish",
+        /// Notifications are fanned out to their endpoints, nothing of them is sent.
+        NotifyFannedOut = "notify_fanned_out",
+        /// A notification is claimed, it is not yet sent.
+        NotifyBeforeSend = "notify_before_send",
+        /// The receiver has answered, the outcome is not recorded.
+        NotifyAfterSend = "notify_after_send",
     }
 }
 

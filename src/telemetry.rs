@@ -166,6 +166,16 @@ metrics_table! {
         "Messages about alerts that wait to be sent.";
     ALERT_MESSAGES = "lockstep_alert_messages_total", Counter,
         "Tries to send a message about alerts, by channel and outcome.";
+    NOTIFY_DELIVERIES = "lockstep_notify_deliveries_total", Counter,
+        "Notifications that were sent, by endpoint and outcome: delivered, retried, failed, problem.";
+    NOTIFY_SECONDS = "lockstep_notify_seconds", Seconds,
+        "Requests that carry notifications, by endpoint.";
+    NOTIFY_WAITING = "lockstep_notify_waiting", Gauge,
+        "Deliveries that wait, by endpoint.";
+    NOTIFY_PAUSED = "lockstep_notify_paused", Gauge,
+        "1 while an endpoint is paused by a person or by its failures, by endpoint.";
+    NOTIFY_UNREADABLE = "lockstep_notify_unreadable", Gauge,
+        "Notifications that this version cannot read and leaves for a newer one.";
     BREAKER_OPEN = "lockstep_breaker_open", Gauge,
         "1 while a shop's system counts as down, by shop and system.";
     INTAKE = "lockstep_intake_total", Counter,
@@ -269,6 +279,11 @@ mod tests {
                 "lockstep_alerts_open",
                 "lockstep_alert_messages_waiting",
                 "lockstep_alert_messages_total",
+                "lockstep_notify_deliveries_total",
+                "lockstep_notify_seconds",
+                "lockstep_notify_waiting",
+                "lockstep_notify_paused",
+                "lockstep_notify_unreadable",
                 "lockstep_breaker_open",
                 "lockstep_intake_total",
                 "lockstep_intake_seconds",

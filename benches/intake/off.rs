@@ -23,8 +23,13 @@ use lockstep::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use lockstep::store::{
+    ClaimedDispatch, DispatchFilter, DispatchRow, DispatchStory, EndedDispatch, EndpointAct, EndpointAfter,
+    EndpointRow, FannedOut, OutboxRow, Redeliver, Redelivered,
+};
 use lockstep::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
 use lockstep::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
+use lockstep::store::{WrittenFilter, WrittenRecord};
 
 #[derive(Default)]
 pub(crate) struct Off(AtomicI64);
@@ -45,6 +50,10 @@ macro_rules! without {
             })*
 
             async fn work_arrived(&self) {
+                std::future::pending().await
+            }
+
+            async fn notifications_arrived(&self) {
                 std::future::pending().await
             }
 
@@ -150,7 +159,7 @@ without! {
     node_gone(&str) -> ();
     start_run(NewRun) -> Option<i64>;
     run_goes_on(i64, RunCounts, Timestamp) -> bool;
-    finish_run(i64, RunOutcome, Option<&str>, Timestamp) -> bool;
+    finish_run(i64, RunOutcome, Option<&str>, Vec<String>, Timestamp) -> bool;
     runs(u32) -> Vec<RunRow>;
     links_in_order(&ShopName, LinkKind, Option<ErpId>, u32) -> Vec<Link>;
     save_drift(i64, Vec<DriftRow>) -> ();
@@ -158,6 +167,7 @@ without! {
     drift_reports(DriftReportFilter, u32) -> Vec<DriftReport>;
     drift(i64, DriftFilter, u32) -> Vec<DriftRow>;
     count_corrections(Vec<Correction>, Timestamp) -> u64;
+    corrections_of(&ShopName, Object, ShopifyId) -> Vec<(String, String)>;
     corrections(Timestamp) -> Vec<CorrectionCount>;
     open_gap(NewGap, Timestamp) -> i64;
     close_gap(GapRun) -> bool;
@@ -171,6 +181,26 @@ without! {
     note_import_effect(JobId, Fence, ImportEffect) -> ();
     imports(u32) -> Vec<ImportRow>;
     open_imports() -> Vec<ImportRow>;
+    add_notifications(Vec<String>, Timestamp) -> ();
+    fan_out(Vec<FannedOut>, Timestamp) -> u64;
+    claim_dispatches(&str, Timestamp, Timestamp, u32) -> Vec<ClaimedDispatch>;
+    batch_dispatches(Vec<(i64, Fence)>, &str) -> bool;
+    end_dispatches(Vec<EndedDispatch>, Timestamp) -> Vec<i64>;
+    reclaim_dispatches(Timestamp) -> u64;
+    set_endpoint(EndpointAct) -> bool;
+    redeliver(Redeliver, Actor, Timestamp) -> Redelivered;
+    cancel_dispatches(&str, EndpointAfter, Actor, Timestamp) -> u64;
+    prune_dispatches(Timestamp, u32) -> u64;
+    outbox(u32) -> Vec<OutboxRow>;
+    outbox_after(i64, u32) -> Vec<OutboxRow>;
+    next_dispatch() -> Vec<(String, Timestamp)>;
+    endpoints() -> Vec<EndpointRow>;
+    dispatches(DispatchFilter) -> Vec<DispatchRow>;
+    tried_dispatches(&str, u32) -> Vec<DispatchRow>;
+    dispatch(i64) -> Option<DispatchStory>;
+    mappings_that_wrote(&ShopName) -> Vec<String>;
+    written_records(WrittenFilter, u32) -> Vec<WrittenRecord>;
+    written_count(WrittenFilter) -> u64;
     prune(Timestamp, u32) -> u64;
     time(Timestamp) -> Timestamp;
     ping() -> ();

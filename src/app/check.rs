@@ -12,7 +12,7 @@ use crate::domain::{
 use crate::erp::Needs;
 use crate::mapping::{Mappings, ShopFacts};
 use crate::shopify::CheckNeeds;
-use crate::store::{OpenMode, StoreError};
+use crate::store::{EndpointRow, OpenMode, StoreError};
 use crate::subscriptions::{self, Toggle, Wish};
 
 /// What was found out about one shop, or about the installation (without a shop).
@@ -84,21 +84,41 @@ async fn own_rows(config: &Config, clock: &SharedClock, entropy: &SharedEntropy)
         store.ping().await?;
         let counts = store.counts(clock.now()).await?;
         let key = reach::instance_key(&store, clock, entropy).await?;
-        Ok((counts, key))
+        Ok((counts, key, removed_endpoints(config, &store.endpoints().await?)))
     }
     .await;
     store.close().await;
     match asked {
-        Ok((counts, key)) => vec![
-            row(
-                "store",
-                CheckOutcome::Ok,
-                format!("can be written and read; {} events stored", counts.events),
-            ),
-            reach::check_public_url(config, &key, entropy, counts.last_event_at, clock.now()).await,
-        ],
+        Ok((counts, key, removed)) => {
+            let mut rows = vec![
+                row(
+                    "store",
+                    CheckOutcome::Ok,
+                    format!("can be written and read; {} events stored", counts.events),
+                ),
+                reach::check_public_url(config, &key, entropy, counts.last_event_at, clock.now()).await,
+            ];
+            rows.extend(removed);
+            rows
+        }
         Err(error) => vec![row("store", CheckOutcome::Failed, with_cause(&error))],
     }
+}
+
+/// Endpoints that something waits for, and that are not in the configuration any more.
+fn removed_endpoints(config: &Config, rows: &[EndpointRow]) -> Vec<CheckRow> {
+    rows.iter()
+        .filter(|row| row.waiting > 0)
+        .filter(|row| config.endpoints.iter().all(|endpoint| endpoint.name != row.name))
+        .map(|endpoint| {
+            let note = format!(
+                "{} deliveries wait for the endpoint {}, which is not in the configuration: the daemon cancels them when it takes \
+                 this file up",
+                endpoint.waiting, endpoint.name
+            );
+            row("notify", CheckOutcome::Warning, note)
+        })
+        .collect()
 }
 
 /// Where Shopify is to send webhooks.

@@ -5,8 +5,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::review::WAITING_FOR_APPROVAL;
-use crate::domain::{Call, Calls, Direction, JobId, JobKey, NewProblem, Object, Priority, System, Timestamp};
-use crate::store::{Claim, Finish, Lane, NewJob, SharedStore, Verdict};
+use crate::domain::{
+    Call, Calls, Direction, JobId, JobKey, NewProblem, Object, Priority, SeededEntropy, ShopifyId, System,
+    Timestamp,
+};
+use crate::notify::{EventType, Notification, NotificationId, ObjectReference, ShopifyReference, Shown};
+use crate::store::{
+    Claim, DispatchEnd, DispatchFilter, EndedDispatch, EndpointChange, FannedOut, Finish, KeptNotification,
+    Lane, NewDispatch, NewJob, NewTry, SharedStore, Verdict,
+};
 
 /// How long a condition may take that usually takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -95,7 +102,92 @@ pub(in crate::app) async fn planned(store: &SharedStore, id: &str, name: &str) -
         erp_name: None,
         links: Vec::new(),
         enqueue: Vec::new(),
+        notifications: Vec::new(),
     };
     store.finish(end).await.unwrap();
+    claimed.id
+}
+
+/// A delivery to this endpoint, about a customer, that was tried once and ended so; `answer` is what the receiver said. Its number.
+pub(in crate::app) async fn told(
+    store: &SharedStore,
+    endpoint: &str,
+    end: DispatchEnd,
+    answer: &str,
+    now: Timestamp,
+) -> i64 {
+    // The same one in every run, and another one for each delivery.
+    let known = store.dispatches(DispatchFilter::default()).await.unwrap().len();
+    let entropy = SeededEntropy::new(known as u64);
+    let notification = Notification {
+        shop: Some("main".parse().unwrap()),
+        object: Some(ObjectReference {
+            kind: Object::Customer,
+            title: Some(Shown("Ada Lovelace".to_owned())),
+            sku: None,
+            name: None,
+            shopify: Some(ShopifyReference::new("Customer", ShopifyId(7))),
+            erp: None,
+        }),
+        ..Notification::new(NotificationId::new(&entropy), EventType::CustomerSynced, now)
+    };
+    let body = serde_json::to_string(&notification).unwrap();
+    store.add_notifications(vec![body.clone()], now).await.unwrap();
+    // Where a daemon runs, it may be faster, and makes the same of it.
+    if let Some(row) = store.outbox(1).await.unwrap().pop() {
+        let kept = KeptNotification {
+            notification: notification.id.to_string(),
+            event: notification.event.to_string(),
+            shop: Some("main".to_owned()),
+            object: Some("customer".to_owned()),
+            record: Some("Ada Lovelace".to_owned()),
+            keys: vec!["shopify/7".to_owned()],
+            body,
+        };
+        let dispatch = NewDispatch {
+            endpoint: endpoint.to_owned(),
+            priority: 1,
+            object_key: None,
+            due_at: now,
+            problem: None,
+        };
+        let fanned = FannedOut {
+            id: row.id,
+            kept: Some(kept),
+            dispatches: vec![dispatch],
+        };
+        store.fan_out(vec![fanned], now).await.unwrap();
+    }
+    let claimed = until("it can be claimed", async || {
+        // The daemon's clock may be another one: what it made is due by that.
+        let far = now.plus(Duration::from_hours(1_000_000));
+        store.claim_dispatches(endpoint, far, far, 1).await.unwrap().pop()
+    })
+    .await;
+    let is_taken = end == DispatchEnd::Delivered;
+    let attempt = NewTry {
+        at: now,
+        took_ms: 37,
+        failure: (!is_taken).then(|| "status".to_owned()),
+        sentence: (!is_taken).then(|| "hooks.example.com answered HTTP 500".to_owned()),
+        status: Some(if is_taken { 200 } else { 500 }),
+        headers: vec![("x-said".to_owned(), answer.to_owned())],
+        answer: answer.to_owned(),
+        is_cut: false,
+    };
+    let ended = EndedDispatch {
+        ids: vec![(claimed.id, claimed.fence)],
+        attempt: Some(attempt),
+        end,
+        endpoint: EndpointChange {
+            name: endpoint.to_owned(),
+            health: "{\"failing_since\":null,\"failures\":0,\"last_success_at\":null}".to_owned(),
+            pause: None,
+            told_failing_at: None,
+        },
+        notifications: Vec::new(),
+    };
+    let lost = store.end_dispatches(vec![ended], now).await.unwrap();
+    assert!(lost.is_empty(), "{lost:?}");
     claimed.id
 }

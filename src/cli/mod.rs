@@ -13,6 +13,7 @@ mod init;
 mod jobs;
 mod mappings;
 mod migrate;
+mod notify;
 mod output;
 mod pages;
 mod pause;
@@ -26,6 +27,7 @@ mod resync;
 mod rules;
 mod serve;
 mod setup;
+mod signals;
 mod status;
 mod sync;
 #[cfg(test)]
@@ -111,6 +113,7 @@ enum Command {
     Mappings(mappings::Arguments),
     Setup(setup::Arguments),
     Webhooks(webhooks::Arguments),
+    Notify(notify::Arguments),
     Migrate(migrate::Arguments),
     Completions(pages::CompletionArguments),
     Man(pages::ManArguments),
@@ -172,6 +175,7 @@ fn perform(arguments: Arguments) -> Result<(), Failure> {
         Command::Mappings(arguments) => block_on(mappings::run(&context, &arguments)),
         Command::Setup(arguments) => block_on(setup::run(&context, &arguments)),
         Command::Webhooks(arguments) => block_on(webhooks::run(&context, &arguments)),
+        Command::Notify(arguments) => block_on(notify::run(&context, arguments)),
         Command::Migrate(arguments) => block_on(migrate::run(&context, &arguments)),
         Command::Completions(arguments) => pages::completions(&arguments),
         Command::Man(arguments) => pages::man(&arguments),

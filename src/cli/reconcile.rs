@@ -8,9 +8,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::failure::{FAILED, Failure, say};
 use super::serve::not_started;
+use super::signals::told_to_stop;
 use super::{Context, actor, opened, the_shop};
 use crate::app;
-use crate::app::reconcile::{Drift, OBJECTS, ReconcileError, Wanted, reports, run as compare, with_findings};
+use crate::app::reconcile::{
+    Drift, ReconcileError, Wanted, objects_of, reports, run as compare, with_findings,
+};
 use crate::domain::{Object, SharedEntropy, ShopName, SystemEntropy, Timestamp};
 use crate::store::{DriftFilter, SharedStore};
 
@@ -28,7 +31,7 @@ const MOST: u32 = 10_000;
     after_help = "For example: lockstep reconcile --dry-run, lockstep reconcile --object order, lockstep reconcile --report"
 )]
 pub(super) struct Arguments {
-    /// Only these; orders, customers and products by default.
+    /// Only these; by default orders, customers, products, and stock where it is carried to the shop.
     #[arg(long, value_enum)]
     object: Option<ReconcileObject>,
     /// The shop, where the configuration has several.
@@ -65,6 +68,9 @@ enum ReconcileObject {
     /// Products with their variants.
     #[value(alias = "products")]
     Product,
+    /// Stock levels, where `out` carries them to the shop.
+    #[value(alias = "stock")]
+    Inventory,
 }
 
 impl From<ReconcileObject> for Object {
@@ -73,6 +79,7 @@ impl From<ReconcileObject> for Object {
             ReconcileObject::Order => Self::Order,
             ReconcileObject::Customer => Self::Customer,
             ReconcileObject::Product => Self::Product,
+            ReconcileObject::Inventory => Self::Inventory,
         }
     }
 }
@@ -124,7 +131,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             let entropy: SharedEntropy = Arc::new(SystemEntropy);
             let wanted = Wanted {
                 actor: actor(),
-                objects: object.map_or_else(|| OBJECTS.to_vec(), |object| vec![object]),
+                objects: object.map_or_else(|| objects_of(shop), |object| vec![object]),
                 dry_run: arguments.dry_run,
                 since: arguments.since.map(|since| since.0),
                 sample: arguments.sample,
@@ -134,14 +141,16 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             tokio::pin!(made);
             let made = tokio::select! {
                 made = &mut made => made,
-                _ = tokio::signal::ctrl_c() => {
+                () = told_to_stop() => {
                     // It notes its end itself: one that only disappears counts as under way until it is taken for dead.
                     stop.cancel();
                     made.await
                 }
             };
             let made = made.map_err(failed);
-            if made.is_ok() && !arguments.dry_run && !app::ring::ring(&config, &store).await {
+            if made.is_err() {
+                store.close().await;
+            } else if !arguments.dry_run && !app::ring::ring(&config, &store).await {
                 say("note: no daemon answered; what is to be repaired is done once `lockstep serve` runs");
             }
             made?

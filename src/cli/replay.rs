@@ -20,7 +20,8 @@ use crate::domain::{Object, SharedEntropy, ShopName, SystemEntropy, Timestamp};
 ///
 /// The records that jobs were about since a time are read fresh and planned twice: by the mappings in force, and by those of a
 /// folder. What differs between the two plans is counted by field, with examples. What both would write is not told: it
-/// is no difference of the mappings. Bodies of stored events are not used; a record is planned as it is now.
+/// is no difference of the mappings. Bodies of stored events are not used; a record is planned as it is now. Values of orders
+/// and customers are shown only with `--values`: they are customers' data, and what is printed often ends in a log or a ticket.
 #[derive(Debug, Args)]
 #[command(after_help = "For example: lockstep replay --since 7d --mapping new-mappings")]
 pub(super) struct Arguments {
@@ -42,6 +43,9 @@ pub(super) struct Arguments {
     /// At most so many records of each shop, those of the newest jobs first.
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
+    /// Show what stands in the fields of orders and customers, too.
+    #[arg(long)]
+    values: bool,
 }
 
 /// A point in time, as people say it.
@@ -140,7 +144,12 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             continue;
         }
         let replayed = app::replay::replay(&config, shop, &wanted, (&clock, &entropy), &progress);
-        all.push(replayed.await.map_err(failed)?);
+        let replayed = replayed.await.map_err(failed)?;
+        all.push(if arguments.values {
+            replayed
+        } else {
+            replayed.masked()
+        });
     }
     if context.output.json {
         return context.output.document(&all);

@@ -10,14 +10,15 @@ use super::output::{Output, counted};
 use super::serve::not_started;
 use crate::app;
 use crate::app::resync::{Becomes, Resync, ResyncError, Resynced, ResyncedField};
-use crate::domain::{Object, SharedEntropy, ShopName, SystemEntropy};
+use crate::domain::{Direction, Object, SharedEntropy, ShopName, SystemEntropy};
 
-/// Put right the customers and products that a revision of the mapping files wrote wrongly.
+/// Put right what a revision of the mapping files wrote wrongly, in the ERP and on the shop.
 ///
 /// Once the mapping is mended: the records that jobs tell this revision wrote are planned again by the mappings in force. What differs
 /// becomes jobs whose plans wait for a yes (`lockstep jobs approve`), or with `--write` jobs that write it. A field that a
-/// person changed in the ERP since it was written is left alone and named. Orders are not written again. The exit code is 1
-/// where a person has to look.
+/// person changed since it was written is left alone and named. Of orders only drafts are written again, and as a whole: one that is
+/// confirmed, or that somebody changed, is named. Stock follows the ERP's numbers anyway. The exit code is 1 where a person has
+/// to look.
 #[derive(Debug, Args)]
 #[command(after_help = "For example: lockstep resync --mapping 3f9a2c41 --dry-run")]
 pub(super) struct Arguments {
@@ -25,7 +26,7 @@ pub(super) struct Arguments {
     /// by which it wrote.
     #[arg(long, value_name = "REVISION")]
     mapping: String,
-    /// Only of this object: customer or product.
+    /// Only of this object: order, customer or product.
     #[arg(long, value_name = "OBJECT")]
     object: Option<Object>,
     /// Only of this shop.
@@ -52,12 +53,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
             "write at least the first {LEAST} letters of the revision"
         )));
     }
-    if matches!(
-        arguments.object,
-        Some(Object::Order | Object::Inventory | Object::Shop)
-    ) {
+    if matches!(arguments.object, Some(Object::Inventory | Object::Shop)) {
         return Err(
-            Failure::usage("only customers and products are written again").help("write customer or product")
+            Failure::usage("only orders, customers and products are written again")
+                .help("write order, customer or product"),
         );
     }
     if let Some(shop) = &arguments.shop
@@ -97,10 +96,10 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     }
     let needs_a_person = |resynced: &Resynced| {
         !resynced.without_job.is_empty()
-            || resynced.records.iter().any(|record| {
-                !record.left_alone.is_empty()
-                    || ["in_work", "needs_a_person", "unread"].contains(&record.becomes)
-            })
+            || resynced
+                .records
+                .iter()
+                .any(app::resync::ResyncedRecord::needs_a_person)
     };
     if all.iter().any(needs_a_person) {
         return Err(Failure::Told(FAILED));
@@ -134,7 +133,10 @@ fn show(output: Output, resynced: &Resynced, becomes: Becomes) {
     output.table(
         ["RECORD", "BECOMES", "JOB", "FIELD", "NOW", "THEN"],
         resynced.records.iter().flat_map(|record| {
-            let name = format!("{} {}", record.object, record.id);
+            let name = match record.direction {
+                Direction::In => format!("{} {}", record.object, record.id),
+                Direction::Out => format!("{} {} to the shop", record.object, record.id),
+            };
             let job = record.job.map_or_else(|| "-".to_owned(), |job| job.to_string());
             let mut rows: Vec<[String; 6]> = Vec::new();
             for field in &record.fields {
@@ -148,16 +150,24 @@ fn show(output: Output, resynced: &Resynced, becomes: Becomes) {
                 ]);
             }
             for field in &record.left_alone {
+                let becomes = if record.has_older_writes {
+                    let most = app::resync::STORIES;
+                    format!(
+                        "left alone: not as this revision wrote it, as far as its last {most} writes tell"
+                    )
+                } else {
+                    "left alone: not as this revision wrote it".to_owned()
+                };
                 rows.push([
                     name.clone(),
-                    "left alone: not as this revision wrote it".to_owned(),
+                    becomes,
                     "-".to_owned(),
                     field.field.clone(),
                     value(field),
                     field.then.clone(),
                 ]);
             }
-            if rows.is_empty() {
+            if rows.is_empty() || record.becomes == "needs_a_person" {
                 let why = record.why.as_ref().map(|why| format!(": {why}"));
                 let [field, now, then] = [const { String::new() }; 3];
                 let becomes = format!("{}{}", record.becomes.replace('_', " "), why.unwrap_or_default());
@@ -170,6 +180,12 @@ fn show(output: Output, resynced: &Resynced, becomes: Becomes) {
         output.line(format!(
             "\nmade for orders, with no job of their own; look at them in the ERP: {}",
             resynced.without_job.join(", ")
+        ));
+    }
+    if resynced.stock_levels > 0 {
+        output.line(format!(
+            "\n{} that it wrote: left alone, the next job of each sets it to what the ERP counts then",
+            counted(resynced.stock_levels, "stock level")
         ));
     }
     output.line(match becomes {

@@ -127,6 +127,9 @@ fn tell(output: Output, answers: Vec<Answer<'_>>) -> Result<(), Failure> {
         if let Some(job) = why.job {
             output.line(format!("  {:<11} lockstep jobs show {job}", "its job"));
         }
+        if let Some(write) = &why.written {
+            output.line(format!("  {:<11} mappings {}", "written by", write.mapping));
+        }
         if let Some(next) = &why.next {
             output.line(format!("  {:<11} {next}", "next"));
         }

@@ -13,6 +13,8 @@ use super::{Config, ConfigError, Findings, Level};
 fn base() -> BTreeMap<String, String> {
     [
         ("http.public_url", "\"https://sync.example.com\""),
+        ("notify.endpoints.main.events", "[\"order.*\"]"),
+        ("notify.endpoints.main.url", "\"https://hooks.example.com/x\""),
         ("shops.main.domain", "\"main-store.myshopify.com\""),
         ("shops.main.access_token", "\"token\""),
         ("shops.main.webhook_secrets", "[\"secret\"]"),
@@ -92,6 +94,15 @@ fn every_leaf_of_the_schema_takes_garbage_or_names_its_line() {
     for known in [
         "store.url_file",
         "queue.breaker.failures",
+        "notify.endpoints.main.url_file",
+        "notify.endpoints.main.secrets_files",
+        "notify.endpoints.main.hmac.secret_file",
+        "notify.endpoints.main.auth.password_file",
+        "notify.endpoints.main.auth.bearer_file",
+        "notify.endpoints.main.body.template_file",
+        "notify.endpoints.main.client_certificate_file",
+        "notify.endpoints.main.ca_file",
+        "notify.endpoints.main.headers.main",
         "shops.main.connection.headers.main",
         "shops.main.odoo.connection.proxy_file",
         "shops.main.odoo.services.main",

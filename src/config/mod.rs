@@ -7,6 +7,7 @@
 mod alerts;
 mod decode;
 mod document;
+mod expressions;
 mod finding;
 #[cfg(test)]
 mod garbage;
@@ -18,6 +19,7 @@ mod validate;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
@@ -29,6 +31,7 @@ use crate::{http, queue, reconcile, shopify, store, sync, telemetry, transport};
 
 pub use alerts::{AlertSection, Alerts, Contact, Owner, OwnerSection, Smtp, SmtpSection, SmtpTls};
 pub use document::Environment;
+pub use expressions::MappingExpressions;
 pub use finding::{Finding, FindingReport, FindingRow, Findings, Level};
 pub use sections::{File, MappingFiles};
 pub use validate::{is_account_name, is_local};
@@ -59,11 +62,16 @@ pub struct Config {
     pub webhooks: crate::subscriptions::WebhookSettings,
     /// `[alerts]` and `[owners]`.
     pub alerts: Alerts,
+    /// `[notify]`, as it is written.
+    pub notify: crate::notify::Settings,
+    /// The endpoints of `[notify]`, by name in alphabetical order.
+    pub endpoints: Vec<Arc<crate::notify::Endpoint>>,
     /// The shops; at least one.
     pub shops: BTreeMap<ShopName, Shop>,
     /// What should be looked at although it can be used.
     pub warnings: Findings,
-    /// SHA-256 over everything that decides what is carried over how (shops, toggles, `public_url`; no secrets), hexadecimal.
+    /// SHA-256 over everything that decides what is carried over how and who is told (shops, toggles, `public_url`, endpoints; no
+    /// secrets), hexadecimal.
     pub hash: String,
     /// SHA-256 over the text of the file.
     pub text_sha256: [u8; 32],
@@ -197,6 +205,8 @@ impl Config {
             mappings: checked.mappings,
             webhooks: checked.webhooks,
             alerts: checked.alerts,
+            notify: checked.notify,
+            endpoints: checked.endpoints,
             shops: checked.shops,
             warnings: Findings::new(path, shown, found),
             hash: hash(&document.root),
@@ -205,7 +215,8 @@ impl Config {
     }
 }
 
-/// Shops, toggles and flows as they are after `${NAME}` was filled in, and where webhooks are sent to; without secrets.
+/// Shops, toggles, flows and endpoints as they are after `${NAME}` was filled in, and where webhooks are sent to; without
+/// secrets.
 fn hash(root: &toml::de::DeTable<'_>) -> String {
     let mut public = redact::public_json(root);
     if let Some(sections) = public.as_object_mut() {
@@ -216,7 +227,7 @@ fn hash(root: &toml::de::DeTable<'_>) -> String {
                 }
                 return section.as_object().is_some_and(|keys| !keys.is_empty());
             }
-            name == "shops"
+            matches!(name.as_str(), "shops" | "notify")
         });
     }
     hex::encode(Sha256::digest(public.to_string()))

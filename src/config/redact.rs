@@ -9,7 +9,7 @@ pub(super) fn is_secret(key: &str) -> bool {
     if key.ends_with("_file") || key.ends_with("_files") || key.ends_with("_expires") {
         return false;
     }
-    ["token", "secret", "key", "passw", "headers", "chat_url"]
+    ["token", "secret", "key", "passw", "headers", "chat_url", "bearer"]
         .iter()
         .any(|word| key.contains(word))
 }
@@ -30,11 +30,14 @@ fn looks_secret(text: &str) -> bool {
 pub(super) fn redact(text: &str, root: &DeTable<'_>, broken: bool) -> String {
     let mut bytes = text.as_bytes().to_vec();
     for (key, value) in root {
-        match shops(key.get_ref(), value) {
-            Some(shops) => shops
+        if let Some(shops) = shops(key.get_ref(), value) {
+            shops
                 .iter()
-                .for_each(|(_, shop)| redact_value(shop, false, &mut bytes)),
-            None => redact_value(value, is_secret(key.get_ref()), &mut bytes),
+                .for_each(|(_, shop)| redact_value(shop, false, &mut bytes));
+        } else if let Some(notify) = notify(key.get_ref(), value) {
+            redact_notify(notify, &mut bytes);
+        } else {
+            redact_value(value, is_secret(key.get_ref()), &mut bytes);
         }
     }
     redact_lines(&mut bytes, broken);
@@ -47,6 +50,37 @@ fn shops<'v, 't>(key: &str, value: &'v Spanned<DeValue<'t>>) -> Option<&'v DeTab
     match value.get_ref() {
         DeValue::Table(shops) if key == "shops" => Some(shops),
         _ => None,
+    }
+}
+
+/// `[notify]`, whose endpoints have names that people chose, too.
+fn notify<'v, 't>(key: &str, value: &'v Spanned<DeValue<'t>>) -> Option<&'v DeTable<'t>> {
+    match value.get_ref() {
+        DeValue::Table(notify) if key == "notify" => Some(notify),
+        _ => None,
+    }
+}
+
+/// Whether values of this key of an endpoint are secrets: the addresses of chats and automation services are, as a whole.
+fn is_secret_of_endpoint(key: &str) -> bool {
+    key == "url" || is_secret(key)
+}
+
+fn redact_notify(notify: &DeTable<'_>, bytes: &mut [u8]) {
+    for (key, value) in notify {
+        let DeValue::Table(endpoints) = value.get_ref() else {
+            redact_value(value, is_secret(key.get_ref()), bytes);
+            continue;
+        };
+        for endpoint in endpoints.values() {
+            let DeValue::Table(keys) = endpoint.get_ref() else {
+                redact_value(endpoint, false, bytes);
+                continue;
+            };
+            for (key, value) in keys {
+                redact_value(value, is_secret_of_endpoint(key.get_ref()), bytes);
+            }
+        }
     }
 }
 
@@ -90,6 +124,7 @@ fn redact_value(value: &Spanned<DeValue<'_>>, secret: bool, bytes: &mut [u8]) {
 /// the line or of the list that begins there.
 fn redact_lines(bytes: &mut [u8], broken: bool) {
     let mut inside_list = false;
+    let mut inside_endpoint = false;
     for line in bytes.split_mut(|b| *b == b'\n') {
         for word in line.split_mut(|b| !b.is_ascii_alphanumeric() && *b != b'_') {
             if std::str::from_utf8(word).is_ok_and(looks_secret) {
@@ -99,7 +134,15 @@ fn redact_lines(bytes: &mut [u8], broken: bool) {
         if !broken {
             continue;
         }
-        let begins = if inside_list { Some(0) } else { secret_begins(line) };
+        let text = line.trim_ascii_start();
+        if text.starts_with(b"[") && !inside_list {
+            inside_endpoint = text.starts_with(b"[notify");
+        }
+        let begins = if inside_list {
+            Some(0)
+        } else {
+            secret_begins(line, inside_endpoint)
+        };
         if let Some(from) = begins {
             inside_list = (inside_list || line[from..].contains(&b'[')) && !line[from..].contains(&b']');
             overwrite(&mut line[from..]);
@@ -108,14 +151,14 @@ fn redact_lines(bytes: &mut [u8], broken: bool) {
 }
 
 /// Where the value begins on a line whose first word is a secret's key. A header (`[shops.hockey]`) names no key.
-fn secret_begins(line: &[u8]) -> Option<usize> {
+fn secret_begins(line: &[u8], inside_endpoint: bool) -> Option<usize> {
     let is_word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.');
     let start = line
         .iter()
         .position(|b| !b.is_ascii_whitespace() && !matches!(b, b'"' | b'\''))?;
     let length = line[start..].iter().take_while(|b| is_word(b)).count();
     let key = std::str::from_utf8(&line[start..start + length]).ok()?;
-    if !is_secret(key) {
+    if !(is_secret(key) || inside_endpoint && is_secret_of_endpoint(key)) {
         return None;
     }
     // One sign between key and value is worth seeing: it may be what is wrong.
@@ -170,12 +213,36 @@ pub(super) fn public_json(root: &DeTable<'_>) -> serde_json::Value {
         root.iter()
             .filter(|(key, _)| !is_secret(key.get_ref()))
             .map(|(key, value)| {
-                let public = match shops(key.get_ref(), value) {
-                    Some(shops) => shops
+                let named = |table: &DeTable<'_>| -> serde_json::Value {
+                    table
                         .iter()
-                        .map(|(name, shop)| (name.get_ref().to_string(), public_value(shop.get_ref())))
-                        .collect(),
-                    None => public_value(value.get_ref()),
+                        .map(|(name, value)| (name.get_ref().to_string(), public_value(value.get_ref())))
+                        .collect()
+                };
+                let public = if let Some(shops) = shops(key.get_ref(), value) {
+                    named(shops)
+                } else if let Some(notify) = notify(key.get_ref(), value) {
+                    notify
+                        .iter()
+                        .map(|(key, value)| {
+                            let mut public = match value.get_ref() {
+                                DeValue::Table(endpoints) => named(endpoints),
+                                value => public_value(value),
+                            };
+                            for endpoint in public
+                                .as_object_mut()
+                                .into_iter()
+                                .flat_map(|all| all.values_mut())
+                            {
+                                if let Some(keys) = endpoint.as_object_mut() {
+                                    keys.retain(|key, _| !is_secret_of_endpoint(key));
+                                }
+                            }
+                            (key.get_ref().to_string(), public)
+                        })
+                        .collect()
+                } else {
+                    public_value(value.get_ref())
                 };
                 (key.get_ref().to_string(), public)
             })
@@ -253,6 +320,15 @@ mod tests {
                 "[shops.hockey]\ndomain = \"a\"\naccess_token = \"*\"",
             ),
             ("[shops.hockey\ndomain = \"a\"", "[shops.hockey\ndomain = \"a\""),
+            // Nor are those of endpoints; their addresses are secrets.
+            (
+                "[notify.endpoints.token-log]\nevents = [\"a\"]\nurl = \"a://b\"\nauth = { bearer = \"c\" }",
+                "[notify.endpoints.token-log]\nevents = [\"a\"]\nurl = \"*****\"\nauth = { bearer = \"*\" }",
+            ),
+            (
+                "[notify.endpoints.a\nurl = \"a://b\"\n[shops.b]\nurl = \"a://b\"",
+                "[notify.endpoints.a\nurl = \"*****\"\n[shops.b]\nurl = \"a://b\"",
+            ),
         ] {
             assert_eq!(shown(text), expected, "{text}");
             assert_eq!(shown(text).len(), text.len(), "{text}");

@@ -14,7 +14,7 @@ use toml::de::{DeTable, DeValue};
 use super::alerts::{AlertSection, OwnerSection};
 use crate::erp::odoo;
 use crate::shopify::CurrencyChoice;
-use crate::{http, queue, reconcile, store, subscriptions, sync, telemetry, transport};
+use crate::{http, notify, queue, reconcile, store, subscriptions, sync, telemetry, transport};
 
 /// `lockstep.toml`. Every text may hold `${NAME}` for an environment variable (`$${` for the characters `${`). Paths are
 /// relative to this file.
@@ -37,6 +37,8 @@ pub struct File {
     pub webhooks: subscriptions::WebhookSettings,
     /// What people are told of without looking, and how.
     pub alerts: AlertSection,
+    /// What other systems are told, by webhooks of lockstep's own.
+    pub notify: notify::Settings,
     /// Who looks after problems, by the name that mappings and shops give them.
     pub owners: BTreeMap<String, OwnerSection>,
     /// The shops, by name: 1 to 40 of `a-z`, `0-9`, `_`, `-`, starting with a letter. A name becomes part of the ERP's external

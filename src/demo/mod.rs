@@ -1,5 +1,6 @@
-//! The demonstration: a stand-in shop, a stand-in ERP, and the daemon between them on an embedded database in a temporary
-//! folder. Realistic shopping happens, things go wrong on purpose, and at the end both sides are compared.
+//! The demonstration: a stand-in shop, a stand-in ERP, a stand-in receiver of notifications, and the daemon between them on an
+//! embedded database in a temporary folder. Realistic shopping happens, things go wrong on purpose, and at the end both sides are
+//! compared, and what the receiver was told with them.
 //!
 //! What is expected comes from the two stand-ins' own ledgers and from what the scenario did, never from lockstep's own
 //! bookkeeping; that serves only for the figures beside the result.
@@ -7,6 +8,7 @@
 mod expect;
 mod report;
 mod scenario;
+mod told;
 mod way_back;
 
 use std::path::PathBuf;
@@ -19,6 +21,7 @@ use crate::app::daemon::{self, Daemon, DaemonOptions};
 use crate::config::Config;
 use crate::domain::{JobState, SharedClock, SystemClock};
 use crate::sandbox::odoo::{CompanySeed, OdooSandbox, Options as ErpOptions, Rounding, ServiceSeed, Version};
+use crate::sandbox::receiver::Receiver;
 use crate::sandbox::shopify::options::DeliveryOptions;
 use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
 use crate::store::{JobRow, OpenMode, SharedStore};
@@ -79,6 +82,8 @@ const PROGRESS: Duration = Duration::from_millis(400);
 pub struct Demo {
     shop: ShopSandbox,
     erp: OdooSandbox,
+    /// Somebody who is told by notifications.
+    receiver: Receiver,
     daemon: Daemon,
     store: SharedStore,
     folder: Folder,
@@ -121,7 +126,8 @@ impl Demo {
         let shop = ShopSandbox::start(shop_options()).await?;
         let path = folder.0.join("lockstep.toml");
         let port = free_port()?;
-        std::fs::write(&path, configuration(&shop, &erp, port, "on"))?;
+        let receiver = Receiver::start(told::SECRET).await?;
+        std::fs::write(&path, configuration(&shop, &erp, &receiver, port, "on"))?;
         let config = Config::load(&path).map_err(|error| DemoError::Config(error.to_string()))?;
         let clock: SharedClock = Arc::new(SystemClock);
         let daemon = daemon::start(config.clone(), DaemonOptions::new(Arc::clone(&clock))).await?;
@@ -129,6 +135,7 @@ impl Demo {
         Ok(Self {
             shop,
             erp,
+            receiver,
             daemon,
             store,
             folder,
@@ -192,7 +199,10 @@ impl Demo {
         broken.extend(self.wait_for(&expected).await);
         let jobs = report::all_jobs(&self.store).await?;
         broken.extend(self.left_over(&expected, &jobs));
-        Report::make(
+        if self.sabotage.is_none() {
+            broken.extend(self.told(&expected, say).await);
+        }
+        let mut report = Report::make(
             &self.shop,
             &self.erp,
             &self.store,
@@ -200,7 +210,24 @@ impl Demo {
             broken,
             self.started.elapsed(),
         )
-        .await
+        .await?;
+        let took = report.figures.len().saturating_sub(1);
+        let taken = self.receiver.told().len().to_string();
+        let what = "notifications that the receiver took, each signed and once".to_owned();
+        report.figures.insert(took, (what, taken));
+        Ok(report)
+    }
+
+    /// Waits until the receiver was told of every order; what does not hold.
+    async fn told(&self, expected: &expect::Expected, say: &mut (dyn FnMut(&str) + Send)) -> Vec<String> {
+        let look = || told::broken(&self.receiver, &self.erp.ledger(), expected);
+        // What was told too often stays so, and ends the waiting by the deadline.
+        let _held = self.until(|| look().is_empty()).await;
+        say(&format!(
+            "A receiver that lockstep tells what it does took {} notifications, each signed.",
+            self.receiver.told().len()
+        ));
+        look()
     }
 
     /// What shows that the demonstration itself did not run as told: work that did not end, a fault that met nobody, a
@@ -300,7 +327,7 @@ impl Demo {
 
     /// Saves the configuration with this toggle for orders.
     fn save(&self, orders: &str) -> Result<(), DemoError> {
-        let text = configuration(&self.shop, &self.erp, self.port, orders);
+        let text = configuration(&self.shop, &self.erp, &self.receiver, self.port, orders);
         Ok(std::fs::write(self.config_path(), text)?)
     }
 
@@ -411,6 +438,7 @@ impl Demo {
         self.store.close().await;
         self.shop.stop().await;
         self.erp.stop().await;
+        self.receiver.stop().await;
     }
 }
 
@@ -473,7 +501,13 @@ fn free_port() -> std::io::Result<u16> {
     Ok(listener.local_addr()?.port())
 }
 
-fn configuration(shop: &ShopSandbox, erp: &OdooSandbox, port: u16, orders: &str) -> String {
+fn configuration(
+    shop: &ShopSandbox,
+    erp: &OdooSandbox,
+    receiver: &Receiver,
+    port: u16,
+    orders: &str,
+) -> String {
     let access = ShopOptions::default().access;
     format!(
         r#"[store]
@@ -515,6 +549,17 @@ poll = "1s"
 orders = {{ in = "{orders}" }}
 customers = {{ in = "on", out = "on" }}
 products = {{ in = "on", out = "on" }}
+
+[notify]
+# The receiver is on this machine: other networks than public ones must be allowed.
+allow_networks = ["127.0.0.1"]
+
+[notify.endpoints.warehouse]
+url = "{receiver_url}"
+allow_http = true
+events = ["order.*", "product.*", "customer.*", "sync.*"]
+secrets = ["{secret}"]
+description = "The demonstration's own receiver"
 "#,
         domain = shop.domain(),
         client_id = access.client_id,
@@ -522,5 +567,7 @@ products = {{ in = "on", out = "on" }}
         shop_url = shop.url(),
         erp_url = erp.url(),
         api_key = erp.api_key(),
+        receiver_url = receiver.url(),
+        secret = told::SECRET,
     )
 }

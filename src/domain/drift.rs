@@ -27,6 +27,8 @@ text_enum! {
         TotalDiffers = "total_differs",
         /// The ERP's order bears another tax than what was booked.
         TaxDiffers = "tax_differs",
+        /// A variant's stock at a location of the shop is not what the ERP has for it.
+        StockDiffers = "stock_differs",
         /// It could not be compared.
         NotCompared = "not_compared",
     }
@@ -65,6 +67,7 @@ impl DriftClass {
             Self::DuplicateOnShopify => "twice on Shopify",
             Self::TotalDiffers => "the order's total is not the one that was booked",
             Self::TaxDiffers => "the order's tax is not the one that was booked",
+            Self::StockDiffers => "the stock at a location is not what the ERP has for it",
             Self::NotCompared => "could not be compared",
         }
     }

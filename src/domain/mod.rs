@@ -14,6 +14,7 @@ mod disposition;
 mod drift;
 mod entropy;
 mod erp_records;
+mod happened;
 mod ids;
 mod interval;
 mod job;
@@ -43,6 +44,7 @@ pub use disposition::Disposition;
 pub use drift::{DriftClass, DriftFate};
 pub use entropy::{Entropy, SeededEntropy, SharedEntropy, SystemEntropy};
 pub use erp_records::{ErpProduct, ErpVariantRecord, Partner, Stock};
+pub use happened::{About, Carried, Changed, ErpAbout, Happened, HappenedDetail, Happening, Related};
 pub(crate) use ids::text_enum;
 pub use ids::{
     Direction, ErpId, EventId, Fence, IdError, JobId, JobKey, Object, RecordKey, ShopName, ShopifyId,

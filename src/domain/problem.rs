@@ -62,6 +62,12 @@ const ENTRIES: &str = "entries";
 const TITLE: &str = "title";
 
 impl NewProblem {
+    /// What tells the problem of a job from another one of the same job: its code and its cluster. While one with this mark
+    /// is open, the same one is only seen again.
+    pub fn mark(&self) -> String {
+        format!("{} {}", self.code, self.cluster).replace('\0', "\u{fffd}")
+    }
+
     /// Adds to the details. What is no object says something else already and stays.
     fn with(mut self, name: &str, value: serde_json::Value) -> Self {
         match &mut self.detail {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::domain::{Disposition, JobKey, Link, NewProblem, Priority, RecordKey, Timestamp};
+use crate::domain::{About, Disposition, Happened, JobKey, Link, NewProblem, Priority, RecordKey, Timestamp};
 
 /// The result of one attempt, with everything that is to be saved with it.
 #[derive(Clone, Debug)]
@@ -23,6 +23,11 @@ pub struct Report {
     pub links: Vec<Link>,
     /// Jobs that this one needs or caused: key, urgency, and why.
     pub enqueue: Vec<(JobKey, Priority, String)>,
+    /// The record that it was about, as far as it came to know it.
+    pub about: Option<Box<About>>,
+    /// What others are to be told once this end is saved, in this order. Of an attempt that is repeated only what its repeat
+    /// does not see any more.
+    pub happened: Vec<Happened>,
 }
 
 /// What came of an attempt.
@@ -71,6 +76,8 @@ impl Report {
             erp_name: None,
             links: Vec::new(),
             enqueue: Vec::new(),
+            about: None,
+            happened: Vec::new(),
         }
     }
 }

@@ -154,7 +154,8 @@ pub trait Erp: Send + Sync + 'static {
     /// Registers a payment and puts it into the books; repeating it makes no second one.
     async fn save_payment(&self, save: &PaymentSave) -> Result<ErpId, ErpError>;
 
-    /// Settles an invoice with a payment, as far as both go. `false` when nothing of the payment is left.
+    /// Settles an invoice with a payment, as far as both go. `false` when nothing was done: nothing of the payment is left, or
+    /// it names the invoice already.
     async fn settle(&self, invoice: ErpId, payment: ErpId) -> Result<bool, ErpError>;
 
     /// The deliveries of an order, and what came back.

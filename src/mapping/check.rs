@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use minijinja::Value;
 use minijinja::machinery::ast::{BinOp, BinOpKind, CallArg, Expr, Filter, Spanned, Test, UnaryOpKind};
+use minijinja::value::ValueKind;
 
 use super::check_rules::{arithmetic, comparable, constant_type, may_be_empty, one_of, part_of};
 use super::diagnose::hint;
@@ -16,6 +17,8 @@ use super::types::{Kind, Typed};
 #[derive(Clone, Debug, Default)]
 pub(super) struct Scope {
     pub(super) names: Vec<(String, Typed)>,
+    /// Whether a number that is written out may be compared with an exact one.
+    pub(super) takes_written_numbers: bool,
 }
 
 impl Scope {
@@ -78,6 +81,8 @@ impl Reads {
 pub(super) struct Checker<'c> {
     pub(super) scope: &'c Scope,
     pub(super) reads: Reads,
+    /// Where numbers are written out that are compared with exact ones.
+    pub(super) written: Vec<Range<usize>>,
 }
 
 pub(super) type Checked = Result<Typed, Wrong>;
@@ -119,6 +124,7 @@ impl<'c> Checker<'c> {
         Self {
             scope,
             reads: Reads::default(),
+            written: Vec::new(),
         }
     }
 
@@ -247,6 +253,26 @@ impl<'c> Checker<'c> {
         Ok(typed)
     }
 
+    /// The types of what is compared.
+    fn sides(&mut self, op: &BinOp<'_>) -> Result<(Typed, Typed), Wrong> {
+        let is_number = |expr: &Expr<'_>| match expr {
+            Expr::Const(constant) => constant.value.kind() == ValueKind::Number,
+            _ => false,
+        };
+        if self.scope.takes_written_numbers {
+            for (written, other) in [(&op.left, &op.right), (&op.right, &op.left)] {
+                if is_number(written) && !is_number(other) {
+                    let typed = self.check(other)?;
+                    if typed.kind == Kind::Decimal {
+                        self.written.push(place(written));
+                        return Ok((typed.clone(), typed));
+                    }
+                }
+            }
+        }
+        Ok((self.check(&op.left)?, self.check(&op.right)?))
+    }
+
     fn binary(&mut self, op: &Spanned<BinOp<'_>>, expr: &Expr<'_>) -> Checked {
         match op.op {
             BinOpKind::ScAnd | BinOpKind::ScOr => {
@@ -262,14 +288,14 @@ impl<'c> Checker<'c> {
                 Ok(Typed { optional, ..union })
             }
             BinOpKind::Eq | BinOpKind::Ne => {
-                let (left, right) = (self.check(&op.left)?, self.check(&op.right)?);
+                let (left, right) = self.sides(op)?;
                 comparable(&left, &right, expr)?;
                 one_of(&left, &op.right)?;
                 one_of(&right, &op.left)?;
                 Ok(Typed::of(Kind::Bool))
             }
             BinOpKind::Lt | BinOpKind::Lte | BinOpKind::Gt | BinOpKind::Gte => {
-                let (left, right) = (self.check(&op.left)?, self.check(&op.right)?);
+                let (left, right) = self.sides(op)?;
                 comparable(&left, &right, expr)?;
                 let ordered = matches!(left.kind, Kind::Integer | Kind::Decimal | Kind::Time | Kind::Date);
                 if !ordered || left.optional || right.optional {

@@ -1,6 +1,7 @@
 //! Expressions: paths and what is plain, worked out on the facts themselves, and MiniJinja for everything else.
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::sync::{Arc, LazyLock};
 
 use minijinja::machinery::parse_expr;
@@ -13,7 +14,7 @@ use super::path::Path;
 use super::plain::{Plain, plain};
 use super::types::{Kind, Typed};
 use super::value::{Parts, json_to_value, nothing, to_fact, to_value};
-use crate::domain::{Fact, Timestamp};
+use crate::domain::{Fact, Timestamp, parse_decimal};
 
 /// The longest expression that is taken.
 const LONGEST: usize = 2_000;
@@ -52,6 +53,8 @@ pub(super) struct Compiled {
     /// As it was written.
     pub(super) text: String,
     pub(super) typed: Typed,
+    /// The slots of the names that it reads.
+    pub(super) slots: Vec<usize>,
     code: Code,
 }
 
@@ -85,6 +88,10 @@ impl Compiled {
         let tree = parse_expr(text).map_err(|error| syntax(text, &error))?;
         let mut checker = Checker::new(scope);
         let typed = checker.check(&tree)?;
+        let names = checker.reads.parts.iter();
+        let slots = names
+            .filter_map(|(name, _)| scope.slot(name).map(|(slot, _)| slot))
+            .collect();
         let code = if let Some(names) = Path::names(text)
             && let Some((path, _)) = Path::new(&names, scope)
         {
@@ -93,6 +100,12 @@ impl Compiled {
             return Err(whole(
                 "an expression cannot make a whole record; name one by its path".to_owned(),
             ));
+        } else if !checker.written.is_empty() {
+            let exact = exact(text, checker.written)?;
+            Code::jinja(&exact, checker.reads, scope).map_err(|wrong| Wrong {
+                place: 0..text.len(),
+                ..wrong
+            })?
         } else if let Some(plain) = plain(&tree, &typed, scope) {
             Code::Plain(plain)
         } else {
@@ -101,6 +114,7 @@ impl Compiled {
         Ok(Self {
             text: text.to_owned(),
             typed,
+            slots,
             code,
         })
     }
@@ -113,6 +127,7 @@ impl Compiled {
         let whole = Self {
             text: self.text.clone(),
             typed: checker.check(&tree)?,
+            slots: self.slots.clone(),
             code: Code::jinja(&self.text, checker.reads, scope)?,
         };
         Ok((whole, matches!(self.code, Code::Plain(_))))
@@ -204,6 +219,29 @@ fn reason(error: &minijinja::Error) -> String {
         ErrorKind::OutOfFuel => "the expression takes too long".to_owned(),
         _ => error.detail().unwrap_or("the expression failed").to_owned(),
     }
+}
+
+/// The text with the numbers at these places made exact.
+fn exact(text: &str, mut places: Vec<Range<usize>>) -> Result<String, Wrong> {
+    places.sort_by_key(|place| place.start);
+    let mut exact = String::new();
+    let mut done = 0;
+    for place in places {
+        let number = text.get(place.clone()).unwrap_or_default();
+        if parse_decimal(number).is_err() {
+            return Err(Wrong {
+                place,
+                message: "this number cannot be taken as it is written".to_owned(),
+                label: "here".to_owned(),
+                help: Some("write digits and a point, e.g. 1000 or 99.95".to_owned()),
+            });
+        }
+        exact.push_str(text.get(done..place.start).unwrap_or_default());
+        exact.extend(["('", number, "' | decimal)"]);
+        done = place.end;
+    }
+    exact.push_str(text.get(done..).unwrap_or_default());
+    Ok(exact)
 }
 
 /// A made-up value of a type.

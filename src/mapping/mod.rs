@@ -28,6 +28,7 @@ mod expr;
 mod facts;
 mod filter_work;
 mod filters;
+mod free;
 mod json_lines;
 mod known;
 mod mapped;
@@ -51,6 +52,7 @@ pub use defaults::DEFAULTS;
 pub use diagnose::{MappingError, MappingErrors};
 pub use discounts::in_small_units;
 pub use facts::ShopFacts;
+pub use free::FreeExpression;
 pub use mapped::{
     FieldProblem, Keys, Mapped, MappedField, MappedGroup, MappedRow, MatchKey, Skip, Stage, Truth,
 };

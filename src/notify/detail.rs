@@ -66,6 +66,21 @@ impl DetailKind {
     }
 }
 
+impl DetailKind {
+    /// The field that tells one detail from others about the same record; none of a kind that has nothing of the sort.
+    pub(super) const fn key(self) -> Option<&'static str> {
+        Some(match self {
+            Self::None => return None,
+            Self::Payment => "payment",
+            Self::Refund => "refund",
+            Self::Shipment => "shipment",
+            Self::Run => "run",
+            Self::Subscription => "topic",
+            Self::Endpoint => "endpoint",
+        })
+    }
+}
+
 impl Detail {
     /// Whether events of this type have this kind of detail.
     pub fn belongs_to(&self, event: EventType) -> bool {
@@ -116,7 +131,7 @@ pub struct ShipmentDetail {
     pub shipment: Option<String>,
     /// Carrier.
     pub carrier: Option<String>,
-    /// Numbers at the carrier.
+    /// Numbers at the carrier; empty where the endpoint takes no personal data: a carrier's page may name the person.
     pub tracking_numbers: Vec<String>,
     /// The parcel's state, in the shop's own word.
     pub status: Option<String>,
@@ -125,7 +140,9 @@ pub struct ShipmentDetail {
 /// A run that looks for what webhooks missed.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct RunDetail {
-    /// The run's number.
+    /// What it did: `delta` (looked for what changed), `full` (compared both sides) or `import`.
+    pub kind: Option<String>,
+    /// Its number among those of its kind.
     pub run: Option<i64>,
     /// What it looked at: `order`, `customer`, `product`, `inventory`.
     pub object: Option<String>,

@@ -29,11 +29,11 @@ text_enum! {
         ProductDeleted = "product.deleted",
         /// A stock level was carried over, or nothing had to be.
         InventorySynced = "inventory.synced",
-        /// A payment succeeded and was carried over.
+        /// A payment succeeded; where payments are registered in the ERP, it has been.
         PaymentCompleted = "payment.completed",
         /// A payment failed.
         PaymentFailed = "payment.failed",
-        /// Money went back, and that was carried over.
+        /// Money went back; where that is registered in the ERP, it has been.
         PaymentRefunded = "payment.refunded",
         /// A parcel was made.
         ShipmentCreated = "shipment.created",
@@ -106,9 +106,11 @@ impl EventType {
             Self::ProductSynced => "A product was carried over, or nothing had to be.",
             Self::ProductDeleted => "A product was deleted.",
             Self::InventorySynced => "A stock level was carried over, or nothing had to be.",
-            Self::PaymentCompleted => "A payment succeeded and was carried over.",
+            Self::PaymentCompleted => {
+                "A payment succeeded; where payments are registered in the ERP, it has been."
+            }
             Self::PaymentFailed => "A payment failed.",
-            Self::PaymentRefunded => "Money went back, and that was carried over.",
+            Self::PaymentRefunded => "Money went back; where that is registered in the ERP, it has been.",
             Self::ShipmentCreated => "A parcel was made.",
             Self::ShipmentTrackingUpdated => "A parcel got another tracking number or carrier.",
             Self::ShipmentDelivered => "A parcel arrived.",

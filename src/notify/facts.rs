@@ -317,6 +317,7 @@ fn detail(event: EventType) -> Option<Shape> {
             ("status", text()),
         ],
         DetailKind::Run => vec![
+            ("kind", text()),
             ("run", number()),
             ("object", text()),
             ("outcome", text()),

@@ -13,6 +13,7 @@ mod event;
 mod facts;
 mod guard;
 mod health;
+mod made_up;
 mod notification;
 mod pace;
 mod personal;
@@ -36,11 +37,11 @@ pub use notification::{
     ChangedValue, ErpReference, Notification, NotificationId, ObjectReference, Place, ProblemNote,
     RelatedRecord, ShopifyReference, Shown, Status, VERSION,
 };
-pub use pace::{EndpointPriority, Limits, Pace, Rate, RateError, Turn};
+pub use pace::{EndpointPriority, Limits, Pace, Paced, Rate, RateError, Turn};
 pub use personal::Includes;
 pub use render::{
-    Condition, Expression, ExpressionError, Expressions, Format, JSON, LARGEST_BODY, Message, RenderError,
-    Template,
+    Condition, Expression, ExpressionError, Expressions, Format, JSON, LARGEST_BODY, Message, MimeError,
+    RenderError, Template,
 };
 pub use retry::{Next, after};
 pub use schema::schema;

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::detail::Detail;
+use super::detail::{Detail, DetailKind};
 use super::event::EventType;
 use crate::domain::{
     Direction, Entropy, ErpId, NewProblem, Object, ShopName, ShopifyId, System, Timestamp, text_enum,
@@ -146,7 +146,7 @@ pub struct ErpReference {
     /// Its id.
     #[schemars(with = "i64")]
     pub id: ErpId,
-    /// Its number for people, e.g. `S00042`.
+    /// Its number for people, e.g. `S00042`; null where that could be a person's name and the endpoint takes no personal data.
     pub number: Option<Shown>,
 }
 
@@ -308,18 +308,28 @@ impl Notification {
             .or_else(|| self.event.object())
     }
 
-    /// What makes the record of this notification the same as that of another, for endpoints that want only the newest of
-    /// each: event type, shop and the reference on either side. None where it is about no record.
+    /// What makes this notification replaceable by another, for endpoints that want only the newest of each: event type, shop,
+    /// direction, the record's reference on either side and, where an order has many of them, the number of the payment,
+    /// refund or parcel. None where it is about no record, or that number is not known: those are all kept.
     pub fn object_key(&self) -> Option<String> {
         let object = self.object.as_ref()?;
         let shop = self.shop.as_ref().map_or("", ShopName::as_str);
+        let direction = self.direction.map_or("", Direction::as_str);
         // The shop's number comes first: a record that is new in the ERP has none there yet.
         let record = match (&object.shopify, &object.erp) {
             (Some(shopify), _) => shopify.gid.clone(),
             (None, Some(erp)) => format!("{}/{}", erp.model, erp.id),
             (None, None) => return None,
         };
-        Some(format!("{}/{shop}/{record}", self.event))
+        let key = format!("{}/{shop}/{direction}/{record}", self.event);
+        Some(match DetailKind::of(self.event).key() {
+            None => key,
+            Some(field) => match self.detail.get(field)? {
+                Value::String(number) if !number.is_empty() => format!("{key}/{number}"),
+                Value::Number(number) => format!("{key}/{number}"),
+                _ => return None,
+            },
+        })
     }
 }
 
@@ -337,109 +347,4 @@ fn from_rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp,
 }
 
 #[cfg(test)]
-pub(super) mod tests {
-    use super::*;
-    use crate::domain::SeededEntropy;
-
-    /// An order that was carried over, with everything that can be known of it.
-    pub(in crate::notify) fn full() -> Notification {
-        Notification {
-            shop: Some("main".parse().unwrap()),
-            direction: Some(Direction::In),
-            sequence: Some(7),
-            object: Some(ObjectReference {
-                kind: Object::Order,
-                title: None,
-                sku: None,
-                name: Some("#1001".to_owned()),
-                shopify: Some(ShopifyReference::new("Order", ShopifyId(450_789_469))),
-                erp: Some(ErpReference {
-                    model: "sale.order".to_owned(),
-                    id: ErpId(42),
-                    number: Some(Shown("S00042".to_owned())),
-                }),
-            }),
-            status: Some(Status::Created),
-            changed: vec!["order_line".to_owned()],
-            problem: Some(ProblemNote {
-                code: "tax_not_found".to_owned(),
-                field: Some("lines[0].tax".to_owned()),
-                reason: Some(Shown("Ada Lovelace is unknown".to_owned())),
-                fix: Some(Shown("ask Ada".to_owned())),
-                owner: "ops".to_owned(),
-                job: Some(3),
-            }),
-            source: Some(Place {
-                system: System::Shopify,
-                name: "main-store.myshopify.com".to_owned(),
-            }),
-            destination: Some(Place {
-                system: System::Erp,
-                name: "prod".to_owned(),
-            }),
-            ..Notification::new(
-                NotificationId::new(&SeededEntropy::new(1)),
-                EventType::OrderSynced,
-                Timestamp::from_millis(1_700_000_000_123),
-            )
-        }
-    }
-
-    #[test]
-    fn the_envelope_has_every_field_and_null_where_nothing_is_known() {
-        let bare = Notification::new(
-            NotificationId::new(&SeededEntropy::new(1)),
-            EventType::TestPing,
-            Timestamp::from_millis(0),
-        );
-        let bare = serde_json::to_value(&bare).unwrap();
-        let whole = serde_json::to_value(full()).unwrap();
-        let names = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
-        assert_eq!(names(&bare), names(&whole));
-        assert_eq!(bare["object"], Value::Null);
-        assert_eq!(bare["timestamp"], "1970-01-01T00:00:00.000Z");
-        assert_eq!(whole["timestamp"], "2023-11-14T22:13:20.123Z");
-        assert_eq!(whole["type"], "order.synced");
-        assert_eq!(whole["object"]["shopify"]["gid"], "gid://shopify/Order/450789469");
-        assert_eq!(whole["object"]["title"], Value::Null);
-        assert_eq!(whole["object"]["erp"]["number"], "S00042");
-    }
-
-    #[test]
-    fn what_was_stored_is_read_back_unchanged() {
-        let text = serde_json::to_string(&full()).unwrap();
-        assert_eq!(serde_json::from_str::<Notification>(&text).unwrap(), full());
-    }
-
-    #[test]
-    fn ids_differ_and_hold_no_dot() {
-        let entropy = SeededEntropy::new(5);
-        let (one, two) = (NotificationId::new(&entropy), NotificationId::new(&entropy));
-        assert_ne!(one, two);
-        assert!(one.as_str().starts_with("evt_") && one.as_str().len() == 36);
-        assert!(!one.as_str().contains('.'));
-    }
-
-    #[test]
-    fn debug_shows_nobodys_name() {
-        let shown = format!("{:?} {:?}", full(), full().problem);
-        assert!(!shown.contains("Ada"), "{shown}");
-        assert!(shown.contains("tax_not_found"), "{shown}");
-    }
-
-    #[test]
-    fn a_record_is_known_by_its_reference_on_either_side() {
-        let mut one = full();
-        assert_eq!(
-            one.object_key().as_deref(),
-            Some("order.synced/main/gid://shopify/Order/450789469")
-        );
-        one.object.as_mut().unwrap().shopify = None;
-        assert_eq!(
-            one.object_key().as_deref(),
-            Some("order.synced/main/sale.order/42")
-        );
-        one.object = None;
-        assert_eq!(one.object_key(), None);
-    }
-}
+pub(super) mod tests;

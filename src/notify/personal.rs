@@ -5,7 +5,7 @@
 
 use serde_json::Value;
 
-use super::notification::Notification;
+use super::notification::{ErpReference, Notification};
 use crate::domain::{Canonical as _, Customer, Object, Order, Shape};
 
 /// What an endpoint gets besides the envelope.
@@ -64,6 +64,7 @@ const ORDER: &[&str] = &[
     "refunds.adjustments.reason",
     "fulfillments.id",
     "fulfillments.status",
+    "fulfillments.display_status",
     "fulfillments.lines.key",
     "fulfillments.tracking_company",
     "fulfillments.location",
@@ -75,6 +76,19 @@ const ORDER: &[&str] = &[
 
 /// Texts of customers that tell of nobody.
 const CUSTOMER: &[&str] = &["id", "locale", "state"];
+
+/// Models of the ERP whose numbers for people tell of nobody. Any other's may be a name: a partner's, a contact's, an
+/// employee's.
+const NUMBERED: &[&str] = &[
+    "sale.order",
+    "account.move",
+    "account.payment",
+    "stock.picking",
+    "stock.warehouse",
+    "stock.location",
+    "product.product",
+    "product.template",
+];
 
 impl Notification {
     /// This notification as an endpoint gets it.
@@ -99,34 +113,33 @@ impl Notification {
 
     fn forget_people(&mut self) {
         let kind = self.kind();
-        if let Some(object) = &mut self.object
-            && object.kind == Object::Customer
-        {
-            // A customer's title, and the name that the ERP gives them, are the person's name.
-            object.title = None;
-            object.name = None;
-            if let Some(erp) = &mut object.erp {
-                erp.number = None;
+        if let Some(object) = &mut self.object {
+            // A customer's title is the person's name; what is about the shop as a whole may be what a person asks of it
+            // (privacy), and nothing says what such a one is called.
+            if matches!(object.kind, Object::Customer | Object::Shop) {
+                object.title = None;
+                object.name = None;
             }
+            forget_number(object.erp.as_mut());
         }
         for related in self.related.iter_mut().flatten() {
-            // The ERP's name of a partner is a person's.
-            if related.kind == "customer"
-                && let Some(erp) = &mut related.erp
-            {
-                erp.number = None;
-            }
+            forget_number(related.erp.as_mut());
+        }
+        // Carriers show for it where the parcel goes.
+        if let Some(numbers) = self.detail.get_mut("tracking_numbers") {
+            *numbers = Value::Array(Vec::new());
         }
         if let Some(problem) = &mut self.problem {
             problem.reason = None;
             problem.fix = None;
         }
         let (shape, kept) = match kind {
-            // Goods and shops are nobody.
-            Some(Object::Product | Object::Inventory | Object::Shop) => return,
+            // Goods are nobody.
+            Some(Object::Product | Object::Inventory) => return,
             Some(Object::Order) => (Order::shape(), ORDER),
             Some(Object::Customer) => (Customer::shape(), CUSTOMER),
-            None => (Shape::Raw, &[][..]),
+            // What is asked of a shop names people.
+            Some(Object::Shop) | None => (Shape::Raw, &[][..]),
         };
         if let Some(record) = &mut self.record {
             forget_texts(record, &shape, "", kept);
@@ -135,6 +148,14 @@ impl Notification {
             changed.old = nobody(&changed.old);
             changed.new = nobody(&changed.new);
         }
+    }
+}
+
+fn forget_number(erp: Option<&mut ErpReference>) {
+    if let Some(erp) = erp
+        && !NUMBERED.contains(&erp.model.as_str())
+    {
+        erp.number = None;
     }
 }
 
@@ -187,7 +208,7 @@ mod tests {
 
     use super::super::event::EventType;
     use super::super::notification::tests::full;
-    use super::super::notification::{ChangedValue, ErpReference, Shown};
+    use super::super::notification::{ChangedValue, RelatedRecord, Shown};
     use super::*;
     use crate::domain::ErpId;
 
@@ -313,6 +334,82 @@ mod tests {
             (&record["id"], &record["tax_exempt"]),
             (&Value::from("7"), &Value::from(true))
         );
+    }
+
+    #[test]
+    fn only_numbers_that_are_no_names_are_shown_of_the_erp() {
+        let related = |kind: &str, model: &str, number: &str| RelatedRecord {
+            kind: kind.to_owned(),
+            shopify: None,
+            erp: Some(ErpReference {
+                model: model.to_owned(),
+                id: ErpId(9),
+                number: Some(Shown(number.to_owned())),
+            }),
+        };
+        let mut order = full();
+        order.related = Some(vec![
+            related("invoice", "account.move", "INV/2026/0001"),
+            related("invoice_address", "res.partner", "Ada Lovelace"),
+            related("salesperson", "res.users", "Ada"),
+            related("something new", "x_guest", "Ada"),
+        ]);
+        let shown = order.shown(ALL);
+        let numbers: Vec<Option<&str>> = shown
+            .related
+            .iter()
+            .flatten()
+            .map(|related| {
+                related
+                    .erp
+                    .as_ref()?
+                    .number
+                    .as_ref()
+                    .map(|number| number.0.as_str())
+            })
+            .collect();
+        assert_eq!(numbers, [Some("INV/2026/0001"), None, None, None]);
+        let own = shown.object.unwrap().erp.unwrap();
+        assert_eq!(
+            (own.id, own.number),
+            (ErpId(42), Some(Shown("S00042".to_owned())))
+        );
+    }
+
+    #[test]
+    fn a_parcel_cannot_be_looked_up_at_its_carrier() {
+        let mut parcel = full();
+        parcel.event = EventType::ShipmentCreated;
+        parcel.detail =
+            serde_json::json!({ "shipment": "5", "carrier": "DHL", "tracking_numbers": ["JJD0001"] });
+        let shown = parcel.shown(ALL).detail;
+        assert_eq!(
+            shown,
+            serde_json::json!({ "shipment": "5", "carrier": "DHL", "tracking_numbers": [] })
+        );
+        let all = Includes {
+            personal_data: true,
+            ..ALL
+        };
+        assert_eq!(parcel.shown(all).detail["tracking_numbers"][0], "JJD0001");
+    }
+
+    #[test]
+    fn what_a_person_asks_of_a_shop_names_nobody() {
+        let mut asked = full();
+        asked.event = EventType::SyncFailed;
+        let object = asked.object.as_mut().unwrap();
+        object.kind = Object::Shop;
+        object.title = Some(Shown("Ada".to_owned()));
+        object.name = Some("ada@example.com".to_owned());
+        asked.record = Some(serde_json::json!({ "customer": { "email": "ada@example.com" } }));
+        asked.values = Some(vec![ChangedValue {
+            field: "email".to_owned(),
+            old: Value::from("ada@example.com"),
+            new: Value::Null,
+        }]);
+        let text = serde_json::to_string(&asked.shown(ALL)).unwrap();
+        assert!(!text.contains("Ada") && !text.contains("ada@"), "{text}");
     }
 
     #[test]

@@ -43,6 +43,10 @@ impl Default for Settings {
 /// `[notify.endpoints.NAME]`: one receiver. `Debug` shows no secret.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is written by itself in the file"
+)]
 pub struct EndpointSection {
     /// Where to send, e.g. `https://hooks.example.com/lockstep`. Addresses that are secrets themselves (of chats, of automation
     /// services) are better kept in `url_file`.
@@ -63,7 +67,9 @@ pub struct EndpointSection {
     /// Secrets that sign (`whsec_…`); several while one is being rotated: all of them sign.
     #[schemars(with = "Vec<String>")]
     pub secrets: Vec<SecretString>,
-    /// Files that hold such secrets; read again when they change.
+    /// Files that hold such secrets; read again when they change. What a file held before signs for 24 hours more, but not after
+    /// a restart: to rotate a secret without any gap, name a second file, and take the old one out when all receivers
+    /// have changed over.
     pub secrets_files: Vec<PathBuf>,
     /// A header more with a plain HMAC-SHA256 over the body, for receivers that expect that.
     pub hmac: Option<HmacSection>,
@@ -88,6 +94,9 @@ pub struct EndpointSection {
     pub priority: EndpointPriority,
     /// Whether a newer waiting event of the same type about the same record replaces the older one.
     pub unique: bool,
+    /// Whether it is told, too, of records of which nothing had to be done (`*.synced` with the status `skipped`). Every echo of
+    /// our own writes is one.
+    pub skipped: bool,
     /// The most requests in a time, e.g. `50/s`, `100/m`, `1000/h`.
     pub rate: Option<Rate>,
     /// Requests under way at once.
@@ -133,6 +142,7 @@ impl Default for EndpointSection {
             connect_timeout: Interval(Duration::from_secs(3)),
             priority: EndpointPriority::Normal,
             unique: false,
+            skipped: false,
             rate: None,
             concurrency: 4,
             batch: 1,

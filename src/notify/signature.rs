@@ -130,6 +130,9 @@ fn mac(key: &[u8]) -> Hmac<Sha256> {
 }
 
 #[cfg(test)]
+mod recipes;
+
+#[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
     use standardwebhooks::Webhook;

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, error, info, info_span, warn};
 
-use crate::domain::{JobId, JobKey, JobState, Outcome, Report, Timestamp};
+use crate::domain::{About, Happened, JobId, JobKey, JobState, Outcome, Report, Timestamp};
 use crate::failpoint::{self, FailPoint};
 use crate::store::{ClaimedJob, Finish, Finished, Lane, StoreError, Verdict};
 use crate::telemetry::{
@@ -19,6 +19,7 @@ use crate::telemetry::{
 };
 
 use super::breaker::Evidence;
+use super::notifier::Ending;
 use super::slots::Place;
 use super::verdict::{self, Circumstances};
 use super::{Settings, Shared};
@@ -95,8 +96,8 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
     let run = match failpoint::reach(FailPoint::JobClaimed).await {
         Ok(()) if is_called => {
             let work = run_handler(shared, &job, &frame, started_at);
-            // What an import asks for lets what is live go first, in the clients too.
-            watch.over(calls::giving_way(job.import.is_some(), work)).await
+            // What only an import asks for lets what is live go first, in the clients too.
+            watch.over(calls::giving_way(job.gives_way(), work)).await
         }
         Ok(()) => Run::Reported {
             report: Box::new(Report::of(
@@ -136,7 +137,9 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
     report.detail = watch.calls().noted(report.detail);
     let told = Told::of(&report);
     let ended_at = shared.clock.now();
-    let finish = verdict::finish(
+    let about = report.about.take();
+    let happened = std::mem::take(&mut report.happened);
+    let mut finish = verdict::finish(
         *report,
         &Circumstances {
             job: &job,
@@ -149,8 +152,29 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
             revision: frame.revision,
         },
     );
-    save(shared, &job, &frame, finish, &told).await;
+    finish.notifications = shared
+        .notifier
+        .of(&ending(&job, &finish, about.as_deref(), &happened));
+    save(shared, &job, &frame, finish, &told, about.as_deref()).await;
     Ended { has_shown: true }
+}
+
+/// An end as whoever tells others of it sees it.
+fn ending<'a>(
+    job: &'a ClaimedJob,
+    finish: &'a Finish,
+    about: Option<&'a About>,
+    happened: &'a [Happened],
+) -> Ending<'a> {
+    Ending {
+        job,
+        verdict: &finish.verdict,
+        about,
+        record_name: finish.record_name.as_deref().or(job.record_name.as_deref()),
+        erp_name: finish.erp_name.as_deref(),
+        happened,
+        at: finish.ended_at,
+    }
 }
 
 /// What the log says of a report. A failure's own text may quote what the other system said, and that may quote the
@@ -207,6 +231,9 @@ async fn run_handler(shared: &Shared, job: &ClaimedJob, frame: &Frame, started_a
         // Only the time limit makes a failure of it; the others give the job back.
         (Cut::TooLong, Some(report)) if matches!(report.outcome, Outcome::Interrupted) => Report {
             unclean: report.unclean,
+            // What it did by then is done, and its repeat does not see all of it.
+            about: report.about,
+            happened: report.happened,
             ..verdict::timed_out(job, limit)
         },
         (_, Some(report)) => report,
@@ -231,7 +258,14 @@ fn reported(job: &ClaimedJob, ended: std::thread::Result<Report>) -> Report {
 
 /// Saves the result, for as long as the claim is ours. The store's own failures are waited out: dropping a result would
 /// have the whole attempt repeated.
-async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Finish, told: &Told) {
+async fn save(
+    shared: &Shared,
+    job: &ClaimedJob,
+    frame: &Frame,
+    mut finish: Finish,
+    told: &Told,
+    about: Option<&About>,
+) {
     let mut tries = 0_u32;
     let mut refusals = 0_u32;
     loop {
@@ -243,6 +277,13 @@ async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Fini
             Ok(Finished::Done(state)) => {
                 note(job, &finish, state, told);
                 // Nothing is left to be failed here but the process.
+                failpoint::reach(FailPoint::AfterFinish).await.ok();
+                return;
+            }
+            Ok(Finished::Conflict { state, problem }) => {
+                finish.verdict = Verdict::Problem(*problem);
+                note(job, &finish, state, told);
+                tell_of_conflict(shared, job, &finish, about).await;
                 failpoint::reach(FailPoint::AfterFinish).await.ok();
                 return;
             }
@@ -263,6 +304,7 @@ async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Fini
                 }
                 if refusals == REFUSALS {
                     finish = verdict::without_result(&finish, job);
+                    finish.notifications = shared.notifier.of(&ending(job, &finish, about, &[]));
                 }
             }
         }
@@ -274,6 +316,23 @@ async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Fini
                 return;
             }
         }
+    }
+}
+
+/// The store made a problem of an end whose links it could not save, and dropped what it would have told. So others are told of
+/// that problem by itself, right after it. Killed in between, nobody is: the problem stands on the list of problems and in the
+/// alerts all the same.
+async fn tell_of_conflict(shared: &Shared, job: &ClaimedJob, finish: &Finish, about: Option<&About>) {
+    let notifications = shared.notifier.of(&ending(job, finish, about, &[]));
+    if notifications.is_empty() {
+        return;
+    }
+    if let Err(error) = shared
+        .store
+        .add_notifications(notifications, finish.ended_at)
+        .await
+    {
+        warn!(job = %job.id, error = %chain(&error), "cannot have others told of the problem");
     }
 }
 

@@ -21,6 +21,7 @@ mod breaker;
 mod dispatcher;
 mod gate;
 mod leases;
+mod notifier;
 mod retention;
 mod schedule;
 mod settings;
@@ -42,6 +43,7 @@ use crate::domain::{Report, SharedClock, SharedEntropy};
 use crate::store::{ClaimedJob, SharedStore};
 
 pub use gate::{LaneGate, Live};
+pub use notifier::{Ending, Notifier, Silent};
 pub use retention::prune_on_schedule;
 pub use schedule::{Schedule, ScheduleError};
 pub use settings::{BreakerSettings, Settings, Weights};
@@ -59,13 +61,14 @@ pub trait Handler: Send + Sync {
 pub(crate) struct Shared {
     store: SharedStore,
     handler: Arc<dyn Handler>,
+    notifier: Arc<dyn Notifier>,
     clock: SharedClock,
     entropy: SharedEntropy,
 }
 
 /// The queue of one process.
 pub struct Queue {
-    shared: Arc<Shared>,
+    shared: Shared,
     live: watch::Receiver<Live>,
     node: String,
 }
@@ -79,7 +82,7 @@ impl fmt::Debug for Queue {
 }
 
 impl Queue {
-    /// A queue that works for `node` (this process's name) through `handler`, and follows `live`.
+    /// A queue that works for `node` (this process's name) through `handler`, and follows `live`. It tells nobody.
     pub fn new(
         store: SharedStore,
         handler: Arc<dyn Handler>,
@@ -89,21 +92,29 @@ impl Queue {
         node: impl Into<String>,
     ) -> Self {
         Self {
-            shared: Arc::new(Shared {
+            shared: Shared {
                 store,
                 handler,
+                notifier: Arc::new(Silent),
                 clock,
                 entropy,
-            }),
+            },
             live,
             node: node.into(),
         }
     }
 
+    /// The same, which has others told of how attempts end.
+    #[must_use]
+    pub fn telling(mut self, notifier: Arc<dyn Notifier>) -> Self {
+        self.shared.notifier = notifier;
+        self
+    }
+
     /// Works until `stop` is cancelled, then ends what runs as the settings say. Takes over what a process that died
     /// left running before it claims anything.
     pub async fn run(self, stop: CancellationToken) {
-        dispatcher::Dispatcher::new(self.shared, self.live, self.node)
+        dispatcher::Dispatcher::new(Arc::new(self.shared), self.live, self.node)
             .run(stop)
             .await;
     }

@@ -190,6 +190,8 @@ mod tests {
             triggered_at: None,
             record_name: None,
             import: None,
+            problem: None,
+            priority: crate::domain::Priority::LIVE,
         }
     }
 

@@ -63,6 +63,7 @@ pub(super) fn finish(report: Report, circumstances: &Circumstances<'_>) -> Finis
                 cause,
             })
             .collect(),
+        notifications: Vec::new(),
     }
 }
 
@@ -241,6 +242,7 @@ pub(super) fn without_result(refused: &Finish, job: &ClaimedJob) -> Finish {
         erp_name: None,
         links: Vec::new(),
         enqueue: Vec::new(),
+        notifications: Vec::new(),
         ..refused.clone()
     }
 }
@@ -267,6 +269,8 @@ mod tests {
             triggered_at: None,
             record_name: None,
             import: None,
+            problem: None,
+            priority: crate::domain::Priority::LIVE,
         }
     }
 

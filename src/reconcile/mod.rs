@@ -7,6 +7,7 @@
 //! comparing records (the flows', which read each record fresh).
 
 mod full;
+mod notifier;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ pub use full::{
     BegunRun, CAUSE, FullReport, FullRun, FullShop, TOO_MUCH_GONE, begin_full_run, carry_out_full_run,
     full_run,
 };
+pub use notifier::{RunEnded, RunNotifier, TellNobody};
 pub use settings::{Every, Settings, Times};
 
 /// How often a run says that it lives while it waits for an answer.
@@ -82,6 +84,8 @@ pub struct DeltaShop {
     pub clock: SharedClock,
     /// The node that carries the run out.
     pub node: String,
+    /// Who is told how it ended.
+    pub notifier: Arc<dyn RunNotifier>,
 }
 
 /// A run that looked at everything.
@@ -126,7 +130,7 @@ pub enum RunError {
         source: ShopifyError,
     },
     /// Nothing of this kind is compared.
-    #[error("{0} records are not compared as a whole: stock follows its product's variants")]
+    #[error("{0} records are not compared as a whole; stock is, where `out` carries it to the shop")]
     NotCompared(Object),
     /// The shop is not connected.
     #[error("the configuration has no shop `{0}` that is connected")]
@@ -139,6 +143,16 @@ pub enum RunError {
         /// Why.
         #[source]
         source: ErpError,
+    },
+    /// The stock of the two sides could not be compared.
+    #[error("run {run} could not compare stock: {reason} {fix}")]
+    Stock {
+        /// The run.
+        run: i64,
+        /// What went wrong.
+        reason: String,
+        /// What to do.
+        fix: String,
     },
     /// Records could not be compared, one after the other.
     #[error("run {run} could compare none of {tried} records in a row")]
@@ -161,6 +175,7 @@ impl RunError {
             | Self::Lost(run)
             | Self::Shopify { run, .. }
             | Self::Erp { run, .. }
+            | Self::Stock { run, .. }
             | Self::Compare { run, .. } => Some(*run),
             Self::NoSuchRun(_)
             | Self::UnderWay
@@ -237,9 +252,21 @@ pub async fn delta_run(
         Err(RunError::Stopped(_) | RunError::Lost(_)) => (RunOutcome::Cut, None),
         Err(error) => (RunOutcome::Failed, Some(told(error))),
     };
+    let now = shop.clock.now();
+    let notifications = shop.notifier.of_run(&RunEnded {
+        run: run.id,
+        kind: RunKind::Delta,
+        shop: &shop.name,
+        object,
+        outcome,
+        seen: run.counts.records,
+        // Those that have an open job already were not missed.
+        found: Some(run.counts.made).filter(|_| outcome == RunOutcome::Done),
+        at: now,
+    });
     let noted = shop
         .store
-        .finish_run(run.id, outcome, error.as_deref(), shop.clock.now())
+        .finish_run(run.id, outcome, error.as_deref(), notifications, now)
         .await;
     ended?;
     // Whoever took it for dead may rely on that.

@@ -104,6 +104,7 @@ impl Bench {
                 store: store.clone(),
                 clock: Arc::new(clock.clone()),
                 node: "test".to_owned(),
+                notifier: Arc::new(TellNobody),
             },
             scripted,
             store,
@@ -131,6 +132,37 @@ impl Bench {
         let run = self.shop.store.runs(1).await.unwrap().remove(0);
         (run.outcome, run.counts, run.error)
     }
+}
+
+/// Tells every end in one line.
+struct InOneLine;
+
+impl RunNotifier for InOneLine {
+    fn of_run(&self, ended: &RunEnded<'_>) -> Vec<String> {
+        let RunEnded {
+            run,
+            outcome,
+            seen,
+            found,
+            ..
+        } = ended;
+        vec![format!("{run} {outcome} {seen} {found:?}")]
+    }
+}
+
+#[tokio::test]
+async fn each_end_of_a_run_is_told_once_with_what_it_found() {
+    let mut bench = Bench::new(vec![Answer::Page(vec![1, 2], None), Answer::Fails]).await;
+    bench.shop.notifier = Arc::new(InOneLine);
+    let run = bench.run().await.unwrap().run;
+    let told = async || {
+        let rows = bench.store.outbox(10).await.unwrap();
+        rows.into_iter().map(|row| row.body).collect::<Vec<_>>()
+    };
+    assert_eq!(told().await, [format!("{run} done 2 Some(2)")]);
+    bench.run().await.unwrap_err();
+    let told = told().await;
+    assert!(told.len() == 2 && told[1].contains("failed 0 None"), "{told:?}");
 }
 
 #[tokio::test]

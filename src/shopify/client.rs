@@ -20,7 +20,8 @@ use crate::domain::{SharedClock, SharedEntropy, ShopName, System, Timestamp};
 use crate::telemetry::{self, calls};
 use crate::transport;
 
-/// How long one question waits for the throttle in all; then the job comes back later and the worker is free.
+/// How long one question waits for the throttle in all; then the job comes back later and the worker is free. One that gives way
+/// waits as long again once it is the first of its like.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The wait after a throttling that does not say how long, doubled with each one.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);

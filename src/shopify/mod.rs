@@ -64,6 +64,8 @@ pub struct Shopify {
     clock: SharedClock,
     /// Where the results of bulk operations are fetched from; it is shown no token.
     host: transport::Downloads,
+    /// The bounds in which everything is read.
+    manner: Manner,
     known: write::Known,
 }
 
@@ -92,8 +94,15 @@ impl Shopify {
             host: transport::Downloads::new(transport)?,
             settings: settings.clone(),
             clock,
+            manner: Manner::default(),
             known: write::Known::default(),
         })
+    }
+
+    /// The same, reading everything within these bounds.
+    #[must_use]
+    pub fn reading(self, manner: Manner) -> Self {
+        Self { manner, ..self }
     }
 
     /// The order as it is now, with the fields that `select` adds ([`Selected::text`](crate::domain::Selected)), whole and normalised; `None` when Shopify does not have it (any more), or does not show
@@ -237,7 +246,7 @@ impl Shopify {
     /// # Errors
     /// A [`ShopifyError`], whose disposition says what it means.
     pub async fn everything(&self, object: Object) -> Result<Everything, ShopifyError> {
-        self.everything_in(object, &Manner::default()).await
+        self.everything_in(object, &self.manner).await
     }
 
     /// The same, with other bounds.

@@ -6,6 +6,12 @@
 //! (as the last answer to the same document told it) fits. Everybody waits in one line, first come first served, and no
 //! longer than a bound: after that the job gives its worker free and comes back later.
 //!
+//! What gives way ([`calls::gives_way`]: an import's questions) stands in a line of its own and asks only while half of the bucket
+//! is left after it, so that a live question finds points at once and nobody before it. The first of that line does so for half of
+//! the time that it may wait; then it stands in line as everybody does, or an import would never end beside a shop that is always
+//! busy. The others stay where they are until it has its turn, and their time counts from then. So a live question finds one of them
+//! before it at most, and waits no longer for it than its cost takes to flow in.
+//!
 //! What is not known: which of the questions still under way the level in an answer already counts. Those that were sent
 //! after it are taken off again, so that the level is never thought higher than it is; the next answers correct it.
 
@@ -19,6 +25,10 @@ use tokio::sync::Notify;
 use super::documents::Document;
 use super::error::ShopifyError;
 use crate::domain::{SharedClock, SharedEntropy, Timestamp};
+use crate::telemetry::calls;
+
+/// The part of the bucket that questions which give way leave to others.
+const LEFT_TO_OTHERS: f64 = 0.5;
 
 /// Assumed until the first answer: less than the smallest bucket that Shopify gives today.
 const ASSUMED: Status = Status {
@@ -55,6 +65,8 @@ pub(super) struct Throttle {
     entropy: SharedEntropy,
     /// Held by the first in line. The lock is fair, so it is the line.
     line: tokio::sync::Mutex<()>,
+    /// The line of those that give way.
+    lesser: tokio::sync::Mutex<()>,
     bucket: Mutex<Bucket>,
     /// Rung when the level was corrected, so that the first in line looks again.
     corrected: Notify,
@@ -91,6 +103,7 @@ impl Throttle {
             clock,
             entropy,
             line: tokio::sync::Mutex::new(()),
+            lesser: tokio::sync::Mutex::new(()),
             bucket: Mutex::new(Bucket {
                 status: ASSUMED,
                 at,
@@ -104,11 +117,23 @@ impl Throttle {
         }
     }
 
-    /// Waits in line until `document` fits into the bucket, at most until `deadline`.
+    /// Waits in line until `document` fits into the bucket, at most until `deadline`; what gives way may wait twice as long.
     ///
     /// # Errors
     /// [`ShopifyError::InLine`] when it would take longer.
     pub(super) async fn take(
+        &self,
+        document: &Document,
+        deadline: Timestamp,
+    ) -> Result<Permit<'_>, ShopifyError> {
+        if calls::gives_way() {
+            self.take_last(document, deadline).await
+        } else {
+            self.take_in_line(document, deadline).await
+        }
+    }
+
+    async fn take_in_line(
         &self,
         document: &Document,
         deadline: Timestamp,
@@ -118,20 +143,9 @@ impl Throttle {
         };
         loop {
             let corrected = self.corrected.notified();
-            let now = self.clock.now();
-            let ready = {
-                let mut bucket = self.bucket();
-                match bucket.ready_at(document, now) {
-                    ready if ready <= now => {
-                        let number = bucket.reserve(document);
-                        return Ok(Permit {
-                            throttle: self,
-                            number,
-                            document: document.name,
-                        });
-                    }
-                    ready => ready,
-                }
+            let ready = match self.reserved(document, 0.0) {
+                Ok(permit) => return Ok(permit),
+                Err(ready) => ready,
             };
             if ready > deadline {
                 return Err(self.too_long(document));
@@ -141,6 +155,59 @@ impl Throttle {
                 () = corrected => {}
             }
         }
+    }
+
+    /// For what gives way: waits for its turn among its like until `deadline`, and then as long again to be sent.
+    async fn take_last(&self, document: &Document, deadline: Timestamp) -> Result<Permit<'_>, ShopifyError> {
+        let patience = deadline.since(self.clock.now());
+        // Held while it stands in the other line, too: whoever comes next would follow it there, and soon all of them.
+        let Some(_first) = self.before(deadline, self.lesser.lock()).await else {
+            return Err(self.too_long(document));
+        };
+        let now = self.clock.now();
+        if let Some(permit) = self.take_what_is_left(document, now.plus(patience / 2)).await {
+            return Ok(permit);
+        }
+        self.take_in_line(document, now.plus(patience)).await
+    }
+
+    /// Waits until nobody else waits and enough is left to others; none when it did not come to that until then.
+    async fn take_what_is_left(&self, document: &Document, until: Timestamp) -> Option<Permit<'_>> {
+        loop {
+            let corrected = self.corrected.notified();
+            // Held for this look only: whoever stands in the other line goes first.
+            let taken = {
+                let _line = self.before(until, self.line.lock()).await?;
+                self.reserved(document, LEFT_TO_OTHERS)
+            };
+            let ready = match taken {
+                Ok(permit) => return Some(permit),
+                Err(ready) => ready,
+            };
+            if until <= self.clock.now() {
+                return None;
+            }
+            tokio::select! {
+                () = self.clock.sleep_until(ready.min(until)) => {}
+                () = corrected => {}
+            }
+        }
+    }
+
+    /// Reserves the cost of `document` where it leaves this part of the bucket; else says when that will be so, as far as is known.
+    fn reserved(&self, document: &Document, left: f64) -> Result<Permit<'_>, Timestamp> {
+        let now = self.clock.now();
+        let mut bucket = self.bucket();
+        let ready = bucket.ready_at(document, left, now);
+        if ready > now {
+            return Err(ready);
+        }
+        let number = bucket.reserve(document);
+        Ok(Permit {
+            throttle: self,
+            number,
+            document: document.name,
+        })
     }
 
     /// Lets nobody ask anything for this long and a little more; never longer than [`LONGEST_PAUSE`].
@@ -157,7 +224,7 @@ impl Throttle {
     /// How long until `document` may be sent as far as is known, and a little more.
     pub(super) fn wait_for(&self, document: &Document) -> Duration {
         let now = self.clock.now();
-        let ready = self.bucket().ready_at(document, now);
+        let ready = self.bucket().ready_at(document, 0.0, now);
         ready
             .since(now)
             .saturating_add(JITTER.mul_f64(self.entropy.unit()))
@@ -202,9 +269,12 @@ impl Bucket {
         known.unwrap_or(document.points).min(self.status.maximum)
     }
 
-    fn ready_at(&mut self, document: &Document, now: Timestamp) -> Timestamp {
+    /// When `document` fits and leaves this part of the bucket. A document that alone is more than the rest is sent when the bucket
+    /// is full.
+    fn ready_at(&mut self, document: &Document, left: f64, now: Timestamp) -> Timestamp {
         self.refill(now);
-        let lacking = self.cost(document) - self.status.level;
+        let maximum = self.status.maximum;
+        let lacking = (self.cost(document) + maximum * left).min(maximum) - self.status.level;
         let wait = if lacking <= 0.0 {
             Duration::ZERO
         } else {
@@ -260,174 +330,4 @@ impl Drop for Permit<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::domain::{ManualClock, SeededEntropy};
-
-    const DOCUMENT: Document = Document {
-        name: "Costly",
-        text: "",
-        points: 300.0,
-        writes: false,
-        tells_refusals: false,
-        searches: false,
-    };
-    const CHEAP: Document = Document {
-        name: "Cheap",
-        points: 1.0,
-        ..DOCUMENT
-    };
-
-    fn throttle() -> (ManualClock, Throttle) {
-        let clock = ManualClock::new(Timestamp::from_millis(1_000_000));
-        let throttle = Throttle::new(Arc::new(clock.clone()), Arc::new(SeededEntropy::new(1)));
-        (clock, throttle)
-    }
-
-    fn in_s(clock: &ManualClock, seconds: u64) -> Timestamp {
-        use crate::domain::Clock as _;
-        clock.now().plus(Duration::from_secs(seconds))
-    }
-
-    fn told(requested: f64, level: f64) -> Cost {
-        Cost {
-            requested: Some(requested),
-            status: Some(Status {
-                maximum: 2000.0,
-                level,
-                rate: 100.0,
-            }),
-        }
-    }
-
-    #[tokio::test]
-    async fn answers_steer_level_and_cost() {
-        let (clock, throttle) = throttle();
-        let deadline = in_s(&clock, 30);
-        assert_eq!(throttle.level(), None, "nothing was told yet");
-        throttle
-            .take(&DOCUMENT, deadline)
-            .await
-            .unwrap()
-            .settle(told(500.0, 120.0));
-        assert_eq!(throttle.level(), Some(120.0));
-        // 500 - 120 = 380 points at 100 a second: 3.8 s and a moment.
-        let mut waiting = Box::pin(throttle.take(&DOCUMENT, deadline));
-        assert!(futures_util::poll!(&mut waiting).is_pending());
-        clock.advance(Duration::from_millis(3_799));
-        assert!(futures_util::poll!(&mut waiting).is_pending());
-        clock.advance(Duration::from_millis(2));
-        let permit = waiting.await.unwrap();
-        assert!(throttle.level().unwrap() < 1.0);
-        permit.settle(told(500.0, 1990.0));
-        clock.advance(Duration::from_mins(1));
-        assert_eq!(throttle.level(), Some(2000.0), "never above the bucket's size");
-    }
-
-    #[tokio::test]
-    async fn what_was_sent_later_is_taken_off_an_answers_level() {
-        let (clock, throttle) = throttle();
-        let deadline = in_s(&clock, 30);
-        let first = throttle.take(&DOCUMENT, deadline).await.unwrap();
-        let second = throttle.take(&DOCUMENT, deadline).await.unwrap();
-        first.settle(told(300.0, 900.0));
-        assert_eq!(
-            throttle.level(),
-            Some(600.0),
-            "the second may have come after the answer"
-        );
-        second.settle(told(300.0, 880.0));
-        assert_eq!(throttle.level(), Some(880.0));
-        drop(throttle.take(&DOCUMENT, deadline).await.unwrap());
-        assert_eq!(
-            throttle.level(),
-            Some(580.0),
-            "a question without an answer stays paid for"
-        );
-        throttle
-            .take(&CHEAP, deadline)
-            .await
-            .unwrap()
-            .settle(told(1.0, 570.0));
-        assert_eq!(
-            throttle.level(),
-            Some(570.0),
-            "a dropped question is no longer under way"
-        );
-    }
-
-    #[tokio::test]
-    async fn the_line_is_fair_and_the_wait_is_bounded() {
-        let (clock, throttle) = throttle();
-        let deadline = in_s(&clock, 10);
-        throttle
-            .take(&DOCUMENT, deadline)
-            .await
-            .unwrap()
-            .settle(told(900.0, 0.0));
-        let mut costly = Box::pin(throttle.take(&DOCUMENT, deadline));
-        assert!(futures_util::poll!(&mut costly).is_pending());
-        let mut cheap = Box::pin(throttle.take(&CHEAP, deadline));
-        assert!(futures_util::poll!(&mut cheap).is_pending());
-        clock.advance(Duration::from_secs(5));
-        assert!(futures_util::poll!(&mut costly).is_pending());
-        assert!(
-            futures_util::poll!(&mut cheap).is_pending(),
-            "a cheap question does not overtake"
-        );
-        clock.advance(Duration::from_secs(5));
-        drop(costly.await.unwrap());
-        drop(cheap.await.unwrap());
-        // 900 points are 9 s away, which is past a deadline of 5 s: said at once.
-        let refused = throttle.take(&DOCUMENT, in_s(&clock, 5)).await.unwrap_err();
-        let ShopifyError::InLine { after: wait } = refused else {
-            panic!("{refused:?}")
-        };
-        assert!(
-            (8_000..10_000).contains(&u64::try_from(wait.as_millis()).unwrap()),
-            "{wait:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn whoever_waits_in_line_past_the_deadline_gives_up() {
-        let (clock, throttle) = throttle();
-        throttle.pause(Duration::from_hours(1));
-        let mut first = Box::pin(throttle.take(&CHEAP, in_s(&clock, 7200)));
-        assert!(futures_util::poll!(&mut first).is_pending());
-        let mut second = Box::pin(throttle.take(&CHEAP, in_s(&clock, 30)));
-        assert!(futures_util::poll!(&mut second).is_pending());
-        clock.advance(Duration::from_secs(31));
-        assert!(matches!(second.await, Err(ShopifyError::InLine { .. })));
-        clock.advance(Duration::from_hours(1));
-        drop(first.await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn nobody_is_stopped_for_a_day() {
-        let (clock, throttle) = throttle();
-        throttle.pause(Duration::from_hours(24));
-        assert!(matches!(
-            throttle.take(&CHEAP, in_s(&clock, 30)).await,
-            Err(ShopifyError::InLine { .. })
-        ));
-        clock.advance(LONGEST_PAUSE + JITTER);
-        drop(throttle.take(&CHEAP, in_s(&clock, 0)).await.unwrap());
-    }
-
-    #[tokio::test]
-    async fn a_document_larger_than_the_bucket_waits_for_a_full_one_only() {
-        let (clock, throttle) = throttle();
-        let huge = Document {
-            points: 1_000_000.0,
-            ..DOCUMENT
-        };
-        drop(throttle.take(&huge, in_s(&clock, 1)).await.unwrap());
-        assert!(matches!(
-            throttle.take(&CHEAP, in_s(&clock, 0)).await,
-            Err(ShopifyError::InLine { .. })
-        ));
-    }
-}
+mod tests;

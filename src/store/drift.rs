@@ -79,6 +79,9 @@ pub struct DriftLooked {
     pub in_step: u64,
     /// Records that changed while the run was under way: their own events tell of them.
     pub left_to_events: u64,
+    /// Booked orders of which the mapped fields are not remembered yet: later runs read them whole, once.
+    #[serde(default)]
+    pub unnoted: u64,
     /// Values that people put in place of what was written, found for the first time.
     pub corrections: u64,
 }

@@ -25,8 +25,13 @@ use crate::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use crate::store::{
+    ClaimedDispatch, DispatchFilter, DispatchRow, DispatchStory, EndedDispatch, EndpointAct, EndpointAfter,
+    EndpointRow, FannedOut, OutboxRow, Redeliver, Redelivered,
+};
 use crate::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
 use crate::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
+use crate::store::{WrittenFilter, WrittenRecord};
 
 /// What an operation does instead of its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,6 +127,10 @@ macro_rules! pass_on {
 
             async fn work_arrived(&self) {
                 self.inner.work_arrived().await;
+            }
+
+            async fn notifications_arrived(&self) {
+                self.inner.notifications_arrived().await;
             }
 
             async fn close(&self) {
@@ -224,7 +233,7 @@ pass_on! {
     node_gone(node: &str) -> ();
     start_run(run: NewRun) -> Option<i64>;
     run_goes_on(run: i64, counts: RunCounts, now: Timestamp) -> bool;
-    finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, now: Timestamp) -> bool;
+    finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, notifications: Vec<String>, now: Timestamp) -> bool;
     runs(limit: u32) -> Vec<RunRow>;
     links_in_order(shop: &ShopName, kind: LinkKind, after: Option<ErpId>, limit: u32) -> Vec<Link>;
     save_drift(run: i64, rows: Vec<DriftRow>) -> ();
@@ -232,6 +241,7 @@ pass_on! {
     drift_reports(filter: DriftReportFilter, limit: u32) -> Vec<DriftReport>;
     drift(run: i64, filter: DriftFilter, limit: u32) -> Vec<DriftRow>;
     count_corrections(corrections: Vec<Correction>, now: Timestamp) -> u64;
+    corrections_of(shop: &ShopName, object: Object, source: ShopifyId) -> Vec<(String, String)>;
     corrections(since: Timestamp) -> Vec<CorrectionCount>;
     open_gap(gap: NewGap, now: Timestamp) -> i64;
     close_gap(ended: GapRun) -> bool;
@@ -245,11 +255,31 @@ pass_on! {
     note_import_effect(job: JobId, fence: Fence, effect: ImportEffect) -> ();
     imports(limit: u32) -> Vec<ImportRow>;
     open_imports() -> Vec<ImportRow>;
+    mappings_that_wrote(shop: &ShopName) -> Vec<String>;
+    written_records(filter: WrittenFilter, limit: u32) -> Vec<WrittenRecord>;
+    written_count(filter: WrittenFilter) -> u64;
     poll_cursor(shop: &ShopName, model: &str) -> Option<PollCursor>;
     poll_seen(shop: &ShopName, model: &str, ids: &[ErpId]) -> Vec<SeenRow>;
     poll_present(shop: &ShopName, model: &str, after: Option<ErpId>, upto: Option<ErpId>) -> Vec<PresentId>;
     commit_poll(commit: PollCommit) -> PollCommitted;
     forget_poll(forget: PollForget) -> PollForgotten;
+    add_notifications(bodies: Vec<String>, now: Timestamp) -> ();
+    fan_out(rows: Vec<FannedOut>, now: Timestamp) -> u64;
+    claim_dispatches(endpoint: &str, now: Timestamp, until: Timestamp, limit: u32) -> Vec<ClaimedDispatch>;
+    batch_dispatches(ids: Vec<(i64, Fence)>, batch: &str) -> bool;
+    end_dispatches(ended: Vec<EndedDispatch>, now: Timestamp) -> Vec<i64>;
+    reclaim_dispatches(now: Timestamp) -> u64;
+    set_endpoint(act: EndpointAct) -> bool;
+    redeliver(what: Redeliver, actor: Actor, now: Timestamp) -> Redelivered;
+    cancel_dispatches(endpoint: &str, after: EndpointAfter, actor: Actor, now: Timestamp) -> u64;
+    prune_dispatches(before: Timestamp, limit: u32) -> u64;
+    outbox(limit: u32) -> Vec<OutboxRow>;
+    outbox_after(after: i64, limit: u32) -> Vec<OutboxRow>;
+    next_dispatch() -> Vec<(String, Timestamp)>;
+    endpoints() -> Vec<EndpointRow>;
+    dispatches(filter: DispatchFilter) -> Vec<DispatchRow>;
+    tried_dispatches(endpoint: &str, limit: u32) -> Vec<DispatchRow>;
+    dispatch(id: i64) -> Option<DispatchStory>;
     prune(before: Timestamp, limit: u32) -> u64;
     time(now: Timestamp) -> Timestamp;
     ping() -> ();

@@ -26,8 +26,13 @@ use crate::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use crate::store::{
+    ClaimedDispatch, DispatchFilter, DispatchRow, DispatchStory, EndedDispatch, EndpointAct, EndpointAfter,
+    EndpointRow, FannedOut, OutboxRow, Redeliver, Redelivered,
+};
 use crate::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
 use crate::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
+use crate::store::{WrittenFilter, WrittenRecord};
 
 /// A store behind which another one stays as it is.
 pub struct LookOnly {
@@ -156,6 +161,10 @@ macro_rules! look {
                 self.inner.work_arrived().await;
             }
 
+            async fn notifications_arrived(&self) {
+                self.inner.notifications_arrived().await;
+            }
+
             // It belongs to whoever opened it.
             async fn close(&self) {}
         }
@@ -164,6 +173,13 @@ macro_rules! look {
 
 look! {
     pass {
+        outbox(limit: u32) -> Vec<OutboxRow>;
+        outbox_after(after: i64, limit: u32) -> Vec<OutboxRow>;
+        next_dispatch() -> Vec<(String, Timestamp)>;
+        endpoints() -> Vec<EndpointRow>;
+        dispatches(filter: DispatchFilter) -> Vec<DispatchRow>;
+        tried_dispatches(endpoint: &str, limit: u32) -> Vec<DispatchRow>;
+        dispatch(id: i64) -> Option<DispatchStory>;
         rejections(since: Timestamp) -> Vec<RejectionCount>;
         ready_lanes(now: Timestamp) -> Vec<ReadyLane>;
         next_due() -> Option<Timestamp>;
@@ -192,10 +208,14 @@ look! {
         links_in_order(shop: &ShopName, kind: LinkKind, after: Option<ErpId>, limit: u32) -> Vec<Link>;
         drift_reports(filter: DriftReportFilter, limit: u32) -> Vec<DriftReport>;
         drift(run: i64, filter: DriftFilter, limit: u32) -> Vec<DriftRow>;
+        corrections_of(shop: &ShopName, object: Object, source: ShopifyId) -> Vec<(String, String)>;
         corrections(since: Timestamp) -> Vec<CorrectionCount>;
         gaps() -> Vec<GapRow>;
         imports(limit: u32) -> Vec<ImportRow>;
         open_imports() -> Vec<ImportRow>;
+        mappings_that_wrote(shop: &ShopName) -> Vec<String>;
+        written_records(filter: WrittenFilter, limit: u32) -> Vec<WrittenRecord>;
+        written_count(filter: WrittenFilter) -> u64;
         poll_cursor(shop: &ShopName, model: &str) -> Option<PollCursor>;
         poll_seen(shop: &ShopName, model: &str, ids: &[ErpId]) -> Vec<SeenRow>;
         poll_present(shop: &ShopName, model: &str, after: Option<ErpId>, upto: Option<ErpId>) -> Vec<PresentId>;
@@ -218,6 +238,16 @@ look! {
         ping() -> ();
     }
     refuse {
+        add_notifications(bodies: Vec<String>, now: Timestamp) -> ();
+        fan_out(rows: Vec<FannedOut>, now: Timestamp) -> u64;
+        claim_dispatches(endpoint: &str, now: Timestamp, until: Timestamp, limit: u32) -> Vec<ClaimedDispatch>;
+        batch_dispatches(ids: Vec<(i64, Fence)>, batch: &str) -> bool;
+        end_dispatches(ended: Vec<EndedDispatch>, now: Timestamp) -> Vec<i64>;
+        reclaim_dispatches(now: Timestamp) -> u64;
+        set_endpoint(act: EndpointAct) -> bool;
+        redeliver(what: Redeliver, actor: Actor, now: Timestamp) -> Redelivered;
+        cancel_dispatches(endpoint: &str, after: EndpointAfter, actor: Actor, now: Timestamp) -> u64;
+        prune_dispatches(before: Timestamp, limit: u32) -> u64;
         record_delivery(delivery: Delivery) -> Recorded;
         count_rejections(counts: Vec<RejectionCount>) -> ();
         claim(claim: Claim) -> Vec<ClaimedJob>;
@@ -250,7 +280,7 @@ look! {
         node_gone(node: &str) -> ();
         start_run(run: NewRun) -> Option<i64>;
         run_goes_on(run: i64, counts: RunCounts, now: Timestamp) -> bool;
-        finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, now: Timestamp) -> bool;
+        finish_run(run: i64, outcome: RunOutcome, error: Option<&str>, notifications: Vec<String>, now: Timestamp) -> bool;
         save_drift(run: i64, rows: Vec<DriftRow>) -> ();
         save_drift_report(report: DriftReport) -> ();
         count_corrections(corrections: Vec<Correction>, now: Timestamp) -> u64;

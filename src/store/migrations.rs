@@ -105,6 +105,18 @@ const FILES: &[File] = &[
         sqlite: include_str!("../../migrations/sqlite/0014_kept_counts.sql"),
         postgres: include_str!("../../migrations/postgres/0014_kept_counts.sql"),
     },
+    File {
+        version: 15,
+        name: "notifications",
+        sqlite: include_str!("../../migrations/sqlite/0015_notifications.sql"),
+        postgres: include_str!("../../migrations/postgres/0015_notifications.sql"),
+    },
+    File {
+        version: 16,
+        name: "written",
+        sqlite: include_str!("../../migrations/sqlite/0016_written.sql"),
+        postgres: include_str!("../../migrations/postgres/0016_written.sql"),
+    },
 ];
 
 /// One of the two databases.

@@ -18,6 +18,7 @@ mod intents;
 mod look_only;
 mod migrations;
 mod nodes;
+mod notices;
 mod numbers;
 mod open;
 mod polls;
@@ -31,6 +32,7 @@ mod sqlite;
 #[cfg(test)]
 pub mod testing;
 mod types;
+mod written;
 
 use std::sync::Arc;
 
@@ -52,6 +54,7 @@ pub use intents::{Intent, NewIntent};
 pub use look_only::LookOnly;
 pub use migrations::{MigrationName, MigrationReport};
 pub use nodes::{NODE_DEAD_AFTER, NodeFile, NodeRow, Revision, Standing, TakenUp};
+pub use notices::*;
 pub use numbers::*;
 pub use open::{OpenMode, is_usable_address, migrate, migrations, open};
 pub use polls::{
@@ -63,6 +66,7 @@ pub use runs::{
 };
 pub use sessions::SessionRow;
 pub use types::*;
+pub use written::*;
 
 /// A store that many parts share.
 pub type SharedStore = Arc<dyn Store>;
@@ -406,12 +410,13 @@ pub trait Store: Send + Sync + 'static {
     /// Notes how far a run is and that it lives (see [`RUN_DEAD_AFTER`]). False when it was taken for dead.
     async fn run_goes_on(&self, run: i64, counts: RunCounts, now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Ends a run. False when it had ended.
+    /// Ends a run, with what other systems are told of that. False, and nothing told, when it had ended.
     async fn finish_run(
         &self,
         run: i64,
         outcome: RunOutcome,
         error: Option<&str>,
+        notifications: Vec<String>,
         now: Timestamp,
     ) -> Result<bool, StoreError>;
 
@@ -449,6 +454,14 @@ pub trait Store: Send + Sync + 'static {
         corrections: Vec<Correction>,
         now: Timestamp,
     ) -> Result<u64, StoreError>;
+
+    /// Field and value of those that were ever counted of a record of the shop, as far as they are still kept.
+    async fn corrections_of(
+        &self,
+        shop: &ShopName,
+        object: crate::domain::Object,
+        source: crate::domain::ShopifyId,
+    ) -> Result<Vec<(String, String)>, StoreError>;
 
     /// How many such values were found since then, by shop, object, field and mapping, the most frequent first.
     async fn corrections(&self, since: Timestamp) -> Result<Vec<CorrectionCount>, StoreError>;
@@ -512,6 +525,21 @@ pub trait Store: Send + Sync + 'static {
 
     /// The imports that are not over, oldest first, without the counts of their jobs.
     async fn open_imports(&self) -> Result<Vec<ImportRow>, StoreError>;
+
+    // --- what mappings wrote ----------------------------------------------------------------------------------
+
+    /// The revisions of the mappings that stories of attempts tell wrote records of a shop, in the order of their names.
+    async fn mappings_that_wrote(&self, shop: &ShopName) -> Result<Vec<String>, StoreError>;
+
+    /// The records that a revision wrote, in their order, at most `limit`, each with the stories that tell it.
+    async fn written_records(
+        &self,
+        filter: WrittenFilter,
+        limit: u32,
+    ) -> Result<Vec<WrittenRecord>, StoreError>;
+
+    /// How many records a revision wrote; a filter's `after` and `stories` play no part.
+    async fn written_count(&self, filter: WrittenFilter) -> Result<u64, StoreError>;
 
     // --- polling ----------------------------------------------------------------------------------------------
 
@@ -658,6 +686,91 @@ pub trait Store: Send + Sync + 'static {
 
     /// How telling people goes.
     async fn alert_standing(&self) -> Result<AlertStanding, StoreError>;
+
+    // --- notifications ----------------------------------------------------------------------------------------
+
+    /// Commits notifications that no attempt ends with. (Those of an attempt are committed by [`Store::finish`].)
+    async fn add_notifications(&self, bodies: Vec<String>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Completes when notifications or dispatches may be there to look at (a hint: it may be late, early or lost; callers
+    /// also poll).
+    async fn notifications_arrived(&self);
+
+    /// Notifications that are not fanned out yet, in their order, up to `limit`.
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// The same with higher numbers than `after`: what comes behind those that are left where they are.
+    async fn outbox_after(&self, after: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// Makes dispatches of notifications and takes these out of the outbox, all or nothing. Of those that are not in it
+    /// any more nothing is made: another node was faster. Returns how many dispatches were made.
+    async fn fan_out(&self, rows: Vec<FannedOut>, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Takes up to `limit` dispatches of an endpoint that are due, the first by priority, then by time; none of one that is
+    /// paused. What was sent together before is taken together, even if that makes it more than `limit`. Whoever took them says
+    /// before `until` what became of them.
+    async fn claim_dispatches(
+        &self,
+        endpoint: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ClaimedDispatch>, StoreError>;
+
+    /// Notes that claimed dispatches are sent together, now and whenever they are tried again. False, and nothing noted, when one
+    /// of them is no longer ours.
+    async fn batch_dispatches(&self, ids: Vec<(i64, Fence)>, batch: &str) -> Result<bool, StoreError>;
+
+    /// Ends claimed dispatches, each with its try, its endpoint's standing and what is told because of it. Returns those that are
+    /// no longer ours: of them nothing is saved, and where all of a request's are not, nothing of it is. One that was to be tried
+    /// again is cancelled if nothing can be sent any more, and replaced if a newer one took its place.
+    async fn end_dispatches(&self, ended: Vec<EndedDispatch>, now: Timestamp)
+    -> Result<Vec<i64>, StoreError>;
+
+    /// Makes dispatches due whose claim ended without a word. Returns how many.
+    async fn reclaim_dispatches(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// When the first waiting dispatch of each endpoint that is not paused is due, the earliest first.
+    async fn next_dispatch(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
+
+    /// The endpoints that anything was ever made for or known of, by name.
+    async fn endpoints(&self) -> Result<Vec<EndpointRow>, StoreError>;
+
+    /// Pauses an endpoint or lets it go on, with its line in the audit log. False where it stood like that.
+    async fn set_endpoint(&self, act: EndpointAct) -> Result<bool, StoreError>;
+
+    /// Dispatches that fit, newest first.
+    async fn dispatches(&self, filter: DispatchFilter) -> Result<Vec<DispatchRow>, StoreError>;
+
+    /// The last dispatches of an endpoint that were tried, newest first, up to `limit`. However many wait for their first try, those
+    /// in front of them that are to be tried again are among them.
+    async fn tried_dispatches(&self, endpoint: &str, limit: u32) -> Result<Vec<DispatchRow>, StoreError>;
+
+    /// One dispatch with its tries.
+    async fn dispatch(&self, id: i64) -> Result<Option<DispatchStory>, StoreError>;
+
+    /// Sends what has ended once more, with its line in the audit log. The notifications keep their ids.
+    async fn redeliver(
+        &self,
+        what: Redeliver,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<Redelivered, StoreError>;
+
+    /// Cancels what waits for an endpoint, and forgets how the endpoint stood or leaves that as it is, with a line in the audit
+    /// log if anything waited. What is being sent comes to its end; an endpoint that is kept may be sent that again. Returns how
+    /// many were cancelled.
+    async fn cancel_dispatches(
+        &self,
+        endpoint: &str,
+        after: EndpointAfter,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Deletes at most `limit` dispatches that ended before `before`, with what belongs to them alone. Returns how many went; 0
+    /// means that nothing is left.
+    async fn prune_dispatches(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
 
     // --- housekeeping -----------------------------------------------------------------------------------------
 

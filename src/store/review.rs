@@ -399,12 +399,13 @@ pub struct AuditRow {
     pub via: Via,
     /// `retry`, `carry_over`, `discard`, `hold`, `release`, `move_ahead`, `resolve`, `link`, `pause`, `resume`, `claim`, `unclaim`,
     /// `snooze`, `note`, `start_batch`, `stop_batch`, `edit_table`, `approve`, `reject`, `choose`, `toggle`,
-    /// `apply_webhooks`, `push_all`, `reconcile`, `test_delivery` or `add_user`.
+    /// `apply_webhooks`, `push_all`, `reconcile`, `test_delivery`, `add_user`, `pause_endpoint`, `resume_endpoint`, `redeliver` or
+    /// `cancel_deliveries`.
     pub action: String,
     /// In which shop, where it concerns one.
     pub shop: Option<ShopName>,
     /// What it was done to: `job:42`, `shop:main`, `batch:3`, `cluster:CODE/CLUSTER`, `table:TABLE/KEY`,
-    /// `limit:OBJECT`, `user:NAME`.
+    /// `limit:OBJECT`, `user:NAME`, `endpoint:NAME`, `delivery:42`, `deliveries:failed`.
     pub subject: String,
     /// Why.
     pub reason: Option<String>,

@@ -17,8 +17,10 @@ text_enum! {
         Done = "done",
         /// Something failed.
         Failed = "failed",
-        /// Its process ended before it did, or was told to stop.
+        /// Its process ended before it did.
         Cut = "cut",
+        /// It was told to stop.
+        Stopped = "stopped",
     }
 }
 

@@ -285,9 +285,18 @@ pub struct ClaimedJob {
     pub record_name: Option<String>,
     /// The import that asked for it: a person wants all of these records, old ones too.
     pub import: Option<i64>,
+    /// The problem that is open about it, as [`NewProblem::mark`] tells it from others.
+    pub problem: Option<String>,
+    /// How urgent it was when it was claimed.
+    pub priority: Priority,
 }
 
 impl ClaimedJob {
+    /// Whether its calls let those of other jobs go first: only an import wants it, and nothing live asked for it since.
+    pub fn gives_way(&self) -> bool {
+        self.import.is_some() && self.priority == Priority::BACKGROUND
+    }
+
     /// When nothing that an earlier attempt sent can take effect any more, if there is such a thing.
     pub fn settled_at(&self) -> Option<Timestamp> {
         Some(self.unclean_at?.plus(LONGEST_CALL))
@@ -345,6 +354,9 @@ pub struct Finish {
     pub links: Vec<Link>,
     /// Jobs to make, e.g. for products that an order waits for.
     pub enqueue: Vec<NewJob>,
+    /// What other systems are told of it: notifications without their sequence. They are committed with everything else, or not
+    /// at all.
+    pub notifications: Vec<String>,
 }
 
 /// What becomes of the job.
@@ -382,10 +394,18 @@ pub enum Verdict {
 }
 
 /// What [`super::Store::finish`] did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Finished {
     /// Saved; the job is now in this state.
     Done(JobState),
+    /// Saved as this problem in the place of its own end, and without what it would have told: its links belong to another
+    /// record already.
+    Conflict {
+        /// The job's state: `available` where it is wanted again by now.
+        state: JobState,
+        /// The problem, which is open.
+        problem: Box<NewProblem>,
+    },
     /// The attempt was no longer ours; nothing was saved.
     Stale,
 }

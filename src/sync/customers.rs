@@ -5,6 +5,8 @@
 
 mod adopt;
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use self::adopt::Adopted;
@@ -13,11 +15,11 @@ use super::flow::{Flow, Held, agreed_of, agreed_out_of};
 use super::orders::save_group;
 use super::resync::written;
 use super::stop::Stop;
-use super::withheld;
 use super::{both, circles, gone};
+use super::{telling, withheld};
 use crate::domain::{
-    Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Need, Needed, Object,
-    ShopifyId, System,
+    Canonical as _, Customer, Direction, ErpAbout, ErpId, FieldValue, Happening, Link, LinkKind, LinkState,
+    Need, Needed, Object, ShopifyId, System,
 };
 use crate::erp::{Row, Save};
 use crate::failpoint::{FailPoint, reach};
@@ -46,6 +48,7 @@ impl Party {
 /// The partner that stands for a party, and what is to be saved about it when the attempt ends.
 pub(super) struct Ensured {
     pub(super) erp_id: ErpId,
+    pub(super) model: String,
     pub(super) link: Option<Link>,
     pub(super) summary: &'static str,
 }
@@ -62,9 +65,12 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop
         return deleted(flow, id).await;
     };
     reach(FailPoint::SourceFetched).await?;
-    flow.in_scope(&record.fact())?;
+    let fact = Arc::new(record.fact());
+    flow.is_about(telling::of_customer(&record, Some(Arc::clone(&fact))));
+    flow.in_scope(&fact)?;
     let party = Party::customer(record);
     let mut ensured = ensure(flow, &party, true).await?;
+    flow.stands_for(ErpAbout::new(&ensured.model, ensured.erp_id));
     if let Some(link) = &mut ensured.link {
         belongings(flow, &party, ensured.erp_id).await?;
         // An order that makes its buyer leaves this open: it carries less of them than their own job does.
@@ -147,6 +153,7 @@ pub(super) async fn ensure(flow: &Flow<'_>, party: &Party, read_back: bool) -> R
         Adopted::Fresh(link, row) => update(flow, party, &mapped, link, &row, read_back).await,
         Adopted::Shared(erp_id) => Ok(Ensured {
             erp_id,
+            model: mapped.model,
             link: None,
             summary: "found the partner of a customer",
         }),
@@ -221,6 +228,9 @@ async fn update(
             "updated",
             json!({ "model": mapped.model, "id": link.erp_id, "fields": names(&writes) }),
         );
+        if flow.is_of(Object::Customer) {
+            flow.has_written(&writes, Some(&held.fields));
+        }
         // What was written is not known any more until it is read again.
         after
             .fields
@@ -268,6 +278,7 @@ async fn update(
     };
     Ok(Ensured {
         erp_id: link.erp_id,
+        model: link.model.clone(),
         link: Some(link),
         summary,
     })
@@ -340,6 +351,10 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) 
         "created",
         json!({ "model": mapped.model, "id": erp_id, "external_id": name }),
     );
+    if flow.is_of(Object::Customer) {
+        flow.is_made();
+        flow.has_written(&save.fields, None);
+    }
     let after = if read_back {
         read(flow, mapped, erp_id).await?
     } else {
@@ -358,6 +373,7 @@ async fn make(flow: &Flow<'_>, party: &Party, mapped: &Mapped, read_back: bool) 
     settle_out(flow, party, &mut link, None, false, |_| true).await?;
     Ok(Ensured {
         erp_id,
+        model: link.model.clone(),
         link: Some(link),
         summary: "created the partner",
     })
@@ -422,6 +438,8 @@ async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop> {
                 .into());
         }
     }
+    flow.is_about(telling::of_link(Object::Customer, &link));
+    flow.is_gone(Happening::CustomerDeleted);
     let erp_id = link.erp_id;
     let link = Link {
         state: LinkState::Retired,
@@ -429,6 +447,7 @@ async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Ensured, Stop> {
     };
     Ok(Ensured {
         erp_id,
+        model: link.model.clone(),
         link: Some(link),
         summary: "the customer was deleted on Shopify",
     })

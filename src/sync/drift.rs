@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::agree::{content, hash};
 use super::flow::{Flow, agreed_of};
-use super::orders::{BY_PERSON, REFERENCE};
+use super::orders::agreed::{Marks, OrderFields};
+use super::orders::{BY_PERSON, REFERENCE, added_by_hand};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
 use super::{Engine, PreviewError, ShopContext, preview};
@@ -60,6 +61,97 @@ pub fn expected(link: &Link) -> Option<Expected> {
         total: amount("total")?,
         tax: amount("tax"),
     })
+}
+
+/// What both sides agreed on about each mapped field of an order and of its lines.
+#[derive(Clone, Debug)]
+pub struct BookedFields {
+    fields: OrderFields,
+    by_hand: BTreeMap<String, ErpId>,
+}
+
+/// What is not as it was agreed on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderMoved {
+    /// Of the order's own fields.
+    pub own: Vec<Moved>,
+    /// Of its lines' fields.
+    pub lines: Vec<(ErpId, Moved)>,
+    /// Whether a line that was booked is not there.
+    pub is_line_missing: bool,
+}
+
+impl OrderMoved {
+    /// Whether anything is.
+    pub fn is_anything(&self) -> bool {
+        self.is_line_missing || !self.own.is_empty() || !self.lines.is_empty()
+    }
+}
+
+/// The fields of the order of this link; none where nobody remembers them.
+pub fn booked_fields(link: &Link) -> Option<BookedFields> {
+    Some(BookedFields {
+        fields: OrderFields::kept(link)?,
+        by_hand: added_by_hand(link),
+    })
+}
+
+impl BookedFields {
+    /// The order's own fields.
+    pub fn own(&self) -> impl Iterator<Item = &str> {
+        self.fields.own.keys().map(String::as_str)
+    }
+
+    /// The field by which it holds its lines, and their model.
+    pub fn lines_at(&self) -> (&str, &str) {
+        (&self.fields.field, &self.fields.model)
+    }
+
+    /// The lines' fields.
+    pub fn of_lines(&self) -> impl Iterator<Item = &str> {
+        let lines = self.fields.lines.values();
+        lines.flat_map(|line| line.keys().map(String::as_str))
+    }
+
+    /// Which of them hold something else now. `lines` are those that carry a name of ours, `all` those of the order by their
+    /// numbers; `html` are fields that the ERP may keep in a form of its own. What was not read tells nothing.
+    pub fn moved(
+        &self,
+        own: &BTreeMap<String, FieldValue>,
+        lines: &BTreeMap<String, ErpId>,
+        all: &BTreeMap<ErpId, BTreeMap<String, FieldValue>>,
+        html: &dyn Fn(&str) -> bool,
+    ) -> OrderMoved {
+        let mut found = OrderMoved {
+            own: moved_of(&self.fields.own, own, html),
+            ..OrderMoved::default()
+        };
+        for (name, marks) in &self.fields.lines {
+            let id = lines.get(name).or_else(|| self.by_hand.get(name));
+            match id.and_then(|id| Some((*id, all.get(id)?))) {
+                Some((id, now)) => {
+                    let moved = moved_of(marks, now, html).into_iter();
+                    found.lines.extend(moved.map(|moved| (id, moved)));
+                }
+                None => found.is_line_missing = true,
+            }
+        }
+        found
+    }
+}
+
+fn moved_of(marks: &Marks, now: &BTreeMap<String, FieldValue>, html: &dyn Fn(&str) -> bool) -> Vec<Moved> {
+    let marks = marks.iter();
+    marks
+        .filter_map(|(field, mark)| {
+            let now = now.get(field)?;
+            let is_telling = mark.is_read() || !html(field);
+            (is_telling && mark.has_moved(now)).then(|| Moved {
+                field: field.clone(),
+                value: hash(now),
+            })
+        })
+        .collect()
 }
 
 /// Whether a person entered the order of this link into the ERP.
@@ -206,7 +298,7 @@ async fn judged(flow: &Flow<'_>, object: Object, ids: &[ErpId]) -> Result<Vec<Un
 }
 
 /// A stop as the error of whoever asked.
-fn told(shop: &ShopContext, stop: Stop) -> PreviewError {
+pub(super) fn told(shop: &ShopContext, stop: Stop) -> PreviewError {
     let reason = stop.to_string();
     let subject = Subject {
         record: None,

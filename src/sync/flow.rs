@@ -18,6 +18,7 @@ use super::imported::{self, Before};
 use super::resolve::{Choice, Conflict};
 use super::resync::{ResyncMark, is_edited};
 use super::stop::{Stop, Subject};
+use super::telling::Telling;
 use super::writes::Writes;
 use crate::domain::{
     Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Fields, Link, LinkKind, Object, Outcome,
@@ -76,6 +77,8 @@ pub(super) struct Flow<'a> {
     pub(super) approved_changes: Option<BTreeSet<String>>,
     /// How things stood, where an import asked for the job.
     pub(super) imported: Option<Before>,
+    /// What others are to be told of it.
+    pub(super) telling: Mutex<Telling>,
 }
 
 /// What an attempt asked of the ERP before it began, for others that look at records of the same kind.
@@ -124,6 +127,7 @@ impl<'a> Flow<'a> {
             meant_changes: Mutex::default(),
             approved_changes: None,
             imported: None,
+            telling: Mutex::default(),
         }
     }
 
@@ -154,6 +158,11 @@ impl<'a> Flow<'a> {
     /// The currency of the ERP's company; none where the ERP does not say.
     pub(super) fn company_currency(&self) -> Option<&str> {
         self.company_currency.as_deref()
+    }
+
+    /// Whether it changed anything on either side.
+    pub(super) fn wrote(&self) -> bool {
+        self.writes.were_sent()
     }
 
     /// Remembers what is going to be written to the shop.
@@ -439,6 +448,21 @@ impl<'a> Flow<'a> {
         Ok(self.writes.send(call).await?)
     }
 
+    /// The same where only the answer says whether anything was done: see [`Self::did_write`].
+    pub(super) async fn write_unjudged<T>(
+        &self,
+        call: impl Future<Output = Result<T, ErpError>>,
+    ) -> Result<T, Stop> {
+        self.may_write()?;
+        imported::writes(self).await?;
+        Ok(self.writes.send_unjudged(call).await?)
+    }
+
+    /// Says that a write that was sent unjudged did something.
+    pub(super) fn did_write(&self) {
+        self.writes.did_something();
+    }
+
     /// Sends a write to the shop, likewise.
     pub(super) async fn send<T>(
         &self,
@@ -446,6 +470,17 @@ impl<'a> Flow<'a> {
     ) -> Result<T, Stop> {
         self.agreed()?;
         let answer = self.writes.send(call).await?;
+        reach(FailPoint::ShopWritten).await?;
+        Ok(answer)
+    }
+
+    /// The same where only the answer says whether anything was done: see [`Self::did_write`].
+    pub(super) async fn send_unjudged<T>(
+        &self,
+        call: impl Future<Output = Result<T, ShopifyError>>,
+    ) -> Result<T, Stop> {
+        self.agreed()?;
+        let answer = self.writes.send_unjudged(call).await?;
         reach(FailPoint::ShopWritten).await?;
         Ok(answer)
     }
@@ -523,6 +558,12 @@ impl<'a> Flow<'a> {
         self.changes_at(place, Direction::In, fields, agreed, &held.fields)
     }
 
+    /// Notes that a field is left as a person made it.
+    pub(super) fn keep(&self, name: String, now: &FieldValue, then: &FieldValue) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.push((name, now.clone(), then.clone()));
+    }
+
     /// The same for either direction: which fields are to be written over what the target holds.
     pub(super) fn changes_of(
         &self,
@@ -534,7 +575,8 @@ impl<'a> Flow<'a> {
         self.changes_at("", direction, fields, agreed, held)
     }
 
-    fn changes_at(
+    /// The same of a part of the record, as [`Self::changes_below`].
+    pub(super) fn changes_at(
         &self,
         place: &str,
         direction: Direction,
@@ -554,13 +596,13 @@ impl<'a> Flow<'a> {
                 let wrote = care.wrote.get(&format!("{place}{}", field.target));
                 is_edited(wrote.map(String::as_str), known, field.lossy, now)
             };
-            if change != Change::Keep && self.care.as_ref().is_some_and(is_kept) {
-                let name = format!("{place}{}", field.target);
-                let kept = (name, now.clone(), field.value.clone());
-                self.kept
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(kept);
+            // An order's care is about the order, and not about whom it makes or brings up to date on its way.
+            let care = self
+                .care
+                .as_ref()
+                .filter(|_| self.job.key.object != Object::Order);
+            if change != Change::Keep && care.is_some_and(is_kept) {
+                self.keep(format!("{place}{}", field.target), now, &field.value);
                 change = Change::Keep;
             }
             match change {

@@ -29,6 +29,7 @@ mod source;
 mod steps;
 mod stop;
 mod target;
+mod telling;
 mod totals;
 mod withheld;
 mod writes;
@@ -47,18 +48,20 @@ use crate::mapping::{Mappings, ShopFacts};
 use crate::store::{ClaimedJob, SharedStore};
 
 pub use drift::{
-    Expected, Identities, Moved, Unsent, agreed_fields, expected, is_entered_by_hand, moved, reference_of,
-    was_confirmed,
+    BookedFields, Expected, Identities, Moved, OrderMoved, Unsent, agreed_fields, booked_fields, expected,
+    is_entered_by_hand, moved, reference_of, was_confirmed,
 };
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use matching::{Ambiguity, MatchError, MatchProgress, Matched, MatchedPair, NamedRecord, OutCounts};
 pub use orders::{BY_PERSON, OrderPlan, entered_by_hand, plan as plan_order};
-pub use out::{LimitState, Limits, SUDDEN_CHANGE, approval_of};
+pub use out::{
+    LimitState, Limits, SUDDEN_CHANGE, StockFailed, StockFound, StockLevel, StockStanding, approval_of,
+};
 pub use preview::{
     ComparedField, ComparedRecord, Comparison, Preview, PreviewError, PreviewedField, PreviewedWrite,
 };
 pub use resolve::{CHANGED_ON_BOTH_SIDES, ChooseError, Conflict, Keep, choose};
-pub use resync::{ResyncMark, WrittenBy, can_be_resynced, written_by};
+pub use resync::{ResyncMark, Resyncable, WrittenBy, can_be_resynced, written_by};
 pub use review::{Asked, Plan, PlannedStep, WAITING_FOR_APPROVAL, approval};
 pub use rules::{
     FirstTime, Manual, OUT_OF_SCOPE, ReviewSettings, RuleError, RuleTexts, Rules, Ruling, ScopeSettings,
@@ -167,6 +170,9 @@ impl Engine {
             () = writes.at_rest_after(&stop) => Report::of(Outcome::Interrupted, "stopped"),
             report = run_as_chosen(&mut flow) => report,
         };
+        if matches!(report.outcome, Outcome::Interrupted) {
+            flow.tell(&mut report);
+        }
         report.unclean = writes.in_doubt();
         report
     }
@@ -243,6 +249,7 @@ async fn run_trusting(flow: &mut Flow<'_>) -> Report {
 /// Runs the flow that the job asks for.
 async fn run(flow: &mut Flow<'_>) -> Report {
     flow.look_anew();
+    flow.tells_anew();
     let result = carry_out_noting(flow).await;
     let result = result.and_then(|report| flow.agreed().map(|()| report));
     let mut report = match result {
@@ -253,6 +260,7 @@ async fn run(flow: &mut Flow<'_>) -> Report {
     if report.record_name.is_none() {
         report.record_name.clone_from(&flow.subject.record);
     }
+    flow.tell(&mut report);
     report
 }
 
@@ -262,6 +270,7 @@ fn stopped(flow: &Flow<'_>, stop: Stop) -> Report {
     let mut report = Report::of(flow.with_value(stop.outcome(&flow.subject)), summary);
     report.detail = flow.story();
     report.record_name.clone_from(&flow.subject.record);
+    flow.tell(&mut report);
     report
 }
 
@@ -311,7 +320,7 @@ async fn notice(flow: &Flow<'_>) -> Result<Report, Stop> {
     if let Some(customer) = withheld::noticed_by(&flow.job.key.source_id) {
         return withheld::look(flow, customer).await;
     }
-    let summary = notices::carry_out(flow.shop, flow.job, &flow.subject).await?;
+    let summary = notices::carry_out(flow).await?;
     Ok(Report::of(Outcome::Completed, summary))
 }
 

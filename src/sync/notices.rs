@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::ShopContext;
+use super::flow::Flow;
 use super::stop::{Stop, Subject};
-use crate::domain::{Disposition, Object, RecordKey, ShopifyId, System};
+use crate::domain::{Disposition, Happened, Happening, Object, RecordKey, ShopifyId, System};
 use crate::failpoint::{FailPoint, reach};
 use crate::shopify::ShopifyError;
-use crate::store::{ClaimedJob, ComplianceRecord, EventRow, JobFilter};
+use crate::store::{ComplianceRecord, EventRow, JobFilter};
 
 /// The body of `customers/data_request`. Each of the three bodies is taken only with exactly its own fields: the topic is not
 /// signed, and a captured request must not be carried out as another one that it was never meant to be.
@@ -108,16 +109,13 @@ impl Privacy {
 }
 
 /// Carries out the events of one notice job. Returns one line for the retry log.
-pub(super) async fn carry_out(
-    shop: &ShopContext,
-    job: &ClaimedJob,
-    subject: &Subject,
-) -> Result<String, Stop> {
+pub(super) async fn carry_out(flow: &Flow<'_>) -> Result<String, Stop> {
+    let (shop, job, subject) = (flow.shop, flow.job, &flow.subject);
     let events = shop.store.events_of(job.id, true).await?;
     let mut done = Vec::new();
     for event in &events {
         match event.topic.as_str() {
-            "app/uninstalled" => done.push(uninstalled(shop).await?),
+            "app/uninstalled" => done.push(uninstalled(flow).await?),
             "customers/data_request" | "customers/redact" | "shop/redact" => {
                 done.push(privacy(shop, event, subject).await?);
             }
@@ -132,16 +130,28 @@ pub(super) async fn carry_out(
 }
 
 /// Disables the shop when our own credentials no longer work there.
-async fn uninstalled(shop: &ShopContext) -> Result<String, Stop> {
+async fn uninstalled(flow: &Flow<'_>) -> Result<String, Stop> {
+    let shop = flow.shop;
     match shop.source.probe().await {
         Ok(()) => Ok("the shop still accepts our token: the notice is not acted on".to_owned()),
         // Nothing else proves it: a 404 may as well mean an API version that Shopify does not know.
         Err(ShopifyError::Unauthorized { .. } | ShopifyError::NoToken { .. }) => {
             let reason = "the app was uninstalled from the shop";
+            let was_known = shop
+                .store
+                .shop_state(&shop.name, shop.clock.now())
+                .await?
+                .disabled
+                .is_some();
             shop.store
                 .set_shop_disabled(&shop.name, Some(reason), shop.clock.now())
                 .await?;
             tracing::warn!(shop = %shop.name, "disabled: {reason}");
+            // Told with the end of this job. A notice of a shop that is known to be gone is a replay, unless this is the repeat of
+            // an attempt that did not live to say so.
+            if !was_known || flow.job.attempt > 1 {
+                flow.has_happened(Happened::new(Happening::ShopUninstalled));
+            }
             Ok(format!("disabled: {reason}"))
         }
         // Whether the token still works is not known yet.

@@ -5,6 +5,7 @@ mod matching;
 mod settle;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -12,10 +13,10 @@ use super::agree::Agreement;
 use super::flow::{Flow, agreed_of};
 use super::resync::{of_variant, written_product};
 use super::stop::Stop;
-use super::{both, circles, gone};
+use super::{both, circles, gone, telling};
 use crate::domain::{
-    Canonical as _, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, Product, ShopifyId,
-    System,
+    Canonical as _, Direction, ErpAbout, ErpId, FieldValue, Happening, Link, LinkKind, LinkState, Object,
+    Product, ShopifyId, System,
 };
 use crate::erp::{ProductSave, Row, VariantSave};
 use crate::failpoint::{FailPoint, reach};
@@ -42,7 +43,8 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop>
     };
     reach(FailPoint::SourceFetched).await?;
     let mapping = flow.mapping(Object::Product, Direction::In)?;
-    let record = product.fact();
+    let record = Arc::new(product.fact());
+    flow.is_about(telling::of_product(&product, Some(Arc::clone(&record))));
     flow.in_scope(&record)?;
     let mapped = flow
         .evaluate(&mapping, &record, &flow.settings_fact(None))
@@ -71,6 +73,14 @@ pub(super) async fn sync(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop>
     if known.template.is_none()
         && let Some(found) = matching::identify_or_match(flow, &product, &mapped).await?
     {
+        // What carries our name was made by an attempt that did not live to say so.
+        if found
+            .template
+            .as_ref()
+            .is_some_and(|link| link.state == LinkState::Linked)
+        {
+            flow.is_made();
+        }
         known = found;
     }
     if let (None, Some(link)) = (&held, &known.template) {
@@ -233,6 +243,18 @@ async fn write(
             written_product(flow, product.id, &save, held.as_ref(), &held_variants),
         );
         let saved = flow.write(shop.erp.save_product(&save)).await?;
+        if existing.is_none() {
+            flow.is_made();
+        }
+        flow.has_written(&save.fields, held.as_ref().map(|row| &row.fields));
+        for variant in &save.variants {
+            let place = of_variant(&variant.id.to_string());
+            let row = variant.existing.and_then(|id| held_variants.get(&id));
+            for (field, value) in &variant.fields {
+                let old = row.and_then(|row| row.fields.get(field)).cloned();
+                flow.has_written_value(format!("{place}{field}"), old, value);
+            }
+        }
         reach(FailPoint::RecordSaved).await?;
         (saved.template, saved.variants)
     } else {
@@ -244,6 +266,7 @@ async fn write(
         (existing.unwrap_or(ErpId(0)), bound)
     };
 
+    flow.stands_for(ErpAbout::new(&mapped.model, template));
     let both = flow.is_sent_out(Object::Product);
     let all_writes: Vec<(String, FieldValue)> = written
         .template
@@ -414,6 +437,8 @@ async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
                 .into());
         }
     }
+    flow.is_about(telling::of_link(Object::Product, &link));
+    flow.is_gone(Happening::ProductDeleted);
     let link = Link {
         state: LinkState::Retired,
         ..link

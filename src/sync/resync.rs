@@ -18,7 +18,9 @@ use super::flow::{Flow, Held};
 use super::preview::{Preview, PreviewError, PreviewedField};
 use super::stop::Stop;
 use super::{Engine, ShopContext};
-use crate::domain::{Direction, ErpId, FieldValue, JobId, JobKey, Object, ShopName, ShopifyId, Timestamp};
+use crate::domain::{
+    Direction, ErpId, FieldValue, Fields, JobId, JobKey, Object, ShopName, ShopifyId, Timestamp,
+};
 use crate::erp::{ProductSave, Row};
 
 /// The longest value that a story keeps whole.
@@ -46,7 +48,10 @@ pub struct ResyncMark {
 impl ResyncMark {
     /// The named position in which a record's mark stands.
     pub fn name(key: &JobKey) -> String {
-        format!("resync:{}:{}", key.object, key.source_id)
+        match key.direction {
+            Direction::In => format!("resync:{}:{}", key.object, key.source_id),
+            Direction::Out => format!("resync:out:{}:{}", key.object, key.source_id),
+        }
     }
 
     /// Its value there.
@@ -55,16 +60,20 @@ impl ResyncMark {
     }
 }
 
-/// Whether records of this object can be carried over with care. An order that is booked follows only what was sold.
-pub const fn can_be_resynced(object: Object) -> bool {
-    matches!(object, Object::Customer | Object::Product)
+/// Whether records of this object can be carried over with care. An order can as long as the ERP has it as a draft: one that is confirmed
+/// follows only what was sold. Stock is no value of a mapping: its next job sets it to what the ERP counts.
+pub const fn can_be_resynced(object: Object, direction: Direction) -> bool {
+    match direction {
+        Direction::In => matches!(object, Object::Order | Object::Customer | Object::Product),
+        Direction::Out => matches!(object, Object::Customer | Object::Product),
+    }
 }
 
 /// The mark of the attempt's job; none once an attempt of it has ended on record. Only then is the mark taken away: what comes
 /// later is ordinary.
 pub(super) async fn asked_for(flow: &Flow<'_>) -> Result<Option<ResyncMark>, Stop> {
     let (shop, job) = (flow.shop, flow.job);
-    if job.key.direction != Direction::In || !can_be_resynced(job.key.object) {
+    if !can_be_resynced(job.key.object, job.key.direction) {
         return Ok(None);
     }
     let text = shop.store.cursor(&shop.name, &ResyncMark::name(&job.key)).await?;
@@ -146,6 +155,41 @@ pub(super) fn written(
             json!({ "field": name, "old": old, "new": shortened(new), "hash": hash(new) })
         })
         .collect();
+    told(flow, object, source, &values)
+}
+
+/// The same of the job's own record.
+pub(super) fn written_own(flow: &Flow<'_>, fields: &[(String, FieldValue)], held: Option<&Held>) -> Value {
+    let key = &flow.job.key;
+    written(flow, key.object, &key.source_id, fields, held)
+}
+
+/// The same of rows that belong to a record (its addresses), by their names. Only a customer's own job tells the values: an order has
+/// its buyer's.
+pub(super) fn written_rows(
+    flow: &Flow<'_>,
+    group: &str,
+    rows: &[(String, Fields)],
+    held: &BTreeMap<String, Held>,
+) -> Value {
+    let key = &flow.job.key;
+    let shows_values = key.object != Object::Order;
+    let mut values = Vec::new();
+    for (row, fields) in rows {
+        for (name, new) in fields {
+            let field = format!("{group}[{row}].{name}");
+            if !shows_values {
+                values.push(json!({ "field": field, "hash": hash(new) }));
+                continue;
+            }
+            let old = held.get(row).and_then(|held| held.get(name)).map(shortened);
+            values.push(json!({ "field": field, "old": old, "new": shortened(new), "hash": hash(new) }));
+        }
+    }
+    told(flow, key.object, &key.source_id, &values)
+}
+
+fn told(flow: &Flow<'_>, object: Object, source: &str, values: &[Value]) -> Value {
     json!({
         "mapping": flow.mappings.revision(), "of": { "object": object, "source": source }, "values": values,
     })
@@ -222,8 +266,7 @@ pub fn written_by(story: &Value) -> Vec<WrittenBy> {
 }
 
 impl Engine {
-    /// What carrying a record over with care would write, and which fields it would leave as a person made them, each with what the
-    /// mapping makes of it. `wrote` has the hashes of what is to be put right, by fields. Writes nothing.
+    /// What carrying a record over with care would do. `wrote` has the hashes of what is to be put right, by fields. Writes nothing.
     ///
     /// # Errors
     /// When the record does not exist, or a side cannot be asked.
@@ -233,21 +276,69 @@ impl Engine {
         object: Object,
         id: ShopifyId,
         wrote: BTreeMap<String, String>,
-    ) -> Result<(Preview, Vec<PreviewedField>), PreviewError> {
-        if !can_be_resynced(object) {
+    ) -> Result<Resyncable, PreviewError> {
+        if !can_be_resynced(object, Direction::In) {
             return Err(PreviewError::Unsupported(object));
         }
-        let mark = ResyncMark {
-            job: None,
-            at: Timestamp::default(),
-            hold: false,
-            mapping: String::new(),
-            by: String::new(),
-            wrote,
-        };
-        let mut preview = self.look(shop, object, id, None, Some(mark)).await?;
+        let preview = self.look(shop, object, id, None, Some(care(wrote))).await?;
+        Ok(Resyncable::of(preview))
+    }
+
+    /// The same of a record of the ERP that is carried over to the shop.
+    ///
+    /// # Errors
+    /// See [`Engine::preview_resync`].
+    pub async fn preview_resync_out(
+        &self,
+        shop: &ShopName,
+        object: Object,
+        id: ErpId,
+        wrote: BTreeMap<String, String>,
+    ) -> Result<Resyncable, PreviewError> {
+        if !can_be_resynced(object, Direction::Out) {
+            return Err(PreviewError::Unsupported(object));
+        }
+        let preview = self.look_out(shop, object, id, Some(care(wrote))).await?;
+        Ok(Resyncable::of(preview))
+    }
+}
+
+/// What carrying a record over with care would do.
+#[derive(Clone, Debug)]
+pub struct Resyncable {
+    /// What it would write.
+    pub preview: Preview,
+    /// Which fields it would leave as a person made them, each with what the mapping makes of it.
+    pub kept: Vec<PreviewedField>,
+}
+
+impl Resyncable {
+    /// Whether its plan would write what is to be left: a draft order is saved as a whole.
+    pub fn would_write_over_what_is_kept(&self) -> bool {
+        let fields = || self.preview.writes.iter().flat_map(|write| &write.fields);
+        self.kept.iter().any(|kept| {
+            let name = kept
+                .field
+                .rsplit_once("].")
+                .map_or(kept.field.as_str(), |(_, name)| name);
+            fields().any(|field| field.field == name && field.then == kept.then)
+        })
+    }
+
+    fn of(mut preview: Preview) -> Self {
         let kept = std::mem::take(&mut preview.kept);
-        Ok((preview, kept))
+        Self { preview, kept }
+    }
+}
+
+fn care(wrote: BTreeMap<String, String>) -> ResyncMark {
+    ResyncMark {
+        job: None,
+        at: Timestamp::default(),
+        hold: false,
+        mapping: String::new(),
+        by: String::new(),
+        wrote,
     }
 }
 

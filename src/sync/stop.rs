@@ -101,6 +101,14 @@ impl Stop {
             if !error.outcome_unknown() && matches!(error.disposition(), Disposition::Permanent))
     }
 
+    /// The problem that is this record's own, for whoever looks at many of them; any other stop is given back.
+    pub(super) fn of_record(self) -> Result<NewProblem, Self> {
+        match self {
+            Self::Problem(problem) | Self::Held(problem) | Self::Again { problem, .. } => Ok(*problem),
+            other => Err(other),
+        }
+    }
+
     /// What the queue is told.
     pub(super) fn outcome(self, subject: &Subject) -> Outcome {
         let text = chain(&self);

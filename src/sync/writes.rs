@@ -37,11 +37,25 @@ pub(super) struct Writes {
     sending: watch::Sender<bool>,
     /// A write was sent whose outcome is not known.
     unknown: AtomicBool,
+    /// A write was carried out and changed something, as far as its answer says.
+    sent: AtomicBool,
 }
 
 impl Writes {
-    /// Sends a write and waits for its answer.
+    /// Sends a write and waits for its answer. Where that is no refusal, something was done.
     pub(super) async fn send<T, E: Doubtful>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let result = self.send_unjudged(call).await;
+        if result.is_ok() {
+            self.did_something();
+        }
+        result
+    }
+
+    /// The same where whoever sends it judges by the answer whether anything was done: see [`Self::did_something`].
+    pub(super) async fn send_unjudged<T, E: Doubtful>(
         &self,
         call: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
@@ -52,6 +66,16 @@ impl Writes {
         }
         self.sending.send_replace(false);
         result
+    }
+
+    /// A write changed something.
+    pub(super) fn did_something(&self) {
+        self.sent.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a write was carried out.
+    pub(super) fn were_sent(&self) -> bool {
+        self.sent.load(Ordering::Relaxed)
     }
 
     /// Whether something that was sent may still take effect. A write that was dropped while it was under way counts.

@@ -9,6 +9,7 @@ mod faults;
 mod gaps;
 mod imports;
 mod matching;
+mod notify;
 mod orders;
 mod people;
 mod privacy;

@@ -460,46 +460,33 @@ async fn walk(change: Change, database: Database, action: Action) {
     }
 }
 
-const CATALOGUE: [Change; 3] = [Change::Price, Change::NewProduct, Change::NewVariant];
-const CUSTOMERS: [Change; 2] = [Change::NewCustomer, Change::Address];
-
-async fn walk_all(changes: &[Change], database: Database, action: Action) {
-    for change in changes {
-        walk(*change, database, action).await;
-    }
+/// Each is a test of its own: they wait more than they work, and so they wait side by side.
+macro_rules! walks {
+    ($($name:ident: $change:ident, $database:ident, $action:ident;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            walk(Change::$change, Database::$database, Action::$action).await;
+        }
+    )*};
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_while_products_go_to_the_shop_on_sqlite_each_change_arrives_once() {
-    walk_all(&CATALOGUE, Database::Sqlite, Action::Abort).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_while_products_go_to_the_shop_on_postgres_each_change_arrives_once() {
-    walk_all(&CATALOGUE, Database::Postgres, Action::Abort).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_while_customers_go_to_the_shop_on_sqlite_each_change_arrives_once() {
-    walk_all(&CUSTOMERS, Database::Sqlite, Action::Abort).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_while_customers_go_to_the_shop_on_postgres_each_change_arrives_once() {
-    walk_all(&CUSTOMERS, Database::Postgres, Action::Abort).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_while_stock_goes_to_the_shop_on_sqlite_it_is_set_once() {
-    walk(Change::Stock, Database::Sqlite, Action::Abort).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_while_stock_goes_to_the_shop_on_postgres_it_is_set_once() {
-    walk(Change::Stock, Database::Postgres, Action::Abort).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn failing_at_any_step_of_the_way_back_each_change_arrives_once() {
-    walk_all(Change::ALL, Database::Sqlite, Action::Error).await;
+walks! {
+    killed_while_a_price_goes_to_the_shop_on_sqlite_it_arrives_once: Price, Sqlite, Abort;
+    killed_while_a_new_product_goes_to_the_shop_on_sqlite_it_arrives_once: NewProduct, Sqlite, Abort;
+    killed_while_a_new_variant_goes_to_the_shop_on_sqlite_it_arrives_once: NewVariant, Sqlite, Abort;
+    killed_while_a_new_customer_goes_to_the_shop_on_sqlite_it_arrives_once: NewCustomer, Sqlite, Abort;
+    killed_while_an_address_goes_to_the_shop_on_sqlite_it_arrives_once: Address, Sqlite, Abort;
+    killed_while_stock_goes_to_the_shop_on_sqlite_it_is_set_once: Stock, Sqlite, Abort;
+    killed_while_a_price_goes_to_the_shop_on_postgres_it_arrives_once: Price, Postgres, Abort;
+    killed_while_a_new_product_goes_to_the_shop_on_postgres_it_arrives_once: NewProduct, Postgres, Abort;
+    killed_while_a_new_variant_goes_to_the_shop_on_postgres_it_arrives_once: NewVariant, Postgres, Abort;
+    killed_while_a_new_customer_goes_to_the_shop_on_postgres_it_arrives_once: NewCustomer, Postgres, Abort;
+    killed_while_an_address_goes_to_the_shop_on_postgres_it_arrives_once: Address, Postgres, Abort;
+    killed_while_stock_goes_to_the_shop_on_postgres_it_is_set_once: Stock, Postgres, Abort;
+    failing_while_a_price_goes_to_the_shop_it_arrives_once: Price, Sqlite, Error;
+    failing_while_a_new_product_goes_to_the_shop_it_arrives_once: NewProduct, Sqlite, Error;
+    failing_while_a_new_variant_goes_to_the_shop_it_arrives_once: NewVariant, Sqlite, Error;
+    failing_while_a_new_customer_goes_to_the_shop_it_arrives_once: NewCustomer, Sqlite, Error;
+    failing_while_an_address_goes_to_the_shop_it_arrives_once: Address, Sqlite, Error;
+    failing_while_stock_goes_to_the_shop_it_is_set_once: Stock, Sqlite, Error;
 }

@@ -6,15 +6,16 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::habit;
-use super::route::{GENERAL, of_problem, of_shop};
+use super::route::{GENERAL, is_reached, of_problem, of_shop};
 use crate::app::console::{cluster_page, code_page};
 use crate::app::review::catalogue;
 use crate::app::subscriptions::tells_of_a_loss;
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, System, Timestamp};
+use crate::notify::Health;
 use crate::store::{
-    AlertRow, ClusterFilter, ClusterRow, LATE_COUNTED, LateOrders, NewAlert, PauseRow, SharedStore,
-    StoreError, hour_of,
+    AlertRow, ClusterFilter, ClusterRow, LATE_COUNTED, LateOrders, NewAlert, PAUSED_BY_PERSON, PauseRow,
+    SharedStore, StoreError, hour_of,
 };
 use crate::subscriptions::Toggle;
 
@@ -23,6 +24,12 @@ const CLUSTERS: u32 = 500;
 
 /// How the keys of causes of problems begin.
 const OF_CAUSES: &str = "cluster/";
+
+/// For so long people are told of what an endpoint that takes other things did not take.
+const GIVEN_UP_LASTS: Duration = Duration::from_secs(24 * 3600);
+
+/// How the keys of endpoints that take nothing begin.
+const OF_ENDPOINTS: &str = "endpoint:";
 
 /// Problems that mean that events do not come as they should.
 const OF_SUBSCRIPTIONS: [&str; 5] = [
@@ -82,6 +89,7 @@ pub(super) async fn look(config: &Config, store: &SharedStore, known: &[AlertRow
     found.take("subscription:", losses(config, store, now).await);
     found.take("silence:", silences(config, store, known, now).await);
     found.take("signatures:", signatures(config, store, now).await);
+    found.take(OF_ENDPOINTS, endpoints(config, store, now).await);
     found.take("disk", Ok(told(disk(config, now))));
     found
 }
@@ -175,6 +183,66 @@ async fn silences(config: &Config, store: &SharedStore, known: &[AlertRow], now:
         }
     }
     Ok(told(found))
+}
+
+/// Endpoints that were paused by themselves, and those for which something was given up that nobody has looked after: as long as they take
+/// nothing, and for a day where they take other things.
+async fn endpoints(config: &Config, store: &SharedStore, now: Timestamp) -> Looked {
+    if config.endpoints.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows = store.endpoints().await?;
+    Ok(told(rows.iter().filter_map(|row| {
+        let endpoint = config
+            .endpoints
+            .iter()
+            .find(|endpoint| endpoint.name == row.name)?;
+        let health: Health = serde_json::from_str(&row.health).unwrap_or_default();
+        let is_paused = row.is_paused && row.paused_because.as_deref() != Some(PAUSED_BY_PERSON);
+        let given_up_at = row.given_up_at.filter(|_| row.failed > 0);
+        let failing_since = health.failing_since.or(row.paused_at.filter(|_| is_paused));
+        let takes_nothing =
+            failing_since.filter(|since| is_paused || given_up_at.is_some_and(|at| at >= *since));
+        let what = if is_paused {
+            "It was paused and goes on when somebody lets it."
+        } else {
+            "Deliveries that were tried for the last time are kept and can be sent once more."
+        };
+        let (since, text) = match (takes_nothing, given_up_at) {
+            (Some(since), _) => {
+                let (at, waiting) = (clock_time(since), counted(row.waiting));
+                let nothing = format!("has taken nothing since {at}; {waiting} wait for it.");
+                (since, format!("The endpoint {} {nothing} {what}", row.name))
+            }
+            (None, Some(at)) if now.since(at) < GIVEN_UP_LASTS => {
+                let (last, kept) = (clock_time(at), counted(row.failed));
+                let some = format!("did not take {kept}, the last time {last}, though it takes others.");
+                (at, format!("The endpoint {} {some} {what}", row.name))
+            }
+            _ => return None,
+        };
+        let owner = endpoint
+            .owner
+            .as_deref()
+            .filter(|owner| is_reached(&config.alerts, owner));
+        Some(NewAlert {
+            key: format!("{OF_ENDPOINTS}{}", row.name),
+            kind: "endpoint_failing".to_owned(),
+            shop: None,
+            owner: owner.unwrap_or(GENERAL).to_owned(),
+            text,
+            url: Some("/endpoints".to_owned()),
+            quotes: false,
+            since,
+        })
+    })))
+}
+
+fn counted(deliveries: u64) -> String {
+    match deliveries {
+        1 => "1 delivery".to_owned(),
+        many => format!("{many} deliveries"),
+    }
 }
 
 fn minutes(count: u32) -> Duration {

@@ -31,7 +31,7 @@ pub(super) fn of_shop(alerts: &Alerts, shop: &Shop) -> String {
     }
 }
 
-fn is_reached(alerts: &Alerts, name: &str) -> bool {
+pub(super) fn is_reached(alerts: &Alerts, name: &str) -> bool {
     alerts
         .owners
         .get(name)

@@ -5,11 +5,13 @@
 //! `application/problem+json` with a stable `code`.
 
 pub(crate) mod auth;
+mod notify;
 mod openapi;
 mod outgoing;
 mod records;
 mod review;
 mod routes;
+mod runs;
 #[cfg(test)]
 mod tests;
 mod webhooks;
@@ -35,6 +37,7 @@ use crate::http::{self, InstanceKey};
 use crate::shopify::Shopify;
 use crate::store::{SharedStore, StoreError};
 
+pub(in crate::app) use notify::{delivery_id, object_of};
 pub use openapi::description;
 pub(in crate::app) use routes::OfShop;
 

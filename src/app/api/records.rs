@@ -66,7 +66,8 @@ impl Api {
     }
 }
 
-async fn mappings(config: &crate::config::Config) -> Result<crate::mapping::Mappings, Refused> {
+/// The mappings of the files, as they are now.
+pub(super) async fn mappings(config: &crate::config::Config) -> Result<crate::mapping::Mappings, Refused> {
     let broken = |detail: String| Refused::Conflict {
         code: "mappings_broken",
         detail: format!("The mapping files have mistakes: {detail}"),

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::auth::Caller;
 use super::outgoing::{self, PushedAll};
 use super::webhooks::{self, AdoptRequest, ApplyRequest, ToggleRequest, Toggled};
-use super::{Api, Refused, answer, openapi, records, review};
+use super::{Api, Refused, answer, notify, openapi, records, review, runs};
 use crate::app::record::Record;
 use crate::app::subscriptions::{ApplyReport, ListReport, PlanReports};
 use crate::app::test_delivery::TestDelivery;
@@ -47,7 +47,7 @@ pub(super) struct Parameter {
 }
 
 /// Restricts the answer to one shop.
-const SHOP: Parameter = Parameter {
+pub(super) const SHOP: Parameter = Parameter {
     name: "shop",
     about: "Only this shop, by its name in the configuration.",
 };
@@ -261,6 +261,8 @@ pub(super) fn table() -> Vec<Route> {
         },
     ];
     routes.extend(review::table());
+    routes.extend(notify::table());
+    routes.extend(runs::table());
     routes
 }
 

@@ -1,6 +1,8 @@
 //! The API over HTTP, on a running daemon.
 
+mod notify;
 mod numbers;
+mod runs;
 
 use std::path::Path;
 use std::sync::Arc;

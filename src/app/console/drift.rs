@@ -9,7 +9,6 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
 use tokio::sync::oneshot;
-use tokio_util::sync::CancellationToken;
 
 use super::Console;
 use super::error::{Refusal, refuse};
@@ -18,11 +17,10 @@ use super::record::{address, object_of, shop_of};
 use super::seam::unreachable;
 use super::session::Visitor;
 use super::view::{Frame, Moment, field, form_fields, page, span};
-use crate::app::reconcile::{Found, OBJECTS, begin, cause, with_findings};
+use crate::app::reconcile::{ByHand, Found, Wanted, beside, objects_of, with_findings};
 use crate::app::record::ready;
-use crate::app::review::Reviewer;
 use crate::domain::{DriftClass, DriftFate, Object, Role};
-use crate::reconcile::{BegunRun, FullRun, FullShop, RunError, carry_out_full_run};
+use crate::reconcile::{FullShop, RunError};
 use crate::store::{DriftFilter, DriftKind, DriftReportFilter};
 use crate::sync::Engine;
 
@@ -68,6 +66,7 @@ struct DriftPage {
     in_step: u64,
     compared: u64,
     left_to_events: u64,
+    unnoted: u64,
     corrections: u64,
     withheld: Option<String>,
     fates: Vec<&'static str>,
@@ -165,7 +164,10 @@ impl Console {
         Ok(DriftPage {
             frame: Frame::new(format!("Run {run}"), "runs", Some(visitor)).noticing(field(fields, "notice")),
             run,
-            object: object_word(report.object),
+            object: match report.object {
+                Object::Inventory => "stock level",
+                object => object_word(object),
+            },
             shop: report.shop.to_string(),
             how,
             began: Moment::new(now, report.started_at),
@@ -176,6 +178,7 @@ impl Console {
             in_step: report.looked.in_step,
             compared: report.looked.compared,
             left_to_events: report.looked.left_to_events,
+            unnoted: report.looked.unnoted,
             corrections: report.looked.corrections,
             withheld: report.withheld.clone(),
             fates: DriftFate::ALL.iter().map(|fate| fate_word(*fate)).collect(),
@@ -241,7 +244,8 @@ impl Console {
         let config = Arc::clone(&self.api.config.borrow());
         let shop = shop_of(&config, field(fields, "shop").unwrap_or_default())?;
         let objects: Vec<Object> = match field(fields, "object").unwrap_or_default() {
-            "" => OBJECTS.to_vec(),
+            "" => objects_of(shop),
+            "inventory" => vec![Object::Inventory],
             object => vec![object_of(object)?],
         };
         let dry_run = field(fields, "dry_run").is_some();
@@ -250,25 +254,31 @@ impl Console {
         let context = ready(shop, &said, &self.api.store, &self.api.clock, mappings)
             .map_err(|error| unreachable("The shop cannot be connected", &error))?;
         let full = FullShop {
+            beside: beside(&config, shop),
             name: shop.name.clone(),
             shops: config.shops.keys().cloned().collect(),
             engine: Engine::new([context]),
             entropy: Arc::clone(&self.entropy),
             node: self.api.installation.holder.clone(),
+            notifier: Arc::new(self.api.installation.events.clone()),
         };
         let reviewer = self.reviewer(visitor);
-        let wanted = ByHand {
+        let wanted = Wanted {
+            actor: reviewer.actor().clone(),
             objects,
             dry_run,
-            cause: cause(reviewer.actor()),
-            reviewer,
+            since: None,
+            sample: None,
         };
+        let by_hand = ByHand::new(wanted, reviewer);
         let (began, has_begun) = oneshot::channel();
-        self.api.controls.aside(|stop| runs(full, wanted, began, stop));
+        self.api
+            .controls
+            .aside(|stop| by_hand.carry_out(full, began, stop));
         match has_begun.await {
-            Ok(Ok(false)) => Ok("run_some"),
-            Ok(Ok(true)) if dry_run => Ok("run_looks"),
-            Ok(Ok(true)) => Ok("run_began"),
+            Ok(Ok(first)) if !first.is_first => Ok("run_some"),
+            Ok(Ok(_)) if dry_run => Ok("run_looks"),
+            Ok(Ok(_)) => Ok("run_began"),
             Ok(Err(RunError::UnderWay)) => Err(Refusal::Not(
                 StatusCode::CONFLICT,
                 "Nothing was begun: a full run of these records is under way already.".to_owned(),
@@ -282,70 +292,6 @@ impl Console {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Nothing was begun: the daemon is stopping.".to_owned(),
             )),
-        }
-    }
-}
-
-/// What a person wants compared.
-struct ByHand {
-    objects: Vec<Object>,
-    dry_run: bool,
-    /// Says who.
-    cause: String,
-    reviewer: Reviewer,
-}
-
-impl ByHand {
-    fn run(&self, object: Object) -> FullRun<'_> {
-        FullRun {
-            dry_run: self.dry_run,
-            ..FullRun::of(object, &self.cause)
-        }
-    }
-
-    /// Begins the first run that can be begun, and says which that is.
-    async fn first(&self, shop: &FullShop) -> Result<(usize, BegunRun), RunError> {
-        let mut refused = RunError::UnderWay;
-        for (place, object) in self.objects.iter().enumerate() {
-            match begin(shop, self.run(*object), &self.reviewer).await {
-                Ok(begun) => return Ok((place, begun)),
-                Err(error) => refused = error,
-            }
-        }
-        Err(refused)
-    }
-}
-
-/// One run of each object after the other. Tells as soon as the first one began, and whether none before it was refused. How
-/// each ended stands on the page of runs.
-async fn runs(
-    shop: FullShop,
-    wanted: ByHand,
-    began: oneshot::Sender<Result<bool, RunError>>,
-    stop: CancellationToken,
-) {
-    let (first, begun) = match wanted.first(&shop).await {
-        Ok(first) => first,
-        Err(error) => {
-            began.send(Err(error)).ok();
-            return;
-        }
-    };
-    began.send(Ok(first == 0)).ok();
-    let mut ready = Some(begun);
-    for object in &wanted.objects[first..] {
-        let run = wanted.run(*object);
-        let begun = match ready.take() {
-            Some(begun) => Ok(begun),
-            None if stop.is_cancelled() => return,
-            None => begin(&shop, run, &wanted.reviewer).await,
-        };
-        let ended = match begun {
-            Ok(begun) => carry_out_full_run(&shop, run, begun, &stop).await,
-            Err(error) => Err(error),
-        };
-        if let Err(error) = ended {
-            tracing::warn!(shop = %shop.name, %object, error = %error, "a full run did not come to its end");
         }
     }
 }

@@ -16,6 +16,7 @@ mod job;
 mod jobs;
 mod login;
 mod mappings;
+mod notify;
 mod numbers;
 mod overview;
 mod parts;

@@ -80,6 +80,8 @@ pub(super) struct RecordPage {
     lines: Vec<LinePair>,
     comparison: Option<Compared>,
     jobs: Vec<JobLine>,
+    /// The revision of the mappings that it was written by last, and the job that did.
+    written: Option<(String, i64)>,
     events: Vec<EventLine>,
     link: Option<LinkView>,
     is_masked: bool,
@@ -260,6 +262,7 @@ pub(super) fn shown(
         lines: found.order.map(|order| order.lines).unwrap_or_default(),
         comparison,
         jobs: found.jobs.iter().map(|job| JobLine::new(&job.row, now)).collect(),
+        written: found.written.map(|write| (write.mapping, write.job.0)),
         events: found
             .events
             .into_iter()

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, get, post};
 
 use super::{
-    Console, audit, drift, job, jobs, login, mappings, overview, plans, preview, problems, record, recovery,
-    runs, settings, tables, webhooks, why,
+    Console, audit, drift, job, jobs, login, mappings, notify, overview, plans, preview, problems, record,
+    recovery, runs, settings, tables, webhooks, why,
 };
 use crate::domain::Role;
 
@@ -105,6 +105,19 @@ pub(super) fn table() -> Vec<Page> {
         page("post", "/runs/start", operator, || post(drift::start)),
         page("get", "/runs/{id}", viewer, || get(drift::show)),
         page("post", "/runs/imports/{id}/{turn}", operator, || post(runs::turn)),
+        page("get", "/notify", viewer, || get(notify::list)),
+        page("post", "/notify/endpoints/{name}/{action}", operator, || {
+            post(notify::act)
+        }),
+        page("get", "/notify/deliveries", viewer, || get(notify::deliveries)),
+        page("get", "/notify/deliveries/{id}", viewer, || get(notify::delivery)),
+        page("post", "/notify/deliveries/{id}/redeliver", operator, || {
+            post(notify::again)
+        }),
+        page("post", "/notify/redeliver", operator, || {
+            post(notify::range_again)
+        }),
+        page("get", "/notify/fields", viewer, || get(notify::fields)),
         page("get", "/recovery", viewer, || get(recovery::show)),
     ]
 }

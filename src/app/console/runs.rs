@@ -193,6 +193,7 @@ pub(super) const fn outcome_chip(outcome: Option<RunOutcome>) -> Chip {
         Some(RunOutcome::Done) => ("done", "good"),
         Some(RunOutcome::Failed) => ("failed", "bad"),
         Some(RunOutcome::Cut) => ("cut short", "warn"),
+        Some(RunOutcome::Stopped) => ("stopped", "warn"),
     };
     Chip { text, tone }
 }

@@ -195,6 +195,16 @@ impl Notice {
                 "Both sides are being compared, but for records of which a full run is under way already.",
             ),
             "applied" => ("good", "The plan was carried out, and everything was read back."),
+            "endpoint_paused" => ("good", "Nothing is sent to the endpoint until it is resumed."),
+            "endpoint_resumed" => ("good", "The endpoint is sent to again."),
+            "endpoint_configured" => (
+                "bad",
+                "The configuration has the endpoint paused: only a change of it lets it go on. Nothing was done.",
+            ),
+            "sent_again" => ("good", "What was told is sent again, under the same ids."),
+            "none_fits" => ("bad", "Nothing fits that could be sent again. Nothing was done."),
+            "none_failed" => ("bad", "Nothing of it has failed (any more). Nothing was done."),
+            "given_up" => ("good", "What waited for the endpoint was given up."),
             "unchanged" => ("bad", "Nothing differs from what is in force. Nothing was done."),
             _ => return None,
         };

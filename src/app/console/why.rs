@@ -24,6 +24,8 @@ struct Told {
     sentence: String,
     next: Option<String>,
     job: Option<i64>,
+    /// The revision of the mappings that it was written by last.
+    written_by: Option<String>,
     /// Its page, where both systems' answers stand side by side.
     record: Option<String>,
     references: Vec<(&'static str, Reference)>,
@@ -181,6 +183,7 @@ fn view(shop: &Shop, why: Why, button: Option<Button>) -> Told {
         sentence: why.sentence,
         next: why.next,
         job: why.job.map(|job| job.0),
+        written_by: why.written.map(|write| write.mapping),
         references: named
             .into_iter()
             .filter_map(|(system, side)| Some((system, side?)))

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pause;
 use super::shops::Current;
+use crate::app::notify::events::Events;
 use crate::config::Config;
 use crate::domain::{Direction, Disposition, SharedClock, ShopName, Timestamp};
 use crate::queue;
@@ -48,6 +49,7 @@ pub(super) struct Importer {
     pub(super) clock: SharedClock,
     pub(super) node: String,
     pub(super) stop: CancellationToken,
+    pub(super) events: Events,
 }
 
 /// What is known of a shop's imports between two looks.
@@ -234,6 +236,9 @@ impl Importer {
             .await?;
         if fed.open == 0 && !has_pending && is_listed && self.store.end_import(import.id, now).await? {
             tracing::info!(shop = %import.shop, object = %import.object, import = import.id, "the import is done");
+            // Killed in between, nobody is told of this end; of each record somebody was.
+            let told = self.events.import_ended(&import, now);
+            self.store.add_notifications(told, now).await?;
             return Ok(BUSY);
         }
         Ok(if got_on || fed.made > 0 {

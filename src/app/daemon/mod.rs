@@ -33,6 +33,8 @@ use tokio_util::task::TaskTracker;
 use crate::app::alerts::Watch;
 use crate::app::api::{self, Api};
 use crate::app::console::{self, Console};
+use crate::app::notify::Dispatcher;
+use crate::app::notify::events::{Audience, Events};
 use crate::app::reach;
 use crate::app::subscriptions::{self, Departed, Installation};
 use crate::config::Config;
@@ -189,6 +191,9 @@ async fn run(
     );
     let store_settings = watch::Sender::new(config.store.clone());
 
+    let audience = watch::Sender::new(Arc::new(Audience::of(&config)));
+    let events = Events::new(audience.subscribe(), entropy.clone());
+
     // The queue.
     let queue = Queue::new(
         store.clone(),
@@ -197,7 +202,8 @@ async fn run(
         clock.clone(),
         entropy.clone(),
         node.clone(),
-    );
+    )
+    .telling(Arc::new(events.clone()));
     let part = Part {
         tasks: &tasks,
         stop: &stop,
@@ -230,7 +236,9 @@ async fn run(
 
     let current_config = watch::Sender::new(Arc::new(config));
     // The listeners.
-    let installation = Installation::new(store, &clock, &entropy, None).await?;
+    let installation = Installation::new(store, &clock, &entropy, None)
+        .await?
+        .telling(events.clone());
     let intake = Arc::new(Intake::new(
         store.clone(),
         clock.clone(),
@@ -314,6 +322,7 @@ async fn run(
         live,
         intake_shops,
         store_settings,
+        audience,
         disabled: disabled.clone(),
         acted_on,
         file: Mutex::new(wired.file),
@@ -326,6 +335,15 @@ async fn run(
         "reload",
         reloader.follow(files, follow_files, reload_requests, stop.clone()),
     );
+    let dispatcher = Dispatcher::new(
+        current.config.clone(),
+        current.standing.clone(),
+        store.clone(),
+        clock.clone(),
+        entropy.clone(),
+        &node,
+    );
+    let pruned_by = (clock.clone(), current.config.clone());
     let poller = Poller {
         current: current.clone(),
         hints,
@@ -340,6 +358,7 @@ async fn run(
         store: store.clone(),
         clock: clock.clone(),
         node: node.clone(),
+        events: events.clone(),
     };
     part.run(
         "catching up",
@@ -351,6 +370,7 @@ async fn run(
         clock: clock.clone(),
         node: node.clone(),
         stop: stop.clone(),
+        events: events.clone(),
     };
     part.run("imports", importer.run());
     part.run(
@@ -369,7 +389,9 @@ async fn run(
         "key expiry",
         keys::watch(current.clone(), store.clone(), clock.clone(), stop.clone()),
     );
-    let reconciler = Reconciler::new(&current, &disabled, store, &clock, &entropy, &departed).await?;
+    let reconciler = Reconciler::new(&current, &disabled, store, &clock, &entropy, &departed)
+        .await?
+        .telling(events);
     let reconcile = reconciler.wake();
     part.run("subscriptions", reconciler.follow(stop.clone()));
     part.run(
@@ -382,6 +404,12 @@ async fn run(
             Arc::clone(&reconcile),
             stop.clone(),
         ),
+    );
+
+    part.run("notifications", dispatcher.run(stop.clone()));
+    part.run(
+        "pruning of deliveries",
+        crate::app::notify::prune_on_schedule(store.clone(), pruned_by.0, pruned_by.1, stop.clone()),
     );
 
     tracing::info!(http = %http_addr, admin = %admin_addr, "ready");

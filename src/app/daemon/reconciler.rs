@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::shops::{Current, Disabled};
+use crate::app::notify::events::Events;
 use crate::app::subscriptions::{
     self, Departed, Installation, Order, SubscriptionsError, Target, name_of_departed,
 };
@@ -80,6 +81,12 @@ impl Reconciler {
             departed: departed.clone(),
             busy: 0,
         })
+    }
+
+    /// The same, which has others told.
+    pub(super) fn telling(mut self, events: Events) -> Self {
+        self.installation = self.installation.telling(events);
+        self
     }
 
     /// What has everything looked at now.

@@ -24,6 +24,7 @@ use super::lanes::{ActedOn, Toggles, declared, gate, in_force, intake, to_discar
 use super::shops::{Before, Clients, Current, Disabled, Wired, node_file};
 use super::{StartError, pause};
 use crate::app::gaps::{self, Missed};
+use crate::app::notify::events::Audience;
 use crate::app::reach::{self, NOT_TAKEN};
 use crate::config::{Config, ConfigError};
 use crate::domain::{SharedClock, SharedEntropy};
@@ -95,6 +96,7 @@ pub(super) struct Reloader {
     pub(super) live: watch::Sender<Live>,
     pub(super) intake_shops: watch::Sender<Arc<IntakeShops>>,
     pub(super) store_settings: watch::Sender<store::Settings>,
+    pub(super) audience: watch::Sender<Arc<Audience>>,
     pub(super) disabled: Disabled,
     pub(super) acted_on: ActedOn,
     /// What this node runs.
@@ -385,6 +387,7 @@ impl Reloader {
         self.clients.send_replace(Arc::new(wired.clients));
         self.intake_shops.send_replace(Arc::new(wired.intake));
         self.store_settings.send_replace(config.store.clone());
+        self.audience.send_replace(Arc::new(Audience::of(&config)));
         self.config.send_replace(Arc::new(config));
         self.live.send_replace(wired.live);
         self.runs(wired.file);

@@ -14,6 +14,7 @@ mod replay;
 mod resync;
 mod saving;
 mod seen;
+mod told;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

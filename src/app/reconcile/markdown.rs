@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Drift, Found};
-use crate::domain::{DriftClass, DriftFate, Timestamp};
+use crate::domain::{DriftClass, DriftFate, Object, Timestamp};
 use crate::store::DriftKind;
 
 /// So many findings are listed; all that are kept are in the JSON.
@@ -25,7 +25,10 @@ impl Drift {
             &format!(
                 "# {how} {}: {}s of {}, {}\n",
                 report.run,
-                report.object,
+                match report.object {
+                    Object::Inventory => "stock level",
+                    object => object.as_str(),
+                },
                 report.shop,
                 minute(report.started_at)
             ),
@@ -43,6 +46,15 @@ impl Drift {
                 looked.left_to_events
             ),
         );
+        if looked.unnoted > 0 {
+            line(
+                &mut text,
+                &format!(
+                    "{} orders were booked before their fields were remembered; later runs read them whole, once.",
+                    looked.unnoted
+                ),
+            );
+        }
         if looked.corrections > 0 {
             line(
                 &mut text,

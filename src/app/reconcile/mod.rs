@@ -1,5 +1,6 @@
 //! Full runs on demand, and their reports with what became of the jobs since.
 
+mod by_hand;
 mod markdown;
 
 use std::collections::BTreeMap;
@@ -11,19 +12,37 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::daemon::{self, StartError};
+use super::notify::events::Events;
 use super::review::Reviewer;
 use crate::config::{Config, Shop};
 use crate::domain::{
-    Actor, DriftFate, JobId, JobState, Object, SharedClock, SharedEntropy, ShopName, Timestamp,
+    Actor, Direction, DriftFate, JobId, JobState, Object, SharedClock, SharedEntropy, ShopName, Timestamp,
 };
 use crate::reconcile::{BegunRun, FullRun, FullShop, RunError, begin_full_run, carry_out_full_run};
 use crate::store::{
     DriftFilter, DriftReport, DriftReportFilter, DriftRow, JobFilter, SharedStore, StoreError,
 };
+use crate::subscriptions::Toggle;
 use crate::sync::Engine;
 
-/// What is compared where nobody says what.
-pub const OBJECTS: [Object; 3] = [Object::Order, Object::Customer, Object::Product];
+pub use by_hand::{ByHand, FirstRun};
+
+/// What can be compared.
+pub const OBJECTS: [Object; 4] = [
+    Object::Order,
+    Object::Customer,
+    Object::Product,
+    Object::Inventory,
+];
+
+/// What is compared of a shop where nobody says what: stock only where it is carried to the shop.
+pub fn objects_of(shop: &Shop) -> Vec<Object> {
+    let is_sent = shop.sync.toggle(Object::Inventory, Direction::Out) != Toggle::Off;
+    let objects = OBJECTS.into_iter();
+    objects
+        .filter(|object| *object != Object::Inventory || is_sent)
+        .collect()
+}
 
 /// Jobs that are asked for at once.
 const TOGETHER: usize = 500;
@@ -74,6 +93,20 @@ pub fn cause(actor: &Actor) -> String {
     format!("asked for by {actor}")
 }
 
+/// The other shops that are kept in the same ERP: same address and database, however the address is written.
+pub fn beside(config: &Config, shop: &Shop) -> Vec<ShopName> {
+    let place = |shop: &Shop| {
+        let url = shop.odoo.server.url.trim_end_matches('/').to_ascii_lowercase();
+        (url, shop.odoo.server.database.clone())
+    };
+    let own = place(shop);
+    let others = config.shops.values().filter(|other| other.name != shop.name);
+    others
+        .filter(|other| place(other) == own)
+        .map(|other| other.name.clone())
+        .collect()
+}
+
 /// Begins a run for whoever asks for it, and writes that down.
 ///
 /// # Errors
@@ -110,11 +143,13 @@ pub async fn run(
     let mappings = watch::Sender::new(Arc::new(mappings));
     let context = daemon::context(shop, &mappings, store, clock, entropy)?;
     let shop = FullShop {
+        beside: beside(config, shop),
         name: shop.name.clone(),
         shops: config.shops.keys().cloned().collect(),
         engine: Engine::new([context]),
         entropy: Arc::clone(entropy),
         node: format!("command {}", std::process::id()),
+        notifier: Arc::new(Events::once(config, Arc::clone(entropy))),
     };
     let mut reports = Vec::new();
     for object in &wanted.objects {
@@ -191,7 +226,7 @@ impl Found {
     /// Without values and names that may be personal: what stands there is still seen to stand there.
     #[must_use]
     pub fn masked(mut self) -> Self {
-        if self.row.object == Object::Product {
+        if matches!(self.row.object, Object::Product | Object::Inventory) {
             return self;
         }
         let hidden = [&mut self.row.shopify, &mut self.row.erp];

@@ -87,6 +87,7 @@ async fn kept() -> (tempfile::TempDir, SharedStore, DriftReport) {
             compared: 3,
             in_step: 6,
             left_to_events: 0,
+            unnoted: 0,
             corrections: 1,
         },
         counts: [DriftFate::Repaired, DriftFate::LeftAlone, DriftFate::Unexplained]
@@ -97,7 +98,7 @@ async fn kept() -> (tempfile::TempDir, SharedStore, DriftReport) {
     };
     store.save_drift_report(report.clone()).await.unwrap();
     store
-        .finish_run(run, RunOutcome::Done, None, START)
+        .finish_run(run, RunOutcome::Done, None, Vec::new(), START)
         .await
         .unwrap();
     (folder, store, report)

@@ -17,7 +17,9 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
-use crate::app::review::{Outlook, References, Said, WhyError, kind_of, references, why};
+use crate::app::review::{
+    LastWrite, Outlook, References, Said, WhyError, kind_of, last_write, references, why,
+};
 use crate::config::Shop;
 use crate::domain::{
     Direction, JobId, JobKey, JobState, Link, LinkState, NewProblem, Object, SharedClock, ShopName, Timestamp,
@@ -99,6 +101,8 @@ pub struct Record {
     pub comparison: Option<Compared>,
     /// Its jobs into the ERP and, when it is linked, back, newest first.
     pub jobs: Vec<JobFacts>,
+    /// By which revision of the mappings it was written last, as far as its jobs tell.
+    pub written: Option<LastWrite>,
     /// What came about it, newest first.
     pub events: Vec<EventFacts>,
     /// Its link, with hashes of what both sides agreed on.
@@ -253,6 +257,7 @@ pub async fn record(
         references,
         order,
         comparison,
+        written: last_write(store, &rows).await?,
         jobs: rows.into_iter().map(JobFacts::from).collect(),
         events,
         link: link.map(LinkFacts::from),

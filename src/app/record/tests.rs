@@ -172,6 +172,7 @@ impl Rig {
                     cause,
                 })
                 .collect(),
+            notifications: Vec::new(),
         };
         self.store.finish(finish).await.unwrap();
     }

@@ -35,6 +35,9 @@ const PAGE: u32 = 500;
 /// How often a record is looked at again that changes all the time.
 const MOST_TRIES: u32 = 3;
 
+/// What stands in the place of a value that is not shown.
+const MASK: &str = "•••";
+
 /// Records in a row that cannot be read until it is given up: a side does not answer at all then.
 const MOST_UNREAD: u32 = 10;
 
@@ -84,6 +87,24 @@ impl Replayed {
                 && lane.newly_left_alone.is_empty()
                 && lane.newly_carried == 0
         })
+    }
+}
+
+impl Replayed {
+    /// Without values that may be personal: that something stands there is still seen. Those of products and of stock are nobody's.
+    #[must_use]
+    pub fn masked(mut self) -> Self {
+        let lanes = self.lanes.iter_mut();
+        let personal = lanes.filter(|lane| matches!(lane.object, Object::Customer | Object::Order));
+        let examples = personal
+            .flat_map(|lane| &mut lane.fields)
+            .flat_map(|field| &mut field.examples);
+        for text in examples.flat_map(|example| example.old.iter_mut().chain(&mut example.new)) {
+            if !text.is_empty() {
+                MASK.clone_into(text);
+            }
+        }
+        self
     }
 }
 

@@ -12,6 +12,7 @@ mod choice;
 mod cluster;
 mod configured;
 mod entries;
+mod last_write;
 mod places;
 mod plans;
 mod rules;
@@ -40,6 +41,7 @@ pub use entries::{
     Agreed, EntryPlan, EntryView, PastEdit, TableChoice, TableView, past_edits, plan_entry, table_choices,
     tables_of,
 };
+pub use last_write::{LastWrite, last_write};
 pub(in crate::app) use places::kind_of;
 pub use places::{Reference, References, erp_page, references, shopify_page};
 pub use plans::{Answered, ManyAnswered, Plan, PlanFilter, WAITING_FOR_APPROVAL, plan_of};

@@ -14,8 +14,14 @@ use crate::reconcile::Times;
 use crate::store::{RunOutcome, SharedStore, StoreError};
 use crate::subscriptions::Toggle;
 
-/// What is compared, in the order in which a shop's runs are made: what orders need goes first.
-pub(crate) const OBJECTS: [Object; 3] = [Object::Product, Object::Customer, Object::Order];
+/// What is compared, in the order in which a shop's runs are made: what orders need goes first, and
+/// stock last, when what changes it is known.
+pub(crate) const OBJECTS: [Object; 4] = [
+    Object::Product,
+    Object::Customer,
+    Object::Order,
+    Object::Inventory,
+];
 
 /// The longest delay of a shop: a tenth of the time between two runs if that is less.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
@@ -84,8 +90,12 @@ impl FullSchedule {
 
 /// Whether an object is compared: where nothing of it is carried over, there is nothing to compare.
 pub(crate) fn is_compared(shop: &Shop, object: Object) -> bool {
-    [Direction::In, Direction::Out]
-        .iter()
+    // Stock goes one way.
+    let ways: &[Direction] = match object {
+        Object::Inventory => &[Direction::Out],
+        _ => &[Direction::In, Direction::Out],
+    };
+    ways.iter()
         .any(|direction| shop.sync.toggle(object, *direction) != Toggle::Off)
 }
 

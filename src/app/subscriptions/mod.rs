@@ -11,6 +11,7 @@ mod reports;
 mod target;
 #[cfg(test)]
 mod tests;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -357,6 +358,9 @@ async fn apply_under(
     if let Some(twin) = planned.twin(&order.adopted) {
         return Err(twin);
     }
+    if !order.remove {
+        told::removed(at, &target.name, &planned).await?;
+    }
     site.remember(&planned.observed, &planned.plan).await?;
     // What stands elsewhere than it did was moved by us, or a person says that it is ours: from here on it stands there.
     site.remember_addresses(&planned.observed).await?;
@@ -404,6 +408,7 @@ async fn rounds(
     let mut next = planned.plan;
     loop {
         let before = next.hash();
+        let rows = at.store.subscriptions(&target.name).await?;
         if next.is_empty() {
             if rounds.is_empty() {
                 rounds.push(Applied {
@@ -417,6 +422,7 @@ async fn rounds(
         }
         let applied = subscriptions::apply(site, lease, next, &planned.desired, &planned.granted).await?;
         told(&target.name, &applied);
+        told::restored(at, &target.name, &rows, &applied).await;
         // What was not tried waited for one that failed: when reading back shows that one, the rest follows at once.
         let stuck = applied.results.iter().any(|changed| {
             !matches!(

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::SubscriptionsError;
+use crate::app::notify::events::Events;
 use crate::app::{connect, reach, status};
 use crate::config::{Config, Shop, is_local};
 use crate::domain::{SharedClock, SharedEntropy, ShopName, Timestamp, Topic};
@@ -90,6 +91,8 @@ pub struct Installation {
     pub acting_for: Option<String>,
     /// Ends what is under way: the rights to change something are given back at once.
     pub interrupt: CancellationToken,
+    /// Who is told of subscriptions that were gone.
+    pub events: Events,
 }
 
 impl Installation {
@@ -111,7 +114,14 @@ impl Installation {
             holder: hex::encode(entropy.bytes()),
             acting_for: None,
             interrupt: CancellationToken::new(),
+            events: Events::silent(entropy.clone()),
         })
+    }
+
+    /// The same, which has others told.
+    #[must_use]
+    pub fn telling(self, events: Events) -> Self {
+        Self { events, ..self }
     }
 
     /// The same with the id that it has now: a command may have given it another one.

@@ -1,37 +1,28 @@
 //! `lockstep import orders`: carry everything over that a shop has, or had since a time. The daemon does it; the command
 //! asks for it, and shows how it goes.
 
-use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::select;
 
 use super::Arguments;
 use crate::app;
-use crate::app::import::{Listing, Shopify};
+use crate::app::import::Shopify;
+use crate::app::imports::{self, BegunImports, ImportsRefused, LAST, WantedImports, listings, of};
 use crate::cli::failure::{FAILED, Failure, say};
 use crate::cli::output::{absolute, span};
 use crate::cli::{Context, actor, opened, the_shop};
 use crate::config::{Config, Shop};
-use crate::domain::{Direction, Object, SharedClock, SharedEntropy, SystemEntropy, Timestamp};
-use crate::store::{ImportAct, ImportCounts, ImportRow, ImportState, ImportsBegun, NewImport, SharedStore};
-use crate::subscriptions::Toggle;
-
-/// Orders that are older than this are shown only to apps that may read all orders
-/// (<https://shopify.dev/docs/api/usage/access-scopes#orders-permissions>).
-const SHOWN: Duration = Duration::from_hours(60 * 24);
+use crate::domain::{Object, SharedClock, SharedEntropy, SystemEntropy, Timestamp};
+use crate::store::{ImportCounts, ImportRow, ImportState, SharedStore};
 
 /// How often it is looked how far imports are.
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How many looks pass between two lines in a log.
 const LOOKS_PER_LINE: u32 = 30;
-
-/// How many of the last imports are looked through.
-const LAST: u32 = 50;
 
 /// What is imported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -71,23 +62,16 @@ pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
 pub(super) async fn begin(context: &Context, arguments: &Arguments, what: What) -> Result<(), Failure> {
     let config = context.load()?;
     let shop = the_shop(&config, arguments.shop.as_ref())?;
-    for object in what.objects() {
-        if shop.sync.toggle(*object, Direction::In) == Toggle::Off {
-            return Err(
-                Failure::usage(format!("{object}s of {} are switched off", shop.name)).help(format!(
-                    "`lockstep toggle {object}s in on --shop {}` switches them on",
-                    shop.name
-                )),
-            );
-        }
-    }
-    if let (Some(since), Some(until)) = (arguments.since, arguments.until)
-        && since >= until
-    {
-        return Err(Failure::usage("--until must be later than --since"));
-    }
+    let wanted = WantedImports {
+        objects: what.objects().to_vec(),
+        since: arguments.since,
+        until: arguments.until,
+        actor: actor(),
+    };
+    // Before the store is opened: what is wrong with the command itself.
+    listings(shop, &wanted).map_err(refused)?;
     let (store, clock) = opened(&config).await?;
-    let done = begin_with(context, arguments, what, (&config, shop), (&store, &clock)).await;
+    let done = begin_with(context, arguments, &wanted, (&config, shop), (&store, &clock)).await;
     store.close().await;
     done
 }
@@ -95,53 +79,20 @@ pub(super) async fn begin(context: &Context, arguments: &Arguments, what: What) 
 async fn begin_with(
     context: &Context,
     arguments: &Arguments,
-    what: What,
+    wanted: &WantedImports,
     (config, shop): (&Config, &Shop),
     (store, clock): (&SharedStore, &SharedClock),
 ) -> Result<(), Failure> {
-    if store.nodes(clock.now()).await?.is_empty() {
-        return Err(Failure::new("no daemon runs that could carry out an import")
-            .help("start `lockstep serve` with the same configuration, then import again"));
-    }
-    let listings: Vec<Listing> = what
-        .objects()
-        .iter()
-        .map(|object| Listing {
-            object: *object,
-            since: arguments.since,
-            until: arguments.until,
-        })
-        .collect();
     let shopify = connected(shop, clock)?;
-    let hidden = hidden(&shopify, &listings, clock.now()).await;
-    if let Some(text) = &hidden {
+    let begun = imports::begin(shop, wanted, &shopify, (store, clock)).await;
+    let BegunImports {
+        ids,
+        listings,
+        warning,
+    } = begun.map_err(refused)?;
+    if let Some(text) = &warning {
         say(&format!("warning: {text}"));
     }
-    let wanted = listings.iter().map(|listing| NewImport {
-        shop: shop.name.clone(),
-        object: listing.object,
-        since: listing.since,
-        until: listing.until,
-        // Whoever looks later what was imported was not told.
-        warning: hidden.clone().filter(|_| is_old(listing, clock.now())),
-    });
-    let ids = match store
-        .begin_imports(wanted.collect(), actor(), clock.now())
-        .await?
-    {
-        ImportsBegun::Begun(ids) => ids,
-        ImportsBegun::UnderWay(running) => {
-            return Err(Failure::new(format!(
-                "import {} of the {}s of {} runs already, since {} ({})",
-                running.id,
-                running.object,
-                running.shop,
-                absolute(running.started_at),
-                running.actor,
-            ))
-            .help("`lockstep import --status` shows it, `lockstep import --stop` stops it"));
-        }
-    };
     app::ring::ring(config, store).await;
     let mut totals = Vec::new();
     for listing in &listings {
@@ -160,35 +111,34 @@ async fn begin_with(
     follow(context, store, clock, &ids, &totals).await
 }
 
+fn refused(refused: ImportsRefused) -> Failure {
+    let told = refused.to_string();
+    match refused {
+        ImportsRefused::Store(error) => error.into(),
+        ImportsRefused::NotImported(_) => Failure::usage(told),
+        ImportsRefused::SwitchedOff { object, shop } => Failure::usage(told).help(format!(
+            "`lockstep toggle {object}s in on --shop {shop}` switches them on"
+        )),
+        ImportsRefused::NothingBetween => Failure::usage("--until must be later than --since"),
+        ImportsRefused::NoDaemon => {
+            Failure::new(told).help("start `lockstep serve` with the same configuration, then import again")
+        }
+        ImportsRefused::UnderWay(running) => Failure::new(format!(
+            "import {} of the {}s of {} runs already, since {} ({})",
+            running.id,
+            running.object,
+            running.shop,
+            absolute(running.started_at),
+            running.actor,
+        ))
+        .help("`lockstep import --status` shows it, `lockstep import --stop` stops it"),
+    }
+}
+
 fn connected(shop: &Shop, clock: &SharedClock) -> Result<Arc<Shopify>, Failure> {
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     app::connect::shopify(shop, clock, &entropy)
         .map_err(|error| Failure::because(format!("[shops.{}] cannot be reached", shop.name), error))
-}
-
-/// What is said of orders that Shopify does not show to us.
-async fn hidden(shopify: &Shopify, listings: &[Listing], now: Timestamp) -> Option<String> {
-    listings.iter().find(|listing| is_old(listing, now))?;
-    match shopify.granted_scopes().await {
-        Ok(scopes) => told(&scopes),
-        Err(error) => Some(format!(
-            "whether orders older than 60 days are shown to this app cannot be seen: {error}"
-        )),
-    }
-}
-
-/// Whether orders are asked for that not every app is shown.
-fn is_old(listing: &Listing, now: Timestamp) -> bool {
-    let oldest = now.minus(SHOWN);
-    listing.object == Object::Order && listing.since.is_none_or(|since| since < oldest)
-}
-
-fn told(scopes: &BTreeSet<String>) -> Option<String> {
-    (!scopes.contains("read_all_orders")).then(|| {
-        "this app lacks the scope `read_all_orders`: Shopify does not show it orders that are older than 60 days, \
-         and none of them is imported. Ask Shopify for the scope in the app's settings, install the app again, then import again."
-            .to_owned()
-    })
 }
 
 /// Shows imports until they are over or stopped, or nobody wants to see more.
@@ -356,22 +306,6 @@ fn table(context: &Context, rows: &[ImportRow]) {
     );
 }
 
-/// The imports with these numbers, in this order.
-async fn of(store: &SharedStore, ids: &[i64]) -> Result<Vec<ImportRow>, Failure> {
-    let rows = store.imports(LAST).await?;
-    let found = ids
-        .iter()
-        .filter_map(|id| rows.iter().find(|row| row.id == *id).cloned());
-    Ok(found.collect())
-}
-
-#[derive(Serialize)]
-struct Changed {
-    import: i64,
-    object: Object,
-    state: ImportState,
-}
-
 /// Shows the last imports.
 pub(super) async fn status(context: &Context, arguments: &Arguments) -> Result<(), Failure> {
     let config = context.load()?;
@@ -412,36 +346,11 @@ pub(super) async fn turn(context: &Context, arguments: &Arguments, runs: bool) -
     let shop = the_shop(&config, arguments.shop.as_ref())?;
     let objects = arguments.what.unwrap_or(What::All).objects();
     let (store, clock) = opened(&config).await?;
-    let changed = async {
-        let mut changed = Vec::new();
-        for row in store.open_imports().await? {
-            if row.shop != shop.name || !objects.contains(&row.object) {
-                continue;
-            }
-            let act = ImportAct {
-                import: row.id,
-                actor: actor(),
-                at: clock.now(),
-                runs,
-            };
-            if store.act_on_import(act).await? {
-                changed.push(Changed {
-                    import: row.id,
-                    object: row.object,
-                    state: if runs {
-                        ImportState::Running
-                    } else {
-                        ImportState::Stopped
-                    },
-                });
-            }
-        }
-        if runs {
-            app::ring::ring(&config, &store).await;
-        }
-        Ok::<_, Failure>(changed)
+    let by = (&actor(), clock.now());
+    let changed = imports::turn(&store, &shop.name, objects, by, runs).await;
+    if runs && changed.is_ok() {
+        app::ring::ring(&config, &store).await;
     }
-    .await;
     store.close().await;
     let changed = changed?;
     if context.output.json {
@@ -538,16 +447,5 @@ mod tests {
         for wrong in ["", "2025", "01.01.2025", "2025-13-01", "2025-01-01T08:00:00"] {
             assert!(moment(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn hidden_orders_are_told_of() {
-        let scopes = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        assert!(
-            told(&scopes(&["read_orders"]))
-                .unwrap()
-                .contains("read_all_orders")
-        );
-        assert_eq!(told(&scopes(&["read_orders", "read_all_orders"])), None);
     }
 }

@@ -12,6 +12,7 @@ use super::failure::{FAILED, Failure, UNUSABLE, say};
 use super::output::{Output, relative};
 use super::setup::agreed;
 use super::{Context, actor, opened, the_shop};
+use crate::app::notify::events::Events;
 use crate::app::review::Reviewer;
 use crate::app::subscriptions::{
     self, Applying, Installation, Listed, Order, Planned, Status, SubscriptionsError, Target,
@@ -103,6 +104,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let (store, clock) = opened(&config).await?;
     let entropy: SharedEntropy = Arc::new(SystemEntropy);
     let at = Installation::new(&store, &clock, &entropy, config.http.public_url.clone()).await;
+    let at = at.map(|at| at.telling(Events::once(&config, Arc::clone(&entropy))));
     let at = match at.map_err(SubscriptionsError::from) {
         Ok(at) if arguments.action.changes() => at.as_command(&config).await,
         at => at,

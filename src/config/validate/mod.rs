@@ -1,6 +1,7 @@
 //! What a well-formed file must say so that it can be used, and what it says that should be looked at.
 
 mod alerts;
+mod notify;
 mod public_url;
 mod rules;
 mod shop;
@@ -8,6 +9,7 @@ mod toggles;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
@@ -31,6 +33,8 @@ pub(super) struct Checked {
     pub(super) mappings: MappingFiles,
     pub(super) webhooks: subscriptions::WebhookSettings,
     pub(super) alerts: Alerts,
+    pub(super) notify: crate::notify::Settings,
+    pub(super) endpoints: Vec<Arc<crate::notify::Endpoint>>,
     pub(super) shops: BTreeMap<ShopName, Shop>,
 }
 
@@ -68,6 +72,7 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
             None => complete = false,
         }
     }
+    let endpoints = checker.notify(&file.notify, &file.shops);
     checker.duplicates(&file.shops);
     checker.public_url(&file.http, &shops);
     complete.then_some(Checked {
@@ -80,6 +85,8 @@ pub(super) fn validate(document: &Document<'_>, file: File, found: &mut Vec<Find
         mappings: file.mappings,
         webhooks: file.webhooks,
         alerts,
+        notify: file.notify,
+        endpoints,
         shops,
     })
 }

@@ -98,18 +98,27 @@ impl Checker<'_> {
     }
 
     /// A part of a text in the file; the whole of it where it is written in a way that moves its parts.
-    fn inside(&self, path: &[&str], part: Range<usize>) -> Range<usize> {
+    pub(super) fn inside(&self, path: &[&str], part: Range<usize>) -> Range<usize> {
         let whole = self.document.span(path);
         let Some(DeValue::String(text)) = self.document.get(path).map(toml::Spanned::get_ref) else {
             return whole;
         };
         let written = self.document.text.get(whole.clone()).unwrap_or_default();
-        for quote in ["\"", "'"] {
-            let inner = written
+        for quote in ["\"\"\"", "'''", "\"", "'"] {
+            let Some(inner) = written
                 .strip_prefix(quote)
-                .and_then(|rest| rest.strip_suffix(quote));
-            if inner == Some(text) {
-                let start = whole.start + quote.len();
+                .and_then(|rest| rest.strip_suffix(quote))
+            else {
+                continue;
+            };
+            // A line break right behind three quotes is no part of the text.
+            let skipped = match quote.len() {
+                3 if inner.starts_with("\r\n") => 2,
+                3 if inner.starts_with('\n') => 1,
+                _ => 0,
+            };
+            if inner[skipped..] == **text {
+                let start = whole.start + quote.len() + skipped;
                 return start + part.start..start + part.end;
             }
         }

@@ -146,6 +146,8 @@ canonical! {
         id: ShopifyId,
         /// `SUCCESS`, `CANCELLED`, `PENDING`…; unknown values are kept.
         status: String,
+        /// How far it got, in Shopify's word: `IN_TRANSIT`, `DELIVERED`…; unknown values are kept.
+        display_status: Option<String>,
         /// When it was made.
         created_at: Timestamp,
         /// What is in it.

@@ -220,6 +220,14 @@ impl Odoo {
             // From 18 on a journal without an outstanding account books nothing before the bank statement comes; the
             // payment then only names its invoice.
             if self.table(PAYMENT).await?.0.contains_key("invoice_ids") {
+                let call = Call::read(PAYMENT, "read")
+                    .on([payment])
+                    .arg("fields", json!(["invoice_ids"]));
+                let rows = self.session.call(&call).await?;
+                let mut named = rows[0]["invoice_ids"].as_array().into_iter().flatten();
+                if named.any(|id| id.as_i64() == Some(invoice.0)) {
+                    return Ok(false);
+                }
                 let values = json!({"invoice_ids": [[4, invoice.0]]});
                 let call = Call::write(PAYMENT, "write")
                     .on([payment])

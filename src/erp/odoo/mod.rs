@@ -23,6 +23,7 @@ mod orders;
 mod outgoing;
 mod places;
 mod products;
+mod reads;
 mod records;
 mod session;
 mod settings;
@@ -74,6 +75,7 @@ pub struct Odoo {
     tables: Cache<String, Arc<FieldTable>>,
     look_ups: Arc<LookUps>,
     together: together::Together,
+    reads: reads::Reads,
     /// Codes of states and provinces.
     state_codes: Cache<ErpId, Option<String>>,
     /// Whether `web_read` and `web_save` are there; they belong to Odoo's own client and are not documented.
@@ -109,6 +111,7 @@ impl Odoo {
                 .build(),
             look_ups: Arc::new(LookUps::new()),
             together: together::Together::default(),
+            reads: reads::Reads::default(),
             state_codes: Cache::builder()
                 .max_capacity(5_000)
                 .time_to_live(FIELDS_KEPT)

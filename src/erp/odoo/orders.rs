@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::names::wire_name;
+use super::reads::Question;
 use super::value::{decimal, record, records, text, time, time_text};
 use super::{Odoo, nonsense};
 use crate::domain::{ErpId, FieldValue, Timestamp};
@@ -80,11 +81,9 @@ impl Odoo {
 
     pub(super) async fn read_order(&self, id: ErpId) -> Result<Option<SalesOrder>, ErpError> {
         let row = if self.has_web_methods.load(Ordering::Relaxed) {
-            let call = Call::read(ORDER, "web_read")
-                .on([id])
-                .arg("specification", self.order_specification().await?);
-            match self.session.call(&call).await {
-                Ok(mut rows) => rows.get_mut(0).map(Value::take),
+            let call = Call::read(ORDER, "web_read").arg("specification", self.order_specification().await?);
+            match self.rows(Question::of_records(call, &[id])).await {
+                Ok(rows) => rows.into_iter().next(),
                 Err(ErpError::Missing { .. }) => None,
                 // Only this method can be what is missing: model and fields were asked for before.
                 Err(ErpError::Setup { .. }) => {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::names::{common_name, wire_name};
+use super::reads::Question;
 use super::settings::Reference;
 use super::{Odoo, load, nonsense, value};
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields};
@@ -119,8 +120,12 @@ impl Odoo {
     pub(super) async fn search(&self, find: &Find) -> Result<Vec<Row>, ErpError> {
         let table = self.table(&find.model).await?;
         let major = self.major().await?;
+        let text = by_text(find, &table);
         let mut domain = Vec::new();
-        for (name, wanted) in &find.equal {
+        for (place, (name, wanted)) in find.equal.iter().enumerate() {
+            if text.as_ref().is_some_and(|text| text.place == place) {
+                continue;
+            }
             let name = wire_name(major, &find.model, name);
             domain.push(match wanted {
                 FieldValue::Records(ids) => {
@@ -138,10 +143,40 @@ impl Odoo {
             ]));
         }
         domain.append(&mut self.company_domain(&table).await?);
-        let rows = self
-            .search_read(&find.model, domain, &find.fields, Some(find.limit), false)
-            .await?;
+        let rows = match text {
+            Some(text) => self.rows_of_text(major, find, domain, &text).await?,
+            None => {
+                self.search_read(&find.model, domain, &find.fields, Some(find.limit), false)
+                    .await?
+            }
+        };
         decode_rows(major, &find.model, &table, &find.fields, &rows)
+    }
+
+    /// The rows that have just this text in a field, besides what the domain says.
+    async fn rows_of_text(
+        &self,
+        major: u32,
+        find: &Find,
+        domain: Vec<Value>,
+        text: &ByText<'_>,
+    ) -> Result<Vec<Value>, ErpError> {
+        let name = wire_name(major, &find.model, text.name);
+        let mut fields: Vec<&str> = find
+            .fields
+            .iter()
+            .map(|field| wire_name(major, &find.model, field))
+            .collect();
+        // By it rows are told apart.
+        if !fields.contains(&name) {
+            fields.push(name);
+        }
+        let call = Call::read(&find.model, "search_read")
+            .arg("domain", Value::Array(domain))
+            .arg("fields", json!(fields))
+            .option("order", "id");
+        let question = Question::of_text(call, name, text.text, find.limit.max(1));
+        self.rows(question).await
     }
 
     /// Limits a search to the declared company and to records without one, which is Odoo's default.
@@ -211,7 +246,7 @@ impl Odoo {
             .iter()
             .map(|field| wire_name(major, model, field))
             .collect();
-        let call = Call::read(model, "read").on(ids.iter().copied()).arg(
+        let call = Call::read(model, "read").arg(
             "fields",
             if names.is_empty() {
                 json!(["id"])
@@ -219,11 +254,8 @@ impl Odoo {
                 json!(names)
             },
         );
-        let answer = self.session.call(&call).await?;
-        let rows = answer
-            .as_array()
-            .ok_or_else(|| nonsense(model, "read", "it is no list"))?;
-        decode_rows(major, model, &table, fields, rows)
+        let rows = self.rows(Question::of_records(call, ids)).await?;
+        decode_rows(major, model, &table, fields, &rows)
     }
 
     pub(super) async fn load_all(&self, saves: &[Save]) -> Result<Vec<ErpId>, ErpError> {
@@ -345,6 +377,26 @@ impl Odoo {
             .quietly();
         self.session.call(&call).await.map(drop)
     }
+}
+
+/// The text that a search is for.
+struct ByText<'a> {
+    /// Which of the search's values it is.
+    place: usize,
+    name: &'a str,
+    text: &'a str,
+}
+
+/// The first text that a search is for: searches that differ in nothing else can be made together.
+fn by_text<'a>(find: &'a Find, table: &FieldTable) -> Option<ByText<'a>> {
+    let mut values = find.equal.iter().enumerate();
+    values.find_map(|(place, (name, wanted))| {
+        let is_text = table.0.get(name).is_some_and(|info| info.kind == "char");
+        match wanted {
+            FieldValue::Text(text) if is_text && !text.is_empty() => Some(ByText { place, name, text }),
+            _ => None,
+        }
+    })
 }
 
 /// Rows as the fields' types say.

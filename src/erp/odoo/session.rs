@@ -20,7 +20,7 @@ use super::fault::Meaning;
 use super::login::{Login, Refusal};
 use super::nonsense;
 use super::settings::Settings;
-use super::turns::{Turn, Turns};
+use super::turns::{self, Turn, Turns};
 use super::wire::{self, Reply};
 use crate::domain::{SharedClock, ShopName, System, Timestamp};
 use crate::erp::ErpError;
@@ -83,6 +83,11 @@ impl Session {
 
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// How many calls that give way may run at the same time.
+    pub(super) fn lesser_slots(&self) -> usize {
+        turns::lesser(self.settings.max_concurrent_calls as usize)
     }
 
     pub(super) fn shop(&self) -> &ShopName {

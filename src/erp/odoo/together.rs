@@ -1,7 +1,7 @@
 //! Calls of `load` that several attempts make at the same time go together, as the commits of a database do: while one is
 //! under way, what comes for the same model and columns waits, and goes as one call when it is over. Who is alone waits for
 //! nobody. What gives way ([`calls::gives_way`]: an import's records) goes together with its like only, so that nothing live
-//! waits for its calls.
+//! waits for its calls; of these two may be under way, where an import may have two calls at a time.
 //!
 //! Only `load` is sent so: it names records by external ids, so that it may be repeated and cut apart. A call that Odoo
 //! refuses left nothing behind; whatever it refused it for may be about one record, so it is cut in halves until the bad
@@ -14,7 +14,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tracing::Instrument as _;
 
 use super::Odoo;
@@ -30,6 +30,9 @@ use crate::transport::Failure;
 /// Most rows of one call. Odoo carries out some ten rows of an order a second, and whoever comes meanwhile waits for the end.
 const MOST_ROWS: usize = 50;
 
+/// Most calls of one kind that an import has under way: two keep an ERP busy, and with more each would carry fewer rows.
+const MOST_OF_AN_IMPORT: usize = 2;
+
 /// Model and columns that are remembered while nobody uses them.
 const MOST_LINES: usize = 256;
 
@@ -43,11 +46,28 @@ type Kind = (String, Vec<String>, bool);
 pub(super) struct Together(Mutex<HashMap<Kind, Arc<Line>>>);
 
 /// Calls of one kind.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Line {
     /// Held by whoever sends.
-    turn: Arc<tokio::sync::Mutex<()>>,
+    turns: Arc<Semaphore>,
     waiting: Mutex<Vec<Waiting>>,
+    /// The external ids in the calls that are under way.
+    sent: Mutex<BTreeSet<String>>,
+}
+
+/// The external ids in a call; none of them is sent a second time before this is dropped.
+struct Sent {
+    line: Arc<Line>,
+    names: Vec<String>,
+}
+
+impl Drop for Sent {
+    fn drop(&mut self) {
+        let mut sent = lock(&self.line.sent);
+        for name in &self.names {
+            sent.remove(name);
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -69,30 +89,41 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Together {
-    fn line(&self, batch: &Batch, gives_way: bool) -> Arc<Line> {
+    /// The line of a call, of whose kind so many may be under way.
+    fn line(&self, batch: &Batch, gives_way: bool, turns: usize) -> Arc<Line> {
         let mut lines = lock(&self.0);
         if lines.len() > MOST_LINES {
             lines.retain(|_, line| Arc::strong_count(line) > 1);
         }
         let kind = (batch.model.clone(), batch.columns.clone(), gives_way);
-        Arc::clone(lines.entry(kind).or_default())
+        let new = || {
+            Arc::new(Line {
+                turns: Arc::new(Semaphore::new(turns)),
+                waiting: Mutex::default(),
+                sent: Mutex::default(),
+            })
+        };
+        Arc::clone(lines.entry(kind).or_insert_with(new))
     }
 }
 
 impl Line {
-    /// What goes in the next call, oldest first: no record twice, and not too much. Whoever gave up is left out.
-    fn next(&self) -> Vec<Waiting> {
+    /// What goes in the next call, oldest first: no record that is in it or under way already, and not too much. Whoever gave
+    /// up is left out.
+    fn next(self: &Arc<Self>) -> (Sent, Vec<Waiting>) {
         let mut waiting = lock(&self.waiting);
-        let (mut names, mut rows) = (BTreeSet::new(), 0);
-        let (mut taken, mut left) = (Vec::new(), Vec::new());
+        let mut sent = lock(&self.sent);
+        let (mut names, mut rows) = (Vec::new(), 0);
+        let (mut taken, mut left): (Vec<Waiting>, Vec<Waiting>) = (Vec::new(), Vec::new());
         for one in std::mem::take(&mut *waiting) {
             if one.done.is_closed() {
                 continue;
             }
             let own: Vec<String> = names_of(&one.batch).map(str::to_owned).collect();
             let fits = taken.is_empty() || rows + one.batch.rows.len() <= MOST_ROWS;
-            if fits && own.iter().all(|name| !names.contains(name)) {
+            if fits && own.iter().all(|name| !sent.contains(name)) {
                 rows += one.batch.rows.len();
+                sent.extend(own.iter().cloned());
                 names.extend(own);
                 taken.push(one);
             } else {
@@ -100,7 +131,9 @@ impl Line {
             }
         }
         *waiting = left;
-        taken
+        drop((waiting, sent));
+        let line = Arc::clone(self);
+        (Sent { line, names }, taken)
     }
 }
 
@@ -132,7 +165,7 @@ fn merged(parts: &[Waiting]) -> Option<Batch> {
 /// Whether what Odoo answered to several records may be about one of them only. Then nothing of the call was carried out,
 /// or it may be repeated, and a smaller one may go through. The others speak of the server or the login, or leave open what
 /// was carried out.
-const fn may_be_about_one(error: &ErpError) -> bool {
+pub(super) const fn may_be_about_one(error: &ErpError) -> bool {
     match error {
         ErpError::Rejected { .. }
         | ErpError::Missing { .. }
@@ -182,25 +215,35 @@ impl Odoo {
     /// Has it sent: at once when nothing of its kind is under way, else with the others that wait.
     fn send(&self, one: Waiting) {
         let gives_way = calls::gives_way();
-        let line = self.together.line(&one.batch, gives_way);
+        let turns = if gives_way {
+            self.session.lesser_slots().min(MOST_OF_AN_IMPORT)
+        } else {
+            1
+        };
+        let line = self.together.line(&one.batch, gives_way, turns);
         lock(&line.waiting).push(one);
-        let turn = Arc::clone(&line.turn).try_lock_owned().ok();
+        let turn = Arc::clone(&line.turns).try_acquire_owned().ok();
         let taken = turn.map(|turn| (turn, line.next()));
         let sender = Sender {
             session: Arc::clone(&self.session),
             look_ups: Arc::clone(&self.look_ups),
         };
-        // There is one task for each that waits, and each sends the oldest: none is left behind, even if a task breaks off.
+        // There is one task for each that waits, and each sends the oldest until nothing is left: none is left behind, even if a
+        // task breaks off. What is under way in another call goes when that is over.
         let work = async move {
-            let (turn, parts) = match taken {
+            let (_turn, (mut sent, mut parts)) = match taken {
                 Some(taken) => taken,
-                None => {
-                    let turn = Arc::clone(&line.turn).lock_owned().await;
-                    (turn, line.next())
-                }
+                None => match Arc::clone(&line.turns).acquire_owned().await {
+                    Ok(turn) => (turn, line.next()),
+                    // It is never closed.
+                    Err(_) => return,
+                },
             };
-            sender.send(parts).await;
-            drop(turn);
+            while !parts.is_empty() {
+                sender.send(parts).await;
+                drop(sent);
+                (sent, parts) = line.next();
+            }
         };
         tokio::spawn(calls::giving_way(gives_way, work).in_current_span());
     }

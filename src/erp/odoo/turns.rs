@@ -68,6 +68,11 @@ impl Drop for InLine<'_> {
     }
 }
 
+/// So many of these slots calls that give way may hold.
+pub(super) fn lesser(slots: usize) -> usize {
+    (slots / 2).max(1)
+}
+
 impl Turns {
     /// For so many calls at a time and so many a second.
     pub(super) fn new(slots: usize, per_second: u32) -> Self {
@@ -75,7 +80,7 @@ impl Turns {
         let rate = NonZeroU32::new(per_second).unwrap_or(NonZeroU32::MIN);
         Self {
             slots: Semaphore::new(slots),
-            lesser: Semaphore::new((slots / 2).max(1)),
+            lesser: Semaphore::new(lesser(slots)),
             pace: RateLimiter::direct(Quota::per_second(rate)),
             line: watch::Sender::new(Line::default()),
         }
@@ -124,6 +129,7 @@ async fn until(line: &mut watch::Receiver<Line>, is_so: impl Fn(Line) -> bool) {
 #[cfg(test)]
 mod tests {
     use std::task::Poll;
+    use std::time::Duration;
 
     use futures_util::poll;
 
@@ -154,27 +160,60 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn for_the_pace_an_import_waits_only_while_nothing_live_does() {
+        // Nobody's turn comes while this runs.
+        let slow = Quota::with_period(Duration::from_hours(1)).unwrap();
+        let turns = Turns {
+            pace: RateLimiter::direct(slow),
+            ..Turns::new(5, 1)
+        };
+        drop(turns.next().await);
+        let holding = || 5 - turns.slots.available_permits();
+        let mut import = Box::pin(calls::giving_way(true, turns.next()));
+        assert!(look(&mut import).await.is_pending());
+        assert_eq!(holding(), 1, "it waits for the pace, with a slot");
+        let mut live = Box::pin(turns.next());
+        assert!(look(&mut live).await.is_pending());
+        assert!(look(&mut import).await.is_pending());
+        assert_eq!(holding(), 1, "what is live waits for the pace alone");
+        // Another one of the import does not even begin to.
+        let mut another = Box::pin(calls::giving_way(true, turns.next()));
+        assert!(look(&mut another).await.is_pending());
+        assert_eq!(holding(), 1);
+        drop((another, live));
+        assert!(look(&mut import).await.is_pending());
+        assert_eq!(holding(), 1, "it waits for the pace again");
+    }
+
+    #[tokio::test]
     async fn what_gave_way_often_enough_waits_in_line() {
         let turns = Turns::new(1, 10_000);
         let held = turns.next().await;
         let mut import = Box::pin(calls::giving_way(true, turns.next()));
-        assert!(poll!(&mut import).is_pending());
+        assert!(look(&mut import).await.is_pending());
         let mut live = Vec::new();
         for _ in 0..MOST_GO_FIRST {
             let mut one = Box::pin(turns.next());
-            assert!(poll!(&mut one).is_pending());
+            assert!(look(&mut one).await.is_pending());
             live.push(one);
             // At the last of them it is in line; before, it gave its place up.
-            assert!(poll!(&mut import).is_pending());
+            assert!(look(&mut import).await.is_pending());
         }
         let mut late = Box::pin(turns.next());
-        assert!(poll!(&mut late).is_pending());
+        assert!(look(&mut late).await.is_pending());
         drop(held);
-        for one in live {
-            drop(one.await);
+        for (place, mut one) in live.into_iter().enumerate() {
+            // Not awaited: whoever has the slot instead is not driven, and that would never end.
+            assert!(look(&mut one).await.is_ready(), "the live call {place} waits");
         }
-        assert!(poll!(&mut late).is_pending());
-        drop(import.await);
-        drop(late.await);
+        assert!(look(&mut late).await.is_pending());
+        assert!(look(&mut import).await.is_ready(), "it is the import's turn");
+        assert!(look(&mut late).await.is_ready());
+    }
+
+    /// Looks once whether it is ready. So many looks in a row would use up what tokio grants a task before it has to yield, and
+    /// everything would seem to wait.
+    async fn look<F: Future + Unpin>(work: &mut F) -> Poll<F::Output> {
+        tokio::task::coop::unconstrained(async { poll!(work) }).await
     }
 }

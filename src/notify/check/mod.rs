@@ -16,7 +16,7 @@ use super::event::{EventPattern, EventType};
 use super::guard::{Guard, Refusal};
 use super::pace::Limits;
 use super::personal::Includes;
-use super::render::{Condition, ExpressionError, Expressions, Template};
+use super::render::{Condition, ExpressionError, Expressions, Format, Template};
 use super::send::{Sender, Target, header};
 use super::settings::{BodySection, EndpointSection, Include, Settings};
 use crate::domain::{ShopName, nearest};
@@ -34,7 +34,8 @@ const LIST_FIELDS: &str = "`lockstep notify fields` lists what can be read";
 /// The longest that an attempt may take.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// For how long the content that a secret's file had before signs, too.
+/// For how long the content that a secret's file had before signs, too: as [`Target::rotation`] says, and no longer than the
+/// process runs.
 const ROTATION: Duration = Duration::from_secs(24 * 3600);
 
 /// Something that is not right. Texts quote no secret.
@@ -210,6 +211,7 @@ impl Checker<'_> {
                 priority: section.priority,
             },
             unique: section.unique,
+            skipped: section.skipped,
             batch: section.batch,
             retry: section.retry.clone(),
             includes,
@@ -297,6 +299,10 @@ impl Checker<'_> {
                 return None;
             }
         };
+        if let Err(error) = Format::read(&body.mime) {
+            self.flaw(&["body", "mime"], error.to_string(), error.help());
+            return None;
+        }
         match Template::compile(text, &body.mime, wanted, expressions) {
             Ok(template) => return Some(template),
             // The configuration's text does not hold what stands in a file: its line tells the place.

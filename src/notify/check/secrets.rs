@@ -11,6 +11,9 @@ use crate::notify::settings::{AuthSection, EndpointSection, HmacSection};
 use crate::notify::signature::SigningSecret;
 use crate::secret::Secret;
 
+/// Shorter secrets can be guessed, and could not be blanked out where a receiver repeats them.
+const SHORTEST: usize = 8;
+
 const MAKE_ONE: &str = "make one with: echo whsec_$(openssl rand -base64 32)";
 
 impl Checker<'_> {
@@ -63,6 +66,32 @@ impl Checker<'_> {
         }
     }
 
+    /// The same of a secret that is long enough to be one.
+    fn long_secret(
+        &mut self,
+        keys: &[&str],
+        text: Option<&SecretString>,
+        file: Option<&PathBuf>,
+    ) -> Option<Secret> {
+        let secret = self.secret(keys, text, file)?;
+        // What a file holds is read anew; whether it can be has been looked at.
+        let length = secret.current().ok()?.expose_secret().trim().len();
+        if length >= SHORTEST {
+            return Some(secret);
+        }
+        let (last, before) = keys.split_last()?;
+        let file_key = format!("{last}_file");
+        let key = if file.is_some() { file_key.as_str() } else { *last };
+        let keys: Vec<&str> = before.iter().copied().chain([key]).collect();
+        self.flaw(
+            &keys,
+            format!("a secret has at least {SHORTEST} bytes, this one has {length}"),
+            "take a longer one; the receiver must know it, too",
+        )
+        .is_outside = file.is_some();
+        None
+    }
+
     /// The secrets that sign.
     pub(super) fn signing(&mut self, section: &EndpointSection) -> Vec<Secret> {
         let mut secrets = Vec::new();
@@ -91,7 +120,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn hmac(&mut self, section: &HmacSection) -> Option<HmacHeader> {
-        let secret = self.secret(
+        let secret = self.long_secret(
             &["hmac", "secret"],
             section.secret.as_ref(),
             section.secret_file.as_ref(),
@@ -120,12 +149,12 @@ impl Checker<'_> {
     }
 
     pub(super) fn auth(&mut self, section: &AuthSection) -> Option<Auth> {
-        let password = self.secret(
+        let password = self.long_secret(
             &["auth", "password"],
             section.password.as_ref(),
             section.password_file.as_ref(),
         );
-        let bearer = self.secret(
+        let bearer = self.long_secret(
             &["auth", "bearer"],
             section.bearer.as_ref(),
             section.bearer_file.as_ref(),

@@ -182,20 +182,20 @@ fn what_cannot_be_sent_is_refused_before_it_is_needed() {
         ),
         (
             "no user",
-            "auth = { password = 'x' }",
+            "auth = { password = 'long enough' }",
             "auth",
             "a password and no user",
         ),
         (
             "both",
-            "auth = { user = 'ada', password = 'x', bearer = 'y' }",
+            "auth = { user = 'ada', password = 'long enough', bearer = 'long enough' }",
             "auth",
             "there is a token",
         ),
         ("neither", "auth = {}", "auth", "it says nothing"),
         (
             "colon",
-            "auth = { user = 'a:b', password = 'x' }",
+            "auth = { user = 'a:b', password = 'long enough' }",
             "auth/user",
             "no colon",
         ),
@@ -207,15 +207,51 @@ fn what_cannot_be_sent_is_refused_before_it_is_needed() {
         ),
         (
             "hmac of ours",
-            "hmac = { header = 'webhook-signature', secret = 'x' }",
+            "hmac = { header = 'webhook-signature', secret = 'long enough' }",
             "hmac/header",
             "set by lockstep itself",
         ),
         (
             "hmac twice",
-            "headers = { 'X-Sig' = '1' }\nhmac = { header = 'x-sig', secret = 'x' }",
+            "headers = { 'X-Sig' = '1' }\nhmac = { header = 'x-sig', secret = 'long enough' }",
             "hmac/header",
             "headers sets this header",
+        ),
+        (
+            "short password",
+            "auth = { user = 'ada', password = 'sesame1' }",
+            "auth/password",
+            "at least 8 bytes, this one has 7",
+        ),
+        (
+            "short token",
+            "auth = { bearer = '1234567' }",
+            "auth/bearer",
+            "at least 8 bytes",
+        ),
+        (
+            "short key",
+            "hmac = { header = 'X-Sig', secret = '1234567' }",
+            "hmac/secret",
+            "at least 8 bytes",
+        ),
+        (
+            "charset",
+            "body = { template = 'x', mime = 'text/plain; charset=latin1' }",
+            "body/mime",
+            "another charset than utf-8",
+        ),
+        (
+            "two lines of mime",
+            "body = { template = 'x', mime = \"text/plain\\r\\nX-More: 1\" }",
+            "body/mime",
+            "a character that headers cannot hold",
+        ),
+        (
+            "no mime",
+            "body = { template = 'x', mime = 'text/html' }",
+            "body/mime",
+            "cannot be escaped",
         ),
         ("ca", "ca_file = '/nowhere.pem'", "ca_file", "cannot read"),
         (
@@ -346,4 +382,81 @@ fn endpoints_get_what_they_want_and_nothing_else() {
         "nnny",
         "what belongs to no shop goes to whoever wants all"
     );
+}
+
+#[test]
+fn a_short_secret_in_a_file_is_refused_at_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    std::fs::write(&path, "1234567\n").unwrap();
+    let found = flaws(&format!("auth = {{ bearer_file = '{}' }}", path.display()));
+    assert_eq!(found[0].path[2..], ["auth", "bearer_file"], "{found:?}");
+    assert!(found[0].is_outside && found.len() == 1, "{found:?}");
+    std::fs::write(&path, "12345678\n").unwrap();
+    assert_eq!(
+        flaws(&format!("auth = {{ bearer_file = '{}' }}", path.display())),
+        []
+    );
+}
+
+#[test]
+fn a_condition_sees_what_its_endpoint_may_see() {
+    use super::super::endpoint::Wants;
+    use super::super::notification::tests::full;
+    let (endpoints, flaws) = check(
+        "[endpoints.some]
+        url = 'https://example.com'
+        events = ['order.*', 'test.ping']
+        condition = 'event.problem.reason'",
+    );
+    assert_eq!(flaws, []);
+    let mut some = endpoints.into_iter().next().unwrap();
+    let order = full();
+    assert_eq!(some.wants(&order), Wants::No, "a reason may quote a name");
+    some.includes.personal_data = true;
+    assert_eq!(some.wants(&order), Wants::Yes);
+
+    let mut ping = full();
+    ping.event = EventType::TestPing;
+    ping.problem = None;
+    assert_eq!(some.wants(&ping), Wants::Yes, "its condition is not asked");
+    ping.event = EventType::OrderSynced;
+    assert_eq!(some.wants(&ping), Wants::No);
+}
+
+#[test]
+fn new_settings_forget_no_secret_that_was_just_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    let write = |text: &str, modified_s: u64| {
+        std::fs::write(&path, text).unwrap();
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        file.set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(modified_s))
+            .unwrap();
+    };
+    let read = |more: &str| {
+        let (endpoints, flaws) = check(&format!(
+            "[endpoints.a]
+            url = 'https://example.com'
+            events = ['order.*']
+            secrets_files = ['{}']
+            {more}",
+            path.display()
+        ));
+        assert_eq!(flaws, []);
+        endpoints.into_iter().next().unwrap()
+    };
+    let known = |endpoint: &Endpoint| {
+        let secret = endpoint.target.secrets.last().unwrap();
+        secret.recent(1_000, endpoint.target.rotation).unwrap().len()
+    };
+    write(SECRET, 1);
+    let old = read("");
+    assert_eq!(known(&old), 1);
+    write("whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", 2);
+    let new = read(&format!("batch = 5\nsecrets = ['{SECRET}']"));
+    assert_eq!(known(&new), 1, "a restart");
+    let new = new.carry_over(&old);
+    assert_eq!(known(&new), 2, "new settings");
+    assert_eq!((new.batch, new.target.secrets.len()), (5, 2), "all else is new");
 }

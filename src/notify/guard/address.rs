@@ -36,15 +36,18 @@ text_enum! {
     }
 }
 
-/// Addresses at which clouds tell their machines secrets: AWS, Azure, Google and others; Alibaba; Oracle; Azure's host; AWS
-/// and Google over IPv6.
+/// Addresses at which clouds tell their machines secrets: AWS, Azure, Google and others; AWS for containers (ECS, and EKS Pod
+/// Identity: <https://docs.aws.amazon.com/eks/latest/userguide/pod-id-how-it-works.html>); Alibaba; Oracle; Azure's host;
+/// AWS (machines and EKS) and Google over IPv6.
 const METADATA: &[IpAddr] = &[
     IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254)),
     IpAddr::V4(Ipv4Addr::new(169, 254, 170, 2)),
+    IpAddr::V4(Ipv4Addr::new(169, 254, 170, 23)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
@@ -140,6 +143,7 @@ mod tests {
             ("169.254.1.1", AddressKind::LinkLocal),
             ("169.254.169.254", AddressKind::Metadata),
             ("169.254.170.2", AddressKind::Metadata),
+            ("169.254.170.23", AddressKind::Metadata),
             ("100.100.100.200", AddressKind::Metadata),
             ("168.63.129.16", AddressKind::Metadata),
             ("192.0.0.192", AddressKind::Metadata),
@@ -176,6 +180,8 @@ mod tests {
             ("100::1", AddressKind::Reserved),
             ("4000::1", AddressKind::Reserved),
             ("fd00:ec2::254", AddressKind::Metadata),
+            ("fd00:ec2::23", AddressKind::Metadata),
+            ("64:ff9b::169.254.170.23", AddressKind::Metadata),
             ("fd20:ce::254", AddressKind::Metadata),
             ("fc00::1", AddressKind::Private),
             ("fd12:3456::1", AddressKind::Private),

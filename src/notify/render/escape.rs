@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde::de::IgnoredAny;
+use serde_json::Value;
 
 use super::ExpressionError;
 use super::parse::Part;
@@ -20,25 +20,70 @@ pub enum Format {
     Text,
 }
 
-impl Format {
-    /// By a mime type, with or without parameters; none for a type that values cannot be escaped for.
-    pub fn of(mime: &str) -> Option<Self> {
-        let essence = mime
-            .split(';')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_ascii_lowercase();
-        let (group, kind) = essence.split_once('/')?;
-        match (group, kind) {
-            ("application", "json") => Some(Self::Json),
-            ("application" | "text", "xml") => Some(Self::Xml),
-            ("application", kind) if kind.ends_with("+json") => Some(Self::Json),
-            ("application", kind) if kind.ends_with("+xml") => Some(Self::Xml),
-            // A script or a table has rules of its own.
-            ("text", "plain" | "markdown") => Some(Self::Text),
-            _ => None,
+/// A mime type that no body can be of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MimeError {
+    /// Values cannot be escaped for it.
+    #[error("a template cannot be escaped for this mime type")]
+    Unknown,
+    /// A header cannot hold it.
+    #[error("the mime type has a character that headers cannot hold")]
+    Character,
+    /// Bodies are written in UTF-8.
+    #[error("the mime type names another charset than utf-8, in which every body is written")]
+    Charset,
+}
+
+impl MimeError {
+    /// What to write instead.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::Unknown => {
+                "take application/json, application/xml, text/plain or another type of JSON, XML or text"
+            }
+            Self::Character => "write it in one line and in plain letters, e.g. text/plain; charset=utf-8",
+            Self::Charset => "take charset out, or write charset=utf-8",
         }
+    }
+}
+
+impl Format {
+    /// By a mime type, with or without parameters; none for a type that no body can be of.
+    pub fn of(mime: &str) -> Option<Self> {
+        Self::read(mime).ok()
+    }
+
+    /// By a mime type, with or without parameters.
+    ///
+    /// # Errors
+    /// Why no body can be of it.
+    pub fn read(mime: &str) -> Result<Self, MimeError> {
+        if !mime.chars().all(|character| matches!(character, ' '..='~')) {
+            return Err(MimeError::Character);
+        }
+        let mut parts = mime.split(';');
+        let essence = parts.next().unwrap_or_default().trim().to_ascii_lowercase();
+        let (group, kind) = essence.split_once('/').ok_or(MimeError::Unknown)?;
+        let is_word = kind
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte));
+        let format = match (group, kind) {
+            ("application", "json") => Self::Json,
+            ("application" | "text", "xml") => Self::Xml,
+            ("application", kind) if is_word && kind.ends_with("+json") => Self::Json,
+            ("application", kind) if is_word && kind.ends_with("+xml") => Self::Xml,
+            // A script or a table has rules of its own.
+            ("text", "plain" | "markdown") => Self::Text,
+            _ => return Err(MimeError::Unknown),
+        };
+        for parameter in parts {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            let value = value.trim().trim_matches('"');
+            if name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8") {
+                return Err(MimeError::Charset);
+            }
+        }
+        Ok(format)
     }
 }
 
@@ -54,6 +99,8 @@ pub(super) fn places(text: &str, parts: &[Part], format: Format) -> Result<Vec<b
 
 fn json_places(text: &str, parts: &[Part]) -> Result<Vec<bool>, ExpressionError> {
     let (mut quoted, mut escaped) = (false, false);
+    // So many digits of a `\u0000` are still to come.
+    let mut digits = 0_u8;
     let mut places = Vec::with_capacity(parts.len());
     // The template with made-up values, and where in the template each part of it comes from.
     let mut sample = String::new();
@@ -65,8 +112,15 @@ fn json_places(text: &str, parts: &[Part]) -> Result<Vec<bool>, ExpressionError>
                 origins.push((sample.len(), place.start));
                 sample.push_str(&text[place.clone()]);
                 for byte in text[place.clone()].bytes() {
+                    digits = match digits {
+                        1.. if byte.is_ascii_hexdigit() => digits - 1,
+                        _ => 0,
+                    };
                     match byte {
-                        _ if escaped => escaped = false,
+                        _ if escaped => {
+                            escaped = false;
+                            digits = if byte == b'u' { 4 } else { 0 };
+                        }
                         b'\\' if quoted => escaped = true,
                         b'"' => quoted = !quoted,
                         _ => {}
@@ -81,14 +135,21 @@ fn json_places(text: &str, parts: &[Part]) -> Result<Vec<bool>, ExpressionError>
                         help: Some("take it out: values are escaped by themselves".to_owned()),
                     });
                 }
-                origins.push((sample.len(), place.start));
-                if !quoted {
-                    sample.push_str("null");
+                if digits > 0 {
+                    return Err(ExpressionError {
+                        place: place.clone(),
+                        message: "this merge field stands within a \\u and its four digits".to_owned(),
+                        help: Some("write the character itself, or all four digits".to_owned()),
+                    });
                 }
+                origins.push((sample.len(), place.start));
+                // Something must stand there: a value splits what would be one character without it (`\ud83d\ude00`).
+                sample.push_str(if quoted { "x" } else { "null" });
             }
         }
     }
-    if let Err(error) = serde_json::from_str::<IgnoredAny>(&sample) {
+    // Read as a value: what merely passes over texts does not see half a character in them.
+    if let Err(error) = serde_json::from_str::<Value>(&sample) {
         let at = offset(&sample, error.line(), error.column());
         let (from, origin) = origins
             .iter()
@@ -193,8 +254,8 @@ fn text_of(value: &Fact) -> Result<String, String> {
             items.join(", ")
         }
         Fact::Raw(value) => match &**value {
-            serde_json::Value::Null => String::new(),
-            serde_json::Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
             other => other.to_string(),
         },
         Fact::Record(_) => return Err("it is a whole record; name one of its fields".to_owned()),

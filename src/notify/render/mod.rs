@@ -19,7 +19,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-pub use escape::Format;
+pub use escape::{Format, MimeError};
 use parse::{Part, parts};
 
 use super::event::EventType;
@@ -199,12 +199,7 @@ impl Template {
                 "leave it out for the default body, or write one",
             ));
         }
-        let format = Format::of(mime).ok_or_else(|| {
-            whole(
-                "a template cannot be escaped for this mime type",
-                "take application/json, application/xml, text/plain or another type of JSON, XML or text",
-            )
-        })?;
+        let format = Format::read(mime).map_err(|error| whole(&error.to_string(), error.help()))?;
         let found = parts(text)?;
         let quoted = escape::places(text, &found, format)?;
         let scopes: BTreeMap<EventType, Scope> =
@@ -246,6 +241,12 @@ impl Template {
     /// The mime type of what it makes.
     pub fn mime(&self) -> &str {
         &self.mime
+    }
+
+    /// With which type of event it is tried out, where `event` is a trial that it was not made for.
+    fn tried_with(&self, event: EventType) -> Option<EventType> {
+        let is_trial = event == EventType::TestPing && !self.scopes.contains_key(&event);
+        self.scopes.keys().next().copied().filter(|_| is_trial)
     }
 
     /// The body for a notification, of which the endpoint may see all that is in it.
@@ -307,7 +308,8 @@ impl fmt::Debug for Message {
 }
 
 impl Message {
-    /// What an endpoint is sent for one notification.
+    /// What an endpoint is sent for one notification. A template that was not made for `test.ping` is tried out with a made-up
+    /// event of the first type that it was made for, under the ping's id.
     ///
     /// # Errors
     /// When there is no body.
@@ -331,17 +333,28 @@ impl Message {
         Ok(Self {
             id,
             mime: template.mime.clone(),
-            body: template.render(&notification.shown(all))?,
+            body: match template.tried_with(notification.event) {
+                Some(event) => template.render(&notification.made_up(event, all))?,
+                None => template.render(&notification.shown(all))?,
+            },
         })
     }
 
     /// What an endpoint is sent for several notifications at once: `{"id", "type": "batch", "version", "events": [...]}`.
-    /// The id follows from theirs, so that the same batch has the same one on every try.
+    /// The id follows from theirs and from the endpoint's name: the same batch has the same one on every try, and no two endpoints
+    /// share one.
     ///
     /// # Errors
     /// When it would be too large.
-    pub fn batch(notifications: &[Notification], includes: Includes) -> Result<Self, RenderError> {
-        let id = batch_id(notifications.iter().map(|notification| &notification.id));
+    pub fn batch(
+        endpoint: &str,
+        notifications: &[Notification],
+        includes: Includes,
+    ) -> Result<Self, RenderError> {
+        let id = batch_id(
+            endpoint,
+            notifications.iter().map(|notification| &notification.id),
+        );
         let events: Vec<Value> = notifications
             .iter()
             .map(|notification| serde_json::to_value(notification.shown(includes)))
@@ -364,8 +377,10 @@ impl Message {
     }
 }
 
-fn batch_id<'n>(ids: impl Iterator<Item = &'n NotificationId>) -> String {
+fn batch_id<'n>(endpoint: &str, ids: impl Iterator<Item = &'n NotificationId>) -> String {
     let mut hasher = Sha256::new();
+    hasher.update(endpoint.as_bytes());
+    hasher.update(b"\n");
     for id in ids {
         hasher.update(id.as_str().as_bytes());
         hasher.update(b"\n");

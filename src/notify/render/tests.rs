@@ -1,5 +1,7 @@
 //! Templates with a small stand-in for the mappings' language: paths only.
 
+mod trial;
+
 use proptest::prelude::*;
 
 use super::super::notification::tests::full;
@@ -205,6 +207,38 @@ fn a_template_that_cannot_work_is_refused_with_its_place() {
             "take it out",
         ),
         (
+            "within a character",
+            r#"{ "a": "\u00{{ order.name }}41" }"#,
+            "application/json",
+            " order.name ",
+            "within a \\u",
+            "all four digits",
+        ),
+        (
+            "before the digits",
+            r#"{ "a": "\\\u{{ order.name }}0041" }"#,
+            "application/json",
+            " order.name ",
+            "within a \\u",
+            "all four digits",
+        ),
+        (
+            "between the halves of a character",
+            r#"{ "a": "\ud83d{{ order.name }}\ude00" }"#,
+            "application/json",
+            " order.name ",
+            "no JSON",
+            "a part of the text",
+        ),
+        (
+            "another charset",
+            "{{ order.name }}",
+            "text/plain; charset=iso-8859-1",
+            "{{ order.name }}",
+            "another charset",
+            "charset=utf-8",
+        ),
+        (
             "cdata",
             "<a><![CDATA[{{ order.name }}]]></a>",
             "text/xml",
@@ -242,7 +276,7 @@ fn a_template_that_cannot_work_is_refused_with_its_place() {
         assert!(error.message.contains(message), "{name}: {}", error.message);
         let found = &text[error.place.clone()];
         assert!(
-            if name == "two values" || name == "as a key" {
+            if name == "two values" || name == "as a key" || name == "between the halves of a character" {
                 at.contains(found)
             } else {
                 found == at
@@ -252,6 +286,46 @@ fn a_template_that_cannot_work_is_refused_with_its_place() {
         );
         let said = error.help.unwrap_or_default();
         assert!(said.contains(help), "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_character_that_is_written_by_its_number_may_stand_beside_a_field() {
+    let body = render(
+        r#"{ "a": "\u0041{{ order.tags }}\u00e9", "b": "\\u00{{ order.tags }}", "c": "\ud83d\ude00{{ order.tags }}" }"#,
+        "application/json",
+    );
+    let read: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(
+        read,
+        json!({ "a": "Aa, bé", "b": "\\u00a, b", "c": "\u{1f600}a, b" })
+    );
+}
+
+#[test]
+fn only_mime_types_that_a_body_can_be_of_are_taken() {
+    for (mime, expected) in [
+        ("application/json", Ok(Format::Json)),
+        ("Application/JSON; Charset=\"UTF-8\"", Ok(Format::Json)),
+        ("application/vnd.team+json;charset=utf-8", Ok(Format::Json)),
+        ("application/soap+xml; action=\"x\"", Ok(Format::Xml)),
+        ("text/markdown", Ok(Format::Text)),
+        ("text/plain; charset=utf-16", Err(MimeError::Charset)),
+        ("text/plain; charset=", Err(MimeError::Charset)),
+        (
+            "text/plain; charset=utf-8; charset=latin1",
+            Err(MimeError::Charset),
+        ),
+        ("text/plain\r\nx-more: 1", Err(MimeError::Character)),
+        ("text/plain; a=\u{0}", Err(MimeError::Character)),
+        ("text/plain; a=ü", Err(MimeError::Character)),
+        ("text/html", Err(MimeError::Unknown)),
+        ("application/a b+json", Err(MimeError::Unknown)),
+        ("text", Err(MimeError::Unknown)),
+    ] {
+        assert_eq!(Format::read(mime), expected, "{mime}");
+        let header = reqwest::header::HeaderValue::from_str(mime);
+        assert!(expected.is_err() || header.is_ok(), "{mime}");
     }
 }
 
@@ -330,10 +404,14 @@ fn conditions_look_at_the_record() {
 fn a_batch_is_the_same_on_every_try() {
     let (one, mut two) = (full(), full());
     two.id = NotificationId::new(&crate::domain::SeededEntropy::new(2));
-    let batch = Message::batch(&[one.clone(), two.clone()], Includes::default()).unwrap();
-    let again = Message::batch(&[one.clone(), two], Includes::default()).unwrap();
-    assert_eq!(batch, again);
-    assert_ne!(batch.id, Message::batch(&[one], Includes::default()).unwrap().id);
+    let of = |endpoint: &str, notifications: &[Notification]| {
+        Message::batch(endpoint, notifications, Includes::default()).unwrap()
+    };
+    let both = [one.clone(), two];
+    let batch = of("sheet", &both);
+    assert_eq!(batch, of("sheet", &both));
+    assert_ne!(batch.id, of("sheet", &[one]).id);
+    assert_ne!(batch.id, of("copy", &both).id, "each endpoint has its own");
     let read: Value = serde_json::from_slice(&batch.body).unwrap();
     assert_eq!(
         (&read["type"], read["events"].as_array().unwrap().len()),

@@ -4,6 +4,8 @@ use reqwest::Response;
 use reqwest::header::{HeaderMap, SET_COOKIE};
 use tokio::time::{Instant, timeout_at};
 
+use super::secrets::Secrets;
+
 /// So many bytes of a body are kept.
 const KEPT_BODY: usize = 4096;
 
@@ -13,6 +15,7 @@ const READ_BODY: usize = 64 * 1024;
 /// So many bytes of all headers are kept.
 const KEPT_HEADERS: usize = 4096;
 
+/// What stands in place of a cookie.
 const HIDDEN: &str = "(hidden)";
 
 /// What a receiver answered. Secrets of ours that it repeats are blanked out. `Debug` shows no content.
@@ -39,9 +42,11 @@ impl std::fmt::Debug for Answer {
 
 impl Answer {
     /// Reads what is kept, until `deadline` at the latest.
-    pub(super) async fn read(mut response: Response, deadline: Instant, secrets: &[String]) -> Self {
+    pub(super) async fn read(mut response: Response, deadline: Instant, secrets: &Secrets) -> Self {
         let status = response.status().as_u16();
         let headers = headers(response.headers(), secrets);
+        // One that begins at the very end of what is kept must be there as a whole to be known.
+        let most = KEPT_BODY + secrets.longest();
         let mut body: Vec<u8> = Vec::new();
         let mut read = 0;
         let mut is_cut = false;
@@ -49,9 +54,9 @@ impl Answer {
             match timeout_at(deadline, response.chunk()).await {
                 Ok(Ok(Some(chunk))) => {
                     read += chunk.len();
-                    let room = KEPT_BODY - body.len();
+                    let room = most - body.len();
                     body.extend_from_slice(&chunk[..chunk.len().min(room)]);
-                    is_cut |= chunk.len() > room;
+                    is_cut |= read > KEPT_BODY;
                     if read > READ_BODY {
                         break;
                     }
@@ -67,20 +72,20 @@ impl Answer {
         Self {
             status,
             headers,
-            body: concealed(&String::from_utf8_lossy(&body), secrets),
+            body: secrets.concealed(&String::from_utf8_lossy(&body), KEPT_BODY),
             is_cut,
         }
     }
 }
 
-fn headers(map: &HeaderMap, secrets: &[String]) -> Vec<(String, String)> {
+fn headers(map: &HeaderMap, secrets: &Secrets) -> Vec<(String, String)> {
     let mut room = KEPT_HEADERS;
     let mut kept = Vec::new();
     for (name, value) in map {
         let value = if *name == SET_COOKIE {
             HIDDEN.to_owned()
         } else {
-            concealed(&String::from_utf8_lossy(value.as_bytes()), secrets)
+            secrets.concealed(&String::from_utf8_lossy(value.as_bytes()), KEPT_HEADERS)
         };
         let size = name.as_str().len() + value.len();
         if size > room {
@@ -90,16 +95,4 @@ fn headers(map: &HeaderMap, secrets: &[String]) -> Vec<(String, String)> {
         kept.push((name.as_str().to_owned(), value));
     }
     kept
-}
-
-/// The text without the secrets in it: some receivers repeat what they were sent. A short one is left alone, since it would
-/// blank out half of every text; the validation asks for long ones.
-fn concealed(text: &str, secrets: &[String]) -> String {
-    let mut text = text.to_owned();
-    for secret in secrets.iter().filter(|secret| secret.len() >= 6) {
-        if text.contains(secret.as_str()) {
-            text = text.replace(secret.as_str(), HIDDEN);
-        }
-    }
-    text
 }

@@ -12,6 +12,7 @@
 mod answer;
 mod build;
 mod failure;
+mod secrets;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ use tokio::time::timeout_at;
 pub use answer::Answer;
 pub use build::{BuildError, Sender};
 pub use failure::{Failure, FailureCode};
+use secrets::Secrets;
 pub use target::{Auth, HmacHeader, Target, header};
 
 use super::health::Ended;
@@ -69,7 +71,7 @@ struct Signed {
     headers: Vec<(&'static str, HeaderValue)>,
     own: Vec<(reqwest::header::HeaderName, HeaderValue)>,
     /// Everything secret in it, to be blanked out where the receiver repeats it.
-    secrets: Vec<String>,
+    secrets: Secrets,
 }
 
 impl Sender {
@@ -119,8 +121,8 @@ impl Sender {
             })
         };
         // Addresses of chats and automation services are secrets as a whole.
-        let mut secrets: Vec<String> = vec![url.path().to_owned()];
-        secrets.extend(url.query().map(ToOwned::to_owned));
+        let mut secrets = Secrets::default();
+        secrets.add_address(url);
         let mut headers = vec![
             ("content-type", value(&message.mime)?),
             (ID_HEADER, value(&message.id)?),
@@ -135,22 +137,23 @@ impl Sender {
             let texts = secret
                 .recent(now.millis(), self.target.rotation)
                 .map_err(|_| Failure::secret("secrets_files"))?;
-            for text in texts {
-                keys.push(
-                    SigningSecret::parse(text.expose_secret())
-                        .map_err(|_| Failure::secret("secrets_files"))?,
-                );
-                secrets.push(text.expose_secret().trim().to_owned());
+            for (n, text) in texts.iter().enumerate() {
+                secrets.add(text.expose_secret());
+                match SigningSecret::parse(text.expose_secret()) {
+                    Ok(key) => keys.push(key),
+                    // The one before may be what somebody wrote by mistake and has corrected since.
+                    Err(_) if n > 0 => {}
+                    Err(_) => return Err(Failure::secret("secrets_files")),
+                }
             }
         }
         if let Some(signature) = signatures(&keys, &message.id, now, &message.body) {
             headers.push((SIGNATURE_HEADER, value(&signature)?));
         }
         let mut own = self.target.headers.clone();
-        secrets.extend(
-            own.iter()
-                .filter_map(|(_, value)| value.to_str().ok().map(ToOwned::to_owned)),
-        );
+        for (_, value) in &own {
+            secrets.add(&String::from_utf8_lossy(value.as_bytes()));
+        }
         if let Some(hmac) = &self.target.hmac {
             let secret = hmac.secret.current().map_err(|_| Failure::secret("hmac"))?;
             let plain = PlainHmac {
@@ -161,7 +164,7 @@ impl Sender {
                 hmac.header.clone(),
                 value(&plain.sign(secret.expose_secret(), &message.body))?,
             ));
-            secrets.push(secret.expose_secret().to_owned());
+            secrets.add(secret.expose_secret());
         }
         if let Some(auth) = &self.target.auth {
             let (text, secret) = auth.header().map_err(|_| Failure::secret("auth"))?;
@@ -169,8 +172,10 @@ impl Sender {
             value.set_sensitive(true);
             own.push((AUTHORIZATION, value));
             // Some repeat the scheme with it, and some do not.
-            secrets.extend(text.split_once(' ').map(|(_, code)| code.to_owned()));
-            secrets.push(secret);
+            if let Some((_, code)) = text.split_once(' ') {
+                secrets.add(code);
+            }
+            secrets.add(&secret);
         }
         Ok(Signed {
             headers,

@@ -27,7 +27,10 @@ pub struct Target {
     pub connect_timeout: Duration,
     /// Secrets that sign, all of them.
     pub secrets: Vec<Secret>,
-    /// For how long the content that a secret's file had before signs, too.
+    /// For how long the content that a secret's file had before signs, too. That content is known only as long as the process
+    /// runs, and over new settings only by [`Endpoint::carry_over`](crate::notify::Endpoint::carry_over), and it is the last one
+    /// only: a mistake that is written in between and corrected takes its place (and signs nothing). Two secrets side by
+    /// side are the sure way.
     pub rotation: Duration,
     /// A plain HMAC beside the signature.
     pub hmac: Option<HmacHeader>,

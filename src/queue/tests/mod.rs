@@ -3,6 +3,7 @@
 mod leases;
 mod outages;
 mod rig;
+mod told;
 
 use std::collections::HashMap;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -98,16 +99,18 @@ async fn attempts_for_an_import_give_way_and_others_do_not() {
     let page = ImportPage {
         import: imports[0],
         after: None,
-        records: vec![ShopifyId(1)],
-        cursor: Some(ShopifyId(1)),
+        records: vec![ShopifyId(1), ShopifyId(3)],
+        cursor: Some(ShopifyId(3)),
         is_last: true,
     };
     assert!(rig.store.save_import_page(page).await.unwrap());
     let fed = rig.store.feed_import(imports[0], lane, 5, now).await.unwrap();
-    assert_eq!(fed.made, 1);
+    assert_eq!(fed.made, 2);
     rig.enqueue("main", Object::Customer, 2).await;
+    // It changes while the import's job for it waits.
+    rig.enqueue("main", Object::Customer, 3).await;
     let rig = rig.await_start(queue);
-    rig.until_in_state(JobState::Completed, 2).await;
+    rig.until_in_state(JobState::Completed, 3).await;
     let mut told: Vec<(String, Option<String>)> = rig
         .jobs()
         .await
@@ -115,7 +118,7 @@ async fn attempts_for_an_import_give_way_and_others_do_not() {
         .map(|job| (job.key.source_id, job.last_summary))
         .collect();
     told.sort();
-    let expected = [("1", "gives way"), ("2", "goes first")];
+    let expected = [("1", "gives way"), ("2", "goes first"), ("3", "goes first")];
     assert_eq!(
         told,
         expected.map(|(id, told)| (id.to_owned(), Some(told.to_owned())))

@@ -23,17 +23,20 @@ impl Run<'_> {
         let ways = self.shop.engine.identities(&self.shop.name, self.wanted.object);
         let fields: BTreeSet<String> = ways.fields().into_iter().collect();
         let is_recognised = self.wanted.object == Object::Customer && !fields.is_empty();
+        let others = self.of_others(model, &open).await?;
         if self.wanted.object == Object::Product && !open.is_empty() && !fields.is_empty() {
-            self.recognise_products(&open, &fields, erp).await?;
+            let own: BTreeSet<ErpId> = open.iter().copied().filter(|id| !others.contains(id)).collect();
+            self.recognise_products(&own, &fields, erp).await?;
         }
         for some in open.chunks(TOGETHER as usize) {
+            self.unsent(model, some, gathered).await?;
+            let own: Vec<ErpId> = some.iter().copied().filter(|id| !others.contains(id)).collect();
             if is_recognised {
-                for (id, now) in self.read(model, some, fields.clone()).await? {
+                for (id, now) in self.read(model, &own, fields.clone()).await? {
                     erp.recognise(id, ways.tokens(&now));
                 }
             }
-            self.named_twins(model, some, gathered).await?;
-            self.unsent(model, some, gathered).await?;
+            self.named_twins(model, &own, gathered).await?;
         }
         for (other, ours) in erp.twins() {
             gathered.suspects.push(Suspect {
@@ -55,10 +58,28 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// Those of these records that stand for a record of another shop that is kept in the same ERP, made for it or adopted: they
+    /// are nobody's twins.
+    async fn of_others(&self, model: &str, ids: &[ErpId]) -> Result<BTreeSet<ErpId>, RunError> {
+        let mut theirs = BTreeSet::new();
+        for some in ids.chunks(TOGETHER as usize) {
+            let named = self.ask(self.context.erp.external_ids(model, some)).await?;
+            let named = named.into_iter().filter(|(_, name)| name.shop != self.shop.name);
+            theirs.extend(named.map(|(id, _)| id));
+            for shop in self.shop.beside.iter().filter(|name| **name != self.shop.name) {
+                let links = self.context.store.links_of_erp(shop, self.kind, some);
+                let links = self.life.with(links).await??;
+                let live = links.iter().filter(|link| link.state != LinkState::Retired);
+                theirs.extend(live.map(|link| link.erp_id));
+            }
+        }
+        Ok(theirs)
+    }
+
     /// Products that no link leads to, by what their variants are recognised by.
     async fn recognise_products(
         &self,
-        open: &[ErpId],
+        open: &BTreeSet<ErpId>,
         fields: &BTreeSet<String>,
         erp: &mut ErpShelf,
     ) -> Result<(), RunError> {
@@ -67,7 +88,6 @@ impl Run<'_> {
         let Some((model, owner)) = variants else {
             return Ok(());
         };
-        let open: BTreeSet<ErpId> = open.iter().copied().collect();
         let ways = self.shop.engine.identities(&self.shop.name, Object::Product);
         let mut after = None;
         loop {

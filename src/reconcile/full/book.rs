@@ -1,9 +1,9 @@
 //! What a run found so far: exact counts, and the first rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::shelf::{Sign, Suspect};
-use crate::domain::{Direction, DriftClass, DriftFate, JobId, Link, Object, ShopName};
+use crate::domain::{Direction, DriftClass, DriftFate, ErpId, JobId, Object, ShopName};
 use crate::store::{Correction, DriftCount, DriftLooked, DriftRow};
 use crate::sync::ShopContext;
 
@@ -38,6 +38,8 @@ pub(super) struct Book {
     pub(super) failed_in_a_row: u32,
     /// Whether Shopify hides old orders, once that was asked.
     pub(super) hides_old_orders: Option<bool>,
+    /// Warehouses that the mapping names and the ERP does not have.
+    pub(super) unknown_warehouses: BTreeSet<ErpId>,
 }
 
 /// How an entry was made.
@@ -102,6 +104,7 @@ impl Book {
             to_tell: BTreeMap::new(),
             failed_in_a_row: 0,
             hides_old_orders: None,
+            unknown_warehouses: BTreeSet::new(),
         }
     }
 
@@ -144,9 +147,9 @@ impl Book {
 
     /// Notes a value that is not the one that was agreed on. Only a fresh comparison tells whether a person put it there: one
     /// of ours may be on its way.
-    pub(super) fn may_correct(&mut self, link: &Link, correction: Correction) {
+    pub(super) fn may_correct(&mut self, model: &str, id: ErpId, correction: Correction) {
         if self.moved.len() < MOST_CORRECTIONS {
-            let record = format!("{} {}", link.model, link.erp_id);
+            let record = format!("{model} {id}");
             self.moved.insert((record, correction.field.clone()), correction);
         }
     }
@@ -173,7 +176,8 @@ pub(super) const fn class_of(sign: Sign) -> DriftClass {
         Sign::GoneFromShop => DriftClass::Deleted,
         Sign::GoneFromErp => DriftClass::GoneFromErp,
         Sign::GoneFromBoth => DriftClass::OrphanedLink,
-        Sign::Changed | Sign::Moved | Sign::Picked => DriftClass::FieldDiffers,
+        Sign::Changed | Sign::Moved | Sign::Picked | Sign::Unnoted => DriftClass::FieldDiffers,
+        Sign::Level => DriftClass::StockDiffers,
         Sign::Alive => DriftClass::Archived,
         Sign::Total => DriftClass::TotalDiffers,
         Sign::Unsent => DriftClass::MissingOnShopify,

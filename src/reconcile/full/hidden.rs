@@ -5,9 +5,10 @@
 use std::time::Duration;
 
 use super::book::{Became, Book};
-use super::look::{has_other_amounts, source_of};
+use super::linked::{is_amount, of_amount};
+use super::look::source_of;
+use super::orders::has_other_amounts;
 use super::shelf::{ShopShelf, Sign, Suspect};
-use super::weigh::{is_amount, of_amount};
 use super::{Run, RunError};
 use crate::domain::{DriftClass, DriftFate, Link, Object};
 use crate::erp::{OrderStanding, OrderState};

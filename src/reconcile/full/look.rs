@@ -4,19 +4,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::Book;
-use super::hidden::hidden;
 use super::shelf::{ErpShelf, InErp, OnShop, ShopShelf, Sign, Suspect};
 use super::{Run, RunError};
-use crate::domain::{DriftClass, DriftFate, ErpId, FieldValue, Link, LinkKind, LinkState, Object, ShopifyId};
-use crate::erp::{ErpError, OrderStanding, OrderState};
+use crate::domain::{DriftClass, DriftFate, ErpId, FieldValue, Link, LinkState, Object, ShopifyId};
+use crate::erp::ErpError;
 use crate::store::Correction;
-use crate::sync::{agreed_fields, expected, is_entered_by_hand, moved, reference_of};
+use crate::sync::{agreed_fields, moved};
 
 /// Links and records of the ERP that are read at once.
 pub(super) const TOGETHER: u32 = 500;
 
 /// Numbers of the ERP's records that are listed at once.
 pub(super) const PAGE: u32 = 2_000;
+
+/// How many orders a run reads whole because nothing is remembered of their fields.
+const MOST_UNNOTED: usize = 1_000;
 
 /// By how much the shop's clock and ours may differ.
 const SKEW: std::time::Duration = std::time::Duration::from_mins(5);
@@ -33,9 +35,11 @@ pub(super) struct Looked {
 pub(super) struct Gathered {
     pub(super) suspects: Vec<Suspect>,
     gone_from_shop: u64,
-    gone_from_erp: u64,
+    pub(super) gone_from_erp: u64,
+    /// Booked orders of which nothing is remembered by which their fields could be told to have moved.
+    pub(super) unnoted: Vec<Suspect>,
     /// Products of the ERP of which a variant moved.
-    moved_products: BTreeSet<ErpId>,
+    pub(super) moved_products: BTreeSet<ErpId>,
 }
 
 impl Run<'_> {
@@ -60,6 +64,7 @@ impl Run<'_> {
         let starts_at = self.starts_at().await?;
         self.unlinked(&shop, starts_at, &mut gathered, book);
         self.leave_what_moved_since(began, &mut gathered, book).await?;
+        self.note_some(&mut gathered, book);
         self.life.last().await?;
         let is_of_link = |suspect: &&Suspect| {
             !matches!(
@@ -74,6 +79,17 @@ impl Run<'_> {
             gone_from_shop: gathered.gone_from_shop,
             gone_from_erp: gathered.gone_from_erp,
         })
+    }
+
+    /// Orders that were booked before their fields were remembered are read whole once, so many a run, the newest first.
+    fn note_some(&self, gathered: &mut Gathered, book: &mut Book) {
+        if self.wanted.since.is_some() {
+            return;
+        }
+        let mut unnoted = std::mem::take(&mut gathered.unnoted);
+        let left = unnoted.len().saturating_sub(MOST_UNNOTED);
+        book.looked.unnoted = left as u64;
+        gathered.suspects.extend(unnoted.drain(left..));
     }
 
     /// The ERP's model of the object.
@@ -218,7 +234,8 @@ impl Run<'_> {
             };
             for field in &moved {
                 book.may_correct(
-                    link,
+                    &link.model,
+                    link.erp_id,
                     Correction {
                         shop: self.shop.name.clone(),
                         object: self.wanted.object,
@@ -234,138 +251,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Orders.
-    async fn orders(
-        &self,
-        links: &[&Link],
-        shop: &mut ShopShelf,
-        gathered: &mut Gathered,
-        book: &mut Book,
-    ) -> Result<(), RunError> {
-        let ids: Vec<ErpId> = links.iter().map(|link| link.erp_id).collect();
-        let standings = self.ask(self.context.erp.order_standings(&ids)).await?;
-        book.looked.in_erp += standings.len() as u64;
-        let references: Vec<String> = standings
-            .iter()
-            .filter(|standing| standing.state != OrderState::Cancelled)
-            .filter_map(|standing| standing.reference.clone())
-            .collect();
-        let standings: BTreeMap<ErpId, _> = standings
-            .into_iter()
-            .map(|standing| (standing.id, standing))
-            .collect();
-        let is_carried = !self.context.not_in.contains(&Object::Order);
-        for link in links {
-            let Some(source) = source_of(link) else { continue };
-            let ours = shop.linked(source);
-            let theirs = standings.get(&link.erp_id);
-            if ours.is_none() && self.is_hidden(link, theirs, Some(&*shop), book).await? {
-                // They are many, always the same, and no sign of damage: counted, not listed.
-                book.tally(DriftClass::Deleted, DriftFate::LeftAlone, 1);
-                let suspect = hidden(link, theirs);
-                gathered.gone_from_erp += u64::from(theirs.is_none());
-                gathered.suspects.extend(suspect);
-                continue;
-            }
-            let Some(suspect) = self.presence(link, ours, theirs.is_some(), gathered) else {
-                continue;
-            };
-            let is_by_hand = is_entered_by_hand(link);
-            let is_cancelled = theirs.is_some_and(|theirs| theirs.state == OrderState::Cancelled);
-            let is_off = ours.is_some_and(|ours| ours.is_away);
-            let suspect = Suspect {
-                is_away: is_cancelled && !is_off && !is_by_hand,
-                ..suspect
-            };
-            if theirs.is_some_and(|theirs| has_other_amounts(link, theirs)) && !is_cancelled && !is_by_hand {
-                gathered.suspects.push(Suspect {
-                    sign: Sign::Total,
-                    ..suspect
-                });
-            } else if is_off && !is_cancelled && !is_by_hand && is_carried {
-                // What cannot be cancelled there is an open problem, or one that a person gave up.
-                gathered.suspects.push(Suspect {
-                    sign: Sign::Alive,
-                    ..suspect
-                });
-            } else {
-                self.suspect(link, suspect, suspect.is_away, gathered, book);
-            }
-        }
-        self.order_twins(links, &references, &standings.keys().copied().collect(), gathered)
-            .await
-    }
-
-    /// Orders of the ERP that carry the number of a linked one, and that no link leads to.
-    async fn order_twins(
-        &self,
-        links: &[&Link],
-        references: &[String],
-        ours: &BTreeSet<ErpId>,
-        gathered: &mut Gathered,
-    ) -> Result<(), RunError> {
-        let erp = &self.context.erp;
-        let found = self.ask(erp.orders_of_references(references)).await?;
-        let others: Vec<ErpId> = found
-            .iter()
-            .map(|(id, _)| *id)
-            .filter(|id| !ours.contains(id))
-            .collect();
-        if others.is_empty() {
-            return Ok(());
-        }
-        let linked = self
-            .context
-            .store
-            .links_of_erp(&self.shop.name, LinkKind::Order, &others)
-            .await?;
-        let mut known: BTreeSet<ErpId> = linked.into_iter().map(|link| link.erp_id).collect();
-        let model = links.first().map(|link| link.model.as_str()).unwrap_or_default();
-        let others: Vec<ErpId> = others.into_iter().filter(|id| !known.contains(id)).collect();
-        known.extend(self.of_other_shops(model, &others, &found).await?);
-        for other in others.into_iter().filter(|id| !known.contains(id)) {
-            let reference = found.iter().find(|(id, _)| *id == other).map(|(_, name)| name);
-            let beside = found
-                .iter()
-                .find(|(id, name)| ours.contains(id) && Some(name) == reference)
-                .map(|(id, _)| *id);
-            gathered.suspects.push(Suspect {
-                beside,
-                ..Suspect::new(Sign::ErpTwin, None, Some(other))
-            });
-        }
-        Ok(())
-    }
-
-    /// Those of these orders that are another shop's: two shops that are booked in one company may both have a number.
-    async fn of_other_shops(
-        &self,
-        model: &str,
-        ids: &[ErpId],
-        references: &[(ErpId, String)],
-    ) -> Result<BTreeSet<ErpId>, RunError> {
-        if ids.is_empty() {
-            return Ok(BTreeSet::new());
-        }
-        let named = self.ask(self.context.erp.external_ids(model, ids)).await?;
-        let named = named.into_iter().filter(|(_, name)| name.shop != self.shop.name);
-        let mut theirs: BTreeSet<ErpId> = named.map(|(id, _)| id).collect();
-        for shop in self.shop.shops.iter().filter(|name| **name != self.shop.name) {
-            let links = self.context.store.links_of_erp(shop, LinkKind::Order, ids);
-            for link in self.life.with(links).await?? {
-                let reference = references.iter().find(|(id, _)| *id == link.erp_id);
-                let reference = reference.map(|(_, reference)| reference.as_str());
-                // The shop may be booked in another ERP, where the same record number is another order.
-                if is_entered_by_hand(&link) || reference_of(&link) == reference {
-                    theirs.insert(link.erp_id);
-                }
-            }
-        }
-        Ok(theirs)
-    }
-
     /// Looks at a record that both sides have, where something about it changed.
-    fn suspect(
+    pub(super) fn suspect(
         &self,
         link: &Link,
         suspect: Suspect,
@@ -393,94 +280,8 @@ impl Run<'_> {
         }
     }
 
-    /// Variants: what moved of them is looked at with their product.
-    async fn variants(
-        &self,
-        shop: &ShopShelf,
-        erp: &mut ErpShelf,
-        gathered: &mut Gathered,
-        book: &mut Book,
-    ) -> Result<(), RunError> {
-        let ways = self.shop.engine.identities(&self.shop.name, Object::Product);
-        let watched = self.context.erp.watched(Object::Product);
-        let owner = watched.iter().find_map(|watched| watched.owner);
-        let mut known: BTreeSet<ShopifyId> = gathered.suspects.iter().filter_map(|one| one.source).collect();
-        let mut after = None;
-        loop {
-            let store = &self.context.store;
-            let links = store.links_in_order(&self.shop.name, LinkKind::Variant, after, TOGETHER);
-            let links = self.life.with(links).await??;
-            let is_last = links.len() < TOGETHER as usize;
-            after = links.last().map(|link| link.erp_id);
-            let links: Vec<&Link> = links
-                .iter()
-                .filter(|link| link.state == LinkState::Linked && source_of(link).is_some())
-                .collect();
-            let mut fields: BTreeSet<String> = links.iter().flat_map(|link| agreed_fields(link)).collect();
-            fields.extend(owner.map(str::to_owned));
-            fields.extend(ways.fields());
-            let held = self.held(&links, fields).await?;
-            for link in links {
-                let Some(source) = source_of(link) else { continue };
-                let product = shop.product_of(source);
-                let Some(now) = held.get(&link.erp_id) else {
-                    // Known only where the list tells of variants. One that the shop has no more is nobody's.
-                    if let Some(product) = product.filter(|product| known.insert(*product)) {
-                        gathered
-                            .suspects
-                            .push(Suspect::new(Sign::Moved, Some(product), None));
-                    }
-                    continue;
-                };
-                if shop.knows_variants() && product.is_none() {
-                    continue;
-                }
-                let template = match owner.and_then(|owner| now.get(owner)) {
-                    Some(FieldValue::Record(template)) => Some(*template),
-                    _ => None,
-                };
-                if let Some(template) = template {
-                    erp.recognise(template, ways.tokens(now));
-                }
-                let moved = moved(link, now);
-                if moved.is_empty() {
-                    continue;
-                }
-                gathered.moved_products.extend(template);
-                for field in moved {
-                    book.may_correct(
-                        link,
-                        Correction {
-                            shop: self.shop.name.clone(),
-                            object: Object::Product,
-                            source_id: source,
-                            field: field.field,
-                            value: field.value,
-                            mapping: "product.in.toml".to_owned(),
-                        },
-                    );
-                }
-            }
-            if is_last {
-                break;
-            }
-        }
-        let products: Vec<ErpId> = std::mem::take(&mut gathered.moved_products).into_iter().collect();
-        for some in products.chunks(TOGETHER as usize) {
-            let store = &self.context.store;
-            let links = store.links_of_erp(&self.shop.name, LinkKind::Product, some);
-            for link in self.life.with(links).await?? {
-                if let Some(product) = source_of(&link).filter(|product| known.insert(*product)) {
-                    let suspect = Suspect::new(Sign::Moved, Some(product), Some(link.erp_id));
-                    gathered.suspects.push(suspect);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// What the ERP's records of these links hold; those that are gone are absent.
-    async fn held(
+    pub(super) async fn held(
         &self,
         links: &[&Link],
         fields: BTreeSet<String>,
@@ -514,7 +315,7 @@ impl Run<'_> {
     }
 
     /// Whether both records of a link are there; if not, that is what is looked at.
-    fn presence(
+    pub(super) fn presence(
         &self,
         link: &Link,
         ours: Option<OnShop>,
@@ -541,13 +342,6 @@ impl Run<'_> {
         gathered.suspects.push(suspect);
         None
     }
-}
-
-/// Whether the ERP's order comes to something else than what was booked and proven.
-pub(super) fn has_other_amounts(link: &Link, theirs: &OrderStanding) -> bool {
-    expected(link).is_some_and(|expected| {
-        expected.total != theirs.total || expected.tax.is_some_and(|tax| tax != theirs.tax)
-    })
 }
 
 /// Shopify's number of a link; none where it stands for nobody there.

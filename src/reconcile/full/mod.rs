@@ -14,17 +14,23 @@ mod findings;
 mod hand;
 mod hidden;
 mod life;
+mod linked;
 mod look;
+mod orders;
 mod sample;
 mod shelf;
+mod stock;
+mod variants;
 mod weigh;
+
+use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use self::book::Book;
 use self::life::Life;
 use self::look::Looked;
-use super::{RunError, told};
+use super::{RunEnded, RunError, RunNotifier, told};
 use crate::domain::{LinkKind, NewProblem, Object, SharedEntropy, ShopName, Timestamp};
 use crate::store::{DriftKind, NewRun, RunKind, RunOutcome, StoreError};
 use crate::sync::{Engine, ShopContext};
@@ -48,12 +54,17 @@ pub struct FullShop {
     pub name: ShopName,
     /// All shops of the configuration: some may be booked in the same company of one ERP.
     pub shops: Vec<ShopName>,
+    /// Those of them that are kept in the same ERP, as far as its address and database tell: there the same number is the same
+    /// record.
+    pub beside: Vec<ShopName>,
     /// Compares its records; knows both of its sides and the store.
     pub engine: Engine,
     /// Picks the records of a sample.
     pub entropy: SharedEntropy,
     /// The node that carries the run out.
     pub node: String,
+    /// Who is told how it ended.
+    pub notifier: Arc<dyn RunNotifier>,
 }
 
 /// What a run is to do.
@@ -91,7 +102,9 @@ const fn kind_of(object: Object) -> Option<LinkKind> {
         Object::Order => Some(LinkKind::Order),
         Object::Customer => Some(LinkKind::Customer),
         Object::Product => Some(LinkKind::Product),
-        Object::Inventory | Object::Shop => None,
+        // What is compared of it are variants' levels.
+        Object::Inventory => Some(LinkKind::Variant),
+        Object::Shop => None,
     }
 }
 
@@ -103,6 +116,13 @@ pub struct BegunRun {
     kind: LinkKind,
     started_at: Timestamp,
     rules_since: Timestamp,
+}
+
+impl BegunRun {
+    /// Its number in the list of runs.
+    pub const fn id(&self) -> i64 {
+        self.id
+    }
 }
 
 /// Compares everything of an object on both sides, makes the jobs that repair it, and keeps a report.
@@ -130,6 +150,9 @@ pub async fn begin_full_run(shop: &FullShop, wanted: FullRun<'_>) -> Result<Begu
     let Some(context) = shop.engine.shop(&shop.name) else {
         return Err(RunError::NoSuchShop(shop.name.clone()));
     };
+    if wanted.object == Object::Inventory && !context.out.contains(&Object::Inventory) {
+        return Err(RunError::NotCompared(wanted.object));
+    }
     let started_at = context.clock.now();
     let revision = context.store.newest_revision().await?;
     let begun = context
@@ -187,11 +210,26 @@ pub async fn carry_out_full_run(
     let ended = Box::pin(run.carry_out()).await;
     let (outcome, error) = match &ended {
         Ok(_) => (RunOutcome::Done, None),
-        Err(RunError::Stopped(_) | RunError::Lost(_)) => (RunOutcome::Cut, None),
+        Err(RunError::Stopped(_)) => (RunOutcome::Stopped, None),
+        Err(RunError::Lost(_)) => (RunOutcome::Cut, None),
         Err(error) => (RunOutcome::Failed, Some(told(error))),
     };
     let now = context.clock.now();
-    let noted = context.store.finish_run(id, outcome, error.as_deref(), now).await;
+    let report = ended.as_ref().ok();
+    let notifications = shop.notifier.of_run(&RunEnded {
+        run: id,
+        kind: RunKind::Full,
+        shop: &shop.name,
+        object: wanted.object,
+        outcome,
+        seen: report.map_or(0, |report| report.looked.on_shopify),
+        found: report.map(FullReport::found),
+        at: now,
+    });
+    let noted = context
+        .store
+        .finish_run(id, outcome, error.as_deref(), notifications, now)
+        .await;
     let report = ended?;
     if !noted? {
         return Err(RunError::Lost(id));
@@ -221,6 +259,7 @@ impl Run<'_> {
     async fn carry_out(&self) -> Result<FullReport, RunError> {
         let mut book = Book::new(self.context, self.wanted.object);
         match self.wanted.sample {
+            _ if self.wanted.object == Object::Inventory => self.stock(&mut book).await?,
             Some(count) => {
                 let picked = self.picked(count, &mut book).await?;
                 for suspect in picked {

@@ -217,6 +217,10 @@ pub(super) enum Sign {
     ErpTwin,
     /// Picked at random.
     Picked,
+    /// A stock level that differs.
+    Level,
+    /// A booked order of which nothing is remembered by which its fields could be told to have moved.
+    Unnoted,
 }
 
 /// A record that is looked at.
@@ -234,6 +238,8 @@ pub(super) struct Suspect {
     pub(super) is_away: bool,
     /// Whether it is an order that Shopify hides: then only what the ERP has can be looked at.
     pub(super) is_hidden: bool,
+    /// How many of its fields moved, where an earlier run told of each with the value that stands there, and left it alone.
+    pub(super) told: u64,
 }
 
 impl Suspect {
@@ -247,6 +253,7 @@ impl Suspect {
             beside: None,
             is_away: false,
             is_hidden: false,
+            told: 0,
         }
     }
 

@@ -142,6 +142,11 @@ impl Db {
         self.table(model).rows.keys().copied().collect()
     }
 
+    /// Those from this one on.
+    pub(super) fn ids_from(&self, model: &str, first: i64) -> Vec<i64> {
+        self.table(model).rows.range(first..).map(|(id, _)| *id).collect()
+    }
+
     pub(super) fn len(&self, model: &str) -> usize {
         self.table(model).rows.len()
     }

@@ -3,7 +3,7 @@
 //! Everything that happens to the shop goes through the actions in `actions/`; each of them stamps the changed
 //! records and announces the change to the webhook subscriptions in the same step.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 
 use chrono::{DateTime, Utc};
 
@@ -33,6 +33,8 @@ pub struct Shop {
     pub(super) ids: Ids,
     pub(super) next_number: u64,
     pub(super) customers: BTreeMap<u64, Customer>,
+    /// E-mail addresses and phone numbers that some customer has or had: what is not among them is free.
+    pub(super) contacts: HashSet<String>,
     pub(super) companies: BTreeMap<u64, Company>,
     pub(super) products: BTreeMap<u64, Product>,
     pub(super) orders: BTreeMap<u64, Order>,
@@ -89,6 +91,7 @@ impl Shop {
             ids,
             next_number: options.first_order_number,
             customers: BTreeMap::new(),
+            contacts: HashSet::new(),
             companies: BTreeMap::new(),
             products: BTreeMap::new(),
             orders: BTreeMap::new(),

@@ -251,6 +251,7 @@ pub(super) fn fulfillments(order: &At<'_>) -> Result<Vec<Fulfillment>, Normalise
         parcels.push(Fulfillment {
             id: at.get("id").need_id()?,
             status: at.get("status").need_text()?,
+            display_status: at.get("displayStatus").text()?,
             created_at: at.get("createdAt").need_time()?,
             lines,
             tracking_company,

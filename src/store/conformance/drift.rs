@@ -25,7 +25,12 @@ async fn run(store: &SharedStore, object: Object, outcome: Option<RunOutcome>) -
     });
     let run = begun.await.unwrap().unwrap();
     if let Some(outcome) = outcome {
-        assert!(store.finish_run(run, outcome, None, START).await.unwrap());
+        assert!(
+            store
+                .finish_run(run, outcome, None, Vec::new(), START)
+                .await
+                .unwrap()
+        );
     }
     run
 }
@@ -128,7 +133,7 @@ pub(super) async fn a_report_is_told_once_its_run_ended_well(fixture: Fixture) {
     assert_eq!(runs(products.clone()).await, [0_i64; 0]);
     assert!(
         store
-            .finish_run(product, RunOutcome::Done, None, START)
+            .finish_run(product, RunOutcome::Done, None, Vec::new(), START)
             .await
             .unwrap()
     );
@@ -236,6 +241,19 @@ pub(super) async fn a_correction_counts_once(fixture: Fixture) {
     let later = START.plus(Duration::from_secs(60));
     let more = vec![correction(1, "city", "b"), correction(1, "zip", "a")];
     assert_eq!(store.count_corrections(more, later).await.unwrap(), 2);
+    let of = async |object: Object, source: u64| {
+        store
+            .corrections_of(&shop(), object, ShopifyId(source))
+            .await
+            .unwrap()
+    };
+    let value = |field: &str, value: &str| (field.to_owned(), value.to_owned());
+    assert_eq!(
+        of(Object::Customer, 1).await,
+        [value("city", "a"), value("city", "b"), value("zip", "a")]
+    );
+    assert_eq!(of(Object::Customer, 2).await, [value("city", "a")]);
+    assert_eq!(of(Object::Order, 1).await, []);
     let counts = store.corrections(START).await.unwrap();
     let counts: Vec<_> = counts
         .iter()

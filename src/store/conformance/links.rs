@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::fixture::Fixture;
 use super::given::{
-    START, claim_as, claim_one, end, link, new_job, order, other_shop, record, shop, state, story,
+    START, claim_as, claim_one, end, finish, link, new_job, order, other_shop, record, shop, state, story,
 };
 use crate::domain::{ErpId, Fence, JobState, Link, LinkKind, LinkState, Object, System};
 use crate::store::{Adopted, Adoption, BreakerRow, Finished, OpenMode, Saved, Verdict};
@@ -169,6 +169,16 @@ pub(super) async fn links_are_saved_only_under_the_fence(fixture: Fixture) {
     );
 }
 
+fn is_conflict(result: &Finished) -> bool {
+    matches!(
+        result,
+        Finished::Conflict {
+            state: JobState::Problem,
+            problem,
+        } if problem.code == "link_conflict".into()
+    )
+}
+
 pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixture) {
     let store = &fixture.store;
     let mut jobs = Vec::new();
@@ -180,6 +190,7 @@ pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixtu
     let ends = jobs.iter().zip([10, 10, 20]).map(|(job, erp_id)| {
         let mut done = end(job, START, Verdict::Completed);
         done.links = vec![link(LinkKind::Order, &job.key.source_id, erp_id)];
+        done.notifications = vec![job.key.source_id.clone()];
         store.finish(done)
     });
     let results: Vec<_> = futures_util::future::join_all(ends)
@@ -188,15 +199,12 @@ pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixtu
         .map(Result::unwrap)
         .collect();
     assert_eq!(results[2], Finished::Done(JobState::Completed));
-    let problems = results
-        .iter()
-        .filter(|result| **result == Finished::Done(JobState::Problem))
-        .count();
+    let problems = results.iter().filter(|result| is_conflict(result)).count();
     assert_eq!(problems, 1, "{results:?}");
     let loser = jobs
         .iter()
         .zip(&results)
-        .find(|(_, result)| **result == Finished::Done(JobState::Problem))
+        .find(|(_, result)| is_conflict(result))
         .unwrap()
         .0;
     let problem = story(store, loser.id).await.job.problem.unwrap();
@@ -216,6 +224,21 @@ pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixtu
         .unwrap();
     assert_eq!(links.len(), 2);
     assert_eq!(state(store, jobs[2].id).await, JobState::Completed);
+    // What the loser would have told is not so.
+    let told = store.outbox(10).await.unwrap();
+    let told: Vec<&str> = told.iter().map(|row| row.body.as_str()).collect();
+    assert!(
+        told.len() == 2 && !told.contains(&loser.key.source_id.as_str()),
+        "{told:?}"
+    );
+    // Whoever takes it up next knows which problem is open.
+    assert_eq!(loser.problem, None);
+    store.retry(loser.id, START).await.unwrap();
+    let again = claim_one(store, Object::Order, START).await;
+    assert_eq!(again.problem, Some(problem.mark()));
+    finish(store, &again, START, Verdict::Completed).await;
+    store.enqueue(new_job(&again.key, START)).await.unwrap();
+    assert_eq!(claim_one(store, Object::Order, START).await.problem, None);
 }
 
 pub(super) async fn retired_links_set_their_record_free(fixture: Fixture) {

@@ -19,6 +19,7 @@ mod lists;
 mod locks;
 mod model;
 mod nodes;
+mod notices;
 mod outgoing;
 mod people;
 mod polls;
@@ -30,6 +31,7 @@ mod runs;
 mod sessions;
 mod subscriptions;
 mod upcoming;
+mod written;
 
 /// Makes a test of each case for each store.
 macro_rules! suite {
@@ -59,6 +61,10 @@ macro_rules! suite {
 }
 
 suite! {
+    written:
+        what_a_mapping_wrote_is_found_by_its_revision_page_by_page,
+        what_is_removed_or_pruned_was_written_by_none,
+        of_a_record_only_the_newest_stories_are_told;
     approvals:
         a_yes_counts_for_the_plan_that_waits_and_once,
         a_no_gives_up_what_waits_and_nothing_else;
@@ -212,6 +218,32 @@ suite! {
     sessions:
         a_session_lives_until_it_is_closed_or_idle,
         an_id_stands_for_one_session;
+    notices:
+        what_is_told_is_committed_with_the_end_or_not_at_all,
+        who_sends_hears_of_what_is_told,
+        a_notification_is_fanned_out_once,
+        a_newer_one_replaces_what_waits_and_not_what_is_sent,
+        dispatches_are_claimed_by_priority_then_time,
+        nothing_is_claimed_for_a_paused_endpoint,
+        what_was_sent_together_is_claimed_together,
+        a_batch_of_one_endpoint_is_no_other_endpoints,
+        a_newer_one_leaves_a_batch_as_it_was_sent,
+        an_end_saves_try_endpoint_and_what_is_told,
+        a_batch_has_one_answer,
+        what_is_given_back_was_not_tried,
+        a_late_end_overwrites_nothing,
+        of_two_about_the_same_the_newer_waits,
+        what_waits_for_a_removed_endpoint_is_cancelled,
+        an_endpoint_stands_as_before_when_what_waits_is_given_up,
+        what_a_dead_process_was_sending_is_sent_again,
+        however_many_claims_ended_without_a_word_all_are_taken_back,
+        deliveries_are_filtered_and_paged,
+        what_ended_is_sent_once_more,
+        a_range_or_all_that_failed_is_sent_once_more,
+        what_ended_long_ago_is_deleted,
+        what_is_told_of_a_customer_is_removed,
+        what_is_told_of_a_shop_is_removed,
+        what_was_emptied_holds_up_no_other;
     housekeeping:
         pruning_goes_in_steps_and_leaves_what_is_open,
         redaction_removes_contents_and_keeps_ids,

@@ -73,10 +73,24 @@ pub(super) async fn one_run_of_an_object_at_a_time(fixture: Fixture) {
     assert!(store.run_goes_on(run, counts, START).await.unwrap());
     let end = START.plus(MINUTE);
     let failed = store
-        .finish_run(run, RunOutcome::Failed, Some("no answer"), end)
+        .finish_run(
+            run,
+            RunOutcome::Failed,
+            Some("no answer"),
+            vec!["told".into()],
+            end,
+        )
         .await;
     assert!(failed.unwrap());
-    assert!(!store.finish_run(run, RunOutcome::Done, None, end).await.unwrap());
+    assert!(
+        !store
+            .finish_run(run, RunOutcome::Done, None, vec!["told again".into()], end)
+            .await
+            .unwrap()
+    );
+    let told = store.outbox(10).await.unwrap();
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].body, "told");
     assert!(!store.run_goes_on(run, counts, end).await.unwrap());
     let again = store.start_run(new_run(Object::Order, end)).await.unwrap();
     assert!(again.is_some_and(|id| id > run), "{again:?}");
@@ -121,7 +135,7 @@ pub(super) async fn a_run_that_is_not_heard_of_is_cut(fixture: Fixture) {
     assert!(!store.run_goes_on(lost, counts, START).await.unwrap());
     assert!(
         !store
-            .finish_run(lost, RunOutcome::Done, None, START)
+            .finish_run(lost, RunOutcome::Done, None, Vec::new(), START)
             .await
             .unwrap()
     );
@@ -250,7 +264,7 @@ pub(super) async fn what_is_over_is_forgotten_in_time(fixture: Fixture) {
         let run = store.start_run(new_run(object, START)).await.unwrap().unwrap();
         if object == Object::Order {
             store
-                .finish_run(run, RunOutcome::Done, None, START)
+                .finish_run(run, RunOutcome::Done, None, Vec::new(), START)
                 .await
                 .unwrap();
         }

@@ -28,14 +28,32 @@ pub(super) trait Batch: Send + Sync + 'static {
     /// What is tried, for errors.
     const TRYING: &'static str;
 
-    /// Saves the units within the open transaction; says whether work may have arrived. `alone` as in
+    /// Saves the units within the open transaction; says whether work or something to tell may have arrived. `alone` as in
     /// [`finish::finish`].
     fn save<'a>(
         &'a self,
         conn: &'a mut Conn,
         units: &'a [Self::Unit],
         alone: bool,
-    ) -> BoxFuture<'a, Result<(Vec<Self::Answer>, bool), Fault>>;
+    ) -> BoxFuture<'a, Result<(Vec<Self::Answer>, Rings), Fault>>;
+}
+
+/// Who is to be told after the commit.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Rings {
+    /// There may be work.
+    work: bool,
+    /// There may be something to tell other systems.
+    notifications: bool,
+}
+
+impl Rings {
+    fn work(work: bool) -> Self {
+        Self {
+            work,
+            ..Self::default()
+        }
+    }
 }
 
 /// Deliveries.
@@ -51,13 +69,13 @@ impl Batch for Deliveries {
         conn: &'a mut Conn,
         units: &'a [PreparedDelivery],
         _alone: bool,
-    ) -> BoxFuture<'a, Result<(Vec<Recorded>, bool), Fault>> {
+    ) -> BoxFuture<'a, Result<(Vec<Recorded>, Rings), Fault>> {
         Box::pin(async move {
             let results = intake::record(conn, units).await?;
             let stirred = results
                 .iter()
                 .any(|result| matches!(result, Recorded::New { job: Some(_), .. }));
-            Ok((results, stirred))
+            Ok((results, Rings::work(stirred)))
         })
     }
 }
@@ -75,8 +93,8 @@ impl Batch for Jobs {
         conn: &'a mut Conn,
         units: &'a [(NewJob, i64)],
         _alone: bool,
-    ) -> BoxFuture<'a, Result<(Vec<Enqueued>, bool), Fault>> {
-        Box::pin(async move { Ok((intake::enqueue(conn, units).await?, true)) })
+    ) -> BoxFuture<'a, Result<(Vec<Enqueued>, Rings), Fault>> {
+        Box::pin(async move { Ok((intake::enqueue(conn, units).await?, Rings::work(true))) })
     }
 }
 
@@ -93,10 +111,14 @@ impl Batch for Finishes {
         conn: &'a mut Conn,
         units: &'a [PreparedFinish],
         alone: bool,
-    ) -> BoxFuture<'a, Result<(Vec<Finished>, bool), Fault>> {
+    ) -> BoxFuture<'a, Result<(Vec<Finished>, Rings), Fault>> {
         Box::pin(async move {
             let ends = finish::finish(conn, &self.0, units, alone).await?;
-            Ok((ends.results, ends.stirred))
+            let rings = Rings {
+                work: ends.stirred,
+                notifications: ends.told,
+            };
+            Ok((ends.results, rings))
         })
     }
 }
@@ -131,21 +153,44 @@ impl<B: Batch> Batcher<B> {
     }
 }
 
-/// Tells the dispatchers of all nodes that there may be work.
+/// What an announcement says where it is not about work.
+const ABOUT_NOTIFICATIONS: &str = "notifications";
+
+/// Tells all nodes that there may be work, or something to tell other systems.
 #[derive(Clone)]
 pub(super) struct Bell {
     pub(super) channel: Arc<str>,
     pub(super) arrived: Arc<Notify>,
+    pub(super) told: Arc<Notify>,
 }
 
 impl Bell {
-    /// Rings when the transaction is committed.
+    /// Rings for work when the transaction is committed.
     pub(super) async fn announce(&self, conn: &mut Conn) -> Result<(), Fault> {
-        sqlx::query("SELECT pg_notify($1, '')")
+        self.say(conn, "").await
+    }
+
+    /// Rings for notifications when the transaction is committed.
+    pub(super) async fn announce_notifications(&self, conn: &mut Conn) -> Result<(), Fault> {
+        self.say(conn, ABOUT_NOTIFICATIONS).await
+    }
+
+    async fn say(&self, conn: &mut Conn, what: &str) -> Result<(), Fault> {
+        sqlx::query("SELECT pg_notify($1, $2)")
             .bind(&*self.channel)
+            .bind(what)
             .execute(conn)
             .await?;
         Ok(())
+    }
+
+    /// Rings in this process what another one announced.
+    pub(super) fn heard(&self, what: &str) {
+        if what == ABOUT_NOTIFICATIONS {
+            self.told.notify_one();
+        } else {
+            self.arrived.notify_one();
+        }
     }
 }
 
@@ -186,20 +231,26 @@ async fn transact<B: Batch>(
     let mut held = pool.acquire().await?;
     let result = PgStore::in_time(async {
         let mut transaction = held.begin().await?;
-        let (answers, stirred) = batch.save(&mut transaction, units, alone).await?;
-        if stirred {
+        let (answers, rings) = batch.save(&mut transaction, units, alone).await?;
+        if rings.work {
             bell.announce(&mut transaction).await?;
         }
+        if rings.notifications {
+            bell.announce_notifications(&mut transaction).await?;
+        }
         transaction.commit().await?;
-        Ok((answers, stirred))
+        Ok((answers, rings))
     })
     .await;
     if matches!(result, Err(Fault::TooLong)) {
         PgStore::give_up(held);
     }
-    let (answers, stirred) = result?;
-    if stirred {
+    let (answers, rings) = result?;
+    if rings.work {
         bell.arrived.notify_one();
+    }
+    if rings.notifications {
+        bell.told.notify_one();
     }
     Ok(answers)
 }

@@ -1,4 +1,5 @@
-//! Open problems by cause, as PostgreSQL keeps them: what was added up, and what changed since.
+//! Counts that PostgreSQL keeps: open problems by cause, and what else changes too often for one row. What was added up, and what
+//! changed since.
 //!
 //! Each transaction notes its changes in rows of its own, so that a thousand jobs that fail of one cause do not wait for one
 //! counter. Nodes add them up every few seconds ([`add_up`]).
@@ -72,6 +73,10 @@ pub(super) async fn add_up(conn: &mut PgConnection) -> Result<(), Fault> {
          ON CONFLICT (cluster, code, shop) DO UPDATE SET problems = k.problems + excluded.problems,
              jobs = k.jobs + excluded.jobs, newest = excluded.newest",
         "DELETE FROM problem_counts_kept WHERE problems <= 0",
+        "WITH taken AS (DELETE FROM dispatch_counts_changed RETURNING endpoint, state, change)
+         INSERT INTO dispatch_counts_kept AS k (endpoint, state, count)
+         SELECT endpoint, state, sum(change) FROM taken GROUP BY endpoint, state HAVING sum(change) <> 0
+         ON CONFLICT (endpoint, state) DO UPDATE SET count = k.count + excluded.count",
     ] {
         sqlx::query(statement).execute(&mut *conn).await?;
     }

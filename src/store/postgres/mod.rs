@@ -7,6 +7,7 @@
 mod batch;
 mod clusters;
 mod node;
+mod notices_sql;
 mod sql;
 
 // What is done with a statement's answers is the same on both databases; these files are compiled once for each.
@@ -44,6 +45,8 @@ mod links;
 mod listing;
 #[path = "../shared/nodes.rs"]
 mod nodes;
+#[path = "../shared/notices/mod.rs"]
+mod notices;
 #[path = "../shared/numbers.rs"]
 mod numbers;
 #[path = "../shared/operations.rs"]
@@ -70,6 +73,8 @@ mod shops;
 mod subscriptions;
 #[path = "../shared/upcoming.rs"]
 mod upcoming;
+#[path = "../shared/written.rs"]
+mod written;
 
 use std::str::FromStr as _;
 use std::sync::Arc;
@@ -127,6 +132,8 @@ pub(super) struct PgStore {
     pool: PgPool,
     lanes: Arc<Lanes>,
     arrived: Arc<Notify>,
+    /// Rung when there may be something to tell other systems.
+    told: Arc<Notify>,
     bell: Bell,
     /// The time of the last look for ready lanes, in milliseconds.
     looked_at: AtomicI64,
@@ -222,10 +229,11 @@ impl PgStore {
                 .fetch_one(&pool)
                 .await
                 .map_err(|error| told(error.into()))?;
-        let arrived = Arc::new(Notify::new());
+        let (arrived, notified) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let bell = Bell {
             channel: channel.into(),
             arrived: Arc::clone(&arrived),
+            told: Arc::clone(&notified),
         };
         let (node, listener) = match mode {
             OpenMode::Tool => (None, None),
@@ -244,6 +252,7 @@ impl PgStore {
             pool,
             lanes,
             arrived,
+            told: notified,
             bell,
             looked_at: AtomicI64::new(i64::MIN),
             node,
@@ -364,6 +373,18 @@ impl PgStore {
         }
     }
 
+    /// Tells who sends, on whichever node, that there may be something to send.
+    async fn ring_told(&self) {
+        self.told.notify_one();
+        let announced = match self.reader().await {
+            Ok(mut conn) => self.bell.announce_notifications(&mut conn).await,
+            Err(fault) => Err(fault),
+        };
+        if announced.is_err() {
+            tracing::debug!("the other nodes were not told of new notifications");
+        }
+    }
+
     /// A lease as the statements want it: how long, by the database's clock.
     fn lease(_now: Timestamp, lease: Duration) -> i64 {
         i64::try_from(lease.as_millis()).unwrap_or(i64::MAX / 4)
@@ -408,8 +429,9 @@ async fn listen(pool: PgPool, bell: Bell) {
         {
             // Announcements that came before the listener did are lost.
             bell.arrived.notify_one();
-            while listener.recv().await.is_ok() {
-                bell.arrived.notify_one();
+            bell.told.notify_one();
+            while let Ok(said) = listener.recv().await {
+                bell.heard(said.payload());
             }
         }
         tokio::time::sleep(LISTEN_AGAIN).await;

@@ -286,7 +286,10 @@ pub(super) const READY_LANES: &str = "
 /// Rows that another node is about to claim are passed over; the rest stays ours until the claim is committed.
 pub(super) const CANDIDATES: &str = "
     SELECT coalesce(json_agg(json_build_array(id, source_id, fence, failed_attempts, attempts, unclean_at,
-                                              wanted_since, triggered_at, record_name, import_id)), '[]')::text
+                                              wanted_since, triggered_at, record_name, import_id,
+                                              (SELECT p.code || ' ' || p.cluster FROM problems AS p
+                                               WHERE p.job_id = x.id AND p.closed_at IS NULL),
+                                              priority)), '[]')::text
     FROM (SELECT * FROM (
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable')

@@ -3,12 +3,12 @@
 use sqlx::Row as _;
 
 use super::{Conn, DbRow, alerts, drift, said, shops, sql};
-use crate::domain::{EventId, JobId, Object, RecordKey, ShopName, Timestamp};
-use crate::store::EventRow;
+use crate::domain::{Direction, EventId, JobId, Object, RecordKey, ShopName, Timestamp};
 use crate::store::body::unpack;
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::rules::clean;
+use crate::store::{EventRow, Lane};
 
 /// What stands where a text was removed.
 pub(super) const REMOVED: &str = "removed on a privacy request";
@@ -162,8 +162,10 @@ pub(super) async fn redact(
     for record in records {
         touched += drift::redact(conn, record).await?;
         touched += shops::redact_record(conn, shop, record).await?;
-        let jobs = jobs_about(conn, record, lanes).await?;
-        touched += blank_jobs(conn, &jobs).await?;
+        let mut jobs = jobs_about(conn, record, lanes).await?;
+        let (back, marks) = way_back(conn, shop, record, lanes).await?;
+        jobs.extend(back);
+        touched += marks + blank_jobs(conn, &jobs).await?;
         touched += sqlx::query(
             "UPDATE links SET erp_name = NULL, agreed = CASE kind WHEN 'customer' THEN '{}' ELSE agreed END,
                 agreed_out = CASE kind WHEN 'customer' THEN NULL ELSE agreed_out END
@@ -185,6 +187,51 @@ pub(super) async fn redact(
     .await?
     .rows_affected();
     Ok(touched)
+}
+
+/// The jobs that carry the linked record of the ERP back to the shop: their stories have the values that were written there. The marks by
+/// which it is to be carried over with care are emptied; says how many.
+async fn way_back(
+    conn: &mut Conn,
+    shop: &ShopName,
+    record: &RecordKey,
+    lanes: &Lanes,
+) -> Result<(Vec<i64>, u64), Fault> {
+    let Ok(object) = record.model.parse::<Object>() else {
+        return Ok((Vec::new(), 0));
+    };
+    let lane = lanes.id(&Lane {
+        shop: shop.clone(),
+        object,
+        direction: Direction::Out,
+    });
+    let Some(lane_id) = lane else {
+        return Ok((Vec::new(), 0));
+    };
+    let partners: Vec<i64> =
+        sqlx::query_scalar("SELECT erp_id FROM links WHERE shop = $1 AND kind = $2 AND source_id = $3")
+            .bind(shop.as_str())
+            .bind(clean(&record.model))
+            .bind(clean(&record.id))
+            .fetch_all(&mut *conn)
+            .await?;
+    let (mut jobs, mut marks) = (Vec::new(), 0);
+    for partner in partners {
+        jobs.extend(
+            sqlx::query_scalar::<_, i64>("SELECT id FROM jobs WHERE lane_id = $1 AND source_id = $2")
+                .bind(lane_id)
+                .bind(partner.to_string())
+                .fetch_all(&mut *conn)
+                .await?,
+        );
+        marks += sqlx::query("UPDATE cursors SET value = '' WHERE shop = $1 AND name = $2 AND value <> ''")
+            .bind(shop.as_str())
+            .bind(format!("resync:out:{object}:{partner}"))
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+    }
+    Ok((jobs, marks))
 }
 
 /// The events that no record's job owns (only recorded ones, and ended notices about the shop itself) whose body names one
@@ -253,7 +300,7 @@ fn names_one(bytes: &[u8], codec: &str, records: &[RecordKey]) -> bool {
 }
 
 /// Whether the id stands in the body as a number or word of its own.
-fn names(body: &[u8], id: &str) -> bool {
+pub(super) fn names(body: &[u8], id: &str) -> bool {
     let id = id.as_bytes();
     let is_inside = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_alphanumeric);
     !id.is_empty()

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::intake::{self, Want, Wants};
-use super::{Conn, links, numbers, problems, sql};
+use super::{Conn, links, notices, numbers, problems, sql};
 use crate::domain::{JobState, Link, NewProblem, Object, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::{Lanes, PreparedFinish};
@@ -21,6 +21,8 @@ pub(super) struct Ends {
     pub(super) results: Vec<Finished>,
     /// Whether a job may have become ready, now or at a time.
     pub(super) stirred: bool,
+    /// Whether there is something to tell other systems.
+    pub(super) told: bool,
 }
 
 /// The rows of these jobs, locked against other nodes until the transaction ends.
@@ -63,6 +65,7 @@ pub(super) async fn finish(
         return Ok(Ends {
             results,
             stirred: false,
+            told: false,
         });
     }
 
@@ -78,8 +81,9 @@ pub(super) async fn finish(
             continue;
         };
         let mut end = unit.finish.clone();
-        if let Some(link) = conflicts.get(index) {
-            end.verdict = Verdict::Problem(link_conflict(&end, link));
+        let conflict = conflicts.get(index).map(|link| link_conflict(&end, link));
+        if let Some(problem) = conflict.clone() {
+            end.verdict = Verdict::Problem(problem);
             end.summary = "its ERP record belongs to another record".to_owned();
         }
         if let Some(lane) = lanes.lane(standing.lane_id) {
@@ -103,7 +107,13 @@ pub(super) async fn finish(
                 end.revision,
             ]));
         }
-        results[*index] = Finished::Done(change.state);
+        results[*index] = match conflict {
+            Some(problem) => Finished::Conflict {
+                state: change.state,
+                problem: Box::new(problem),
+            },
+            None => Finished::Done(change.state),
+        };
         changes.push(change);
         verdicts.push((unit, end.verdict));
     }
@@ -132,8 +142,25 @@ pub(super) async fn finish(
         }
     }
     settle(conn, lanes, &verdicts, &standings).await?;
+    // In the order of the ends. A record's own come one after another, because its job's row is held.
+    let told: Vec<(&str, Timestamp)> = live
+        .iter()
+        // What it would tell of an end whose links are not saved is not so.
+        .filter(|(index, _)| !conflicts.contains_key(index))
+        .flat_map(|(_, unit)| {
+            unit.finish
+                .notifications
+                .iter()
+                .map(|body| (body.as_str(), unit.finish.ended_at))
+        })
+        .collect();
+    notices::add(conn, &told).await?;
     numbers::add(conn, &tallies).await?;
-    Ok(Ends { results, stirred })
+    Ok(Ends {
+        results,
+        stirred,
+        told: !told.is_empty(),
+    })
 }
 
 /// Saves the links of all ends. Returns those ends whose links are not saved, with a link that stood in the way.

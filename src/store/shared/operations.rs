@@ -9,8 +9,8 @@ use async_trait::async_trait;
 
 use super::{
     Backend, alerts, audit, batches, care, drift, events, found_by, housekeeping, imports, intake, intents,
-    kept, links, nodes, numbers, people, polls, problems, queue, review, runs, sessions, shops,
-    subscriptions, upcoming,
+    kept, links, nodes, notices, numbers, people, polls, problems, queue, review, runs, sessions, shops,
+    subscriptions, upcoming, written,
 };
 use crate::domain::{
     Actor, Direction, ErpId, EventId, Fence, JobId, JobKey, Link, LinkKind, NewProblem, Object, RecordKey,
@@ -34,8 +34,13 @@ use crate::store::{
     AlertChanges, AlertRow, AlertStanding, AlertsTold, DueMessage, LateOrders, MessageEnd, PastProblem,
     SlowJob, Tally, TallyFilter,
 };
+use crate::store::{
+    ClaimedDispatch, DispatchFilter, DispatchRow, DispatchStory, EndedDispatch, EndpointAct, EndpointAfter,
+    EndpointRow, FannedOut, OutboxRow, Redeliver, Redelivered,
+};
 use crate::store::{Correction, CorrectionCount, DriftFilter, DriftReport, DriftReportFilter, DriftRow};
 use crate::store::{ImportAct, ImportEffect, ImportFed, ImportPage, ImportRow, ImportsBegun, NewImport};
+use crate::store::{WrittenFilter, WrittenRecord};
 
 /// Runs a question on a connection of its own.
 macro_rules! ask {
@@ -383,7 +388,7 @@ impl Store for Backend {
         &self,
         shop: &ShopName,
         records: &[RecordKey],
-        _now: Timestamp,
+        now: Timestamp,
     ) -> Result<u64, StoreError> {
         self.refresh_lanes().await?;
         let mentions = ask!(
@@ -391,13 +396,18 @@ impl Store for Backend {
             "look for mentions of a customer",
             |conn| events::mentioning(conn, shop, records, &self.lanes)
         )?;
+        // What is fanned out meanwhile is found by its keys.
+        let told = ask!(self, "look for mentions of a customer", |conn| {
+            notices::waiting_mentions(conn, shop, Some(records))
+        })?;
         let (shop, records, lanes) = (shop.clone(), records.to_vec(), Arc::clone(&self.lanes));
-        change!(self, "remove a customer's data", |conn| events::redact(
-            conn, &shop, &records, &mentions, &lanes
-        ))
+        change!(self, "remove a customer's data", |conn| async {
+            let touched = events::redact(&mut *conn, &shop, &records, &mentions, &lanes).await?;
+            Ok(touched + notices::redact(conn, &shop, &records, &told, now).await?)
+        })
     }
 
-    async fn redact_shop(&self, shop: &ShopName, _now: Timestamp) -> Result<u64, StoreError> {
+    async fn redact_shop(&self, shop: &ShopName, now: Timestamp) -> Result<u64, StoreError> {
         self.refresh_lanes().await?;
         let trying = "remove a shop's data";
         let last = ask!(self, trying, |conn| events::highest(conn))?;
@@ -418,6 +428,17 @@ impl Store for Backend {
             ))?;
             touched += rows;
             next = further;
+        }
+        let told = ask!(self, trying, |conn| notices::waiting_mentions(conn, shop, None))?;
+        touched += change!(self, trying, |conn| notices::redact_shop_outbox(conn, &told))?;
+        let (first, last) = ask!(self, trying, |conn| notices::ends_of_numbers(conn))?;
+        let mut after = first - 1;
+        while after < last {
+            let shop = shop.clone();
+            touched += change!(self, trying, |conn| notices::redact_shop_step(
+                conn, &shop, after, now
+            ))?;
+            after += events::STEP;
         }
         Ok(touched)
     }
@@ -773,16 +794,23 @@ impl Store for Backend {
         run: i64,
         outcome: RunOutcome,
         error: Option<&str>,
+        notifications: Vec<String>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let error = error.map(str::to_owned);
-        change!(self, "end a run", |conn| runs::finish(
+        let tells = !notifications.is_empty();
+        let ended = change!(self, "end a run", |conn| runs::finish(
             conn,
             run,
             outcome,
             error.as_deref(),
+            &notifications,
             now
-        ))
+        ));
+        if tells {
+            self.ring_told().await;
+        }
+        ended
     }
 
     async fn runs(&self, limit: u32) -> Result<Vec<RunRow>, StoreError> {
@@ -839,6 +867,17 @@ impl Store for Backend {
             &corrections,
             now
         ))
+    }
+
+    async fn corrections_of(
+        &self,
+        shop: &ShopName,
+        object: Object,
+        source: ShopifyId,
+    ) -> Result<Vec<(String, String)>, StoreError> {
+        ask!(self, "read corrections of a record", |conn| {
+            drift::corrections_of(conn, shop, object, source)
+        })
     }
 
     async fn corrections(&self, since: Timestamp) -> Result<Vec<CorrectionCount>, StoreError> {
@@ -935,6 +974,28 @@ impl Store for Backend {
 
     async fn open_imports(&self) -> Result<Vec<ImportRow>, StoreError> {
         ask!(self, "list open imports", |conn| imports::open(conn))
+    }
+
+    async fn mappings_that_wrote(&self, shop: &ShopName) -> Result<Vec<String>, StoreError> {
+        ask!(self, "list the mappings that wrote", |conn| written::mappings(
+            conn, shop
+        ))
+    }
+
+    async fn written_records(
+        &self,
+        filter: WrittenFilter,
+        limit: u32,
+    ) -> Result<Vec<WrittenRecord>, StoreError> {
+        ask!(self, "list what a mapping wrote", |conn| written::records(
+            conn, &filter, limit
+        ))
+    }
+
+    async fn written_count(&self, filter: WrittenFilter) -> Result<u64, StoreError> {
+        ask!(self, "count what a mapping wrote", |conn| written::count(
+            conn, &filter
+        ))
     }
 
     async fn poll_cursor(&self, shop: &ShopName, model: &str) -> Result<Option<PollCursor>, StoreError> {
@@ -1057,6 +1118,170 @@ impl Store for Backend {
 
     async fn alert_standing(&self) -> Result<AlertStanding, StoreError> {
         ask!(self, "read how alerts stand", |conn| alerts::standing(conn))
+    }
+
+    async fn add_notifications(&self, bodies: Vec<String>, now: Timestamp) -> Result<(), StoreError> {
+        if bodies.is_empty() {
+            return Ok(());
+        }
+        change!(self, "add notifications", |conn| async {
+            let bodies: Vec<(&str, Timestamp)> = bodies.iter().map(|body| (body.as_str(), now)).collect();
+            notices::add(conn, &bodies).await
+        })?;
+        self.ring_told().await;
+        Ok(())
+    }
+
+    async fn notifications_arrived(&self) {
+        self.told.notified().await;
+    }
+
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        self.outbox_after(0, limit).await
+    }
+
+    async fn outbox_after(&self, after: i64, limit: u32) -> Result<Vec<OutboxRow>, StoreError> {
+        ask!(self, "read the outbox", |conn| notices::outbox(
+            conn, after, limit
+        ))
+    }
+
+    async fn fan_out(&self, rows: Vec<FannedOut>, now: Timestamp) -> Result<u64, StoreError> {
+        change!(self, "fan notifications out", |conn| notices::fan_out(
+            conn, &rows, now
+        ))
+    }
+
+    async fn claim_dispatches(
+        &self,
+        endpoint: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ClaimedDispatch>, StoreError> {
+        let endpoint = endpoint.to_owned();
+        change!(self, "take deliveries to send", |conn| notices::claim(
+            conn, &endpoint, now, until, limit
+        ))
+    }
+
+    async fn batch_dispatches(&self, ids: Vec<(i64, Fence)>, batch: &str) -> Result<bool, StoreError> {
+        let batch = batch.to_owned();
+        change!(self, "note what is sent together", |conn| notices::batch(
+            conn, &ids, &batch
+        ))
+    }
+
+    async fn end_dispatches(
+        &self,
+        ended: Vec<EndedDispatch>,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, StoreError> {
+        let tells = ended.iter().any(|end| !end.notifications.is_empty());
+        let stale = change!(self, "note what became of deliveries", |conn| notices::end(
+            conn, &ended, now
+        ))?;
+        if tells {
+            self.ring_told().await;
+        }
+        Ok(stale)
+    }
+
+    async fn reclaim_dispatches(&self, now: Timestamp) -> Result<u64, StoreError> {
+        let mut count = 0;
+        loop {
+            let step = change!(self, "take back deliveries", |conn| notices::reclaim_step(
+                conn,
+                now.millis(),
+                now
+            ))?;
+            if step == 0 {
+                break;
+            }
+            count += step;
+        }
+        if count > 0 {
+            self.ring_told().await;
+        }
+        Ok(count)
+    }
+
+    async fn next_dispatch(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        ask!(self, "find the next delivery", |conn| notices::next(conn))
+    }
+
+    async fn endpoints(&self) -> Result<Vec<EndpointRow>, StoreError> {
+        ask!(self, "list endpoints", |conn| notices::endpoints(conn))
+    }
+
+    async fn set_endpoint(&self, act: EndpointAct) -> Result<bool, StoreError> {
+        let changed = change!(self, "pause or resume an endpoint", |conn| {
+            notices::set_endpoint(conn, &act)
+        })?;
+        self.ring_told().await;
+        Ok(changed)
+    }
+
+    async fn dispatches(&self, filter: DispatchFilter) -> Result<Vec<DispatchRow>, StoreError> {
+        ask!(self, "list deliveries", |conn| notices::dispatches(conn, &filter))
+    }
+
+    async fn tried_dispatches(&self, endpoint: &str, limit: u32) -> Result<Vec<DispatchRow>, StoreError> {
+        ask!(self, "list deliveries that were tried", |conn| {
+            notices::tried_dispatches(conn, endpoint, limit)
+        })
+    }
+
+    async fn dispatch(&self, id: i64) -> Result<Option<DispatchStory>, StoreError> {
+        ask!(self, "read a delivery", |conn| notices::dispatch(conn, id))
+    }
+
+    async fn redeliver(
+        &self,
+        what: Redeliver,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<Redelivered, StoreError> {
+        let trying = "send deliveries once more";
+        let (asked, by) = (what.clone(), actor.clone());
+        let begun = change!(self, trying, |conn| notices::redeliver(conn, &asked, &by, now))?;
+        let redelivered = match begun {
+            notices::Begun::Over(redelivered) => redelivered,
+            notices::Begun::Steps(mut progress) => {
+                while !progress.is_over() {
+                    let (asked, by) = (what.clone(), actor.clone());
+                    progress = change!(self, trying, |conn| notices::redeliver_step(
+                        conn, &asked, progress, &by, now
+                    ))?;
+                }
+                Redelivered::Done(progress.count)
+            }
+        };
+        self.ring_told().await;
+        Ok(redelivered)
+    }
+
+    async fn cancel_dispatches(
+        &self,
+        endpoint: &str,
+        after: EndpointAfter,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let mut progress = notices::Cancelled::default();
+        while !progress.is_over {
+            let (endpoint, by) = (endpoint.to_owned(), actor.clone());
+            progress = change!(self, "cancel deliveries", |conn| notices::cancel_step(
+                conn, &endpoint, after, progress, &by, now
+            ))?;
+        }
+        Ok(progress.count)
+    }
+
+    async fn prune_dispatches(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {
+        change!(self, "delete old deliveries", |conn| notices::prune(
+            conn, before, limit
+        ))
     }
 
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError> {

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Conn, finish, problems, sql};
 use crate::domain::{
-    Fence, JobId, JobKey, JobState, NewProblem, Object, RecordKey, ShopName, System, Timestamp,
+    Fence, JobId, JobKey, JobState, NewProblem, Object, Priority, RecordKey, ShopName, System, Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
@@ -105,6 +105,8 @@ struct Candidate {
     triggered_at: Option<Timestamp>,
     record_name: Option<String>,
     import: Option<i64>,
+    problem: Option<String>,
+    priority: Priority,
 }
 
 /// A claim with its lanes by number.
@@ -255,6 +257,8 @@ impl Candidate {
             triggered_at: self.triggered_at,
             record_name: self.record_name,
             import: self.import,
+            problem: self.problem,
+            priority: self.priority,
         }
     }
 }

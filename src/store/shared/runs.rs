@@ -2,7 +2,7 @@
 
 use sqlx::Row as _;
 
-use super::{Conn, DbRow, sql};
+use super::{Conn, DbRow, notices, sql};
 use crate::domain::Timestamp;
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
@@ -74,6 +74,7 @@ pub(super) async fn finish(
     run: i64,
     outcome: RunOutcome,
     error: Option<&str>,
+    notifications: &[String],
     now: Timestamp,
 ) -> Result<bool, Fault> {
     let touched = sqlx::query(
@@ -83,9 +84,16 @@ pub(super) async fn finish(
     .bind(now.millis())
     .bind(outcome.as_str())
     .bind(error.map(clean))
-    .execute(conn)
+    .execute(&mut *conn)
     .await?
     .rows_affected();
+    if touched == 1 {
+        let mut bodies = Vec::with_capacity(notifications.len());
+        for body in notifications {
+            bodies.push((body.as_str(), now));
+        }
+        notices::add(conn, &bodies).await?;
+    }
     Ok(touched == 1)
 }
 

@@ -6,6 +6,7 @@
 
 mod clusters;
 mod files;
+mod notices_sql;
 #[cfg(test)]
 mod plans;
 mod sql;
@@ -46,6 +47,8 @@ mod links;
 mod listing;
 #[path = "../shared/nodes.rs"]
 mod nodes;
+#[path = "../shared/notices/mod.rs"]
+mod notices;
 #[path = "../shared/numbers.rs"]
 mod numbers;
 #[path = "../shared/operations.rs"]
@@ -72,6 +75,8 @@ mod shops;
 mod subscriptions;
 #[path = "../shared/upcoming.rs"]
 mod upcoming;
+#[path = "../shared/written.rs"]
+mod written;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -112,6 +117,8 @@ pub(super) struct SqliteStore {
     lanes: Arc<Lanes>,
     /// Rung when there may be work.
     arrived: Arc<Notify>,
+    /// Rung when there may be something to tell other systems.
+    told: Arc<Notify>,
     /// The time of the last look for ready lanes, in milliseconds.
     looked_at: AtomicI64,
     /// What told last whether another process has written.
@@ -183,7 +190,7 @@ impl SqliteStore {
         }
 
         let lanes = Arc::new(Lanes::default());
-        let arrived = Arc::new(Notify::new());
+        let (arrived, told) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let readers = files::readers(&path, sync);
         let broken = CancellationToken::new();
         let store = Self {
@@ -191,6 +198,7 @@ impl SqliteStore {
                 conn,
                 Arc::clone(&lanes),
                 Arc::clone(&arrived),
+                Arc::clone(&told),
                 lock,
                 broken.clone(),
             )
@@ -201,6 +209,7 @@ impl SqliteStore {
             readers,
             lanes,
             arrived,
+            told,
             looked_at: AtomicI64::new(i64::MIN),
             version: AtomicI64::new(0),
             broken,
@@ -213,6 +222,17 @@ impl SqliteStore {
         );
         if mode == OpenMode::Serve {
             store.reclaim_leases_until(i64::MAX, clock.now()).await?;
+            let now = clock.now();
+            loop {
+                let freed = store
+                    .write("free what a dead process was sending", move |conn| {
+                        Box::pin(async move { notices::reclaim_step(conn, i64::MAX, now).await })
+                    })
+                    .await?;
+                if freed == 0 {
+                    break;
+                }
+            }
             let trying = "free what a dead process held";
             store
                 .write(trying, |conn| Box::pin(sql::free_leases(conn)))
@@ -298,6 +318,12 @@ impl SqliteStore {
     #[expect(clippy::unused_async, reason = "PostgreSQL tells the other nodes, too")]
     async fn ring(&self) {
         self.arrived.notify_one();
+    }
+
+    /// Tells who sends that there may be something to send.
+    #[expect(clippy::unused_async, reason = "PostgreSQL tells the other nodes, too")]
+    async fn ring_told(&self) {
+        self.told.notify_one();
     }
 
     /// A lease's end as the statements want it: by this machine's clock.

@@ -2,9 +2,13 @@
 
 use sqlx::{Connection as _, Row as _, SqliteConnection};
 
-use super::{audit, batches, care, kept, listing, numbers, sql, upcoming};
+use super::notices::{claims, lists};
+use super::{audit, batches, care, kept, listing, notices_sql, numbers, sql, upcoming};
 use crate::domain::{JobId, JobState, Timestamp};
-use crate::store::{AuditFilter, BatchFilter, ClusterFilter, JobFilter, JobName, TallyFilter, migrations};
+use crate::store::{
+    AuditFilter, BatchFilter, ClusterFilter, DispatchFilter, DispatchState, JobFilter, JobName, TallyFilter,
+    migrations,
+};
 
 /// The steps of a statement, as SQLite tells them.
 async fn plan(conn: &mut SqliteConnection, statement: &str) -> Vec<String> {
@@ -40,6 +44,11 @@ fn reads_everything(step: &str) -> bool {
         "tallies",
         "audit",
         "names_at_rest",
+        "outbox",
+        "dispatches",
+        "d",
+        "notifications",
+        "f",
     ];
     step.strip_prefix("SCAN ")
         .filter(|rest| !rest.contains("VIRTUAL TABLE"))
@@ -323,5 +332,49 @@ async fn a_page_of_any_list_is_read_and_no_more() {
         };
         let rows: Vec<_> = steps.iter().filter(touches_rows).collect();
         assert!(rows.is_empty(), "{name}: {steps:#?}");
+    }
+}
+
+/// However many wait or ended: a claim reads what it takes, a page what it shows.
+#[tokio::test]
+async fn deliveries_are_claimed_and_listed_in_the_order_of_an_index() {
+    let mut conn = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    migrate(&mut conn).await;
+    let filter = DispatchFilter {
+        shop: Some("main".to_owned()),
+        event: Some("order.synced".to_owned()),
+        ..DispatchFilter::default()
+    };
+    let list = |from| {
+        let query = lists::question(&filter, from);
+        query.sql().as_str().to_owned()
+    };
+    for (name, statement) in [
+        ("DUE", claims::DUE.to_owned()),
+        ("NEXT", claims::NEXT.to_owned()),
+        ("ENDPOINTS", lists::ENDPOINTS.to_owned()),
+        ("LIVE", notices_sql::LIVE.to_owned()),
+        ("OVERDUE", notices_sql::OVERDUE.to_owned()),
+        ("PRUNABLE", notices_sql::PRUNABLE.to_owned()),
+        ("WAITING_OF_KEYS", notices_sql::WAITING_OF_KEYS.to_owned()),
+        ("list", list(lists::From::List("slack", DispatchState::Waiting))),
+        (
+            "oldest",
+            list(lists::From::Oldest("slack", DispatchState::Waiting)),
+        ),
+        ("event", list(lists::From::Event("order.synced"))),
+        ("all", list(lists::From::All)),
+    ] {
+        let steps = plan(&mut conn, &statement).await;
+        assert!(
+            !steps.iter().any(|step| reads_everything(step) || sorts(step)),
+            "{name}: {steps:#?}"
+        );
+    }
+    // Few rows, which are sorted.
+    let named = list(lists::From::Named("#1001"));
+    for statement in [named.as_str(), notices_sql::MEMBERS] {
+        let steps = plan(&mut conn, statement).await;
+        assert!(!steps.iter().any(|step| reads_everything(step)), "{steps:#?}");
     }
 }

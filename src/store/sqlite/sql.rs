@@ -234,7 +234,10 @@ pub(super) const READY_LANES: &str = "
 /// lanes are looked at first.
 pub(super) const CANDIDATES: &str = "
     SELECT coalesce(json_group_array(json_array(id, source_id, fence, failed_attempts, attempts,
-                                                unclean_at, wanted_since, triggered_at, record_name, import_id)), '[]')
+                                                unclean_at, wanted_since, triggered_at, record_name, import_id,
+                                                (SELECT p.code || ' ' || p.cluster FROM problems AS p
+                                                 WHERE p.job_id = x.id AND p.closed_at IS NULL),
+                                                priority)), '[]')
     FROM (SELECT * FROM (
         SELECT * FROM (SELECT * FROM jobs WHERE lane_id = $1 AND priority = 0 AND run_at <= $2
             AND state IN ('available', 'scheduled', 'retryable') ORDER BY run_at, id LIMIT $3)
@@ -254,7 +257,7 @@ pub(super) const CANDIDATES: &str = "
             AND NOT EXISTS (SELECT 1 FROM jobs WHERE lane_id = $1 AND priority = 2 AND import_id IS NULL AND run_at <= $2
                 AND state IN ('available', 'scheduled', 'retryable'))
             ORDER BY run_at, id LIMIT $3)
-    ) LIMIT $3)";
+    ) LIMIT $3) AS x";
 
 /// `$1`: array of `[record, job]`. Locks those records that are free.
 pub(super) const LOCKS_TAKE: &str = "

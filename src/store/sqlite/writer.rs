@@ -60,6 +60,7 @@ impl Writer {
         conn: Conn,
         lanes: Arc<Lanes>,
         arrived: Arc<Notify>,
+        told: Arc<Notify>,
         lock: Option<ServeLock>,
         broken: CancellationToken,
     ) -> std::io::Result<Self> {
@@ -68,6 +69,7 @@ impl Writer {
             conn,
             lanes,
             arrived,
+            told,
             lock,
         };
         // A thread of its own: among the tasks of the runtime each of its steps would wait for a turn behind all requests that
@@ -154,8 +156,18 @@ struct Task {
     conn: Conn,
     lanes: Arc<Lanes>,
     arrived: Arc<Notify>,
+    told: Arc<Notify>,
     /// Held as long as something may be written.
     lock: Option<ServeLock>,
+}
+
+/// Who is to be told after the commit.
+#[derive(Default)]
+struct Rings {
+    /// There may be work.
+    work: bool,
+    /// There may be something to tell other systems.
+    notifications: bool,
 }
 
 /// The units of one transaction.
@@ -233,8 +245,8 @@ impl Task {
         if batch.is_empty() && others.is_empty() {
             return;
         }
-        let mut stirred = false;
-        let saved = match self.save_together(&batch, &mut stirred).await {
+        let mut rings = Rings::default();
+        let saved = match self.save_together(&batch, &mut rings).await {
             Ok(saved) => saved,
             Err(fault) => {
                 tracing::warn!(
@@ -246,7 +258,7 @@ impl Task {
                 );
                 // A broken transaction may or may not be open.
                 let _ = self.execute("ROLLBACK").await;
-                self.save_one_by_one(&batch, &mut stirred).await
+                self.save_one_by_one(&batch, &mut rings).await
             }
         };
         let results = match saved {
@@ -271,8 +283,13 @@ impl Task {
         });
         if failure.is_some() {
             let _ = self.execute("ROLLBACK").await;
-        } else if stirred {
-            self.arrived.notify_one();
+        } else {
+            if rings.work {
+                self.arrived.notify_one();
+            }
+            if rings.notifications {
+                self.told.notify_one();
+            }
         }
         results.answer(batch, failure.as_deref());
         for answer in answers {
@@ -284,32 +301,33 @@ impl Task {
     }
 
     /// The fast way: few statements for all. On `Err` nothing of it may stay.
-    async fn save_together(&mut self, batch: &Batch, stirred: &mut bool) -> Result<Saved, Fault> {
+    async fn save_together(&mut self, batch: &Batch, rings: &mut Rings) -> Result<Saved, Fault> {
         if let Err(fault) = self.execute("BEGIN IMMEDIATE").await {
             return Ok(Saved::Refused(fault_text(fault)));
         }
         let mut results = Results::default();
         if !batch.deliveries.is_empty() {
             for result in intake::record(&mut self.conn, &batch.deliveries).await? {
-                *stirred |= brings_work(result);
+                rings.work |= brings_work(result);
                 results.recorded.push(Ok(result));
             }
         }
         if !batch.jobs.is_empty() {
-            *stirred = true;
+            rings.work = true;
             let enqueued = intake::enqueue(&mut self.conn, &batch.jobs).await?;
             results.enqueued.extend(enqueued.into_iter().map(Ok));
         }
         if !batch.finishes.is_empty() {
             let ends = finish::finish(&mut self.conn, &self.lanes, &batch.finishes, false).await?;
-            *stirred |= ends.stirred;
+            rings.work |= ends.stirred;
+            rings.notifications |= ends.told;
             results.finished.extend(ends.results.into_iter().map(Ok));
         }
         Ok(Saved::Open(results))
     }
 
     /// The careful way: each unit in a savepoint.
-    async fn save_one_by_one(&mut self, batch: &Batch, stirred: &mut bool) -> Saved {
+    async fn save_one_by_one(&mut self, batch: &Batch, rings: &mut Rings) -> Saved {
         if let Err(fault) = self.execute("BEGIN IMMEDIATE").await {
             return Saved::Refused(fault_text(fault));
         }
@@ -320,7 +338,7 @@ impl Task {
                 Err(fault) => Err(fault),
             };
             let result = self.end_savepoint(result).await.and_then(only);
-            *stirred |= result.as_ref().is_ok_and(|result| brings_work(*result));
+            rings.work |= result.as_ref().is_ok_and(|result| brings_work(*result));
             results.recorded.push(result);
         }
         for unit in &batch.jobs {
@@ -328,7 +346,7 @@ impl Task {
                 Ok(()) => intake::enqueue(&mut self.conn, std::slice::from_ref(unit)).await,
                 Err(fault) => Err(fault),
             };
-            *stirred = true;
+            rings.work = true;
             results
                 .enqueued
                 .push(self.end_savepoint(result).await.and_then(only));
@@ -339,7 +357,8 @@ impl Task {
                 Err(fault) => Err(fault),
             };
             let result = self.end_savepoint(result).await;
-            *stirred |= result.as_ref().is_ok_and(|ends| ends.stirred);
+            rings.work |= result.as_ref().is_ok_and(|ends| ends.stirred);
+            rings.notifications |= result.as_ref().is_ok_and(|ends| ends.told);
             results.finished.push(result.and_then(|ends| only(ends.results)));
         }
         Saved::Open(results)
@@ -460,7 +479,14 @@ mod tests {
     async fn writer(path: &Path) -> (Writer, CancellationToken) {
         let conn = files::writer(path, Sync::Off).await.unwrap();
         let broken = CancellationToken::new();
-        let writer = Writer::start(conn, Arc::default(), Arc::default(), None, broken.clone());
+        let writer = Writer::start(
+            conn,
+            Arc::default(),
+            Arc::default(),
+            Arc::default(),
+            None,
+            broken.clone(),
+        );
         (writer.unwrap(), broken)
     }
 

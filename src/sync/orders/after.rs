@@ -8,18 +8,29 @@ use std::collections::BTreeMap;
 use rust_decimal::Decimal;
 
 use super::super::flow::Flow;
+use super::super::live;
 use super::super::settings::{Fulfillments, Invoices, Payments};
 use super::super::stop::Stop;
 use super::refunds::{Credit, Decided, InErp, Made, decide};
-use super::{credits, deliveries, invoices, payments};
-use crate::domain::{Currency, ErpId, FieldValue, LookUp, Order, Scalar, ShopifyId};
+use super::{credits, deliveries, invoices, known, payments};
+use crate::domain::{Currency, ErpId, FieldValue, LinkKind, LookUp, Order, Scalar, ShopifyId};
 use crate::erp::{OrderState, SalesOrder};
 use crate::mapping::Mapped;
 
 /// Whether the order is history: placed before the shop's start, and booked all the same. Also where such orders are
 /// skipped: an import lets them in, and their goods left before the ERP's opening stock was counted.
 pub(super) async fn is_history(flow: &Flow<'_>, order: &Order) -> Result<bool, Stop> {
-    Ok(order.created_at < super::starts_at(flow).await?)
+    let (shop, id) = (flow.shop, [order.id.to_string()]);
+    let link = live(shop.store.links(&shop.name, LinkKind::Order, &id).await?);
+    match link.as_ref().and_then(known::is_history) {
+        Some(is_history) => Ok(is_history),
+        None => is_before_start(flow, order).await,
+    }
+}
+
+/// Whether it was placed before the shop began.
+pub(super) async fn is_before_start(flow: &Flow<'_>, order: &Order) -> Result<bool, Stop> {
+    Ok(order.created_at < super::stands::starts_at(flow).await?)
 }
 
 /// Decides about the order's refunds. `order_name` is the order's external id.
@@ -57,6 +68,8 @@ pub(super) struct Booked<'a> {
     pub(super) decided: &'a Decided,
     pub(super) mapped: &'a Mapped,
     pub(super) held: &'a SalesOrder,
+    /// Whether it is history: see [`is_history`].
+    pub(super) is_history: bool,
 }
 
 /// Carries out all that follows. What was done is added to `done`.
@@ -69,7 +82,7 @@ pub(super) async fn carry_out(
     let settings = &flow.shop.settings;
     let mut first: Option<Stop> = None;
     let is_confirmed = booked.held.state == OrderState::Confirmed;
-    if is_history(flow, order).await? {
+    if booked.is_history {
         if is_confirmed {
             deliveries::move_nothing(flow, booked.held, done).await?;
         }

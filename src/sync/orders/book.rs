@@ -9,7 +9,7 @@ use super::super::live;
 use super::super::stop::Stop;
 use super::plan::{self, LINES};
 use super::proof::{Checked, ROUNDING_LINE, check, compared, total_differs};
-use super::{Done, Known, OrderPlan, edits};
+use super::{Done, Known, OrderPlan, edits, written};
 use crate::domain::{ErpId, LinkKind, Order, System};
 use crate::erp::{Lines, OrderState, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
@@ -27,11 +27,20 @@ pub(super) async fn carry_out(
     match (plan, held) {
         (OrderPlan::Book { exists }, held) => {
             let mut stale = Vec::new();
+            let fields = written::whole(mapped, exists);
+            let mut before = None;
             if let Some(held) = &held {
                 flow.lock(System::Erp, &mapped.model, &held.id.to_string())
                     .await?;
                 stale = stale_lines(flow, mapped, held).await?;
+                let stands = written::before(flow, mapped, held).await?;
+                if let Some(care) = written::Care::of(flow, mapped).await? {
+                    written::ask_where_edited(flow, &care, held, &fields, &stands, &stale)?;
+                }
+                before = Some(stands);
             }
+            flow.may_write()?;
+            written::note(flow, &mapped.model, &fields, before.as_ref());
             if let (Some(link), true) = (link, exists) {
                 flow.commit_links(vec![plan::while_saving(link, &known.fingerprint)])
                     .await?;
@@ -156,6 +165,10 @@ pub(super) async fn save(
     let saved = flow
         .write(flow.shop.erp.save(std::slice::from_ref(&save)))
         .await?;
+    flow.has_written(&save.fields, None);
+    if let Some(lines) = &save.lines {
+        flow.has_written_part(&lines.field);
+    }
     saved.first().copied().ok_or(Stop::Stale)
 }
 
@@ -223,7 +236,7 @@ pub(in crate::sync) async fn stale_lines(
 pub(super) async fn read(flow: &Flow<'_>, id: ErpId) -> Result<SalesOrder, Stop> {
     match flow.shop.erp.order(id).await? {
         Some(held) => Ok(held),
-        None => Err(super::missing(flow, id)),
+        None => Err(super::stands::missing(flow, id)),
     }
 }
 

@@ -1,13 +1,16 @@
 //! Orders that were cancelled on Shopify: before they were booked, after, and after goods or an invoice left the ERP.
 
+use std::collections::BTreeSet;
+
 use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::super::flow::Flow;
 use super::super::settings::Payments;
 use super::super::stop::Stop;
+use super::super::telling::of_erp;
 use super::plan::Fingerprint;
-use super::{Known, after, credits, payments};
+use super::{Known, after, credits, payments, told};
 use crate::domain::{Link, Order, Outcome, Report, System};
 use crate::erp::{Document, DocumentKind, DocumentState, OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
@@ -38,7 +41,9 @@ pub(super) async fn carry_out(
         }
     };
     let mut also = Vec::new();
-    if flow.shop.settings.payments == Payments::Register && !after::is_history(flow, order).await? {
+    let is_history = after::is_history(flow, order).await?;
+    flow.telling().is_history = is_history;
+    if flow.shop.settings.payments == Payments::Register && !is_history {
         payments::carry_out(flow, order, cancelled.partner, &[], &mut also).await?;
     }
     let fingerprint: Fingerprint = link
@@ -51,9 +56,14 @@ pub(super) async fn carry_out(
     let mut report = Report::of(Outcome::Completed, also.join("; "));
     report.record_name = Some(order.name.clone());
     report.erp_name = Some(cancelled.name.clone());
-    report
-        .links
-        .push(super::link(flow, order, &cancelled, model, &known).await?);
+    let mut now = super::link(flow, order, &cancelled, model, &known).await?;
+    flow.stands_for(of_erp(&now));
+    let reached = told::Reached {
+        cancelled: order.cancelled_at.is_some(),
+        open_refunds: &BTreeSet::new(),
+    };
+    report.happened = told::tell(flow, order, link.as_ref(), &mut now, reached);
+    report.links.push(now);
     Ok(report)
 }
 

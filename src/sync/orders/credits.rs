@@ -13,7 +13,7 @@ use super::super::flow::Flow;
 use super::super::live;
 use super::super::stop::Stop;
 use super::refunds::{Credit, Decided, Made, credited, value};
-use super::{REFERENCE, after, book};
+use super::{REFERENCE, after, book, told};
 use crate::domain::{
     ErpId, ExternalId, FieldValue, Fields, Link, LinkKind, LinkState, LookUp, Needed, Order, Refund, Scalar,
     ShopifyId, round_half_up,
@@ -127,7 +127,7 @@ async fn remember(
         erp_name: Some(held.name.clone()),
         state: LinkState::Linked,
         source_updated_at: None,
-        agreed: json!({ REFERENCE: held.reference }),
+        agreed: json!({ REFERENCE: held.reference, told::TOLD: told::kept(None) }),
         agreed_out: serde_json::Value::Null,
         writes: serde_json::Value::Null,
     });

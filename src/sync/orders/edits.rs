@@ -12,13 +12,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use rust_decimal::Decimal;
 use serde_json::json;
 
-use super::super::flow::Flow;
+use super::super::flow::{Flow, Held};
 use super::super::settings::Invoices;
 use super::super::stop::Stop;
 use super::known::{BY_HAND, added_by_hand};
 use super::plan::{self, LINES};
 use super::proof::ROUNDING_LINE;
-use super::{Known, book};
+use super::{Known, book, written};
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Link, NewProblem, Order};
 use crate::erp::{Lines, SalesOrder, SalesOrderLine, Save};
 use crate::failpoint::{FailPoint, reach};
@@ -64,12 +64,25 @@ pub(super) async fn carry_out(
         flow.commit_links(vec![plan::while_editing(&remembering(link, known))])
             .await?;
     }
+    let (mut fields, mut before) = (Fields::new(), Held::new());
+    for edit in &edits {
+        let place = written::of_line(&edit.name);
+        let own = edit.fields.iter();
+        fields.extend(own.map(|(name, value)| (format!("{place}{name}"), value.clone())));
+        if let Some(line) = &edit.held {
+            before.extend(written::line_before(line, &edit.name));
+        }
+    }
+    flow.may_write()?;
+    written::note(flow, &mapped.model, &fields, Some(&before));
     let mut rows = Vec::with_capacity(edits.len());
     for edit in &edits {
         rows.push((flow.external_id(&edit.name)?, edit.fields.clone()));
     }
     save_lines(flow, mapped, rows).await?;
     reach(FailPoint::LinesChanged).await?;
+    let lines = mapped.group(LINES).and_then(|group| group.field.as_deref());
+    flow.has_written_part(lines.unwrap_or("order_line"));
     flow.note(
         "lines_changed",
         json!({ "order": held.name, "changes": edits.iter().map(instruction).collect::<Vec<_>>() }),

@@ -5,11 +5,11 @@
 
 use serde_json::json;
 
-use super::super::flow::Flow;
+use super::super::flow::{Flow, Held};
 use super::super::gather::Answers;
 use super::super::stop::Stop;
-use super::{book, plan, references};
-use crate::domain::{Canonical as _, FieldValue, Link, Order, System};
+use super::{book, plan, references, written};
+use crate::domain::{Canonical as _, FieldValue, Fields, Link, Order, System};
 use crate::erp::SalesOrder;
 use crate::mapping::{Mapped, MappedField, Mapping};
 
@@ -43,34 +43,68 @@ pub(in crate::sync) fn due<'m>(
         .collect()
 }
 
-/// Brings the facts of an order that stands in the ERP up to date.
+/// Brings the facts of an order that stands in the ERP up to date. Returns the fields that were written.
 pub(super) async fn keep(
     flow: &Flow<'_>,
     mapping: &Mapping,
     mapped: &Mapped,
     link: Option<&Link>,
     held: &SalesOrder,
-) -> Result<(), Stop> {
-    let fields: Vec<(String, FieldValue)> = due(mapping, mapped, link)
+) -> Result<Vec<String>, Stop> {
+    let mut fields: Vec<(String, FieldValue)> = due(mapping, mapped, link)
         .into_iter()
         .map(|field| (field.target.to_string(), field.value.clone()))
         .collect();
     if fields.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     flow.lock(System::Erp, &mapped.model, &held.id.to_string())
         .await?;
+    let before = stands(flow, mapped, held, &fields).await?;
+    if let Some(care) = written::Care::of(flow, mapped).await? {
+        fields.retain(|(name, then)| {
+            let now = before.get(name).unwrap_or(&FieldValue::Clear);
+            let is_anothers = care.is_anothers(name, now, then);
+            if is_anothers {
+                flow.keep(name.clone(), now, then);
+            }
+            !is_anothers
+        });
+        if fields.is_empty() {
+            return Ok(Vec::new());
+        }
+    }
+    flow.may_write()?;
+    written::note(flow, &mapped.model, &fields, Some(&before));
     flow.write(flow.shop.erp.update(&mapped.model, held.id, &fields))
         .await?;
+    flow.has_written(&fields, None);
     flow.note(
         "facts_written",
         json!({ "id": held.id, "fields": fields.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
     );
-    Ok(())
+    Ok(fields.into_iter().map(|(name, _)| name).collect())
+}
+
+/// What was written of an order, and the order as it is then.
+pub(super) struct Written {
+    pub(super) held: SalesOrder,
+    pub(super) fields: Fields,
+}
+
+/// What stands in these fields of the order.
+async fn stands(
+    flow: &Flow<'_>,
+    mapped: &Mapped,
+    held: &SalesOrder,
+    fields: &[(String, FieldValue)],
+) -> Result<Held, Stop> {
+    let names: Vec<String> = fields.iter().map(|(name, _)| name.clone()).collect();
+    written::fields_before(flow, &mapped.model, held.id, &names).await
 }
 
 /// Writes the note and the purchase order number on a confirmed order, wherever the mapping carries them; the ERP allows that
-/// even when it is locked. Returns the order as it is then.
+/// even when it is locked.
 ///
 /// Which fields these are shows when the mapping is evaluated with other remarks: nothing else may be written, because
 /// people may have changed the rest.
@@ -81,7 +115,7 @@ pub(super) async fn write_remarks(
     mapped: &Mapped,
     answers: &Answers,
     held: SalesOrder,
-) -> Result<SalesOrder, Stop> {
+) -> Result<Written, Stop> {
     let other = |text: &Option<String>| Some(format!("0 {}", text.as_deref().unwrap_or_default()));
     let otherwise = Order {
         note: other(&order.note),
@@ -111,15 +145,20 @@ pub(super) async fn write_remarks(
         }
     }
     if fields.is_empty() {
-        return Ok(held);
+        return Ok(Written { held, fields });
     }
     flow.lock(System::Erp, &mapped.model, &held.id.to_string())
         .await?;
+    let before = stands(flow, mapped, &held, &fields).await?;
+    flow.may_write()?;
+    written::note(flow, &mapped.model, &fields, Some(&before));
     flow.write(flow.shop.erp.update(&mapped.model, held.id, &fields))
         .await?;
+    flow.has_written(&fields, None);
     flow.note(
         "remarks_written",
         json!({ "id": held.id, "fields": fields.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
     );
-    book::read(flow, held.id).await
+    let held = book::read(flow, held.id).await?;
+    Ok(Written { held, fields })
 }

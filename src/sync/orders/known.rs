@@ -6,9 +6,11 @@ use serde_json::{Value, json};
 
 use super::super::flow::Flow;
 use super::super::stop::Stop;
-use super::{credits, plan};
+use super::agreed::{FIELDS, OrderFields};
+use super::{after, credits, plan, told};
 use crate::domain::{ErpId, Link, LinkKind, LinkState, Order};
 use crate::erp::SalesOrder;
+use crate::mapping::{Mapped, MappedField};
 
 /// What the link calls the reference that it saw on the ERP's order.
 pub(in crate::sync) const REFERENCE: &str = "reference";
@@ -26,6 +28,8 @@ pub(super) struct Known<'a> {
     pub(super) risk_held: Value,
     /// Lines that people added as they were told, by the names that ours would have had. No external id leads to them.
     pub(super) by_hand: BTreeMap<String, ErpId>,
+    /// What was agreed on about the fields that the mapping makes, as far as that is known.
+    pub(super) fields: Option<OrderFields>,
     /// Whether this attempt proved that the ERP's order costs what Shopify's does.
     pub(super) is_proven: bool,
 }
@@ -34,6 +38,15 @@ pub(super) struct Known<'a> {
 pub(super) const RISK_HELD: &str = "risk_held";
 pub(super) const BY_HAND: &str = "by_hand";
 
+/// What the link calls whether the order was booked as history. Said once: a `start_at` that is moved later makes no history of
+/// an order that is followed, nor does an earlier one have goods of old orders sent again.
+const HISTORY: &str = "history";
+
+/// Whether the order of this link was booked as history; none where that was not noted yet.
+pub(super) fn is_history(link: &Link) -> Option<bool> {
+    link.agreed.get(HISTORY)?.as_bool()
+}
+
 impl<'a> Known<'a> {
     pub(super) fn new(link: Option<&'a Link>, fingerprint: plan::Fingerprint) -> Self {
         Self {
@@ -41,13 +54,25 @@ impl<'a> Known<'a> {
             fingerprint,
             risk_held: link.map_or(Value::Null, |link| link.agreed[RISK_HELD].clone()),
             by_hand: link.map(added_by_hand).unwrap_or_default(),
+            fields: link.and_then(OrderFields::kept),
             is_proven: false,
         }
     }
 }
 
+impl Known<'_> {
+    /// Takes those of the order's own fields that are meant as the mapping makes them: so they stand in the ERP now.
+    pub(super) fn take(&mut self, mapped: &Mapped, is_meant: impl Fn(&MappedField) -> bool) {
+        let fields = mapped.fields.iter().filter(|field| !field.create_only);
+        let meant = fields.filter(|field| is_meant(field));
+        if let Some(known) = &mut self.fields {
+            known.take(meant.map(|field| (&*field.target, &field.value)));
+        }
+    }
+}
+
 /// The lines that people added as they were told.
-pub(super) fn added_by_hand(link: &Link) -> BTreeMap<String, ErpId> {
+pub(in crate::sync) fn added_by_hand(link: &Link) -> BTreeMap<String, ErpId> {
     let known = link.agreed[BY_HAND].as_object();
     known
         .into_iter()
@@ -80,6 +105,16 @@ pub(super) async fn link(
                 agreed[name] = amount.clone();
             }
         }
+    }
+    if let Some(told) = told::kept(known.link) {
+        agreed[told::TOLD] = told;
+    }
+    agreed[HISTORY] = json!(match known.link.and_then(is_history) {
+        Some(is_history) => is_history,
+        None => after::is_before_start(flow, order).await?,
+    });
+    if let Some(fields) = &known.fields {
+        agreed[FIELDS] = json!(fields);
     }
     if !known.risk_held.is_null() {
         agreed[RISK_HELD] = known.risk_held.clone();

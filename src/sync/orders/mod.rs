@@ -5,6 +5,7 @@
 //! become a problem with exact instructions where it does not. What follows a booked order stands in `after`.
 
 mod after;
+pub(in crate::sync) mod agreed;
 mod book;
 mod cancel;
 mod credits;
@@ -22,6 +23,12 @@ mod policy;
 mod proof;
 mod references;
 mod refunds;
+mod stands;
+mod told;
+mod written;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
@@ -29,32 +36,35 @@ use serde_json::{Value, json};
 use super::flow::Flow;
 use super::gone;
 use super::live;
-use super::settings::{BeforeStart, Refunds};
+use super::settings::Refunds;
 use super::stop::Stop;
 use crate::domain::{
-    Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, Order, Outcome, Report, Risk,
-    ShopifyId, Timestamp,
+    Canonical as _, Direction, Fact, FieldValue, Link, LinkKind, LinkState, Object, Order, Outcome, Report,
+    ShopifyId,
 };
 use crate::erp::{OrderState, SalesOrder};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, Mapping, Stage};
 use crate::store::JobName;
-use crate::sync::settings::HighRisk;
 
-use known::{Known, added_by_hand, link};
+use agreed::{Edited, OrderFields};
+use known::{Known, link};
 
 pub(super) use book::{our_lines, stale_lines};
 pub(super) use cancel::undone;
 pub(super) use edits::{Change, planned as planned_edits};
 pub(super) use facts::due as facts_due;
-pub(super) use known::REFERENCE;
+pub(super) use known::{REFERENCE, added_by_hand};
 pub use manual::{BY_PERSON, entered_by_hand};
 pub(super) use next::{Ahead, steps, steps_of_cancelled};
 pub(super) use parties::would_move;
+pub(super) use plan::is_mapped_anew;
 pub use plan::{OrderPlan, plan};
 pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
 pub(super) use references::{PARENT, buyer, make_products, party, save_group};
 pub(super) use refunds::Decided;
+pub(super) use stands::{booked, skip};
+pub(super) use written::{Care, of_line};
 
 /// Tells pushes of stock what this order sells, until it is carried in.
 async fn note_items(flow: &Flow<'_>, order: &Order) -> Result<(), Stop> {
@@ -119,12 +129,14 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     };
     flow.subject.record = Some(order.name.clone());
     reach(FailPoint::SourceFetched).await?;
+    let record = Arc::new(order.fact());
+    flow.is_about(told::about(&order, link.as_ref(), &record));
+    flow.telling().is_known = told::is_known(link.as_ref());
     announce(flow, &order).await?;
     if let Some(link) = link.as_ref().filter(|link| manual::is_by_hand(link)) {
         return manual::follow(flow, &order, link);
     }
     let mapping = flow.mapping(Object::Order, Direction::In)?;
-    let record = order.fact();
     if link.is_none() {
         skip(flow, &order, &record, &mapping).await?;
     }
@@ -145,14 +157,37 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     reach(FailPoint::Planned).await?;
     let mut known = Known::new(link.as_ref(), plan::fingerprint(&mapped, stays));
     let plan = plan::plan(&mapped, stays, known.link, booked.as_ref());
+    let edited = match &plan {
+        OrderPlan::Edit {
+            lines: Some(keys), ..
+        } => Edited::Lines(keys.clone()),
+        OrderPlan::Edit { lines: None, .. } => Edited::All,
+        _ => Edited::Nothing,
+    };
+    if matches!(plan, OrderPlan::Book { .. }) {
+        known.fields = Some(OrderFields::of(&mapped));
+    }
     let mut moved = Vec::new();
     let booked = match booked {
         Some(held) if held.state == OrderState::Confirmed => {
             moved = parties::moved(flow, &mapped, &known, &held).await?;
             let open: Vec<_> = moved.iter().map(|moved| moved.party).collect();
             known.fingerprint.keep_parties(known.link, &open);
+            if open.is_empty() && !known.fingerprint.parties_moved(known.link).is_empty() {
+                // A person wrote them as asked.
+                known.take(&mapped, |field| matches!(field.value, FieldValue::Record(_)));
+            }
             if known.fingerprint.remarks_moved(known.link) {
-                Some(facts::write_remarks(flow, stays, &mapping, &mapped, &answers, held).await?)
+                let written = facts::write_remarks(flow, stays, &mapping, &mapped, &answers, held).await?;
+                if let Some(fields) = &mut known.fields {
+                    fields.take(
+                        written
+                            .fields
+                            .iter()
+                            .map(|(field, value)| (field.as_str(), value)),
+                    );
+                }
+                Some(written.held)
             } else {
                 Some(held)
             }
@@ -163,8 +198,13 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     let whole = matches!(plan, OrderPlan::Book { .. });
     let done = book::carry_out(flow, stays, &mapped, plan, &mut known, booked).await?;
     if !whole && before.is_some() {
-        facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
+        let kept = facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
+        known.take(&mapped, |field| kept.contains(&field.target.to_string()));
     }
+    agreed::note(flow, stays, &mapped, &mut known, &edited, &done.held).await?;
+    // Before anything is told of the order, however it ends.
+    let is_history = after::is_history(flow, &order).await?;
+    flow.telling().is_history = is_history;
     let confirmed = done.held.state == OrderState::Confirmed;
     let occasion = if risky && confirmed {
         policy::occasion(flow, &order, &known.fingerprint).await?
@@ -174,6 +214,8 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     if policy::asks_about_risk(risky, confirmed, occasion, &mut known.risk_held) {
         let stop = policy::high_risk(flow, &order, confirmed);
         let mut report = report(flow, stays, &mapped, &known, done).await?;
+        let open_refunds = decided.credits.iter().map(|(at, _)| *at).collect();
+        told::end(flow, &order, link.as_ref(), &mut report, &open_refunds);
         // With the problem or not at all: that somebody was asked must not be remembered of an attempt that was cut.
         report.summary = stop.to_string();
         report.outcome = stop.outcome(&flow.subject);
@@ -187,6 +229,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
             decided: &decided,
             mapped: &mapped,
             held: &done.held,
+            is_history,
         },
         &mut also,
     )
@@ -196,9 +239,13 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     flow.note_seen(&order).await?;
     if let Some(stop) = followed.err().or(by_hand) {
         // What is booked is booked, whatever is still to be done about it.
-        flow.commit_links(report.links).await?;
+        flow.commit_links(report.links.clone()).await?;
+        let open_refunds = decided.credits.iter().map(|(at, _)| *at).collect();
+        told::end(flow, &order, link.as_ref(), &mut report, &open_refunds);
+        flow.tells_in_parting(report.links, report.happened);
         return Err(stop);
     }
+    told::end(flow, &order, link.as_ref(), &mut report, &BTreeSet::new());
     if !also.is_empty() {
         report.summary = format!("{}; {}", report.summary, also.join("; "));
     }
@@ -348,94 +395,6 @@ pub(super) fn is_cancelled(flow: &Flow<'_>, order: &Order, record: &Fact, mappin
         || mapping.early_stage(record, &flow.settings_fact(None)) == Some(Stage::Cancelled)
 }
 
-/// From when on the shop's orders are booked.
-pub(super) async fn starts_at(flow: &Flow<'_>) -> Result<Timestamp, Stop> {
-    let shop = flow.shop;
-    Ok(match shop.start_at {
-        Some(start_at) => start_at,
-        None => {
-            shop.store
-                .shop_state(&shop.name, shop.clock.now())
-                .await?
-                .first_seen_at
-        }
-    })
-}
-
-/// Why an order that was never booked is left alone.
-pub(super) async fn skip(
-    flow: &Flow<'_>,
-    order: &Order,
-    record: &Fact,
-    mapping: &Mapping,
-) -> Result<(), Stop> {
-    // Whoever imports says since when.
-    let is_wanted = flow.job.import.is_some();
-    if !is_wanted
-        && flow.shop.settings.before_start == BeforeStart::Skip
-        && order.created_at < starts_at(flow).await?
-    {
-        return Err(Stop::Obsolete("before_start".into()));
-    }
-    flow.in_scope(record)?;
-    if order.risk == Risk::High && flow.shop.settings.high_risk == HighRisk::Skip {
-        return Err(Stop::Obsolete("high_fraud_risk".into()));
-    }
-    let settings = flow.settings_fact(None);
-    match mapping
-        .skip(record, &settings)
-        .map_err(|problems| flow.field_problems(&problems))?
-    {
-        Some(skip) => Err(Stop::Obsolete(skip.reason.into())),
-        None => Ok(()),
-    }
-}
-
-/// The order as the ERP has it: by its link, or by its external id where an earlier attempt made it without saying so.
-pub(super) async fn booked(
-    flow: &Flow<'_>,
-    record: &Fact,
-    mapping: &Mapping,
-    link: Option<&Link>,
-) -> Result<Option<SalesOrder>, Stop> {
-    let shop = flow.shop;
-    let id = match link {
-        Some(link) => link.erp_id,
-        None => {
-            let name = mapping
-                .identity(record, &flow.settings_fact(None))
-                .map_err(|problems| flow.field_problems(&problems))?;
-            match shop.erp.identify(&flow.external_id(&name)?).await? {
-                Some(found) => found.id,
-                None => return Ok(None),
-            }
-        }
-    };
-    let Some(held) = shop.erp.order(id).await? else {
-        return Err(missing(flow, id));
-    };
-    if let Some(link) = link
-        && !is_the_reference(link, &held)
-    {
-        // Somebody may have written another reference there. Our external id says whether it is still our order.
-        let name = mapping
-            .identity(record, &flow.settings_fact(None))
-            .map_err(|problems| flow.field_problems(&problems))?;
-        let ours = shop.erp.identify(&flow.external_id(&name)?).await?;
-        if ours.is_none_or(|ours| ours.id != held.id) {
-            return Err(stranger(flow, link, &held));
-        }
-    }
-    Ok(Some(held))
-}
-
-/// Whether the order carries the reference that was last seen on it.
-fn is_the_reference(link: &Link, held: &SalesOrder) -> bool {
-    link.agreed
-        .get(REFERENCE)
-        .is_some_and(|known| known.as_str() == held.reference.as_deref())
-}
-
 /// For a preview: the plan, and what it is in one sentence.
 pub(super) fn describe(
     flow: &Flow<'_>,
@@ -484,37 +443,6 @@ pub(super) fn describe(
         }
     }
     Ok((plan, verdict))
-}
-
-/// The order that we booked under this number is gone.
-fn missing(flow: &Flow<'_>, id: ErpId) -> Stop {
-    flow.subject
-        .problem(
-            "erp_record_missing",
-            "order",
-            format!("The sales order {id} does not exist any more in the ERP."),
-            "Find out who deleted it. If it must exist, enter it in the ERP by hand; then discard this job.",
-        )
-        .into()
-}
-
-/// Another order stands under the number that we know: the ERP was restored or exchanged. The shop is stopped before
-/// anything is written to strangers' records.
-fn stranger(flow: &Flow<'_>, link: &Link, held: &SalesOrder) -> Stop {
-    let mut problem = flow.subject.problem(
-        "erp_record_is_a_stranger",
-        "order",
-        format!(
-            "The sales order {} ({}) is not the one that was booked: its reference was `{}` and is `{}`, and it does not carry our external id.",
-            held.id,
-            held.name,
-            link.agreed[REFERENCE].as_str().unwrap_or("(empty)"),
-            held.reference.as_deref().unwrap_or("(empty)")
-        ),
-        "Find out whether the ERP was restored or exchanged. If this is the order after all, put its old reference back, then retry.",
-    );
-    problem.field = Some("client_order_ref".into());
-    problem.into()
 }
 
 fn deleted(flow: &Flow<'_>, link: Option<Link>) -> Result<Report, Stop> {

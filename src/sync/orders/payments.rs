@@ -30,7 +30,7 @@ fn direction(payment: &Payment) -> Option<bool> {
 }
 
 /// What the till took or gave: cash is rounded beside the amount that it stands for.
-fn moved(payment: &Payment) -> Decimal {
+pub(super) fn moved(payment: &Payment) -> Decimal {
     payment.amount + payment.rounding
 }
 
@@ -159,9 +159,12 @@ pub(super) async fn carry_out(
                 }
             }
         };
+        flow.telling().registered.insert(payment.id);
         if inbound && let Some(bill) = open.first() {
-            let settled = flow.write(flow.shop.erp.settle(bill.id, id)).await?;
+            // It is asked for as long as the bill is open: where the payment is used up, nothing is done.
+            let settled = flow.write_unjudged(flow.shop.erp.settle(bill.id, id)).await?;
             if settled {
+                flow.did_write();
                 flow.note("settled", json!({ "invoice": bill.label(), "payment": id }));
                 let now = flow.shop.erp.document(bill.id).await?;
                 if now.is_some_and(|now| now.open.is_zero()) {

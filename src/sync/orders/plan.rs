@@ -13,6 +13,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::super::agree::append_content;
+use super::agreed::FIELDS;
 use crate::domain::{Address, BookedLine, Link, Order};
 use crate::erp::{OrderState, SalesOrder};
 use crate::mapping::{Mapped, MappedField, Stage};
@@ -223,11 +224,13 @@ fn short_digest(text: &str) -> String {
 }
 
 /// What a link keeps of an order that is about to be written over: not what stands there, for the write may fail half-way,
-/// but what is being written.
+/// but what is being written. Nor what was agreed on of its fields: whatever cuts the attempt short, that is not what stands
+/// there any more, and would be told as drift.
 pub(super) fn while_saving(link: &Link, fingerprint: &Fingerprint) -> Link {
     let mut agreed = link.agreed.clone();
     if let Some(fields) = agreed.as_object_mut() {
         fields.remove("fingerprint");
+        fields.remove(FIELDS);
     } else {
         agreed = json!({});
     }
@@ -271,7 +274,7 @@ pub(super) fn is_settled(link: Option<&Link>) -> bool {
 }
 
 /// Whether the mapping makes something else of the order than what was booked.
-pub(super) fn is_mapped_anew(link: Option<&Link>, mapped: &Mapped, order: &Order) -> bool {
+pub(in crate::sync) fn is_mapped_anew(link: Option<&Link>, mapped: &Mapped, order: &Order) -> bool {
     kept(link, "fingerprint").is_some_and(|booked| !booked.asks_the_same(&fingerprint(mapped, order)))
 }
 
@@ -370,4 +373,30 @@ fn differences(before: &Fingerprint, wanted: &Fingerprint) -> Differences {
         found.lines.insert(key.clone(), format!("{key} was removed"));
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{ErpId, LinkKind, LinkState};
+
+    #[test]
+    fn while_an_order_is_written_over_nothing_is_agreed_on_of_its_fields() {
+        let link = Link {
+            shop: "main".parse().unwrap(),
+            kind: LinkKind::Order,
+            source_id: "1".to_owned(),
+            model: "sale.order".to_owned(),
+            erp_id: ErpId(7),
+            erp_name: None,
+            state: LinkState::Linked,
+            source_updated_at: None,
+            agreed: json!({ "fingerprint": {}, "fields": { "own": { "note": "x" } }, "total": "1" }),
+            agreed_out: serde_json::Value::Null,
+            writes: serde_json::Value::Null,
+        };
+        let saving = while_saving(&link, &Fingerprint::default());
+        assert_eq!(saving.agreed.get(FIELDS), None);
+        assert_eq!(saving.agreed["total"], "1", "what it came to is still expected");
+    }
 }

@@ -1,19 +1,23 @@
 //! What an order refers to: its buyer's partner, its addresses, its products. They come first.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sha2::{Digest as _, Sha256};
 
+use super::super::agree::hash;
 use super::super::customers::{self, COMPANY, GUEST, Party};
-use super::super::flow::Flow;
+use super::super::flow::{Flow, Held};
 use super::super::gather::Answers;
 use super::super::live;
+use super::super::resync::written_rows;
 use super::super::stop::Stop;
 use crate::domain::{
-    Address, Customer, Direction, ErpId, Fact, FieldValue, JobKey, JobState, Link, LinkKind, LinkState, Need,
-    Needed, Object, Order, OrderCompany, OrderCustomer, Priority, ShopifyId, System,
+    Address, Customer, Direction, ErpId, Fact, FieldValue, Fields, JobKey, JobState, Link, LinkKind,
+    LinkState, Need, Needed, Object, Order, OrderCompany, OrderCustomer, Priority, ShopifyId, System,
 };
 use crate::erp::Save;
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{Mapped, MappedGroup, Mapping};
+use crate::mapping::{Mapped, MappedGroup, MappedRow, Mapping};
 use crate::store::{JobFilter, JobRow};
 use crate::sync::review::WAITING_FOR_APPROVAL;
 use crate::sync::settings::Guests;
@@ -324,7 +328,12 @@ pub(in crate::sync) async fn save_group(
     if saves.is_empty() {
         return Ok(());
     }
-    let ids: Vec<ErpId> = flow.write(flow.shop.erp.save(&saves)).await?;
+    flow.may_write()?;
+    let changes = note_rows(flow, group, &missing, &saves).await?;
+    let ids: Vec<ErpId> = flow.write_unjudged(flow.shop.erp.save(&saves)).await?;
+    if changes {
+        flow.did_write();
+    }
     reach(FailPoint::ReferenceSaved).await?;
     flow.note(
         "saved",
@@ -351,6 +360,48 @@ pub(in crate::sync) async fn save_group(
         });
     }
     flow.commit_links(links).await
+}
+
+/// Notes what is about to be written to these rows: it stays on record even where the answer never comes.
+async fn note_rows(
+    flow: &Flow<'_>,
+    group: &MappedGroup,
+    rows: &[&MappedRow],
+    saves: &[Save],
+) -> Result<bool, Stop> {
+    let known: BTreeMap<ErpId, &str> = rows
+        .iter()
+        .filter_map(|row| Some((row.linked?, row.external_id.as_str())))
+        .collect();
+    let mut before: BTreeMap<String, Held> = BTreeMap::new();
+    if !known.is_empty() {
+        let fields = saves.iter().flat_map(|save| &save.fields);
+        let names: BTreeSet<String> = fields.map(|(name, _)| name.clone()).collect();
+        let (ids, names): (Vec<ErpId>, Vec<String>) =
+            (known.keys().copied().collect(), names.into_iter().collect());
+        for row in flow.shop.erp.read(&group.model, &ids, &names).await? {
+            if let Some(name) = known.get(&row.id) {
+                before.insert((*name).to_owned(), row.fields.into_iter().collect());
+            }
+        }
+    }
+    let written: Vec<(String, Fields)> = rows
+        .iter()
+        .zip(saves)
+        .map(|(row, save)| (row.external_id.clone(), save.fields.clone()))
+        .collect();
+    flow.note_written(
+        "writes",
+        serde_json::json!({ "model": group.model, "group": group.name }),
+        written_rows(flow, &group.name, &written, &before),
+    );
+    let is_as_saved = |(row, save): (&&MappedRow, &Save)| {
+        before.get(&row.external_id).is_some_and(|held| {
+            let mut fields = save.fields.iter();
+            fields.all(|(name, value)| held.get(name).map(hash) == Some(hash(value)))
+        })
+    };
+    Ok(!rows.iter().zip(saves).all(is_as_saved))
 }
 
 /// Every variant must be linked. One that is not gets its product's job, and the order waits for it; only when that job

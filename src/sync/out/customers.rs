@@ -3,20 +3,21 @@
 mod phones;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::json;
 
 use super::super::agree::Agreement;
 use super::super::flow::{Flow, agreed_of, agreed_out_of};
 use super::super::stop::Stop;
-use super::super::{both, circles, withheld};
+use super::super::{both, circles, telling, withheld};
 use super::{
     Done, as_the_erp_says, ask_about, caught_up, guard, held, identity, is_to_be_marked, is_unfinished,
     left_alone, linked, mark, model, retired, rules, shopify_id,
 };
 use crate::domain::{
-    Canonical as _, Customer, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, Partner,
-    System,
+    About, Canonical as _, Customer, Direction, ErpAbout, ErpId, FieldValue, Happening, Link, LinkKind,
+    LinkState, Object, Partner, System,
 };
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Archived, Mapped, MappedField, OutRules};
@@ -30,6 +31,18 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
         return gone(flow, rules.archived, link);
     };
     flow.subject.record = Some(partner.name.clone());
+    // With the customer where one is known: on their request, what is told of them is found by their number.
+    let about = match &link {
+        Some(link) => telling::of_link(Object::Customer, link),
+        None => About {
+            erp: Some(ErpAbout::new(&model, id)),
+            ..About::new(Object::Customer)
+        },
+    };
+    flow.is_about(About {
+        title: Some(partner.name.clone()),
+        ..about
+    });
     reach(FailPoint::SourceFetched).await?;
     let settings = flow.settings_fact(None);
     let record = partner.fact();
@@ -55,6 +68,8 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     let select = flow.select(Object::Customer);
     let Some(customer) = flow.shop.source.customer(number, select).await? else {
         flow.note("link_is_dead", json!({ "customer": number }));
+        flow.is_about(about_gone(&link, Some(partner.name.as_str())));
+        flow.is_gone(Happening::CustomerDeleted);
         return Ok(Done {
             links: retired(vec![link]),
             name: partner.name,
@@ -70,12 +85,28 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     update(flow, &partner, &mapped, &rules, link, &customer).await
 }
 
+/// Says that it is about the customer as it stands on the shop now.
+fn shows(flow: &Flow<'_>, customer: &Customer, link: &Link) {
+    flow.is_about(telling::of_customer(customer, Some(Arc::new(customer.fact()))));
+    flow.stands_for(telling::of_erp(link));
+}
+
+/// A customer that is gone on either side.
+fn about_gone(link: &Link, name: Option<&str>) -> About {
+    About {
+        title: name.map(str::to_owned),
+        ..telling::of_link(Object::Customer, link)
+    }
+}
+
 /// The partner does not exist any more.
 fn gone(flow: &Flow<'_>, archived: Archived, link: Option<Link>) -> Result<Done, Stop> {
     let Some(link) = link else {
         return Err(flow.nothing_to_do("deleted_before_it_was_sent"));
     };
     ask_about(flow, archived, "partner", "deleted", "the customer")?;
+    flow.is_about(about_gone(&link, None));
+    flow.is_gone(Happening::CustomerDeleted);
     Ok(Done {
         name: format!("customer {}", link.source_id),
         links: retired(vec![link]),
@@ -94,6 +125,10 @@ async fn update(
     customer: &Customer,
 ) -> Result<Done, Stop> {
     let shop = flow.shop;
+    shows(flow, customer, &link);
+    if is_unfinished(&link) {
+        flow.is_made();
+    }
     let known_in = agreed_of(&link);
     let mut known = agreed_out_of(&link);
     let now = held::customer(customer);
@@ -148,12 +183,22 @@ async fn update(
         circles::remember(flow, &mut link, "Shopify", &writes)?;
         guard::pass(flow, &guard::Changes::of(&writes)).await?;
         let written;
-        (written, left_out) = phones::send(flow, Some(customer.id), &mapped.external_id, &writes).await?;
+        (written, left_out) = phones::send(
+            flow,
+            Some(customer.id),
+            &mapped.external_id,
+            &writes,
+            Some(&after),
+        )
+        .await?;
         flow.note(
             "updated",
             json!({ "customer": customer.id, "fields": names(&writes) }),
         );
+        flow.has_written(&writes, Some(&after));
+        shows(flow, &written, &link);
         let written = whole(flow, written).await?;
+        shows(flow, &written, &link);
         after = held::customer(&written);
         // What somebody else changed on the shop meanwhile is still to be carried into the ERP.
         let arrived = held::arrived(&writes, &fields, &after);
@@ -291,7 +336,7 @@ fn compared(fields: &[MappedField]) -> impl Iterator<Item = &MappedField> {
 async fn make(flow: &Flow<'_>, model: &str, partner: &Partner, mapped: &Mapped) -> Result<Done, Stop> {
     let given = held::given(&mapped.fields);
     guard::pass(flow, &guard::Changes::of(&given)).await?;
-    let (customer, left_out) = phones::send(flow, None, &mapped.external_id, &given).await?;
+    let (customer, left_out) = phones::send(flow, None, &mapped.external_id, &given, None).await?;
     let mut link = link(flow, model, ErpId(partner.id), &customer, LinkState::Linked);
     // The shop tells of it at once: whoever hears it must find the link.
     flow.commit_links(vec![link.clone()]).await?;
@@ -300,9 +345,13 @@ async fn make(flow: &Flow<'_>, model: &str, partner: &Partner, mapped: &Mapped) 
         "created",
         json!({ "customer": customer.id, "fields": names(&given) }),
     );
+    shows(flow, &customer, &link);
+    flow.is_made();
+    flow.has_written(&given, None);
     flow.lock(System::Shopify, Object::Customer.as_str(), &link.source_id)
         .await?;
     let customer = whole(flow, customer).await?;
+    shows(flow, &customer, &link);
     let now = held::customer(&customer);
     let mut agreed = both::agreement(
         Direction::Out,

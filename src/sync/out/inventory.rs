@@ -14,6 +14,7 @@
 //! an attempt that finds one open sends the very same again before it looks at anything.
 
 mod articles;
+mod compare;
 mod noticed;
 mod reckon;
 mod report;
@@ -49,6 +50,7 @@ const PRODUCT_OF_VARIANT: &str = "product_tmpl_id";
 /// How often numbers are read anew within one attempt because the shop's moved in between.
 const TRIES: u32 = 3;
 
+pub use compare::{StockFailed, StockFound, StockLevel, StockStanding};
 pub(super) use noticed::noticed;
 
 /// When to look again where the shop sells faster than numbers can be read and written.
@@ -93,6 +95,7 @@ pub(in crate::sync) async fn sync(flow: &mut Flow<'_>) -> Result<Report, Stop> {
             found.done.extend(open);
             // What was written and found out by now stays known.
             flow.commit_links(found.links()).await?;
+            flow.tells_in_parting(Vec::new(), found.told(flow, true));
             return Err(stop);
         }
         if open.is_empty() {
@@ -160,7 +163,7 @@ async fn look(
     let settings = flow.settings_fact(None);
     let mut all = Plan::default();
     let mut left = Vec::new();
-    for article in std::mem::take(articles) {
+    for mut article in std::mem::take(articles) {
         let mut own = stocks.iter().filter(|stock| stock.variant == article.theirs.0);
         let (Some(first), Some(held)) = (own.next(), held.get(&article.item)) else {
             found.skip(article, "deleted_in_erp");
@@ -178,6 +181,7 @@ async fn look(
         let wanted = wanted(flow, mapping, places, &stocks, article.theirs, found).await?;
         let open = open.iter().find(|(variant, _)| *variant == article.theirs);
         let open = open.map_or_else(Open::default, |(_, open)| *open);
+        article.sku.clone_from(&first.sku);
         let known = agreed_out_of(&article.link);
         let wanted = open.taken_off(wanted, held, minus);
         all.add(plan(&wanted, held, &known, article.in_work));

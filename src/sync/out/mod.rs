@@ -11,6 +11,8 @@ mod identity;
 mod inventory;
 mod products;
 
+pub use inventory::{StockFailed, StockFound, StockLevel, StockStanding};
+
 use super::flow::{Flow, agreed_of, agreed_out_of};
 use super::stop::Stop;
 use crate::domain::{

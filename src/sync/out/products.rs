@@ -7,41 +7,41 @@ mod currency;
 mod linked;
 mod matching;
 mod settle;
+mod status;
+mod told;
 mod upcoming;
 mod variants;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rust_decimal::Decimal;
 use serde_json::json;
 
 use self::linked::{is_the_linked_one, refused};
 use self::settle::{Pair, Settled, edits, settle};
+use self::status::{ARCHIVED, STATUS_ARCHIVED, archive_field, with_status};
 use self::upcoming::NextProducts;
-use self::variants::{fits, new_link, new_variant, options_of, pairs, rows, same_options, variant_links};
+use self::variants::{
+    fits, new_link, new_variant, new_variant_plan, options_of, pairs, rows, same_options, variant_links,
+};
 use super::super::agree::{Agreed, hash};
 use super::super::flow::{Flow, agreed_of, agreed_out_of};
+use super::super::resync::of_variant;
 use super::super::stop::Stop;
-use super::super::{both, circles};
+use super::super::{both, circles, telling};
 use super::{
     Done, as_the_erp_says, ask_about, guard, held, is_new, is_to_be_marked, is_unfinished, left_alone,
     linked, mark, model, model_of_variants, retired, rules, shopify_id, stock_of,
 };
 use crate::domain::{
-    Canonical as _, Direction, ErpId, ErpProduct, FieldValue, Fields, Link, LinkKind, NewProduct, NewVariant,
-    Object, Product, Refusal, ShopifyId, System, Variant,
+    About, Canonical as _, Carried, Direction, ErpAbout, ErpId, ErpProduct, FieldValue, Fields, Happening,
+    Link, LinkKind, NewProduct, NewVariant, Object, Product, Refusal, ShopifyId, System, Variant,
 };
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{Archived, Mapped, MappedField, OutRules, Truth};
+use crate::mapping::{Archived, Mapped, OutRules};
 use crate::store::NewJob;
-
-/// What stands for the status as far as archives go: whether the product is archived.
-const ARCHIVED: &str = "archived";
-
-/// The shop's word for archived products, and for those that nobody sees yet.
-const STATUS_ARCHIVED: &str = "ARCHIVED";
-const STATUS_DRAFT: &str = "DRAFT";
 
 pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     let mapping = flow.mapping(Object::Product, Direction::Out)?;
@@ -57,6 +57,17 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
         return gone(flow, rules.archived, link).await;
     };
     flow.subject.record = Some(record.name.clone());
+    let about = match &link {
+        Some(link) => telling::of_link(Object::Product, link),
+        None => About {
+            erp: Some(ErpAbout::new(&model, id)),
+            ..About::new(Object::Product)
+        },
+    };
+    flow.is_about(About {
+        title: Some(record.name.clone()),
+        ..about
+    });
     reach(FailPoint::SourceFetched).await?;
     let (settings, fact) = (flow.settings_fact(None), record.fact());
     flow.judge(&fact)?;
@@ -88,6 +99,11 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ErpId) -> Result<Done, Stop> {
     let number = shopify_id(flow, &link)?;
     let Some(product) = source.product(number, select).await? else {
         flow.note("link_is_dead", json!({ "product": number }));
+        flow.is_about(About {
+            title: Some(record.name.clone()),
+            ..telling::of_link(Object::Product, &link)
+        });
+        flow.is_gone(Happening::ProductDeleted);
         return Ok(Done {
             links: retired(vec![link]),
             name: record.name,
@@ -125,6 +141,11 @@ async fn gone(flow: &Flow<'_>, archived: Archived, link: Option<Link>) -> Result
             summary = "the product was deleted in the ERP and is archived on the shop";
         }
     }
+    flow.is_about(About {
+        title: product.as_ref().map(|product| product.title.clone()),
+        ..telling::of_link(Object::Product, &link)
+    });
+    flow.is_gone(Happening::ProductDeleted);
     links.push(link);
     Ok(Done {
         links: retired(links),
@@ -147,6 +168,11 @@ async fn update(
     let (mut pairs, missing) = pairs(flow, record, mapped, product).await?;
     let edited = edits(flow, &link, &pairs).await?;
     let is_unfinished = is_unfinished(&link);
+    flow.is_about(telling::of_product(product, Some(Arc::new(product.fact()))));
+    flow.stands_for(telling::of_erp(&link));
+    if is_unfinished {
+        flow.is_made();
+    }
     let mut fields = if is_unfinished {
         as_the_erp_says(&mapped.fields)
     } else {
@@ -196,7 +222,8 @@ async fn update(
             known = both::first_way_out(&known, &row_fields, &now, &edited);
             pair.link.agreed_out = serde_json::to_value(&known).unwrap_or_default();
         }
-        let changes = flow.changes_of(Direction::Out, &row_fields, &known, &now)?;
+        let place = of_variant(&pair.variant.to_string());
+        let changes = flow.changes_at(&place, Direction::Out, &row_fields, &known, &now)?;
         prices.extend(moved_prices(&changes, variant));
         if !changes.is_empty() {
             by_variant.insert(pair.variant, changes);
@@ -237,17 +264,21 @@ async fn update(
         };
         guard::pass(flow, &changes).await?;
     }
+    told::writes(flow, product, &writes, &by_variant);
     if !writes.is_empty() {
         flow.send(target.update_product(product.id, &writes)).await?;
         flow.note(
             "updated",
             json!({ "product": product.id, "fields": names(&writes) }),
         );
+        flow.has_written(&writes, Some(&now));
     }
     let mut refusals = Vec::new();
     let variants: Vec<(ShopifyId, Fields)> = by_variant.clone().into_iter().collect();
     if !variants.is_empty() {
-        refusals = flow.send(target.update_variants(product.id, &variants)).await?;
+        refusals = flow
+            .send_unjudged(target.update_variants(product.id, &variants))
+            .await?;
         flow.note(
             "variants_updated",
             json!({ "product": product.id, "variants": variants.len(), "refused": refusals.len() }),
@@ -260,6 +291,9 @@ async fn update(
                 pairs.retain(|pair| pair.variant != *id);
             }
         }
+        if refusals.is_empty() {
+            variants_written(flow, product, by_variant.iter());
+        }
     }
     let mut made: BTreeMap<ShopifyId, Fields> = BTreeMap::new();
     if !missing.is_empty() {
@@ -268,13 +302,18 @@ async fn update(
             .map(|(id, row)| new_variant(record, *id, &row.fields))
             .collect();
         let variants = flow.send(target.create_variants(product.id, &new)).await?;
-        flow.note(
+        let rows = variants.iter().zip(&new);
+        told::made(
+            flow,
             "variants_created",
-            json!({ "product": product.id, "variants": variants.len() }),
+            product.id,
+            &Fields::new(),
+            rows.map(|(variant, new)| (variant.id, &new.fields)),
         );
         let model = model_of_variants(flow);
         for (((id, row), new), variant) in missing.iter().zip(&new).zip(&variants) {
             made.insert(variant.id, new.fields.clone());
+            flow.has_written_part(&format!("variants[{}]", variant.id));
             pairs.push(Pair {
                 row,
                 variant: variant.id,
@@ -291,6 +330,10 @@ async fn update(
     } else {
         None
     };
+    if let Some(after) = &after {
+        flow.is_about(telling::of_product(after, Some(Arc::new(after.fact()))));
+        flow.stands_for(telling::of_erp(&link));
+    }
     if !refusals.is_empty() {
         // Some were refused: of the others only what can be seen counts as written.
         let seen = |id: &ShopifyId, fields: &Fields| {
@@ -305,6 +348,11 @@ async fn update(
             let written = by_variant.get(&pair.variant);
             written.is_none_or(|fields| seen(&pair.variant, fields))
         });
+        variants_written(
+            flow,
+            product,
+            by_variant.iter().filter(|(id, fields)| seen(id, fields)),
+        );
     }
     mark(flow, rules, &link, &product.raw, &mapped.external_id).await?;
     let unstocked = unstocked(record, &pairs);
@@ -334,6 +382,12 @@ async fn update(
             };
             flow.shop.store.enqueue(job).await?;
         }
+        let status = flow.carried();
+        if status != Carried::Skipped {
+            // The repeat finds it done, and that the product was made stands in the links from now on.
+            let told = flow.synced(Happening::ProductSynced, status);
+            flow.tells_in_parting(Vec::new(), vec![told]);
+        }
         return Err(refused(flow, first, &refusals, &variants, product));
     }
     Ok(Done {
@@ -348,19 +402,21 @@ async fn update(
     })
 }
 
-/// All that a variant starts with, by names that begin with `name`.
-fn new_variant_plan(new: &NewVariant, name: &str) -> Fields {
-    let options = new.options.iter().map(|(option, value)| {
-        (
-            format!("{name}.options.{option}"),
-            FieldValue::Text(value.clone()),
-        )
-    });
-    let fields = new
-        .fields
-        .iter()
-        .map(|(field, value)| (format!("{name}.{field}"), value.clone()));
-    options.chain(fields).collect()
+/// Says which fields of variants were written.
+fn variants_written<'v>(
+    flow: &Flow<'_>,
+    product: &Product,
+    written: impl Iterator<Item = (&'v ShopifyId, &'v Fields)>,
+) {
+    for (id, fields) in written {
+        flow.did_write();
+        let variant = product.variants.iter().find(|variant| variant.id == *id);
+        let held = variant.map(held::variant).unwrap_or_default();
+        for (field, value) in fields {
+            let name = format!("variants[{id}].{field}");
+            flow.has_written_value(name, held.get(field).cloned(), value);
+        }
+    }
 }
 
 /// The prices that move: what the shop shows, and what it is to show.
@@ -384,40 +440,6 @@ fn moved_prices(changes: &Fields, variant: &Variant) -> Vec<(Decimal, Decimal)> 
 fn unstocked(record: &ErpProduct, pairs: &[Pair<'_>]) -> Option<ErpId> {
     let has_new = record.stocked && pairs.iter().any(|pair| is_new(&pair.link));
     has_new.then_some(ErpId(record.id))
-}
-
-/// Whether the product is archived, as a field that is decided on like the others.
-fn archive_field(record: &ErpProduct, mapped: &Mapped) -> MappedField {
-    let status = mapped.field("status");
-    MappedField {
-        target: ARCHIVED.into(),
-        value: FieldValue::Bool(!record.active),
-        source: "product.active".into(),
-        truth: status.map_or(Truth::Shopify, |status| status.truth),
-        lossy: false,
-        create_only: false,
-        line: status.map_or(0, |status| status.line),
-    }
-}
-
-/// The product's writes, with the status that an archived or restored product gets.
-fn with_status(decided: &Fields, mapped: &Mapped) -> Fields {
-    let mut writes: Fields = decided
-        .iter()
-        .filter(|(name, _)| name != ARCHIVED)
-        .cloned()
-        .collect();
-    if let Some((_, archived)) = decided.iter().find(|(name, _)| name == ARCHIVED) {
-        writes.retain(|(name, _)| name != "status");
-        let first = mapped.field("status").map(|status| status.value.clone());
-        let status = if *archived == FieldValue::Bool(true) {
-            FieldValue::Text(STATUS_ARCHIVED.to_owned())
-        } else {
-            first.unwrap_or_else(|| FieldValue::Text(STATUS_DRAFT.to_owned()))
-        };
-        writes.push(("status".to_owned(), status));
-    }
-    writes
 }
 
 /// Makes the product with its variants.
@@ -469,10 +491,12 @@ async fn make(flow: &Flow<'_>, record: &ErpProduct, mapped: &Mapped, model: &str
     let links = std::iter::once(&link).chain(pairs.iter().map(|pair| &pair.link));
     flow.commit_links(links.cloned().collect()).await?;
     reach(FailPoint::ShopLinked).await?;
-    flow.note(
-        "created",
-        json!({ "product": product.id, "variants": pairs.len() }),
-    );
+    flow.is_about(telling::of_product(&product, Some(Arc::new(product.fact()))));
+    flow.stands_for(telling::of_erp(&link));
+    flow.is_made();
+    flow.has_written(&new.fields, None);
+    let variants = made.iter().map(|(id, fields)| (*id, fields));
+    told::made(flow, "created", product.id, &new.fields, variants);
     flow.lock(System::Shopify, Object::Product.as_str(), &link.source_id)
         .await?;
     let unstocked = unstocked(record, &pairs);

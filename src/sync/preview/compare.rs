@@ -13,6 +13,7 @@ use super::super::agree::{Agreement, hash};
 use super::super::flow::{Flow, Held, agreed_out_of};
 use super::super::live;
 use super::super::orders;
+use super::super::orders::agreed::{OrderFields, agreement, no_rebate};
 use super::super::out::held;
 use super::super::stop::{Stop, Subject};
 use super::super::writes::Writes;
@@ -23,7 +24,7 @@ use crate::domain::{
     ShopName, ShopifyId,
 };
 use crate::erp::SalesOrder;
-use crate::mapping::{Mapped, MappedField};
+use crate::mapping::{Mapped, MappedField, MappedGroup, MappedRow};
 
 /// What the ERP calls any of its records.
 const NAME: &str = "display_name";
@@ -232,13 +233,17 @@ pub(super) fn record(
 pub(super) async fn order(
     flow: &Flow<'_>,
     mapped: &Mapped,
+    link: Option<&Link>,
     booked: &SalesOrder,
     preview: &mut Preview,
 ) -> Result<(), Stop> {
     let Some(compared) = &mut preview.compared else {
         return Ok(());
     };
+    let agreed = link.and_then(OrderFields::kept).unwrap_or_default();
     let rows = read(flow, &mapped.model, &[booked.id], &mapped.fields).await?;
+    let table = flow.shop.erp.fields(&mapped.model).await?;
+    let html = |field: &str| table.0.get(field).is_some_and(|info| info.kind == "html");
     if let Some(row) = rows.first() {
         let own = (booked.id.to_string(), booked.name.as_str());
         compared.push(record(
@@ -246,29 +251,116 @@ pub(super) async fn order(
             own,
             &mapped.fields,
             &row.fields,
-            &Agreement::new(),
+            &agreement(&agreed.own, &row.fields, &html),
         ));
     }
+    let own = compared.len().checked_sub(1).filter(|_| !rows.is_empty());
     let known: BTreeMap<String, ErpId> = orders::our_lines(flow, mapped, booked)
         .await?
         .into_iter()
         .collect();
     for group in lines(mapped) {
         let ids: Vec<ErpId> = known.values().copied().collect();
-        let all: Vec<MappedField> = group.rows.iter().flat_map(|row| row.fields.clone()).collect();
+        let mut all: Vec<MappedField> = group.rows.iter().flat_map(|row| row.fields.clone()).collect();
+        let table = flow.shop.erp.fields(&group.model).await?;
+        let html = |field: &str| table.0.get(field).is_some_and(|info| info.kind == "html");
+        let rebate = no_rebate(&all).filter(|rebate| table.0.contains_key(&*rebate.target));
+        all.extend(rebate.clone());
         let held = read(flow, &group.model, &ids, &all).await?;
+        if let Some(own) = own.and_then(|place| compared.get_mut(place)) {
+            own.fields.extend(other_lines(group, &known, &agreed, booked));
+        }
         for row in &group.rows {
             let found = known
                 .get(&row.external_id)
                 .and_then(|id| held.iter().find(|held| held.id == *id));
             if let Some(found) = found {
                 let own = (found.id.to_string(), row.key.as_str());
-                let nothing = Agreement::new();
-                compared.push(record(&group.model, own, &row.fields, &found.fields, &nothing));
+                let marks = agreed
+                    .lines
+                    .get(&row.external_id)
+                    .map(|marks| agreement(marks, &found.fields, &html))
+                    .unwrap_or_default();
+                let mut line = record(&group.model, own, &row.fields, &found.fields, &marks);
+                if let Some(rebate) = &rebate {
+                    let rebate = [rebate.clone()];
+                    let own = (String::new(), "");
+                    let rebate = record(&group.model, own, &rebate, &found.fields, &marks);
+                    line.fields
+                        .extend(rebate.fields.into_iter().filter(|field| field.differs));
+                }
+                compared.push(line);
             }
         }
     }
     Ok(())
+}
+
+/// What differs of records that were made once for the order and are never written again, as its addresses.
+pub(super) async fn made_once(
+    flow: &Flow<'_>,
+    groups: &[MappedGroup],
+    preview: &mut Preview,
+) -> Result<(), Stop> {
+    let Some(compared) = &mut preview.compared else {
+        return Ok(());
+    };
+    for group in groups.iter().filter(|group| group.once) {
+        for row in &group.rows {
+            let Some(id) = row.linked else { continue };
+            let held = read(flow, &group.model, &[id], &row.fields).await?;
+            let Some(held) = held.first() else { continue };
+            let (own, nothing) = ((id.to_string(), row.key.as_str()), Agreement::new());
+            let mut made = record(&group.model, own, &row.fields, &held.fields, &nothing);
+            made.fields.retain(|field| field.differs);
+            if !made.fields.is_empty() {
+                compared.push(made);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The order's lines as a field, where one that was booked is not there, or one that people added costs something.
+fn other_lines(
+    group: &MappedGroup,
+    known: &BTreeMap<String, ErpId>,
+    agreed: &OrderFields,
+    booked: &SalesOrder,
+) -> Option<ComparedField> {
+    let rows = group.rows.iter();
+    let meant: Vec<_> = rows
+        .filter(|row| agreed.lines.contains_key(&row.external_id))
+        .collect();
+    let stands = |row: &&&MappedRow| {
+        let id = known.get(&row.external_id);
+        id.is_some_and(|id| booked.lines.iter().any(|line| line.id == *id))
+    };
+    let there: Vec<_> = meant.iter().filter(stands).collect();
+    let is_ours = |id: ErpId| known.values().any(|known| *known == id);
+    let lines = booked.lines.iter();
+    let added: Vec<_> = lines
+        .filter(|line| !is_ours(line.id) && !line.total.is_zero())
+        .collect();
+    if there.len() == meant.len() && added.is_empty() {
+        return None;
+    }
+    let mut held: Vec<String> = there.iter().map(|row| row.key.clone()).collect();
+    held.extend(
+        added
+            .iter()
+            .map(|line| format!("{} (line {})", line.name, line.id)),
+    );
+    let wanted: Vec<String> = meant.iter().map(|row| row.key.clone()).collect();
+    Some(ComparedField {
+        field: group.field.clone().unwrap_or_default(),
+        wanted: wanted.join(", "),
+        held: held.join(", "),
+        source: "the lines that were booked".to_owned(),
+        differs: true,
+        is_agreed: false,
+        is_written: false,
+    })
 }
 
 /// The fields of the way back: what the mapping makes of the ERP's record, and what the shop holds. Where the mapping

@@ -27,7 +27,7 @@ use super::writes::Writes;
 use super::{Engine, ShopContext, live};
 use crate::domain::{
     Canonical as _, Direction, Disposition, ErpId, Fence, FieldValue, JobId, JobKey, Link, LinkKind,
-    LinkState, Need, Needed, NewProblem, Object, Outcome, ShopName, ShopifyId, Timestamp,
+    LinkState, Need, Needed, NewProblem, Object, Outcome, Priority, ShopName, ShopifyId, Timestamp,
 };
 use crate::erp::Row;
 use crate::mapping::{Mapped, MappedField, MappedGroup};
@@ -65,6 +65,9 @@ pub struct Preview {
     /// Fields that are left as a person made them, with what the mapping makes of them, where that was asked for.
     #[serde(skip)]
     pub kept: Vec<PreviewedField>,
+    /// Whether an order that stands in the ERP would be mapped differently now and stays as it was booked.
+    #[serde(skip)]
+    pub stays: bool,
     /// Every field that is kept in step, with both sides' values, where that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compared: Option<Vec<ComparedRecord>>,
@@ -170,16 +173,7 @@ impl Engine {
             Err(stop) => Err(stop),
             Ok(()) => look(&mut flow, id, &mut preview).await,
         };
-        let kept = std::mem::take(&mut *flow.kept.lock().unwrap_or_else(PoisonError::into_inner));
-        preview.kept = kept
-            .into_iter()
-            .map(|(field, now, then)| PreviewedField {
-                field,
-                now: Some(text(&now)),
-                then: text(&then),
-                source: String::new(),
-            })
-            .collect();
+        preview.kept = told_kept(&flow);
         if let Some(mut compared) = preview.compared.take() {
             compare::mark(&mut compared, &preview);
             preview.compared = Some(compared);
@@ -232,9 +226,22 @@ impl Preview {
             problem: None,
             left_alone: None,
             kept: Vec::new(),
+            stays: false,
             compared: None,
         }
     }
+}
+
+/// What a flow left as a person made it.
+fn told_kept(flow: &Flow<'_>) -> Vec<PreviewedField> {
+    let kept = std::mem::take(&mut *flow.kept.lock().unwrap_or_else(PoisonError::into_inner));
+    let told = |(field, now, then): (String, FieldValue, FieldValue)| PreviewedField {
+        field,
+        now: Some(text(&now)),
+        then: text(&then),
+        source: String::new(),
+    };
+    kept.into_iter().map(told).collect()
 }
 
 /// Looks what would be done about a record of the shop; the attempt has learnt what it needs of the ERP. `false` when
@@ -273,6 +280,8 @@ pub(in crate::sync) fn nobodys_job(
         triggered_at: None,
         record_name: None,
         import: None,
+        problem: None,
+        priority: Priority::LIVE,
     }
 }
 
@@ -434,7 +443,8 @@ fn named<'f>(fields: &'f [MappedField], writes: &[(String, FieldValue)]) -> Vec<
 }
 
 /// Whether two values are the same as far as the sides keep them.
-fn same(wanted: &FieldValue, held: &FieldValue) -> bool {
+/// Whether the ERP holds the same value.
+pub(in crate::sync) fn same(wanted: &FieldValue, held: &FieldValue) -> bool {
     match (wanted, held) {
         // The ERP keeps whole seconds.
         (FieldValue::Time(then), FieldValue::Time(now)) => then.millis() / 1000 == now.millis() / 1000,

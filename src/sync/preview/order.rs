@@ -80,8 +80,9 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         Some(held) => Some(orders::as_credited(flow, &decided, &mapped, &held).await?),
         None => None,
     };
+    compare::made_once(flow, &groups, preview).await?;
     if let Some(held) = &booked {
-        compare::order(flow, &mapped, held, preview).await?;
+        compare::order(flow, &mapped, link.as_ref(), held, preview).await?;
     }
     let risky = orders::hold(flow, &order, &mut mapped);
     let stands = booked
@@ -136,6 +137,9 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
                 return Err(stop);
             }
         }
+        (OrderPlan::Nothing, Some(_)) => {
+            preview.stays = orders::is_mapped_anew(link.as_ref(), &mapped, &order);
+        }
         // What it refers to is made all the same.
         _ => {}
     }
@@ -143,6 +147,8 @@ pub(super) async fn preview(flow: &mut Flow<'_>, id: ShopifyId, preview: &mut Pr
         let facts = orders::facts_due(&mapping, &mapped, link.as_ref());
         let facts: Vec<MappedField> = facts.into_iter().cloned().collect();
         let row = read(flow, &mapped.model, &[held.id], &facts).await?;
+        let care = orders::Care::of(flow, &mapped).await?;
+        let facts = cared_for(flow, care.as_ref(), "", facts, row.first());
         update(&mapped.model, held.id, &facts, row.first(), preview);
     }
     if risky && !stands {
@@ -267,6 +273,11 @@ async fn changes(
         .await?
         .into_iter()
         .next();
+    // Kept or not, all of it is shown: a draft is saved as a whole, or not at all.
+    let care = orders::Care::of(flow, mapped).await?;
+    let care = care.as_ref();
+    cared_for(flow, care, "", mapped.fields.clone(), row.as_ref());
+    let fields = without_the_same(care, "", fields, row.as_ref());
     update(&mapped.model, held.id, &fields, row.as_ref(), preview);
     let known: BTreeMap<String, ErpId> = orders::our_lines(flow, mapped, held).await?.into_iter().collect();
     for group in lines(mapped) {
@@ -284,7 +295,10 @@ async fn changes(
                     .push(created(&group.model, &row.external_id, &row.fields)),
                 Some(id) => {
                     let held = held.iter().find(|held| held.id == *id);
-                    update(&group.model, *id, &row.fields, held, preview);
+                    let place = orders::of_line(&row.external_id);
+                    cared_for(flow, care, &place, row.fields.clone(), held);
+                    let fields = without_the_same(care, &place, row.fields.clone(), held);
+                    update(&group.model, *id, &fields, held, preview);
                 }
             }
         }
@@ -296,6 +310,48 @@ async fn changes(
         preview.writes.push(bare("remove", model, id));
     }
     Ok(())
+}
+
+/// The fields without those that are to be left as a person made them, which are noted; all, where nothing is carried over with care.
+/// What the shop's settings declare was never a mapping's.
+fn cared_for(
+    flow: &Flow<'_>,
+    care: Option<&orders::Care<'_>>,
+    place: &str,
+    fields: Vec<MappedField>,
+    held: Option<&Row>,
+) -> Vec<MappedField> {
+    let Some(care) = care else { return fields };
+    let mut cared = Vec::with_capacity(fields.len());
+    for field in fields {
+        let name = format!("{place}{}", field.target);
+        let now = held
+            .and_then(|row| row.fields.get(&*field.target))
+            .unwrap_or(&FieldValue::Clear);
+        if !field.create_only && care.is_anothers(&name, now, &field.value) {
+            flow.keep(name, now, &field.value);
+        } else {
+            cared.push(field);
+        }
+    }
+    cared
+}
+
+/// The fields without those that hold what is to be written, in the ERP's own form of it: nothing is put right there. All, where
+/// nothing is carried over with care.
+fn without_the_same(
+    care: Option<&orders::Care<'_>>,
+    place: &str,
+    mut fields: Vec<MappedField>,
+    held: Option<&Row>,
+) -> Vec<MappedField> {
+    if let (Some(care), Some(held)) = (care, held) {
+        fields.retain(|field| {
+            let now = held.fields.get(&*field.target).unwrap_or(&FieldValue::Clear);
+            !care.is_same(&format!("{place}{}", field.target), now, &field.value)
+        });
+    }
+    fields
 }
 
 /// Shows an update where a field differs.

@@ -13,7 +13,7 @@ use super::super::out::{self, held};
 use super::super::stop::{Stop, Subject};
 use super::super::writes::Writes;
 use super::super::{Engine, SUDDEN_CHANGE, ShopContext, Source, Target};
-use super::{Preview, PreviewError, PreviewedField, PreviewedWrite, nobodys_job};
+use super::{Preview, PreviewError, PreviewedField, PreviewedWrite, nobodys_job, told_kept};
 use crate::domain::{
     Canonical as _, Currency, Customer, CustomerFound, Direction, Disposition, ErpId, Fields, ItemStock,
     LinkKind, LinkState, Location, NewCustomer, NewProblem, NewProduct, NewVariant, Object, Outcome, Product,
@@ -22,6 +22,7 @@ use crate::domain::{
 };
 use crate::shopify::{ExpectedLook, RequestId, ShopifyError, Upcoming};
 use crate::store::LookOnly;
+use crate::sync::ResyncMark;
 
 impl Engine {
     /// What would be written to the shop for a record of the ERP now. Writes nothing.
@@ -34,6 +35,17 @@ impl Engine {
         object: Object,
         id: ErpId,
     ) -> Result<Preview, PreviewError> {
+        self.look_out(shop, object, id, None).await
+    }
+
+    /// The same, with care where `care` is there.
+    pub(in crate::sync) async fn look_out(
+        &self,
+        shop: &ShopName,
+        object: Object,
+        id: ErpId,
+        care: Option<ResyncMark>,
+    ) -> Result<Preview, PreviewError> {
         let Some(context) = self.shop(shop) else {
             return Err(PreviewError::UnknownShop(shop.clone()));
         };
@@ -43,10 +55,14 @@ impl Engine {
         // A person looks, who may have mended something in the ERP a moment ago.
         context.erp.forget_look_ups();
         let mut source = id.to_string();
-        let mut first = Dry::of(context).run(object, &source).await;
+        let dry = |care: &Option<ResyncMark>| Dry {
+            care: care.clone(),
+            ..Dry::of(context)
+        };
+        let mut first = dry(&care).run(object, &source).await;
         if let Some(product) = first.handed_over(object) {
             source = product;
-            first = Dry::of(context).run(object, &source).await;
+            first = dry(&care).run(object, &source).await;
         }
         // What is held because it is unusually much is shown all the same.
         let plan = match &first.outcome {
@@ -56,7 +72,7 @@ impl Engine {
         let Some(plan) = plan else {
             return first.preview(shop, object, id, None);
         };
-        let dry = Dry::of(context);
+        let dry = dry(&care);
         dry.store.grant("approved:", plan);
         let problem = match &first.outcome {
             Outcome::Held(problem) => Some(problem.clone()),
@@ -72,6 +88,8 @@ struct Dry {
     context: ShopContext,
     store: Arc<LookOnly>,
     target: Arc<Noting>,
+    /// Where it is to leave alone what a person changed.
+    care: Option<ResyncMark>,
 }
 
 /// What an attempt of the way back would write.
@@ -145,6 +163,8 @@ struct Carried {
     writes: Vec<PreviewedWrite>,
     /// Why they wait for a person.
     reasons: Vec<String>,
+    /// What it left as a person made it.
+    kept: Vec<PreviewedField>,
     /// Hashes of the changes that it meant to write.
     changes: BTreeSet<String>,
     subject: Subject,
@@ -155,6 +175,7 @@ struct Ran {
     outcome: Outcome,
     report: Option<Report>,
     writes: Vec<PreviewedWrite>,
+    kept: Vec<PreviewedField>,
 }
 
 impl Dry {
@@ -174,6 +195,7 @@ impl Dry {
             context,
             store,
             target,
+            care: None,
         }
     }
 
@@ -189,6 +211,7 @@ impl Dry {
             outcome,
             report,
             writes: carried.writes,
+            kept: carried.kept,
         }
     }
 
@@ -205,7 +228,9 @@ impl Dry {
         let job = nobodys_job(shop, object, Direction::Out, source.to_owned());
         let writes = Writes::default();
         let mut flow = Flow::new(shop, &job, mappings, subject, &writes);
+        flow.care.clone_from(&self.care);
         if let Some(like) = like {
+            flow.care.clone_from(&like.care);
             flow.mappings = Arc::clone(&like.mappings);
             flow.subject.clone_from(&like.subject);
             flow.distrustful = like.distrustful;
@@ -249,6 +274,7 @@ impl Dry {
             is_ended,
             writes: all,
             reasons,
+            kept: told_kept(&flow),
             changes,
             subject: flow.subject,
         }
@@ -336,7 +362,8 @@ impl Ran {
             explanation: None,
             problem: held,
             left_alone: None,
-            kept: Vec::new(),
+            kept: self.kept,
+            stays: false,
             compared: None,
         };
         if preview.problem.is_some() {

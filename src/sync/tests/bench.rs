@@ -9,6 +9,8 @@ pub(super) struct Bench {
     pub(super) erp: OdooSandbox,
     pub(super) store: SharedStore,
     pub(super) engine: Engine,
+    /// What was told of each attempt.
+    pub(super) told: std::sync::Mutex<Vec<(Option<Box<About>>, Vec<Happened>)>>,
     mappings: watch::Sender<Arc<Mappings>>,
     _folder: tempfile::TempDir,
 }
@@ -28,7 +30,7 @@ pub(super) fn services() -> Vec<ServiceSeed> {
 }
 
 /// The shipped mappings, one of them with `from` replaced.
-fn edited(file: &str, from: &str, to: &str) -> Mappings {
+pub(super) fn edited(file: &str, from: &str, to: &str) -> Mappings {
     edited_all(&[(file, from, to)])
 }
 
@@ -221,6 +223,7 @@ impl Bench {
             erp,
             store,
             engine: Engine::new([context]),
+            told: std::sync::Mutex::default(),
             mappings: keep,
             _folder: folder,
         }
@@ -291,6 +294,18 @@ impl Bench {
         stories
     }
 
+    /// What was told since this was asked last: what, and what came of it.
+    pub(super) fn has_told(&self) -> Vec<String> {
+        let told = std::mem::take(&mut *self.told.lock().unwrap());
+        let texts = told.iter().flat_map(|(_, happened)| happened);
+        texts
+            .map(|happened| match happened.status {
+                Some(status) => format!("{} {status:?}", happened.what).replace('"', ""),
+                None => happened.what.to_string(),
+            })
+            .collect()
+    }
+
     /// Runs jobs until nothing is due, each as if it came after the longest call of an attempt that ended without an answer.
     pub(super) async fn drain(&self) {
         for _ in 0..20 {
@@ -302,9 +317,11 @@ impl Bench {
                 let long_ago = |at: Timestamp| at.minus(LONGEST_CALL);
                 claimed.unclean_at = claimed.unclean_at.map(long_ago);
                 let (id, fence) = (claimed.id, claimed.fence);
-                let report = self.engine.attempt(claimed, CancellationToken::new()).await;
+                let mut report = self.engine.attempt(claimed, CancellationToken::new()).await;
+                let told = (report.about.take(), std::mem::take(&mut report.happened));
                 let finished = self.store.finish(finish(id, fence, report)).await.unwrap();
-                assert!(matches!(finished, Finished::Done(_)), "{finished:?}");
+                assert_ne!(finished, Finished::Stale);
+                self.told.lock().unwrap().push(told);
             });
             futures_util::future::join_all(attempts).await;
         }
@@ -447,6 +464,7 @@ pub(super) fn finish(job: JobId, fence: crate::domain::Fence, report: Report) ->
                 cause,
             })
             .collect(),
+        notifications: Vec::new(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::bench::*;
 use super::*;
-use crate::domain::LONGEST_CALL;
+use crate::domain::{Carried, Happening, LONGEST_CALL};
 use crate::sandbox::odoo::Fault;
 
 /// A bench with a shirt that is linked, and an order of it by a known customer.
@@ -59,6 +59,37 @@ async fn a_stop_lets_the_write_that_is_under_way_come_to_its_end() {
     assert!(matches!(report.outcome, Outcome::Interrupted), "{report:?}");
     assert!(!report.unclean, "the answer was waited for");
     assert_eq!(bench.booked(&name).state, "draft", "no further step was taken");
+}
+
+#[tokio::test]
+async fn what_a_stopped_attempt_wrote_is_told_with_its_end() {
+    let bench = Bench::new(Version::V18).await;
+    let customer = ada(&bench);
+    assert_eq!(
+        bench.sync(Object::Customer, customer).await.0,
+        JobState::Completed
+    );
+    bench
+        .shop
+        .change(|shop| shop.edit_customer(customer, |customer| customer.last_name = Some("King".into())))
+        .unwrap();
+    let writes = || bench.erp.ledger().calls_of("res.partner", "write");
+    let before = writes();
+    let job = bench.claim(Object::Customer, customer).await;
+    let stop = CancellationToken::new();
+    let report = {
+        let mut attempt = Box::pin(bench.engine.attempt(job, stop.clone()));
+        while writes() == before {
+            assert!(futures_util::poll!(&mut attempt).is_pending());
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        attempt.await
+    };
+    assert!(matches!(report.outcome, Outcome::Interrupted), "{report:?}");
+    let told: Vec<_> = report.happened.iter().map(|one| (one.what, one.status)).collect();
+    assert_eq!(told, [(Happening::CustomerSynced, Some(Carried::Updated))]);
+    assert_eq!(report.happened[0].changed[0].field, "name");
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ async fn event(bench: &Bench, topic: &str, object: Object, id: u64) -> JobId {
 }
 
 /// Delivers an event about the record, runs what it asks for, and returns the job's state and why.
-async fn hear(bench: &Bench, topic: &str, object: Object, id: u64) -> (JobState, String) {
+pub(super) async fn hear(bench: &Bench, topic: &str, object: Object, id: u64) -> (JobState, String) {
     let job = event(bench, topic, object, id).await;
     bench.drain().await;
     let (state, why) = bench.story(job).await;

@@ -28,6 +28,7 @@ mod review;
 mod rules;
 mod sold;
 mod stock;
+mod told;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -36,7 +37,9 @@ use std::time::Duration;
 use rust_decimal::Decimal;
 
 use super::*;
-use crate::domain::{Direction, JobId, JobKey, JobState, Priority, SystemClock, SystemEntropy, Timestamp};
+use crate::domain::{
+    About, Direction, Happened, JobId, JobKey, JobState, Priority, SystemClock, SystemEntropy, Timestamp,
+};
 use crate::erp::odoo::{self, Odoo};
 use crate::mapping::ShopFacts;
 use crate::sandbox::odoo::{OdooSandbox, Options as OdooOptions, OrderView, Rounding, ServiceSeed, Version};

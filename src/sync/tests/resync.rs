@@ -2,8 +2,8 @@
 
 use super::bench::*;
 use super::*;
-use crate::domain::{Clock as _, LinkKind};
-use crate::store::JobFilter;
+use crate::domain::{Clock as _, Direction, JobKey, LinkKind, Priority};
+use crate::store::{Claim, JobFilter, Lane, NewJob};
 use crate::sync::{ResyncMark, written_by};
 
 const FILE: &str = "customer.in.toml";
@@ -11,18 +11,20 @@ const NAME: &str = "name = \"customer.display_name\"";
 const WRONG: &str = "name = \"customer.display_name | upper\"";
 
 impl Bench {
-    /// What the stories of a customer's jobs tell was written, as hashes, and by which revision.
-    async fn told(&self, id: u64) -> (String, BTreeMap<String, String>) {
+    /// What the stories of a record's jobs tell was written of it, as hashes, and by which revision.
+    async fn told(&self, key: &JobKey) -> (String, BTreeMap<String, String>) {
         let filter = JobFilter {
-            object: Some(Object::Customer),
-            source_id: Some(id.to_string()),
+            object: Some(key.object),
+            direction: Some(key.direction),
+            source_id: Some(key.source_id.clone()),
             limit: 10,
             ..JobFilter::default()
         };
         let (mut by, mut wrote) = (String::new(), BTreeMap::new());
         for job in self.store.jobs(filter).await.unwrap() {
             let story = self.store.job(job.id).await.unwrap().unwrap();
-            for write in story.attempts.iter().flat_map(|one| written_by(&one.detail)) {
+            let writes = story.attempts.iter().flat_map(|one| written_by(&one.detail));
+            for write in writes.filter(|write| write.object == key.object && write.source == key.source_id) {
                 by = write.mapping;
                 wrote.extend(write.fields);
             }
@@ -32,8 +34,27 @@ impl Bench {
 
     /// Makes the job that puts a customer right, as it was planned by mappings of this revision, and claims it.
     async fn claim_with_care(&self, id: u64, by: &str) -> ClaimedJob {
-        let (mapping, wrote) = self.told(id).await;
-        let job = self.claim(Object::Customer, id).await;
+        self.claim_any_with_care(self.key(Object::Customer, id), by).await
+    }
+
+    async fn claim_any_with_care(&self, key: JobKey, by: &str) -> ClaimedJob {
+        let (mapping, wrote) = self.told(&key).await;
+        let now = SystemClock.now();
+        let lane = Lane::of(&key);
+        let job = NewJob {
+            key,
+            priority: Priority::LIVE,
+            now,
+            cause: "test".into(),
+        };
+        self.store.enqueue(job).await.unwrap();
+        let claim = Claim {
+            node: "test".into(),
+            lanes: vec![(lane, 1)],
+            now,
+            lease: Duration::from_secs(60),
+        };
+        let job = self.store.claim(claim).await.unwrap().remove(0);
         let mark = ResyncMark {
             job: Some(job.id),
             at: job.wanted_since,
@@ -165,5 +186,160 @@ async fn the_story_of_an_order_has_no_values_of_its_buyer() {
     let writes = story.attempts.iter().filter_map(|one| one.detail.as_array());
     for note in writes.flatten().filter(|note| note["of"]["object"] == "customer") {
         assert!(!note.to_string().contains("Lovelace"), "{note}");
+    }
+}
+
+const ORDERS: &str = "order.in.toml";
+const ORIGIN: &str = "origin = \"order.name\"";
+const WRONG_ORIGIN: &str = "origin = \"order.name ~ '?'\"";
+
+impl Bench {
+    /// A field of the ERP's order.
+    fn of_order(&self, name: &str, field: &str) -> String {
+        let id = self.booked(name).id;
+        let record = self.erp.ledger().record("sale.order", id).unwrap();
+        record[field].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_draft_order_is_put_right_as_a_whole_or_left_to_people_and_a_confirmed_one_stays() {
+    let bench = Bench::with_edited(ORDERS, ORIGIN, WRONG_ORIGIN).await;
+    let (_, variants) = shirt(&bench);
+    let buyer = ada(&bench);
+    let mut pending = everyday(Buyer::Customer(buyer), variants[0]);
+    pending.payment = Payment::Pending("bank_transfer".into());
+    // The ERP keeps it in a paragraph of its own, which is nobody's change.
+    pending.note = Some("Ring \"twice\"\nplease".into());
+    let (one, two) = (order(&bench, pending.clone()), order(&bench, pending));
+    let paid = order(&bench, everyday(Buyer::Customer(buyer), variants[0]));
+    for (id, name) in [&one, &two, &paid] {
+        let (state, why) = bench.sync(Object::Order, *id).await;
+        assert_eq!(state, JobState::Completed, "{why:?}");
+        assert_eq!(bench.of_order(name, "origin"), format!("{name}?"));
+    }
+    assert!(bench.of_order(&one.1, "note").starts_with("<p>Ring"));
+    let by = bench.remap(ORDERS, ORIGIN, ORIGIN);
+    let preview = async |id: u64| {
+        let (_, wrote) = bench.told(&bench.key(Object::Order, id)).await;
+        let shop = "main".parse().unwrap();
+        let id = crate::domain::ShopifyId(id);
+        bench
+            .engine
+            .preview_resync(&shop, Object::Order, id, wrote)
+            .await
+            .unwrap()
+    };
+
+    // Nobody touched the first one.
+    let shown = preview(one.0).await;
+    assert!(shown.kept.is_empty() && !shown.preview.stays, "{shown:?}");
+    let fields = shown.preview.writes.iter().flat_map(|write| &write.fields);
+    let fields: Vec<&str> = fields.map(|field| field.field.as_str()).collect();
+    assert_eq!(fields, ["origin"]);
+    let job = bench
+        .claim_any_with_care(bench.key(Object::Order, one.0), &by)
+        .await;
+    let report = bench.attempt(&job).await;
+    assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+    assert_eq!(bench.of_order(&one.1, "origin"), one.1);
+    let notes = report.detail.as_array().unwrap();
+    let values = notes
+        .iter()
+        .filter_map(|note| note["values"].as_array())
+        .flatten();
+    let told: Vec<_> = values
+        .filter(|value| value["field"] == "origin")
+        .map(|value| (value["old"].clone(), value["new"].clone()))
+        .collect();
+    assert_eq!(told, [(format!("{}?", one.1).into(), one.1.clone().into())]);
+    bench.end(&job, report).await;
+
+    // Of the second one somebody changed a field that the mapping makes right, too.
+    let id = bench.booked(&two.1).id;
+    bench.in_the_erp(
+        "sale.order",
+        "write",
+        serde_json::json!([[id], { "origin": "by phone" }]),
+    );
+    let shown = preview(two.0).await;
+    assert_eq!(shown.kept[0].field, "origin", "{shown:?}");
+    let job = bench
+        .claim_any_with_care(bench.key(Object::Order, two.0), &by)
+        .await;
+    let report = bench.attempt(&job).await;
+    let Outcome::Problem(problem) = &report.outcome else {
+        panic!("{report:?}");
+    };
+    assert_eq!(problem.code.0, "resync_order_edited");
+    assert!(problem.reason.contains("origin"), "{}", problem.reason);
+    assert_eq!(bench.of_order(&two.1, "origin"), "by phone");
+
+    let shown = preview(paid.0).await;
+    assert!(
+        shown.preview.stays && shown.preview.writes.is_empty(),
+        "{shown:?}"
+    );
+}
+
+const OUT: &str = "customer.out.toml";
+const FIRST_NAME: &str = "\nfirst_name = { value = \"partner.first_name\"";
+const TRUTH: (&str, &str) = ("truth = \"shopify\"\nadopt", "truth = \"erp\"\nadopt");
+
+#[tokio::test]
+async fn what_a_wrong_mapping_wrote_to_the_shop_is_put_right_but_for_what_was_changed_there_since() {
+    let wrong = FIRST_NAME.replace("first_name\"", "first_name | upper\"");
+    let changes = [(OUT, FIRST_NAME, wrong.as_str()), (OUT, TRUTH.0, TRUTH.1)];
+    let bench = Bench::both_ways(Version::V18, &changes).await;
+    let shop: crate::domain::ShopName = "main".parse().unwrap();
+    let mut made = Vec::new();
+    for n in 0..2 {
+        let values = serde_json::json!({
+            "name": "Grace Hopper", "email": format!("grace{n}@example.com"), "customer_rank": 1
+        });
+        let partner = bench.made_in_the_erp("res.partner", values);
+        let (state, why) = bench.send(Object::Customer, partner).await;
+        assert_eq!(state, JobState::Completed, "{why:?}");
+        let partner = crate::domain::ErpId(partner);
+        let link = bench.store.link_of_erp(&shop, LinkKind::Customer, partner).await;
+        made.push((partner, link.unwrap().unwrap().source_id.parse::<u64>().unwrap()));
+    }
+    let first_name = |id: u64| {
+        bench
+            .shop
+            .read(|shop| shop.customer(id).unwrap().first_name.clone().unwrap())
+    };
+    assert_eq!(first_name(made[0].1), "GRACE");
+    let edited = made[1].1;
+    bench
+        .shop
+        .change(|shop| shop.edit_customer(edited, |customer| customer.first_name = Some("Amazing".into())))
+        .unwrap();
+    let by = bench.remap(OUT, TRUTH.0, TRUTH.1);
+    for ((partner, id), expected, is_kept) in [(made[0], "Grace", false), (made[1], "Amazing", true)] {
+        let key = JobKey {
+            direction: Direction::Out,
+            source_id: partner.to_string(),
+            ..bench.key(Object::Customer, 1)
+        };
+        let (_, wrote) = bench.told(&key).await;
+        let shown = bench
+            .engine
+            .preview_resync_out(&shop, Object::Customer, partner, wrote)
+            .await
+            .unwrap();
+        let kept = shown.kept.iter().map(|field| field.field.as_str());
+        assert_eq!(
+            kept.collect::<Vec<_>>().contains(&"first_name"),
+            is_kept,
+            "{shown:?}"
+        );
+        let job = bench.claim_any_with_care(key, &by).await;
+        let report = bench.attempt(&job).await;
+        assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+        assert_eq!(first_name(id), expected);
+        let story = report.detail.to_string();
+        assert!(story.contains("\"first_name\""), "{story}");
+        bench.end(&job, report).await;
     }
 }

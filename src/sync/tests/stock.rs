@@ -153,12 +153,20 @@ async fn counted_stock_arrives_and_a_second_push_writes_nothing() {
         (JobState::Completed, Some("set the stock"))
     );
     assert_eq!(bench.level(article).0, 12);
+    {
+        let told = bench.told.lock().unwrap();
+        let happened = &told.last().unwrap().1[0];
+        assert_eq!(happened.about.as_ref().unwrap().sku.as_deref(), Some("SHIRT-0"));
+        assert_eq!(happened.changed.len(), 1);
+    }
+    assert_eq!(bench.has_told().last().unwrap(), "inventory.synced Updated");
     let written = bench.adjustments();
     let (state, why) = bench.push(article).await;
     assert_eq!(
         (state, why.as_deref()),
         (JobState::Completed, Some("stock is up to date"))
     );
+    assert_eq!(bench.has_told(), ["inventory.synced Skipped"]);
     assert_eq!(bench.adjustments(), written);
     // What is sold meanwhile the shop subtracts by itself.
     bench.shop.change(|shop| shop.sell(article.variant, 5)).unwrap();

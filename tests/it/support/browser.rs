@@ -2,7 +2,8 @@
 //!
 //! Both are installed by `scripts/test`; where they are missing the tests fail and say so.
 
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -271,9 +272,27 @@ impl Element<'_> {
     }
 }
 
+impl Browser {
+    /// Ends the session, and the browser with it: a driver that ends does not always take its browser along. Without the
+    /// client, since nothing can be awaited here.
+    fn end(&self) -> std::io::Result<()> {
+        let address = self.session.trim_start_matches("http://");
+        let Some((host, path)) = address.split_once('/') else {
+            return Ok(());
+        };
+        let mut stream = TcpStream::connect(host)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        write!(
+            stream,
+            "DELETE /{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+        )?;
+        stream.read_exact(&mut [0])
+    }
+}
+
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Asked to end it takes its browser with it; killed it would leave it behind.
+        self.end().ok();
         Command::new("kill")
             .args(["-TERM", &self.driver.id().to_string()])
             .status()

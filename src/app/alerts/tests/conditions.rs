@@ -1,6 +1,9 @@
 //! What people are told of besides problems: what is late, silent, lost or refused.
 
 use super::*;
+use crate::store::{
+    DispatchEnd, EndedDispatch, EndpointChange, FannedOut, KeptNotification, NewDispatch, Redeliver,
+};
 
 #[tokio::test]
 async fn orders_without_a_record_are_told_of_when_they_are_late() {
@@ -215,4 +218,122 @@ async fn wrong_signatures_are_told_of_in_number() {
     assert!(found[0].1.contains("20 deliveries were refused"), "{found:?}");
     rig.clock.advance(HOUR * 2);
     assert!(rig.found().await.is_empty());
+}
+
+/// With an endpoint `chat` of ada's, for which so many deliveries wait.
+async fn with_deliveries(count: usize) -> Rig {
+    let rig = Rig::new(
+        "[alerts]\nemail = ['ops@example.com']\n[alerts.smtp]\nhost = '127.0.0.1'\nfrom = 'a@example.com'\n\
+         [owners.ada]\nemail = ['ada@example.com']\n[notify.endpoints.chat]\nurl = 'https://hooks.example.com/x'\n\
+         events = ['order.*']\nowner = 'ada'",
+    )
+    .await;
+    let bodies = vec!["{}".to_owned(); count];
+    rig.store.add_notifications(bodies, rig.now()).await.unwrap();
+    let rows = rig.store.outbox(100).await.unwrap();
+    let outs = rows.iter().map(|row| FannedOut {
+        id: row.id,
+        kept: Some(KeptNotification {
+            notification: format!("evt_{}", row.id),
+            event: "order.synced".to_owned(),
+            shop: None,
+            object: None,
+            record: None,
+            keys: Vec::new(),
+            body: "{}".to_owned(),
+        }),
+        dispatches: vec![NewDispatch {
+            endpoint: "chat".to_owned(),
+            priority: 1,
+            object_key: None,
+            due_at: rig.now(),
+            problem: None,
+        }],
+    });
+    rig.store.fan_out(outs.collect(), rig.now()).await.unwrap();
+    rig
+}
+
+/// Ends the next of them: given up, or taken.
+async fn end_one(rig: &Rig, is_given_up: bool) {
+    let until = rig.now().plus(MINUTE);
+    let claimed = rig.store.claim_dispatches("chat", rig.now(), until, 1).await;
+    let claimed = claimed.unwrap();
+    let ended = if is_given_up {
+        crate::notify::Ended::Failed
+    } else {
+        crate::notify::Ended::Taken
+    };
+    let (health, _) = crate::notify::Health::default().after(ended, rig.now(), None);
+    let end = EndedDispatch {
+        ids: vec![(claimed[0].id, claimed[0].fence)],
+        attempt: None,
+        end: if is_given_up {
+            DispatchEnd::Failed
+        } else {
+            DispatchEnd::Delivered
+        },
+        endpoint: EndpointChange {
+            name: "chat".to_owned(),
+            health: serde_json::to_string(&health).unwrap(),
+            pause: None,
+            // Whether other endpoints were told today is no matter of people's.
+            told_failing_at: None,
+        },
+        notifications: Vec::new(),
+    };
+    rig.store.end_dispatches(vec![end], rig.now()).await.unwrap();
+}
+
+async fn send_once_more(rig: &Rig) {
+    let ada = crate::domain::Actor::new("ada", crate::domain::Via::Cli);
+    let what = Redeliver::Failed { endpoint: None };
+    rig.store.redeliver(what, ada, rig.now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_endpoint_that_takes_nothing_is_told_of_to_its_owner() {
+    let rig = with_deliveries(1).await;
+    assert!(rig.found().await.is_empty());
+    end_one(&rig, true).await;
+    let found = rig.found().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].0, "endpoint_failing");
+    assert!(
+        found[0].1.contains("The endpoint chat has taken nothing since"),
+        "{found:?}"
+    );
+    let config = Arc::clone(&rig.config.borrow());
+    let look = found::look(&config, &rig.store, &[], rig.now()).await;
+    assert_eq!(look.alerts[0].0.owner, "ada");
+    // Once it takes something, that is over.
+    send_once_more(&rig).await;
+    end_one(&rig, false).await;
+    assert!(rig.found().await.is_empty());
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_told_of_though_other_things_are_taken() {
+    let rig = with_deliveries(4).await;
+    end_one(&rig, true).await;
+    end_one(&rig, false).await;
+    let found = rig.found().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0]
+            .1
+            .contains("The endpoint chat did not take 1 delivery, the last time"),
+        "{found:?}"
+    );
+    // A day after the last one it is no news; the next one is, and until somebody has looked after them.
+    rig.clock.advance(HOUR * 24);
+    assert!(rig.found().await.is_empty());
+    end_one(&rig, true).await;
+    end_one(&rig, false).await;
+    let found = rig.found().await;
+    assert!(found[0].1.contains("did not take 2 deliveries"), "{found:?}");
+    send_once_more(&rig).await;
+    assert!(rig.found().await.is_empty());
+    end_one(&rig, true).await;
+    assert_eq!(rig.found().await.len(), 1, "another one on the same day");
 }

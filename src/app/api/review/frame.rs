@@ -35,4 +35,4 @@ macro_rules! on_post {
     };
 }
 
-pub(super) use on_post;
+pub(in crate::app::api) use on_post;

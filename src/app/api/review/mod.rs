@@ -4,7 +4,7 @@
 //! `seen` a call names the job's state that its maker saw: when it is another one by then, nothing is done.
 
 mod by_hand;
-mod frame;
+pub(super) mod frame;
 mod jobs;
 mod plans;
 mod problems;
@@ -72,7 +72,7 @@ pub(super) struct Told {
 }
 
 /// Whether the caller may see personal data.
-fn sees_people(request: &Extensions) -> bool {
+pub(super) fn sees_people(request: &Extensions) -> bool {
     request
         .get::<Caller>()
         .is_some_and(|caller| caller.role.may(Role::Operator))
@@ -118,7 +118,7 @@ impl Api {
     }
 }
 
-fn conflict(code: &'static str, detail: String) -> Refused {
+pub(super) fn conflict(code: &'static str, detail: String) -> Refused {
     Refused::Conflict { code, detail }
 }
 
@@ -126,7 +126,7 @@ fn no_job(job: JobId) -> Refused {
     Refused::Unknown(format!("There is no job {job}."))
 }
 
-fn capitalised(text: &str) -> String {
+pub(super) fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
     letters
         .next()
@@ -147,14 +147,14 @@ pub(super) fn body<T: DeserializeOwned>(bytes: &Bytes) -> Result<T, Refused> {
         .map_err(|error| Refused::Invalid(format!("The body cannot be used: {error}.")))
 }
 
-fn query<T>(asked: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
+pub(super) fn query<T>(asked: Result<Query<T>, QueryRejection>) -> Result<T, Refused> {
     asked
         .map(|Query(asked)| asked)
         .map_err(|rejection| Refused::Invalid(rejection.body_text()))
 }
 
 /// How many rows are asked for.
-fn limited(limit: Option<u32>) -> Result<u32, Refused> {
+pub(super) fn limited(limit: Option<u32>) -> Result<u32, Refused> {
     match limit {
         None => Ok(50),
         Some(limit) if (1..=MOST).contains(&limit) => Ok(limit),

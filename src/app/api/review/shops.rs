@@ -68,7 +68,7 @@ pub(super) struct Answered {
 
 impl Api {
     /// A shop that the configuration has.
-    pub(super) fn declared(&self, shop: &str) -> Result<ShopName, Refused> {
+    pub(in crate::app::api) fn declared(&self, shop: &str) -> Result<ShopName, Refused> {
         let config = Arc::clone(&self.config.borrow());
         let found = config.shops.keys().find(|known| known.as_str() == shop);
         found

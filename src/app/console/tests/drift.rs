@@ -63,7 +63,7 @@ async fn kept(rig: &Rig) -> i64 {
     };
     rig.store.save_drift_report(report).await.unwrap();
     rig.store
-        .finish_run(run, RunOutcome::Done, None, now)
+        .finish_run(run, RunOutcome::Done, None, Vec::new(), now)
         .await
         .unwrap();
     run

@@ -4,6 +4,7 @@ mod access;
 mod bad_input;
 mod drift;
 mod kept;
+mod notify;
 mod numbers;
 mod pages;
 mod plans;

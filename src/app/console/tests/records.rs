@@ -377,6 +377,7 @@ fn sample() -> Record {
             failure: None,
         }),
         jobs: Vec::new(),
+        written: None,
         events: vec![EventFacts {
             id: 3,
             topic: "orders/create".into(),
@@ -619,7 +620,13 @@ async fn runs_are_listed_with_how_they_ended_and_what_is_missing() {
     let ended = now.plus(minutes(3));
     assert!(rig.store.run_goes_on(first, counts, now).await.unwrap());
     rig.store
-        .finish_run(first, RunOutcome::Failed, Some("<i>refused</i>"), ended)
+        .finish_run(
+            first,
+            RunOutcome::Failed,
+            Some("<i>refused</i>"),
+            Vec::new(),
+            ended,
+        )
         .await
         .unwrap();
     let viewer = rig.logged_in("viewer").await;

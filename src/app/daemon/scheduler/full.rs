@@ -11,6 +11,7 @@ use tokio::select;
 use tokio_util::sync::CancellationToken;
 
 use super::{Around, Key, Kind};
+use crate::app::reconcile::beside;
 use crate::app::schedules::full::{FullSchedule, OBJECTS, Standing, is_compared, read, write};
 use crate::config::Shop;
 use crate::domain::{NewProblem, Object, SharedEntropy, ShopName, Timestamp};
@@ -360,12 +361,21 @@ impl MakeFullRun for BothSides {
         stop: &CancellationToken,
     ) -> Result<i64, RunError> {
         let engine = Arc::clone(&self.around.current.engine.borrow());
+        let beside = {
+            let config = self.around.current.config.borrow();
+            let declared = config.shops.get(shop);
+            declared
+                .map(|declared| beside(&config, declared))
+                .unwrap_or_default()
+        };
         let shop = FullShop {
+            beside,
             name: shop.clone(),
             shops: engine.names().cloned().collect(),
             engine: Engine::clone(&engine),
             entropy: self.entropy.clone(),
             node: self.around.node.clone(),
+            notifier: Arc::new(self.around.events.clone()),
         };
         let report = Box::pin(full_run(&shop, FullRun::of(object, CAUSE), stop)).await?;
         Ok(report.run)

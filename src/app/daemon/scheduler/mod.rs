@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::pause;
 use super::shops::Current;
+use crate::app::notify::events::Events;
 use crate::config::Shop;
 use crate::domain::{Direction, Object, SharedClock, ShopName};
 use crate::reconcile::DeltaShop;
@@ -97,6 +98,7 @@ pub(super) struct Around {
     pub(super) store: SharedStore,
     pub(super) clock: SharedClock,
     pub(super) node: String,
+    pub(super) events: Events,
 }
 
 impl Around {
@@ -131,6 +133,7 @@ impl Around {
             store: self.store.clone(),
             clock: self.clock.clone(),
             node: self.node.clone(),
+            notifier: Arc::new(self.events.clone()),
         })
     }
 }

@@ -14,7 +14,7 @@ use crate::app::daemon::shops::Disabled;
 use crate::app::schedules::full::read;
 use crate::app::testing::until;
 use crate::config::Config;
-use crate::domain::{Clock as _, ManualClock, NewProblem, Timestamp};
+use crate::domain::{Clock as _, ManualClock, NewProblem, SystemEntropy, Timestamp};
 use crate::queue::{LaneGate, Live};
 use crate::reconcile::RunError;
 use crate::store::faulty::{FaultyStore, StoreFault};
@@ -172,6 +172,7 @@ impl World {
             store,
             clock: Arc::new(self.clock.clone()),
             node: name.to_owned(),
+            events: Events::silent(Arc::new(SystemEntropy)),
         };
         FullRuns::new(around, self.fake.clone())
     }

@@ -32,6 +32,12 @@ impl Between {
         Self::with(name, "listen = \"127.0.0.1:0\"", ShopOptions::default(), "off").await
     }
 
+    /// The same, with these endpoints.
+    pub(super) async fn telling(name: &str, endpoints: &str) -> Self {
+        let http = format!("listen = \"127.0.0.1:0\"\n{endpoints}");
+        Self::with(name, &http, ShopOptions::default(), "off").await
+    }
+
     /// With a shop that is subscribed to, and looked at every second.
     pub(super) async fn subscribed(name: &str) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

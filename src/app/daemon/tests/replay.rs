@@ -76,6 +76,11 @@ async fn what_another_mapping_would_change_is_counted_and_nothing_is_written() {
         (old.as_deref(), new.as_deref()),
         (Some("Ada Lovelace"), Some("ADA LOVELACE"))
     );
+    let masked = changed.clone().masked();
+    let ReplayedExample { record, old, new } = &masked.lanes[0].fields[0].examples[0];
+    assert_eq!((old.as_deref(), new.as_deref()), (Some("•••"), Some("•••")));
+    assert!(record.parse::<u64>().is_ok(), "a number is told: {record}");
+    assert!(!format!("{masked:?}").contains("LOVELACE"), "{masked:?}");
     let of_one = Replay {
         limit: 1,
         ..wanted.clone()

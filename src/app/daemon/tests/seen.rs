@@ -119,7 +119,13 @@ async fn what_odoo_says_about_a_customer_is_shown_to_people_and_not_logged() {
 #[tokio::test]
 async fn a_scrape_shows_an_order_a_duplicate_and_an_outage() {
     // The metrics belong to the process: this shop's name is its own.
-    let world = Between::new("metered").await;
+    // Nobody listens where it tells of things.
+    let world = Between::telling(
+        "metered",
+        "[notify]\nallow_networks = [\"127.0.0.1\"]\n[notify.endpoints.closed]\nurl = \"http://127.0.0.1:9/\"\nallow_http = true\n\
+         events = [\"*\"]",
+    )
+    .await;
     let variant = world.shop.change(|shop| {
         let product = shop.create_product(ProductDraft {
             title: "Shirt".into(),
@@ -180,6 +186,12 @@ async fn a_scrape_shows_an_order_a_duplicate_and_an_outage() {
             .contains(r#"lockstep_breaker_open{shop="metered",system="erp"} 1"#)
     })
     .await;
+    until("what could not be told is shown", async || {
+        scrape()
+            .await
+            .contains(r#"lockstep_notify_deliveries_total{endpoint="closed",outcome="retried"} "#)
+    })
+    .await;
     let text = scrape().await;
     for sample in [
         r#"lockstep_jobs_completed_total{shop="metered",object="order",direction="in",outcome="completed"} 1"#,
@@ -187,6 +199,7 @@ async fn a_scrape_shows_an_order_a_duplicate_and_an_outage() {
         r#"lockstep_jobs_retried_total{shop="metered",object="order",direction="in",reason="failed"} 1"#,
         r#"lockstep_jobs_retried_total{shop="metered",object="customer",direction="in",reason="system_down"} "#,
         "lockstep_jobs_running ",
+        r#"lockstep_notify_waiting{endpoint="closed"} "#,
         r#"lockstep_duplicates_skipped_total{shop="metered"} 1"#,
         r#"lockstep_queue_depth{shop="metered",object="customer",direction="in",state="#,
         r#"lockstep_queue_oldest_seconds{shop="metered",object="customer",direction="in",state="#,

@@ -74,6 +74,13 @@ pub(super) const ENTRIES: &[Entry] = &[
         who: Usually::Support,
     },
     Entry {
+        code: "resync_order_edited",
+        title: "A draft that a wrong mapping wrote was changed since",
+        cause: "A resync was to put the draft order right, and somebody has changed it in the ERP. A draft is saved as a whole, so nothing was written.",
+        fix: "Correct the order in the ERP by hand, then discard the job. Or discard the job and sync the order, to have all of it written as it is mapped now.",
+        who: Usually::Support,
+    },
+    Entry {
         code: "high_fraud_risk",
         title: "High risk of fraud",
         cause: "Shopify recommends to cancel the order.",

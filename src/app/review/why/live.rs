@@ -56,6 +56,7 @@ impl Look<'_> {
             ),
             next: None,
             job: None,
+            written: None,
             references: References {
                 shopify: None,
                 erp: Some(Reference {
@@ -153,6 +154,7 @@ impl Look<'_> {
             sentence,
             next,
             job: None,
+            written: None,
             references: References {
                 shopify: Some(Reference {
                     name: name.clone(),

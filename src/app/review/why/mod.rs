@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use self::words::{called, held, in_time, left_alone, told};
+use super::last_write::{LastWrite, last_write};
 use super::places::{References, references};
 use crate::app::enqueue::Named;
 use crate::config::Shop;
@@ -75,6 +76,8 @@ pub struct Why {
     pub next: Option<String>,
     /// Its job.
     pub job: Option<JobId>,
+    /// By which revision of the mappings it was written last, as far as its jobs tell.
+    pub written: Option<LastWrite>,
     /// Where it is to be seen.
     pub references: References,
 }
@@ -212,8 +215,19 @@ impl Look<'_> {
             sentence,
             next,
             job: Some(job.id),
+            written: last_write(self.store, &self.jobs_of(&job).await?).await?,
             references,
         })
+    }
+
+    /// The jobs of the same order, the newest first.
+    async fn jobs_of(&self, job: &JobRow) -> Result<Vec<JobRow>, StoreError> {
+        let filter = JobFilter {
+            source_id: Some(job.key.source_id.clone()),
+            limit: MOST_JOBS,
+            ..self.of_orders()
+        };
+        self.store.jobs(filter).await
     }
 
     async fn judge(
@@ -417,6 +431,7 @@ impl Look<'_> {
                 ),
                 next: None,
                 job: None,
+                written: None,
                 references,
             }
         } else {
@@ -425,6 +440,7 @@ impl Look<'_> {
                 sentence: format!("Order {} is in the ERP as {name}{how}.", link.source_id),
                 next: None,
                 job: None,
+                written: None,
                 references,
             }
         })
@@ -439,6 +455,7 @@ impl Look<'_> {
                     .to_owned(),
             ),
             job: None,
+            written: None,
             references: References::default(),
         }
     }

@@ -112,6 +112,49 @@ async fn what_was_deleted_behind_our_back_comes_back_and_the_gap_is_known() {
 }
 
 #[tokio::test]
+async fn who_wants_to_know_is_told_once_that_one_was_gone_and_that_it_stands_again() {
+    let sandbox = sandbox().await;
+    let mut here = Here::new(&sandbox, ORDERS).await;
+    here.at = here.at.telling(crate::app::notify::events::tests::events(&[
+        "events = ['subscription.*']",
+    ]));
+    let told = async |here: &Here| {
+        let rows = here.at.store.outbox(100).await.unwrap();
+        let read = |row: &crate::store::OutboxRow| {
+            let told: crate::notify::Notification = serde_json::from_str(&row.body).unwrap();
+            format!("{} {}", told.event, told.detail["topic"].as_str().unwrap())
+        };
+        rows.iter().map(read).collect::<Vec<_>>()
+    };
+    here.apply().await;
+    assert_eq!(told(&here).await, [""; 0], "none was there before");
+    here.clock.advance(Duration::from_hours(1));
+    here.apply().await;
+    let paid = registered(&sandbox)
+        .into_iter()
+        .find(|one| one.topic == "ORDERS_PAID")
+        .unwrap();
+    sandbox.change(|shop| shop.unregister(paid.id));
+    let both = [
+        "subscription.removed orders/paid",
+        "subscription.restored orders/paid",
+    ];
+    for _ in 0..2 {
+        here.clock.advance(Duration::from_mins(5));
+        here.apply().await;
+        assert_eq!(told(&here).await, both);
+    }
+    // What we delete ourselves is nobody's loss.
+    here.clock.advance(Duration::from_mins(5));
+    here.toggles("");
+    here.apply().await;
+    here.toggles(ORDERS);
+    here.clock.advance(Duration::from_mins(5));
+    here.apply().await;
+    assert_eq!(told(&here).await, both);
+}
+
+#[tokio::test]
 async fn switching_off_and_on_again_opens_a_gap_since_it_was_off() {
     let sandbox = sandbox().await;
     let mut here = Here::new(&sandbox, ORDERS).await;

@@ -9,6 +9,7 @@ mod memory;
 mod orders;
 mod products;
 mod questions;
+mod reads;
 mod records;
 mod scripted;
 mod setup;

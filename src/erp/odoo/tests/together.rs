@@ -234,28 +234,53 @@ async fn what_is_live_waits_for_no_call_of_an_import() {
     let (server, odoo) = start(Options::version(VERSIONS[0])).await;
     odoo.save(&[somebody(0)]).await.unwrap();
     server.faults().hold();
-    let saves: Vec<Save> = (1..5).map(somebody).collect();
-    let mut imports: Vec<_> = saves[..3]
+    let saves: Vec<Save> = (1..7).map(somebody).collect();
+    let mut imports: Vec<_> = saves[..5]
         .iter()
         .map(|save| Box::pin(calls::giving_way(true, odoo.save(from_ref(save)))))
         .collect();
     for one in &mut imports {
         sends(one).await;
     }
-    while server.faults().held() < 1 {
-        tokio::task::yield_now().await;
-    }
-    // Two of the import wait for the first. What is live arrives all the same, and without them.
-    let mut live = Box::pin(odoo.save(&saves[3..]));
-    sends(&mut live).await;
     while server.faults().held() < 2 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(loads(&server), 3, "the two still wait");
+    // Three of the import wait for the first two. What is live arrives all the same, and without them.
+    let mut live = Box::pin(odoo.save(&saves[5..]));
+    sends(&mut live).await;
+    while server.faults().held() < 3 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(loads(&server), 4, "the three still wait");
     server.faults().release();
     live.await.unwrap();
     for saved in join_all(imports).await {
         saved.unwrap();
     }
-    assert_eq!(loads(&server), 4, "what gives way goes together");
+    assert_eq!(loads(&server), 5, "what gives way goes together");
+}
+
+#[tokio::test]
+async fn a_record_is_in_one_call_at_a_time() {
+    let (server, odoo) = start(Options::version(VERSIONS[0])).await;
+    odoo.save(&[somebody(0)]).await.unwrap();
+    server.faults().hold();
+    // Two calls of an import may be under way, and the second of these would be free at once.
+    let saves = [1, 1, 2].map(somebody);
+    let mut imports: Vec<_> = saves
+        .iter()
+        .map(|save| Box::pin(calls::giving_way(true, odoo.save(from_ref(save)))))
+        .collect();
+    for one in &mut imports {
+        sends(one).await;
+    }
+    while server.faults().held() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(loads(&server), 3, "the same record waits, another one does not");
+    server.faults().release();
+    let saved = join_all(imports).await;
+    let ids: Vec<ErpId> = saved.into_iter().map(|ids| ids.unwrap()[0]).collect();
+    assert!(ids[0] == ids[1] && ids[0] != ids[2]);
+    assert_eq!(loads(&server), 4);
 }

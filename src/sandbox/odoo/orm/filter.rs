@@ -121,6 +121,12 @@ impl Filter {
                 found.dedup();
                 Some(found)
             }
+            Self::Leaf(leaf) if leaf.field.name == "id" && leaf.op == Op::Greater => {
+                match leaf.operands.first() {
+                    Some(Val::Int(id)) => Some(env.db.ids_from(model.name, id.saturating_add(1))),
+                    _ => None,
+                }
+            }
             _ => None,
         }
     }

@@ -54,16 +54,27 @@ pub(in crate::sandbox::odoo) fn sort(env: &Env<'_>, model: &'static Model, ids: 
             env.get(model.name, id, name)
         }
     };
-    ids.sort_by(|left, right| {
-        for (name, descending) in terms {
-            let compared = compare(&key(*left, name), &key(*right, name));
+    // Each value is read once, not with each comparison.
+    let keys = |id: i64| terms.iter().map(|(name, _)| key(id, name)).collect();
+    let mut keyed: Vec<(Vec<Val>, i64)> = ids.iter().map(|id| (keys(*id), *id)).collect();
+    keyed.sort_by(|(left, left_id), (right, right_id)| {
+        for ((left, right), (_, descending)) in left.iter().zip(right).zip(terms) {
+            let compared = compare(left, right);
             let compared = if *descending { compared.reverse() } else { compared };
             if compared != Ordering::Equal {
                 return compared;
             }
         }
-        left.cmp(right)
+        left_id.cmp(right_id)
     });
+    for (place, (_, id)) in ids.iter_mut().zip(keyed) {
+        *place = id;
+    }
+}
+
+/// Whether this is the order in which rows are stored.
+pub(in crate::sandbox::odoo) fn is_by_id(terms: &[Term]) -> bool {
+    matches!(terms.first(), None | Some(("id", false)))
 }
 
 /// NULL counts as the largest, as in PostgreSQL.

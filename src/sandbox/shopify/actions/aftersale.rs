@@ -47,6 +47,44 @@ impl Shop {
         })
     }
 
+    /// The buyer's bank refuses what is still to be paid.
+    ///
+    /// # Errors
+    /// The order does not exist.
+    pub fn refuse_payment(&mut self, id: u64, gateway: &str) -> Result<u64, ActionError> {
+        let now = self.now();
+        let mut refused = 0;
+        self.change_order(id, |shop, order| {
+            let open = order.totals.outstanding;
+            let mut transaction = shop.transaction(order, TransactionKind::Sale, gateway, open, now);
+            transaction.status = TransactionStatus::Failure;
+            refused = transaction.id;
+            order.transactions.push(transaction);
+            order.refresh();
+            Ok(vec![Change::Transaction(id, refused)])
+        })?;
+        Ok(refused)
+    }
+
+    /// The carrier gives a parcel another number.
+    ///
+    /// # Errors
+    /// The order or the fulfillment does not exist.
+    pub fn track(&mut self, order: u64, fulfillment: u64, number: &str) -> Result<(), ActionError> {
+        let now = self.now();
+        self.change_order(order, |_, record| {
+            let found = record.fulfillments.iter_mut().find(|f| f.id == fulfillment);
+            let parcel = found.ok_or_else(|| not_found("fulfillment", fulfillment))?;
+            parcel.tracking = Some(number.to_owned());
+            parcel.updated_at = now;
+            Ok(vec![Change::Fulfillment(
+                "fulfillments/update",
+                order,
+                fulfillment,
+            )])
+        })
+    }
+
     /// Sends what is left of the order, or these units (position of the line, units). Returns the fulfillment's id.
     ///
     /// # Errors

@@ -22,7 +22,14 @@ impl Shop {
         &mut self,
         draft: CustomerDraft,
     ) -> Result<u64, ActionError> {
-        for other in self.customers.values() {
+        let is_known = |contact: &Option<String>| {
+            contact
+                .as_ref()
+                .is_some_and(|contact| self.contacts.contains(contact))
+        };
+        let may_be_taken = is_known(&draft.email) || is_known(&draft.phone);
+        // A shop of many customers would be looked through for each of them.
+        for other in self.customers.values().filter(|_| may_be_taken) {
             if draft.email.is_some() && other.email == draft.email {
                 return Err(refused("Email has already been taken"));
             }
@@ -59,13 +66,20 @@ impl Shop {
             created_at: now,
             updated_at: now,
         };
+        self.know_contacts(&customer);
         self.customers.insert(id, customer);
         Ok(id)
+    }
+
+    fn know_contacts(&mut self, customer: &Customer) {
+        let contacts = [&customer.email, &customer.phone].into_iter().flatten();
+        self.contacts.extend(contacts.cloned());
     }
 
     /// Puts the whole record of a customer that was just made, and tells of it.
     pub(in crate::sandbox::shopify) fn put_new_customer(&mut self, customer: Customer) {
         let id = customer.id;
+        self.know_contacts(&customer);
         self.customers.insert(id, customer);
         self.announce(&[Change::Customer("customers/create", id)]);
     }
@@ -105,6 +119,8 @@ impl Shop {
         if customer.address().is_none() {
             customer.default_address = customer.addresses.first().map(|a| a.id);
         }
+        let contacts = [&customer.email, &customer.phone].into_iter().flatten();
+        self.contacts.extend(contacts.cloned());
         self.announce(&[Change::Customer("customers/update", id)]);
         Ok(())
     }

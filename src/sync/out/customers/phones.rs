@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::super::super::agree::{Agreed, Agreement, hash};
 use super::super::super::flow::{Flow, Held};
+use super::super::super::resync::written_own;
 use super::super::super::stop::Stop;
 use crate::domain::{Customer, FieldValue, Fields, NewCustomer, Refusal, ShopifyId};
 use crate::shopify::ShopifyError;
@@ -20,17 +21,19 @@ const PHONES: [&str; 2] = ["phone", "address.phone"];
 #[derive(Default)]
 pub(super) struct LeftOut(Fields);
 
-/// Makes a customer, or changes the one with this number.
+/// Makes a customer, or changes the one with this number, that has these values `before`.
 pub(super) async fn send(
     flow: &Flow<'_>,
     id: Option<ShopifyId>,
     own: &str,
     fields: &Fields,
+    before: Option<&Held>,
 ) -> Result<(Customer, LeftOut), Stop> {
     let target = &flow.shop.target;
     let mut fields = Cow::Borrowed(fields);
     let mut left_out = LeftOut::default();
     loop {
+        note(flow, id, &fields, before);
         let sent = if let Some(id) = id {
             flow.send(target.update_customer(id, &fields)).await
         } else {
@@ -63,6 +66,14 @@ pub(super) async fn send(
         left_out.0.extend(out);
         fields = Cow::Owned(rest);
     }
+}
+
+/// Notes what is about to be written, in the place of what was refused before: it stays on record even where the answer never comes, and
+/// what is left out does not.
+fn note(flow: &Flow<'_>, id: Option<ShopifyId>, fields: &Fields, before: Option<&Held>) {
+    let mut detail = written_own(flow, fields, before);
+    detail["customer"] = id.map_or_else(|| json!("new"), |id| json!(id));
+    flow.note_anew("writes", detail);
 }
 
 /// The telephone numbers that a write was refused for, where it was for nothing else.

@@ -15,6 +15,8 @@ pub(super) struct Article {
     /// The shop's variant.
     pub(super) ours: String,
     pub(super) item: ShopifyId,
+    /// What the ERP calls it, once it was read.
+    pub(super) sku: Option<String>,
     /// Of the inventory item.
     pub(super) link: Link,
     /// An order that sells it and is still to be carried in.
@@ -45,6 +47,7 @@ pub(super) async fn articles(flow: &Flow<'_>, variants: &[ErpId]) -> Result<Vec<
                 ours: variant.source_id.clone(),
                 item,
                 link: link.clone(),
+                sku: None,
                 in_work: None,
                 is_changed: false,
             }),
@@ -84,6 +87,7 @@ async fn ask(flow: &Flow<'_>, variants: &[Link]) -> Result<Vec<Article>, Stop> {
                 writes: serde_json::Value::Null,
                 ..variant.clone()
             },
+            sku: None,
             in_work: None,
             is_changed: true,
         })

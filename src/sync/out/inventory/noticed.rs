@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::job_of_product;
 use super::reckon::{Quantity, agreed_as};
 use crate::domain::{FieldValue, ItemStock, LinkKind, Object, Outcome, Report, ShopifyId};
-use crate::sync::agree::{Agreement, hash};
+use crate::sync::agree::{Agreed, Agreement, hash};
 use crate::sync::flow::{Flow, agreed_out_of};
 use crate::sync::live;
 use crate::sync::stop::Stop;
@@ -97,6 +97,11 @@ fn moved(known: &Agreement, held: &ItemStock) -> Moved {
     levels.max().unwrap_or(Moved::Not)
 }
 
+/// Whether a level shows less than was agreed on. One that nobody agreed on did not fall.
+pub(super) fn has_fallen(agreed: Option<&Agreed>, shown: i64) -> bool {
+    agreed.is_some_and(|agreed| since(agreed.target.as_deref(), shown) == Moved::Down)
+}
+
 /// How a number moved since this one was agreed on.
 fn since(agreed: Option<&str>, now: i64) -> Moved {
     let is = |number: i64| agreed == Some(hash(&FieldValue::Integer(number)).as_str());
@@ -113,7 +118,6 @@ fn since(agreed: Option<&str>, now: i64) -> Moved {
 mod tests {
     use super::*;
     use crate::domain::LevelStock;
-    use crate::sync::agree::Agreed;
 
     #[test]
     fn only_what_was_agreed_on_is_compared() {

@@ -8,8 +8,12 @@ use super::articles::Article;
 use super::reckon::{Level, Place, Plan, Quantity, Set, Waiting, agreed_as};
 use super::send::Sent;
 use super::{CROWDED, ORDER_IN_WORK, table_key};
-use crate::domain::{Disposition, Link, NewProblem, Outcome, Refusal, Report};
+use crate::domain::{
+    About, Carried, Changed, Disposition, ErpAbout, FieldValue, Happened, Happening, Link, NewProblem,
+    Object, Outcome, Refusal, Report,
+};
 use crate::sync::flow::{Flow, agreed_out_of};
+use crate::sync::out::model_of_variants;
 use crate::sync::stop::Stop;
 
 /// What an attempt found and did.
@@ -26,7 +30,7 @@ pub(super) struct Found {
     waits: Vec<Waiting>,
     conflicts: Vec<(Quantity, Level)>,
     refused: Vec<(Set, Refusal)>,
-    wrote: bool,
+    wrote: Vec<(Quantity, Set)>,
     /// Whether numbers changed each time between reading and writing them.
     pub(super) is_crowded: bool,
 }
@@ -51,7 +55,8 @@ impl Found {
 
     /// Takes in what was planned and what became of it: what is agreed on from now on stands in the articles' links.
     pub(super) fn settle(&mut self, articles: &mut [Article], plan: &Plan, sent: &Sent) {
-        self.wrote |= !sent.done.is_empty();
+        self.wrote
+            .extend(sent.done.iter().map(|set| (plan.quantity, *set)));
         self.refused.extend(sent.refused.iter().cloned());
         for article in articles {
             let of = |level: &&Level| level.item == article.item;
@@ -98,6 +103,44 @@ impl Found {
         changed.map(|article| article.link.clone()).collect()
     }
 
+    /// What is told of each article: of those that were written, and of the others that nothing had to be.
+    pub(super) fn told(&self, flow: &Flow<'_>, only_written: bool) -> Vec<Happened> {
+        let model = model_of_variants(flow);
+        let of = |article: &Article| {
+            let written: Vec<_> = self
+                .wrote
+                .iter()
+                .filter(|(_, set)| set.item == article.item)
+                .collect();
+            let status = match written.as_slice() {
+                [] => Carried::Skipped,
+                _ => Carried::Updated,
+            };
+            let changed = written.into_iter().map(|(quantity, set)| Changed {
+                field: agreed_as(*quantity, set.location),
+                old: set.from.map(FieldValue::Integer),
+                new: Some(FieldValue::Integer(set.quantity)),
+            });
+            let about = About {
+                sku: article.sku.clone(),
+                shopify: Some((article.item, "InventoryItem")),
+                erp: Some(ErpAbout::new(&model, article.theirs)),
+                ..About::new(Object::Inventory)
+            };
+            Happened {
+                about: Some(Box::new(about)),
+                status: Some(status),
+                changed: changed.collect(),
+                ..Happened::new(Happening::InventorySynced)
+            }
+        };
+        self.done
+            .iter()
+            .map(of)
+            .filter(|happened| !only_written || happened.status == Some(Carried::Updated))
+            .collect()
+    }
+
     /// What becomes of the job. Whatever keeps a level from being set, the others are set by now.
     pub(super) async fn report(self, flow: &Flow<'_>) -> Result<Report, Stop> {
         if !self.skipped.is_empty() {
@@ -112,6 +155,7 @@ impl Found {
         let is_told = self.is_crowded || self.waits.is_empty();
         if let Some(stop) = self.problem(flow).filter(|_| is_told) {
             flow.commit_links(links).await?;
+            flow.tells_in_parting(Vec::new(), self.told(flow, true));
             return Err(stop);
         }
         if !self.refused.is_empty() || !self.conflicts.is_empty() {
@@ -132,7 +176,7 @@ impl Found {
                     "stock rises when the orders in work are carried in",
                 )
             }
-            None if self.wrote => (Outcome::Completed, "set the stock"),
+            None if !self.wrote.is_empty() => (Outcome::Completed, "set the stock"),
             None if self.done.is_empty() => {
                 let reason = self.skipped.first().map(|(_, reason)| reason.clone());
                 let gone = self.gone.first().map(|reason| (*reason).to_owned());
@@ -142,6 +186,9 @@ impl Found {
             None => (Outcome::Completed, "stock is up to date"),
         };
         let mut report = Report::of(outcome, summary);
+        // One that waits is tried again, and tells then what it left alone.
+        let only_written = !matches!(report.outcome, Outcome::Completed);
+        report.happened = self.told(flow, only_written);
         report.links = links;
         Ok(report)
     }

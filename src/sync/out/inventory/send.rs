@@ -7,12 +7,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::reckon::{Plan, Quantity, Set};
-use crate::domain::{Disposition, QuantitiesSet, Refusal, SetQuantities, SetQuantity, ShopifyId};
+use crate::domain::{
+    Disposition, FieldValue, Fields, QuantitiesSet, Refusal, SetQuantities, SetQuantity, ShopifyId,
+};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::Mapping;
 use crate::shopify::ShopifyError;
 use crate::store::NewIntent;
 use crate::sync::flow::Flow;
+use crate::sync::resync::written_own;
 use crate::sync::stop::Stop;
 
 /// Shopify's limit of a list in one call.
@@ -184,16 +187,30 @@ async fn send(flow: &Flow<'_>, intent: i64, set: &SetQuantities) -> Result<Quant
             return Err(stop);
         }
     };
-    flow.note(
-        "set_quantities",
-        json!({
-            "name": set.name,
-            "outcome": if matches!(outcome, QuantitiesSet::Done) { "done" } else { "stale" },
-            "items": set.items.iter().map(|item| json!({
-                "item": item.item, "location": item.location, "quantity": item.quantity, "from": item.from,
-            })).collect::<Vec<_>>(),
-        }),
-    );
+    let is_done = matches!(outcome, QuantitiesSet::Done);
+    let told = json!({
+        "name": set.name,
+        "outcome": if is_done { "done" } else { "stale" },
+        "items": set.items.iter().map(|item| json!({
+            "item": item.item, "location": item.location, "quantity": item.quantity, "from": item.from,
+        })).collect::<Vec<_>>(),
+    });
+    if is_done {
+        let level = |item: &SetQuantity| format!("{}[{}@{}]", set.name, item.item, item.location);
+        let fields: Fields = set
+            .items
+            .iter()
+            .map(|item| (level(item), FieldValue::Integer(item.quantity)))
+            .collect();
+        let before = set
+            .items
+            .iter()
+            .filter_map(|item| Some((level(item), FieldValue::Integer(item.from?))))
+            .collect();
+        flow.note_written("set_quantities", told, written_own(flow, &fields, Some(&before)));
+    } else {
+        flow.note("set_quantities", told);
+    }
     close(flow, intent).await?;
     Ok(outcome)
 }

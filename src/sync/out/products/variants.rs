@@ -9,7 +9,8 @@ use super::super::super::stop::Stop;
 use super::super::{held, model_of_variants};
 use super::settle::Pair;
 use crate::domain::{
-    ErpId, ErpProduct, Link, LinkKind, LinkState, NewVariant, OptionValue, Product, ShopifyId, Variant,
+    ErpId, ErpProduct, FieldValue, Fields, Link, LinkKind, LinkState, NewVariant, OptionValue, Product,
+    ShopifyId, Variant,
 };
 use crate::mapping::{Mapped, MappedField, MappedRow, VARIANTS};
 
@@ -135,6 +136,21 @@ pub(super) fn new_variant(record: &ErpProduct, id: ErpId, fields: &[MappedField]
             .collect(),
         fields: held::given(fields),
     }
+}
+
+/// All that a variant starts with, by names that begin with `name`.
+pub(super) fn new_variant_plan(new: &NewVariant, name: &str) -> Fields {
+    let options = new.options.iter().map(|(option, value)| {
+        (
+            format!("{name}.options.{option}"),
+            FieldValue::Text(value.clone()),
+        )
+    });
+    let fields = new
+        .fields
+        .iter()
+        .map(|(field, value)| (format!("{name}.{field}"), value.clone()));
+    options.chain(fields).collect()
 }
 
 /// New variants must have the options that the product has on the shop.

@@ -2,8 +2,10 @@
 //! and quiet afterwards.
 
 mod classes;
+mod orders;
 mod random;
 mod refused;
+mod stock;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -14,6 +16,11 @@ use super::*;
 use crate::domain::{DriftClass, DriftFate, LinkKind, LinkState, SeededEntropy};
 use crate::reconcile::{FullReport, FullRun, FullShop, RunError, full_run};
 use crate::store::{DriftFilter, DriftRow, JobFilter};
+
+/// The shipped mappings with another one for stock.
+fn edited_for_stock(from: &str, to: &str) -> Mappings {
+    edited("inventory.out.toml", from, to)
+}
 
 fn main_shop() -> ShopName {
     "main".parse().unwrap()
@@ -36,6 +43,10 @@ impl Damaged {
     }
 
     async fn adjusted(adjust: impl FnOnce(&mut ShopContext)) -> Self {
+        Self::with_mappings(crate::app::mappings::load(None).unwrap(), adjust).await
+    }
+
+    async fn with_mappings(mappings: Mappings, adjust: impl FnOnce(&mut ShopContext)) -> Self {
         let moved = Arc::new(AtomicI64::new(0));
         let (real, hand) = (ShopOptions::default().clock, Arc::clone(&moved));
         let options = ShopOptions {
@@ -46,7 +57,6 @@ impl Damaged {
             services: services(),
             ..OdooOptions::version(Version::V18)
         };
-        let mappings = crate::app::mappings::load(None).unwrap();
         Self {
             bench: Bench::built(options, odoo, mappings, adjust).await,
             moved,
@@ -61,10 +71,12 @@ impl Damaged {
     fn shop(&self) -> FullShop {
         FullShop {
             name: main_shop(),
+            beside: vec!["paris".parse().unwrap()],
             shops: vec![main_shop(), "paris".parse().unwrap()],
             engine: self.bench.engine.clone(),
             entropy: Arc::new(SeededEntropy::new(7)),
             node: "test".to_owned(),
+            notifier: Arc::new(crate::reconcile::TellNobody),
         }
     }
 

@@ -260,7 +260,7 @@ async fn a_run_that_is_told_to_stop_is_over_and_the_next_one_begins() {
     let stopped = full_run(&both.shop(), FullRun::of(Object::Customer, "test"), &stop).await;
     assert!(matches!(stopped, Err(RunError::Stopped(_))), "{stopped:?}");
     let run = both.bench.store.runs(1).await.unwrap().remove(0);
-    assert_eq!(run.outcome, Some(RunOutcome::Cut));
+    assert_eq!(run.outcome, Some(RunOutcome::Stopped));
     both.run(Object::Customer).await;
 }
 

@@ -15,6 +15,7 @@ async fn missed(bench: &Bench, object: Object) -> u64 {
         store: Arc::clone(&bench.store),
         clock: context.clock,
         node: "test".to_owned(),
+        notifier: Arc::new(crate::reconcile::TellNobody),
     };
     let wanted = Delta {
         object,

@@ -125,6 +125,30 @@ async fn a_high_risk_is_held_booked_or_left_alone_as_declared() {
 }
 
 #[tokio::test]
+async fn of_a_risky_order_from_before_the_start_no_payment_is_told() {
+    let bench = Bench::adjusted(options(Version::V18), |context| {
+        context.start_at = Some(Timestamp::parse_rfc3339("2099-01-01T00:00:00Z").unwrap());
+        context.settings = Settings {
+            high_risk: HighRisk::Hold,
+            before_start: BeforeStart::Book,
+            ..Settings::default()
+        };
+        context.source = Arc::new(Otherwise {
+            shop: Arc::clone(&context.source),
+            change: Arc::new(|order: &mut Order| order.risk = Risk::High),
+        });
+    })
+    .await;
+    let mut draft = custom(&[("10.00", 1)], true);
+    draft.payment = Payment::Paid("shopify_payments".into());
+    let (id, _) = order(&bench, draft);
+    assert!(problem(&bench, id).await.starts_with("high_fraud_risk"));
+    let mut told = bench.has_told();
+    told.retain(|text| !text.starts_with("customer"));
+    assert_eq!(told, ["order.synced Created"]);
+}
+
+#[tokio::test]
 async fn a_gift_card_is_sold_on_its_service_and_needs_no_product() {
     let bench = otherwise(options(Version::V18), Settings::default(), |order| {
         order.lines[0].kind = LineKind::GiftCard;

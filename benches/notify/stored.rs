@@ -1,0 +1,250 @@
+//! The store's part: claims with few and with very many dispatches waiting, and what telling costs the end of an attempt.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use lockstep::domain::{Clock as _, Direction, JobKey, Object, Priority, SystemClock, SystemEntropy};
+use lockstep::notify::{EventType, Notification, NotificationId};
+use lockstep::store::{
+    Claim, ClaimedJob, DispatchEnd, EndedDispatch, EndpointChange, FannedOut, Finish, KeptNotification, Lane,
+    NewDispatch, NewJob, SharedStore, Verdict,
+};
+
+use crate::dispatching::Dispatching;
+
+const ENDPOINTS: usize = 10;
+
+/// Dispatches waiting in the small store, per claim, and how many claims are measured.
+const FEW: usize = 1_000;
+const CLAIM: u32 = 50;
+const ROUNDS: usize = 101;
+
+/// A claim with many waiting may cost this many times what it costs with few.
+const MOST_TIMES: f64 = 1.5;
+
+/// Telling may take this much of the rate at which attempts end, and so may telling and sending.
+const MOST_LOST: f64 = 0.10;
+
+/// Attempts that end at once.
+const AT_ONCE: usize = 64;
+
+/// A body as one of an order without its record is long.
+const BODY_BYTES: usize = 1_200;
+
+fn endpoint(number: usize) -> String {
+    format!("endpoint-{}", number % ENDPOINTS)
+}
+
+fn body(number: usize) -> String {
+    format!(
+        r#"{{"id":"evt_{number:032x}","type":"order.synced","shop":"main","filler":"{}"}}"#,
+        "x".repeat(BODY_BYTES)
+    )
+}
+
+/// A notification of about that length that the dispatcher can read.
+fn told(number: usize) -> String {
+    let id = NotificationId::new(&SystemEntropy);
+    let mut notification = Notification::new(id, EventType::OrderSynced, SystemClock.now());
+    notification.shop = Some("main".parse().expect("a name"));
+    notification.record = Some(serde_json::json!({ "number": number, "filler": "x".repeat(BODY_BYTES) }));
+    serde_json::to_string(&notification).expect("it is JSON")
+}
+
+fn fanned(id: i64, body: String, endpoints: impl Iterator<Item = String>) -> FannedOut {
+    let now = SystemClock.now();
+    FannedOut {
+        id,
+        kept: Some(KeptNotification {
+            notification: format!("evt_{id:032x}"),
+            event: "order.synced".to_owned(),
+            shop: Some("main".to_owned()),
+            object: Some("order".to_owned()),
+            record: Some(format!("#{id}")),
+            keys: vec![format!("shopify/{id}"), format!("erp/sale.order/{id}")],
+            body,
+        }),
+        dispatches: endpoints
+            .map(|endpoint| NewDispatch {
+                endpoint,
+                priority: 1,
+                object_key: None,
+                due_at: now,
+                problem: None,
+            })
+            .collect(),
+    }
+}
+
+/// Fills a store with so many dispatches that wait, a tenth for each endpoint.
+async fn fill(store: &SharedStore, count: usize) {
+    let notifications = count / ENDPOINTS;
+    let step = 1_000;
+    for first in (0..notifications).step_by(step) {
+        let bodies = (first..(first + step).min(notifications)).map(body).collect();
+        let now = SystemClock.now();
+        store.add_notifications(bodies, now).await.expect("they are told");
+        let rows = store.outbox(1_000).await.expect("an outbox");
+        let rows = rows
+            .into_iter()
+            .map(|row| fanned(row.id, row.body, (0..ENDPOINTS).map(endpoint)))
+            .collect();
+        store.fan_out(rows, now).await.expect("they are fanned out");
+    }
+}
+
+/// How long a claim of one endpoint takes, in the middle. What was claimed is given back.
+async fn claim(store: &SharedStore) -> Duration {
+    let mut times = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
+        let name = endpoint(round);
+        let now = SystemClock.now();
+        let began = Instant::now();
+        let claimed = store
+            .claim_dispatches(&name, now, now.plus(Duration::from_secs(60)), CLAIM)
+            .await
+            .expect("a claim");
+        times.push(began.elapsed());
+        assert_eq!(claimed.len(), CLAIM as usize);
+        let end = EndedDispatch {
+            ids: claimed.iter().map(|one| (one.id, one.fence)).collect(),
+            attempt: None,
+            end: DispatchEnd::GivenBack { at: now },
+            endpoint: EndpointChange {
+                name,
+                health: String::new(),
+                pause: None,
+                told_failing_at: None,
+            },
+            notifications: Vec::new(),
+        };
+        store
+            .end_dispatches(vec![end], now)
+            .await
+            .expect("they are given back");
+    }
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+/// Claims with few and with many waiting; whether many cost about the same.
+pub(crate) async fn claims(few: &SharedStore, many: &SharedStore, waiting: usize) -> bool {
+    fill(few, FEW).await;
+    let began = Instant::now();
+    fill(many, waiting).await;
+    println!("  {waiting} dispatches are made in {:.1?}", began.elapsed());
+    let began = Instant::now();
+    let endpoints = many.endpoints().await.expect("endpoints");
+    let listed = began.elapsed();
+    let shown: u64 = endpoints.iter().map(|row| row.waiting).sum();
+    assert_eq!(usize::try_from(shown), Ok(waiting / ENDPOINTS * ENDPOINTS));
+    // The first round warms both up.
+    claim(few).await;
+    claim(many).await;
+    let (of_few, of_many) = (claim(few).await, claim(many).await);
+    let times = of_many.as_secs_f64() / of_few.as_secs_f64();
+    println!(
+        "  a claim of {CLAIM} among {FEW}: {of_few:.2?}, among {waiting}: {of_many:.2?} ({times:.2} times, at most {MOST_TIMES}); \
+         endpoints with their counts: {listed:.2?}"
+    );
+    times <= MOST_TIMES
+}
+
+fn key(id: usize) -> JobKey {
+    JobKey {
+        shop: "main".parse().expect("a name"),
+        object: Object::Order,
+        direction: Direction::In,
+        source_id: id.to_string(),
+    }
+}
+
+fn end(job: &ClaimedJob, notifications: Vec<String>) -> Finish {
+    let now = SystemClock.now();
+    Finish {
+        job: job.id,
+        fence: job.fence,
+        started_at: now,
+        ended_at: now,
+        verdict: Verdict::Completed,
+        unclean: false,
+        summary: "nothing to do".to_owned(),
+        detail: serde_json::Value::Null,
+        revision: Some(1),
+        record_name: None,
+        erp_name: None,
+        links: Vec::new(),
+        enqueue: Vec::new(),
+        notifications,
+    }
+}
+
+/// Ends so many attempts, many at once, each with a notification or without; how many a second.
+async fn drain(store: &SharedStore, attempts: usize, first: usize, tells: bool) -> f64 {
+    let now = SystemClock.now();
+    for some in (first..first + attempts).collect::<Vec<_>>().chunks(1_000) {
+        let jobs = some.iter().map(|id| {
+            store.enqueue(NewJob {
+                key: key(*id),
+                priority: Priority::LIVE,
+                now,
+                cause: "a bench".to_owned(),
+            })
+        });
+        for made in join_all(jobs).await {
+            made.expect("it is enqueued");
+        }
+    }
+    let began = Instant::now();
+    let mut ended = 0;
+    loop {
+        let claim = Claim {
+            node: "bench".to_owned(),
+            lanes: vec![(Lane::of(&key(0)), u32::try_from(AT_ONCE).unwrap_or(u32::MAX))],
+            now: SystemClock.now(),
+            lease: Duration::from_secs(60),
+        };
+        let jobs = store.claim(claim).await.expect("jobs are claimed");
+        if jobs.is_empty() {
+            break;
+        }
+        let ends = jobs.iter().enumerate().map(|(place, job)| {
+            let told = tells.then(|| told(ended + place)).into_iter().collect();
+            store.finish(end(job, told))
+        });
+        for done in join_all(ends).await {
+            done.expect("it ends");
+        }
+        ended += jobs.len();
+    }
+    assert_eq!(ended, attempts);
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = ended as f64 / began.elapsed().as_secs_f64();
+    rate
+}
+
+/// What telling takes of the rate at which attempts end that do nothing else, and what it takes when a dispatcher sends all of it to
+/// ten receivers meanwhile, from the same database and processor; whether both is little.
+pub(crate) async fn ends(silent: &SharedStore, telling: &SharedStore, attempts: usize) -> bool {
+    // Both are warm then.
+    drain(silent, attempts / 10, 0, false).await;
+    drain(telling, attempts / 10, 0, true).await;
+    let first = attempts;
+    let without = drain(silent, attempts, first, false).await;
+    let with = drain(telling, attempts, first, true).await;
+    let second = 3 * attempts;
+    let alone = drain(silent, attempts, second, false).await;
+    let dispatching = Dispatching::start(telling, ENDPOINTS).await;
+    let beside = drain(telling, attempts, second, true).await;
+    let sent = dispatching.taken();
+    dispatching.stop().await;
+    let (told, all) = (1.0 - with / without, 1.0 - beside / alone);
+    println!(
+        "  attempts that do nothing, ended a second: {without:.0} telling nobody, {with:.0} telling ({:.1} % less); {alone:.0} telling \
+         nobody, {beside:.0} while {sent} requests go to {ENDPOINTS} endpoints ({:.1} % less); at most {:.0} %",
+        told * 100.0,
+        all * 100.0,
+        MOST_LOST * 100.0
+    );
+    told <= MOST_LOST && all <= MOST_LOST
+}

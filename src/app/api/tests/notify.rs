@@ -1,0 +1,128 @@
+//! Endpoints and deliveries, by whom.
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+
+use super::{Rig, TOKEN, text};
+use crate::app::testing::told;
+use crate::config::Config;
+use crate::domain::{Clock as _, SharedClock, SystemClock};
+use crate::sandbox::receiver::Receiver;
+use crate::store::{DispatchEnd, OpenMode};
+
+const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
+const VIEWER: &str = "a token of a viewer";
+
+/// A daemon that may tell one receiver, and rests another endpoint.
+async fn rig(receiver: &Receiver) -> Rig {
+    let tokens = format!("tokens = ['{TOKEN}', {{ token = '{VIEWER}', name = 'wall', role = 'viewer' }}]");
+    let text = text("paused").replace(&format!("tokens = ['{TOKEN}']"), &tokens);
+    Rig::with(&format!(
+        "{text}[notify]\nallow_networks = ['127.0.0.1']\n[notify.endpoints.own]\nurl = '{}'\nallow_http = true\n\
+         events = ['order.*']\nsecrets = ['{SECRET}']\n[notify.endpoints.resting]\n\
+         url = 'https://hooks.example.com/T0/secret'\nevents = ['customer.synced']\nstate = 'paused'\n",
+        receiver.url()
+    ))
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_are_listed_tried_out_paused_and_resumed() {
+    let receiver = Receiver::start(SECRET).await.unwrap();
+    let rig = rig(&receiver).await;
+    let (status, listed) = rig
+        .call("get", "/api/v1/notify/endpoints", Some(VIEWER), None)
+        .await;
+    assert_eq!(status, StatusCode::OK, "{listed}");
+    assert_eq!(listed[0]["name"], "own");
+    assert_eq!(listed[1]["host"], "hooks.example.com");
+    assert!(!listed.to_string().contains("T0"), "{listed}");
+    let post = async |path: &str, body: Option<Value>| {
+        rig.call("post", &format!("/api/v1/notify/{path}"), Some(TOKEN), body)
+            .await
+    };
+    let (status, trial) = post("endpoints/own/test", None).await;
+    assert_eq!(
+        (status, &trial["taken"]),
+        (StatusCode::OK, &true.into()),
+        "{trial}"
+    );
+    assert_eq!(receiver.told().len(), 1);
+    let (_, paused) = post("endpoints/own/pause", Some(json!({ "reason": "moving" }))).await;
+    assert_eq!(
+        (&paused["result"], &paused["paused"]),
+        (&"done".into(), &true.into())
+    );
+    let (_, again) = post("endpoints/own/pause", None).await;
+    assert_eq!(again["result"], "already");
+    let (_, resumed) = post("endpoints/own/resume", None).await;
+    assert_eq!(resumed["result"], "done");
+    for (path, status, code) in [
+        (
+            "endpoints/resting/resume",
+            StatusCode::CONFLICT,
+            "paused_in_configuration",
+        ),
+        ("endpoints/onw/test", StatusCode::NOT_FOUND, "unknown"),
+        ("endpoints/onw/pause", StatusCode::NOT_FOUND, "unknown"),
+        ("redeliver", StatusCode::BAD_REQUEST, "invalid"),
+        ("deliveries/4711/redeliver", StatusCode::NOT_FOUND, "unknown"),
+    ] {
+        let answer = post(path, None).await;
+        assert_eq!((answer.0, &answer.1["code"]), (status, &code.into()), "{path}");
+    }
+    let (_, audit) = rig.get("/api/v1/audit?limit=10").await;
+    assert!(audit.to_string().contains("moving"), "{audit}");
+    rig.daemon.stop().await;
+    receiver.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn deliveries_are_told_without_people_to_those_who_only_look() {
+    let receiver = Receiver::start(SECRET).await.unwrap();
+    let rig = rig(&receiver).await;
+    let config = Config::load(&rig.path()).unwrap_or_else(|error| panic!("{error}"));
+    let clock: SharedClock = Arc::new(SystemClock);
+    let store = crate::app::open(&config, &clock, OpenMode::Tool).await.unwrap();
+    let now = SystemClock.now();
+    let id = told(&store, "resting", DispatchEnd::Failed, "no, Ada", now).await;
+    let paths = [
+        "/api/v1/notify/deliveries?endpoint=resting&state=failed".to_owned(),
+        format!("/api/v1/notify/deliveries/{id}"),
+    ];
+    for path in &paths {
+        let (status, whole) = rig.get(path).await;
+        assert_eq!(status, StatusCode::OK, "{whole}");
+        assert!(whole.to_string().contains("Ada"), "{path}: {whole}");
+        let (status, masked) = rig.call("get", path, Some(VIEWER), None).await;
+        assert_eq!(status, StatusCode::OK, "{masked}");
+        assert!(masked.to_string().contains("customer.synced"), "{masked}");
+        assert!(!masked.to_string().contains("Ada"), "{path}: {masked}");
+    }
+    let (status, fields) = rig
+        .call("get", "/api/v1/notify/fields/order.synced", Some(VIEWER), None)
+        .await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(fields.to_string().contains("order.totals.total"), "{fields}");
+    // The shop does not answer here.
+    let (status, body) = rig.get("/api/v1/notify/fields/main/order/1001").await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::BAD_GATEWAY, &"unreachable".into()),
+        "{body}"
+    );
+    let (status, again) = rig
+        .call(
+            "post",
+            &format!("/api/v1/notify/deliveries/{id}/redeliver"),
+            Some(TOKEN),
+            None,
+        )
+        .await;
+    assert_eq!((status, &again["count"]), (StatusCode::OK, &1.into()), "{again}");
+    store.close().await;
+    rig.daemon.stop().await;
+    receiver.stop().await;
+}

@@ -1,0 +1,499 @@
+//! Saving what became of requests, many at once, and what it says about their endpoints.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::select;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::TROUBLE;
+use super::rounds::Heard;
+use super::send::{Done, Member, Outcome};
+use crate::config::Config;
+use crate::domain::{Fence, SharedClock, SharedEntropy, Timestamp};
+use crate::notify::{
+    Attempt, Detail, Endpoint, EndpointDetail, EventType, Health, Next, Notification, NotificationId,
+    PausedBecause, after,
+};
+use crate::store::{
+    DispatchEnd, EndedDispatch, EndpointChange, EndpointRow, NewTry, SharedStore, StoreError,
+};
+use crate::telemetry;
+
+/// So many dispatches are ended in one transaction, at most: the store has only so much time for one. A single batch that is larger
+/// is saved by itself.
+const AT_ONCE: usize = 1_000;
+
+/// So many failures of the store are too many for what fails alone, and for all while it stops.
+const LAST_TRIES: u32 = 3;
+
+/// Nothing more is claimed while the outcomes of so many dispatches wait to be saved.
+const MOST_UNSAVED: usize = 5_000;
+
+/// Others are told of an endpoint that fails once in this time.
+const TOLD_EVERY: Duration = Duration::from_secs(24 * 3600);
+
+/// What saving changed.
+#[derive(Debug, Default)]
+pub(super) struct Saved {
+    /// Endpoints that were paused.
+    pub(super) paused: BTreeSet<String>,
+    /// Whether some of the dispatches wait again.
+    pub(super) some_wait: bool,
+}
+
+/// Where outcomes wait to be saved. All find room: there are never more than what was claimed, and nothing is claimed while too many
+/// wait.
+#[derive(Clone, Debug)]
+pub(super) struct Outcomes {
+    to: mpsc::UnboundedSender<Done>,
+    /// So many dispatches wait.
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Outcomes {
+    pub(super) fn add(&self, done: Done) {
+        let count = done.members.len();
+        self.waiting.fetch_add(count, Ordering::Relaxed);
+        if self.to.send(done).is_err() {
+            self.waiting.fetch_sub(count, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether so many wait that nothing more is to be claimed.
+    pub(super) fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= MOST_UNSAVED
+    }
+}
+
+/// The outcomes that wait, as the one who saves them has them.
+pub(super) struct Unsaved {
+    from: mpsc::UnboundedReceiver<Done>,
+    waiting: Arc<AtomicUsize>,
+}
+
+/// A place where outcomes wait, from both sides.
+pub(super) fn outcomes() -> (Outcomes, Unsaved) {
+    let (to, from) = mpsc::unbounded_channel();
+    let waiting = Arc::new(AtomicUsize::new(0));
+    let outcomes = Outcomes {
+        to,
+        waiting: Arc::clone(&waiting),
+    };
+    (outcomes, Unsaved { from, waiting })
+}
+
+fn dispatches(dones: &[Done]) -> usize {
+    dones.iter().map(|done| done.members.len()).sum()
+}
+
+/// Takes the first that wait, with so many dispatches at most, and one at least.
+fn take(waiting: &mut VecDeque<Done>, most: usize) -> Vec<Done> {
+    let mut group = Vec::new();
+    let mut count = 0;
+    while let Some(next) = waiting.front() {
+        count += next.members.len();
+        if count > most && !group.is_empty() {
+            break;
+        }
+        group.extend(waiting.pop_front());
+    }
+    group
+}
+
+/// What saves outcomes.
+pub(super) struct Recorder {
+    pub(super) config: watch::Receiver<Arc<Config>>,
+    pub(super) store: SharedStore,
+    pub(super) clock: SharedClock,
+    pub(super) entropy: SharedEntropy,
+    pub(super) tell: mpsc::UnboundedSender<Heard>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Recorder {
+    /// Saves until nobody has outcomes any more. What comes while a transaction runs is saved by the next one. What cannot be saved
+    /// is halved until what is the matter stands alone, so that it keeps nothing else from being saved.
+    pub(super) async fn run(self, mut unsaved: Unsaved) {
+        let mut came = Vec::new();
+        let mut waiting: VecDeque<Done> = VecDeque::new();
+        let mut most = AT_ONCE;
+        let mut failures = 0;
+        loop {
+            if waiting.is_empty() {
+                if unsaved.from.recv_many(&mut came, AT_ONCE).await == 0 {
+                    return;
+                }
+            } else {
+                while let Ok(done) = unsaved.from.try_recv() {
+                    came.push(done);
+                }
+            }
+            waiting.extend(came.drain(..));
+            let group = take(&mut waiting, most);
+            let count = dispatches(&group);
+            match self.save(&group).await {
+                Ok(saved) => {
+                    failures = 0;
+                    most = (most * 2).min(AT_ONCE);
+                    unsaved.waiting.fetch_sub(count, Ordering::Relaxed);
+                    self.tell.send(Heard::Saved(saved)).ok();
+                }
+                Err(error) => {
+                    failures += 1;
+                    most = (count / 2).max(1);
+                    if self.gives_up(group, &error, failures, &mut waiting) {
+                        unsaved.waiting.fetch_sub(count, Ordering::Relaxed);
+                        self.tell.send(Heard::Saved(Saved::default())).ok();
+                    }
+                    let pause = self.clock.sleep_until(self.clock.now().plus(TROUBLE));
+                    select! {
+                        () = pause => {}
+                        () = self.stop.cancelled() => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Has what was not saved wait to be saved again. True where it is given up: its claims end by themselves. `failures`: so many
+    /// there were in a row, whatever was to be saved.
+    fn gives_up(
+        &self,
+        mut group: Vec<Done>,
+        error: &StoreError,
+        failures: u32,
+        waiting: &mut VecDeque<Done>,
+    ) -> bool {
+        if self.stop.is_cancelled() && failures > LAST_TRIES {
+            tracing::warn!(%error, "the outcome of deliveries was not noted: they are sent again, under the same ids");
+            return true;
+        }
+        if group.len() > 1 {
+            tracing::warn!(
+                %error,
+                deliveries = dispatches(&group),
+                "cannot note the outcome of deliveries; trying again with half of them"
+            );
+            for done in group.into_iter().rev() {
+                waiting.push_front(done);
+            }
+            return false;
+        }
+        let Some(mut done) = group.pop() else {
+            return false;
+        };
+        done.failures += 1;
+        let endpoint = done.endpoint.as_str();
+        let deliveries: Vec<i64> = done.members.iter().map(|member| member.id.0).collect();
+        let may_pass = matches!(error, StoreError::Unavailable { .. });
+        if !may_pass && done.failures > LAST_TRIES {
+            tracing::error!(
+                %error, endpoint, ?deliveries,
+                "the outcome of these deliveries cannot be noted: they are sent again once their claim has ended"
+            );
+            return true;
+        }
+        tracing::warn!(%error, endpoint, ?deliveries, "cannot note the outcome of a delivery; trying again");
+        // Others are saved before.
+        waiting.push_back(done);
+        false
+    }
+
+    async fn save(&self, group: &[Done]) -> Result<Saved, StoreError> {
+        let config = Arc::clone(&self.config.borrow());
+        let now = self.clock.now();
+        // How endpoints stand is read anew each time: a person may have let one go on.
+        let rows = self.store.endpoints().await?;
+        let mut known: BTreeMap<&str, Known> = BTreeMap::new();
+        let mut saved = Saved::default();
+        let mut ended = Vec::with_capacity(group.len());
+        let mut outcomes = Vec::with_capacity(group.len());
+        for done in group {
+            let name = done.endpoint.as_str();
+            let known = known
+                .entry(name)
+                .or_insert_with(|| Known::of(rows.iter().find(|row| row.name == name)));
+            let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == name);
+            let parts = self.parts(done, endpoint, now);
+            saved.some_wait |= parts.iter().any(Part::waits);
+            let is_given_up = parts.iter().any(|part| part.end == DispatchEnd::Failed);
+            let mut pause = None;
+            let mut told_failing_at = None;
+            let mut notifications = Vec::new();
+            if let Outcome::Sent { attempt, .. } = &done.outcome {
+                let pause_after = Endpoint::pause_after(config.notify.pause_after_hours);
+                let (health, because) = known.health.after(attempt.ended(), now, pause_after);
+                known.health = health;
+                if because.is_some() && !known.is_paused {
+                    known.is_paused = true;
+                    pause = because;
+                }
+                let is_told = known.told_at.is_some_and(|told| now.since(told) < TOLD_EVERY);
+                if pause.is_some() || (is_given_up && !is_told) {
+                    known.told_at = Some(now);
+                    told_failing_at = Some(now);
+                    notifications.extend(self.failing(&config, name, known, attempt, now));
+                    tell_log(name, attempt, pause);
+                }
+                if pause.is_some() {
+                    saved.paused.insert(name.to_owned());
+                }
+            }
+            for part in parts {
+                outcomes.extend(part.outcome.map(|outcome| (name, outcome, part.ids.len())));
+                ended.push(EndedDispatch {
+                    ids: part.ids,
+                    attempt: new_try(&done.outcome),
+                    end: part.end,
+                    endpoint: EndpointChange {
+                        name: name.to_owned(),
+                        health: serde_json::to_string(&known.health).unwrap_or_default(),
+                        pause: pause.map(because),
+                        told_failing_at,
+                    },
+                    // Told once, whatever becomes of the others.
+                    notifications: std::mem::take(&mut notifications),
+                });
+            }
+        }
+        let stale = self.store.end_dispatches(ended, now).await?;
+        if !stale.is_empty() {
+            tracing::debug!(
+                dispatches = stale.len(),
+                "the outcome of deliveries came too late: they are sent again"
+            );
+        }
+        count(group, &outcomes);
+        Ok(saved)
+    }
+
+    /// What becomes of the dispatches of a request. Those of a batch may have been tried differently often: each is given up by its
+    /// own tries, and the others stay together.
+    fn parts(&self, done: &Done, endpoint: Option<&Arc<Endpoint>>, now: Timestamp) -> Vec<Part> {
+        let all = |end, outcome| vec![Part::of(&done.members, end, outcome)];
+        match &done.outcome {
+            Outcome::GivenBack { at } => all(DispatchEnd::GivenBack { at: *at }, None),
+            Outcome::Problem { sentence } => {
+                let sentence = sentence.clone();
+                all(DispatchEnd::Problem { sentence }, Some("problem"))
+            }
+            Outcome::Sent { attempt, .. } if attempt.is_taken() => {
+                all(DispatchEnd::Delivered, Some("delivered"))
+            }
+            Outcome::Sent { attempt, .. } => {
+                let (given_up, again): (Vec<Member>, Vec<Member>) =
+                    done.members.iter().copied().partition(|member: &Member| {
+                        endpoint.is_none_or(|endpoint| endpoint.retry.is_exhausted(member.tries))
+                    });
+                let mut parts = Vec::new();
+                if !given_up.is_empty() {
+                    parts.push(Part::of(&given_up, DispatchEnd::Failed, Some("failed")));
+                }
+                let tries = again.iter().map(|member| member.tries).max();
+                if let (Some(tries), Some(endpoint)) = (tries, endpoint) {
+                    let unit = self.entropy.unit();
+                    let (end, outcome) = match after(&endpoint.retry, tries, attempt.retry_after, now, unit) {
+                        Next::At(at) => (DispatchEnd::Again { at }, "retried"),
+                        Next::GivenUp => (DispatchEnd::Failed, "failed"),
+                    };
+                    parts.push(Part::of(&again, end, Some(outcome)));
+                }
+                parts
+            }
+        }
+    }
+
+    /// What others are told of an endpoint that fails, if anybody wants to hear it.
+    fn failing(
+        &self,
+        config: &Config,
+        name: &str,
+        known: &Known,
+        attempt: &Attempt,
+        now: Timestamp,
+    ) -> Option<String> {
+        let event = EventType::EndpointFailing;
+        let is_wanted = config
+            .endpoints
+            .iter()
+            .any(|other| other.name != name && other.wants_type(event, None));
+        if !is_wanted {
+            return None;
+        }
+        let detail = Detail::Endpoint(EndpointDetail {
+            endpoint: name.to_owned(),
+            since: known.health.failing_since.map(|since| since.to_string()),
+            failure: attempt
+                .failure
+                .as_ref()
+                .map(|failure| failure.code.as_str().to_owned()),
+            waiting: Some(known.waiting),
+            paused: known.is_paused,
+        });
+        let id = NotificationId::new(&*self.entropy);
+        serde_json::to_string(&Notification::new(id, event, now).with_detail(&detail)).ok()
+    }
+}
+
+/// What becomes of some of the dispatches of a request.
+struct Part {
+    ids: Vec<(i64, Fence)>,
+    end: DispatchEnd,
+    /// The word for it in the metrics.
+    outcome: Option<&'static str>,
+}
+
+impl Part {
+    fn of(members: &[Member], end: DispatchEnd, outcome: Option<&'static str>) -> Self {
+        Self {
+            ids: members.iter().map(|member| member.id).collect(),
+            end,
+            outcome,
+        }
+    }
+
+    fn waits(&self) -> bool {
+        matches!(
+            self.end,
+            DispatchEnd::Again { .. } | DispatchEnd::GivenBack { .. }
+        )
+    }
+}
+
+/// How an endpoint stands.
+struct Known {
+    health: Health,
+    is_paused: bool,
+    told_at: Option<Timestamp>,
+    waiting: u64,
+}
+
+impl Known {
+    fn of(row: Option<&EndpointRow>) -> Self {
+        Self {
+            health: row
+                .and_then(|row| serde_json::from_str(&row.health).ok())
+                .unwrap_or_default(),
+            is_paused: row.is_some_and(|row| row.is_paused),
+            told_at: row.and_then(|row| row.told_failing_at),
+            waiting: row.map_or(0, |row| row.waiting),
+        }
+    }
+}
+
+fn because(paused: PausedBecause) -> String {
+    match paused {
+        PausedBecause::Gone => "gone",
+        PausedBecause::NothingTaken => "nothing_taken",
+    }
+    .to_owned()
+}
+
+fn tell_log(endpoint: &str, attempt: &Attempt, pause: Option<PausedBecause>) {
+    let failure = attempt.failure.as_ref().map(|failure| failure.code.as_str());
+    match pause {
+        Some(PausedBecause::Gone) => {
+            tracing::warn!(
+                endpoint,
+                "the endpoint says that it is gone (410): it is paused until somebody lets it go on"
+            );
+        }
+        Some(PausedBecause::NothingTaken) => {
+            tracing::warn!(
+                endpoint,
+                failure,
+                "the endpoint has taken nothing for too long: it is paused until somebody lets it go on"
+            );
+        }
+        None => {
+            tracing::warn!(
+                endpoint,
+                failure,
+                "a delivery was tried for the last time; it is kept as failed"
+            );
+        }
+    }
+}
+
+/// The try, for the log of deliveries; none where nothing was sent.
+fn new_try(outcome: &Outcome) -> Option<NewTry> {
+    let Outcome::Sent { attempt, at } = outcome else {
+        return None;
+    };
+    let answer = attempt.answer.clone();
+    let status = answer.as_ref().map(|answer| answer.status);
+    let (headers, body, is_cut) = answer.map_or_else(
+        || (Vec::new(), String::new(), false),
+        |answer| (answer.headers, answer.body, answer.is_cut),
+    );
+    Some(NewTry {
+        at: *at,
+        took_ms: u64::try_from(attempt.took.as_millis()).unwrap_or(u64::MAX),
+        failure: attempt
+            .failure
+            .as_ref()
+            .map(|failure| failure.code.as_str().to_owned()),
+        sentence: attempt.failure.as_ref().map(|failure| failure.sentence.clone()),
+        status,
+        headers,
+        answer: body,
+        is_cut,
+    })
+}
+
+fn count(group: &[Done], outcomes: &[(&str, &'static str, usize)]) {
+    for (endpoint, outcome, dispatches) in outcomes {
+        let notifications = u64::try_from(*dispatches).unwrap_or(0);
+        metrics::counter!(
+            telemetry::NOTIFY_DELIVERIES, "endpoint" => (*endpoint).to_owned(), "outcome" => *outcome
+        )
+        .increment(notifications);
+    }
+    for done in group {
+        if let Outcome::Sent { attempt, .. } = &done.outcome {
+            metrics::histogram!(telemetry::NOTIFY_SECONDS, "endpoint" => done.endpoint.clone())
+                .record(attempt.took.as_secs_f64());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn done(first: i64, count: i64) -> Done {
+        let members = (first..first + count).map(|id| Member {
+            id: (id, Fence(1)),
+            tries: 1,
+        });
+        Done {
+            endpoint: "one".to_owned(),
+            members: members.collect(),
+            outcome: Outcome::GivenBack {
+                at: Timestamp::default(),
+            },
+            failures: 0,
+        }
+    }
+
+    #[test]
+    fn a_transaction_ends_so_many_dispatches_and_no_more() {
+        let sizes = |counts: &[i64], most: usize| -> Vec<usize> {
+            let mut waiting: VecDeque<Done> = counts.iter().map(|count| done(1, *count)).collect();
+            let mut sizes = Vec::new();
+            while !waiting.is_empty() {
+                sizes.push(dispatches(&take(&mut waiting, most)));
+            }
+            sizes
+        };
+        assert_eq!(sizes(&vec![1; 2_500], AT_ONCE), [1_000, 1_000, 500]);
+        let batches = sizes(&[100; 25], AT_ONCE);
+        assert_eq!(batches, [1_000, 1_000, 500], "batches count as what they carry");
+        assert_eq!(sizes(&[600, 600, 400], AT_ONCE), [600, 1_000]);
+        assert_eq!(sizes(&[100, 1, 1], 1), [100, 1, 1], "one is never taken apart");
+    }
+}

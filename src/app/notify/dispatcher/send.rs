@@ -1,0 +1,192 @@
+//! One request: from claimed dispatches to what became of them.
+
+use crate::domain::{Fence, SharedClock, Timestamp};
+use crate::failpoint::{FailPoint, reach};
+use crate::notify::{Attempt, Message, Notification, RenderError};
+use crate::store::SharedStore;
+
+use super::TROUBLE;
+use super::line::{Line, Unit};
+
+/// What became of claimed dispatches.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// They were sent.
+    Sent {
+        /// How that went.
+        attempt: Attempt,
+        /// When it began.
+        at: Timestamp,
+    },
+    /// It cannot be said what is to be sent.
+    Problem {
+        /// Why.
+        sentence: String,
+    },
+    /// They were not sent.
+    GivenBack {
+        /// When they are due.
+        at: Timestamp,
+    },
+}
+
+/// One of the dispatches of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Member {
+    /// Its number, with the token of its claim.
+    pub(super) id: (i64, Fence),
+    /// How often it was tried, this time included.
+    pub(super) tries: u32,
+}
+
+/// Dispatches that are to be ended.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// The endpoint's name.
+    pub(super) endpoint: String,
+    pub(super) members: Vec<Member>,
+    pub(super) outcome: Outcome,
+    /// How often it could not be saved, by itself.
+    pub(super) failures: u32,
+}
+
+/// What is needed to carry out one request.
+pub(super) struct Carrier {
+    pub(super) store: SharedStore,
+    pub(super) clock: SharedClock,
+    pub(super) endpoint: std::sync::Arc<crate::notify::Endpoint>,
+    pub(super) sender: crate::notify::Sender,
+}
+
+impl Carrier {
+    pub(super) fn of(line: &Line, store: &SharedStore, clock: &SharedClock) -> Self {
+        Self {
+            store: store.clone(),
+            clock: clock.clone(),
+            endpoint: std::sync::Arc::clone(&line.endpoint),
+            sender: line.sender.clone(),
+        }
+    }
+
+    /// Sends the unit. Each of its dispatches is among what is done; of a batch that would be too large, what does not fit is given
+    /// back, and so is a batch of which some is no longer ours.
+    pub(super) async fn carry(&self, unit: Unit) -> Vec<Done> {
+        let mut done = Vec::new();
+        let (mut unit, mut notifications) = self.read(unit, &mut done);
+        let message = loop {
+            if notifications.is_empty() {
+                return done;
+            }
+            match self.endpoint.message(&notifications) {
+                Ok(message) => break message,
+                Err(RenderError::TooLarge { .. }) if notifications.len() > 1 => {
+                    let half = notifications.len() / 2;
+                    notifications.truncate(half);
+                    let rest = Unit {
+                        members: unit.members.split_off(half),
+                        claimed_until: unit.claimed_until,
+                    };
+                    done.push(self.given_back(&rest, self.clock.now()));
+                }
+                Err(error) => {
+                    let sentence = error.to_string();
+                    done.push(self.done(&unit, Outcome::Problem { sentence }));
+                    return done;
+                }
+            }
+        };
+        match self.marked(&unit, &message).await {
+            Ok(true) => {}
+            // Those that are still ours need not wait until their claim ends.
+            Ok(false) => {
+                done.push(self.given_back(&unit, self.clock.now()));
+                return done;
+            }
+            Err(()) => {
+                done.push(self.given_back(&unit, self.clock.now().plus(TROUBLE)));
+                return done;
+            }
+        }
+        if reach(FailPoint::NotifyBeforeSend).await.is_err() {
+            done.push(self.given_back(&unit, self.clock.now()));
+            return done;
+        }
+        let at = self.clock.now();
+        let attempt = self.sender.send(&message, at).await;
+        // What was sent and is not recorded goes out again.
+        if reach(FailPoint::NotifyAfterSend).await.is_err() {
+            done.push(self.given_back(&unit, self.clock.now()));
+            return done;
+        }
+        done.push(self.done(&unit, Outcome::Sent { attempt, at }));
+        done
+    }
+
+    /// The notifications of the dispatches, with their sequence. One that cannot be read is done with.
+    fn read(&self, unit: Unit, done: &mut Vec<Done>) -> (Unit, Vec<Notification>) {
+        let claimed_until = unit.claimed_until;
+        let (mut members, mut notifications) = (Vec::new(), Vec::new());
+        for member in unit.members {
+            match serde_json::from_str::<Notification>(&member.body) {
+                Ok(mut notification) => {
+                    notification.sequence = Some(member.sequence);
+                    notifications.push(notification);
+                    members.push(member);
+                }
+                Err(_) => {
+                    let sentence = "the notification that is kept cannot be read".to_owned();
+                    let one = Unit {
+                        members: vec![member],
+                        claimed_until,
+                    };
+                    done.push(self.done(&one, Outcome::Problem { sentence }));
+                }
+            }
+        }
+        let unit = Unit {
+            members,
+            claimed_until,
+        };
+        (unit, notifications)
+    }
+
+    /// Has a batch noted before it is sent for the first time, so that every try carries the same. False when some of it is no
+    /// longer ours.
+    async fn marked(&self, unit: &Unit, message: &Message) -> Result<bool, ()> {
+        let is_batch = self.endpoint.batch > 1;
+        let is_marked = |batch: Option<&str>| batch == Some(message.id.as_str());
+        if !is_batch || unit.members.iter().all(|one| is_marked(one.batch.as_deref())) {
+            return Ok(true);
+        }
+        self.store
+            .batch_dispatches(unit.ids(), &message.id)
+            .await
+            .map_err(|error| {
+                tracing::warn!(%error, endpoint = self.endpoint.name, "cannot note what is sent together");
+            })
+    }
+
+    fn given_back(&self, unit: &Unit, at: Timestamp) -> Done {
+        self.done(unit, Outcome::GivenBack { at })
+    }
+
+    fn done(&self, unit: &Unit, outcome: Outcome) -> Done {
+        done(&self.endpoint.name, unit, outcome)
+    }
+}
+
+pub(super) fn done(endpoint: &str, unit: &Unit, outcome: Outcome) -> Done {
+    Done {
+        endpoint: endpoint.to_owned(),
+        members: unit
+            .members
+            .iter()
+            .map(|one| Member {
+                id: (one.id, one.fence),
+                tries: one.tries,
+            })
+            .collect(),
+        outcome,
+        failures: 0,
+    }
+}

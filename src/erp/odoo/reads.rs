@@ -1,0 +1,298 @@
+//! Reads that several records of an import ask for at the same time go together: while one is under way, or waits for its
+//! turn, what comes of the same kind waits with it and goes as one call. Whatever is live asks alone and at once: somebody
+//! waits for it, and there is less of it.
+//!
+//! Only such reads are joined whose answer tells which row was whose: rows by their ids, and rows by the exact text of one
+//! field. A row is given to whoever asked for just it, in the order in which the same read alone would have told it. What was
+//! asked for is read after it was asked for, never an answer that was on its way already. Where one record may be what a
+//! refusal is about, the call is cut in halves until that one stands alone.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+use tracing::Instrument as _;
+
+use super::call::Call;
+use super::session::Session;
+use super::together::may_be_about_one;
+use super::{Odoo, nonsense};
+use crate::domain::{ErpId, System};
+use crate::erp::ErpError;
+use crate::telemetry::calls;
+use crate::transport::Failure;
+
+/// Most records or values of one call.
+const MOST: usize = 100;
+
+/// Kinds of reads that are remembered while nobody uses them.
+const MOST_LINES: usize = 256;
+
+/// What a read asks for.
+#[derive(Clone, Debug)]
+pub(super) struct Question {
+    /// The call without what is asked for.
+    call: Call,
+    /// The field whose text is asked for, by the server's name; none where records are asked for by their ids.
+    field: Option<String>,
+    /// Ids or texts.
+    asked: Vec<Value>,
+    /// At most so many rows.
+    limit: Option<u32>,
+}
+
+impl Question {
+    /// Rows by their ids; `call` is on no records yet.
+    pub(super) fn of_records(call: Call, ids: &[ErpId]) -> Self {
+        Self {
+            call,
+            field: None,
+            asked: ids.iter().map(|id| json!(id.0)).collect(),
+            limit: None,
+        }
+    }
+
+    /// A `search_read` of the rows whose `field` has just this text, besides all that the domain says already. `field` has
+    /// to be among the fields that are read.
+    pub(super) fn of_text(call: Call, field: &str, text: &str, limit: u32) -> Self {
+        Self {
+            call,
+            field: Some(field.to_owned()),
+            asked: vec![json!(text)],
+            limit: Some(limit),
+        }
+    }
+
+    /// What questions that can be asked together have in common.
+    fn kind(&self) -> String {
+        let Self { call, field, .. } = self;
+        format!("{call:?} {field:?}")
+    }
+
+    fn call(&self) -> Call {
+        let mut call = self.call.clone();
+        match &self.field {
+            None => call = call.on(self.asked.iter().filter_map(Value::as_i64).map(ErpId)),
+            Some(field) => {
+                let (operator, value) = match self.asked.as_slice() {
+                    [one] => ("=", one.clone()),
+                    several => ("in", json!(several)),
+                };
+                let domain = call.args.iter_mut().find(|(name, _)| *name == "domain");
+                if let Some((_, Value::Array(domain))) = domain {
+                    domain.insert(0, json!([field, operator, value]));
+                }
+            }
+        }
+        if let Some(limit) = self.limit {
+            call = call.option("limit", limit);
+        }
+        call
+    }
+
+    /// Whether there may be more rows than were told.
+    fn is_cut(&self, rows: &[Value]) -> bool {
+        self.limit.is_some_and(|limit| rows.len() >= limit as usize)
+    }
+
+    /// The rows that answer this, out of those that answer more.
+    fn own(&self, rows: &[Value]) -> Vec<Value> {
+        let Some(field) = &self.field else {
+            let by_id: HashMap<i64, &Value> = rows
+                .iter()
+                .filter_map(|row| Some((row["id"].as_i64()?, row)))
+                .collect();
+            let asked = self.asked.iter().filter_map(Value::as_i64);
+            return asked
+                .filter_map(|id| by_id.get(&id).map(|row| (*row).clone()))
+                .collect();
+        };
+        let fits = rows.iter().filter(|row| self.asked.contains(&row[field]));
+        let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
+        fits.take(limit).cloned().collect()
+    }
+}
+
+type Answer = Result<Vec<Value>, ErpError>;
+
+/// What waits, by its kind.
+#[derive(Debug, Default)]
+pub(super) struct Reads(Mutex<BTreeMap<String, Arc<Line>>>);
+
+/// Reads of one kind.
+#[derive(Debug, Default)]
+struct Line {
+    /// Held by whoever sends.
+    turn: tokio::sync::Mutex<()>,
+    waiting: Mutex<Vec<Waiting>>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    question: Question,
+    done: oneshot::Sender<Told>,
+}
+
+/// What an attempt is told of its read.
+#[derive(Debug)]
+struct Told {
+    answer: Answer,
+    /// How long the last call took that it was part of.
+    took: Duration,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reads {
+    fn line(&self, kind: String) -> Arc<Line> {
+        let mut lines = lock(&self.0);
+        if lines.len() > MOST_LINES {
+            lines.retain(|_, line| Arc::strong_count(line) > 1);
+        }
+        Arc::clone(lines.entry(kind).or_default())
+    }
+}
+
+impl Line {
+    /// What goes in the next call, oldest first. Whoever gave up is left out.
+    fn next(&self) -> Vec<Waiting> {
+        let mut waiting = lock(&self.waiting);
+        let (mut taken, mut left, mut asked) = (Vec::new(), Vec::new(), 0);
+        for one in std::mem::take(&mut *waiting) {
+            if one.done.is_closed() {
+                continue;
+            }
+            let count = one.question.asked.len();
+            if taken.is_empty() || asked + count <= MOST {
+                asked += count;
+                taken.push(one);
+            } else {
+                left.push(one);
+            }
+        }
+        *waiting = left;
+        taken
+    }
+}
+
+/// Several questions of one kind as one; none where there is none.
+fn merged(parts: &[Waiting]) -> Option<Question> {
+    let first = &parts.first()?.question;
+    let mut known = BTreeSet::new();
+    let asked = parts.iter().flat_map(|part| &part.question.asked);
+    let asked = asked.filter(|value| known.insert(value.to_string())).cloned();
+    let limits = parts.iter().map(|part| part.question.limit);
+    Some(Question {
+        call: first.call.clone(),
+        field: first.field.clone(),
+        asked: asked.collect(),
+        limit: limits.fold(None, |sum: Option<u32>, limit| {
+            limit.map(|limit| sum.unwrap_or(0).saturating_add(limit))
+        }),
+    })
+}
+
+fn rows_of(question: &Question, answer: Value) -> Answer {
+    match answer {
+        Value::Array(rows) => Ok(rows),
+        _ => Err(nonsense(
+            &question.call.model,
+            question.call.method,
+            "it is no list",
+        )),
+    }
+}
+
+impl Odoo {
+    /// The rows that a read tells; an import's together with others of its kind.
+    pub(super) async fn rows(&self, question: Question) -> Answer {
+        if !calls::gives_way() {
+            let answer = self.session.call(&question.call()).await?;
+            return rows_of(&question, answer);
+        }
+        // Each attempt notes one call, whoever sends it and however often it is cut apart.
+        let (model, method) = (question.call.model.clone(), question.call.method);
+        let mut under_way = calls::begin(System::Erp, || format!("{method} {model}"));
+        let line = self.reads.line(question.kind());
+        let (done, told) = oneshot::channel();
+        lock(&line.waiting).push(Waiting { question, done });
+        // There is one task for each that waits, and each sends the oldest: none is left behind, even if a task breaks off.
+        let session = Arc::clone(&self.session);
+        let work = async move {
+            let _turn = line.turn.lock().await;
+            send(&session, &line).await;
+        };
+        tokio::spawn(calls::giving_way(true, work).in_current_span());
+        let answer = match told.await {
+            Ok(told) => {
+                under_way.answered_after(told.took);
+                told.answer
+            }
+            // Whoever sent it was broken off before the answer came.
+            Err(_) => Err(ErpError::Unreachable(Failure::Cut {
+                host: self.session.base().to_owned(),
+            })),
+        };
+        under_way.ended(answer.as_ref().map_or_else(ErpError::code, |_| "ok"));
+        answer
+    }
+}
+
+/// Sends what waits as one call, and tells each what became of it.
+async fn send(session: &Session, line: &Line) {
+    // The first call takes what waits when it is its turn.
+    let mut groups = vec![Vec::new()];
+    let mut takes = true;
+    while let Some(mut parts) = groups.pop() {
+        let told = once(session, line, &mut parts, std::mem::take(&mut takes)).await;
+        let Some(Told { answer, took }) = told else {
+            continue;
+        };
+        let may_be_cut = match &answer {
+            Ok(rows) => merged(&parts).is_some_and(|question| question.is_cut(rows)),
+            Err(error) => may_be_about_one(error),
+        };
+        if parts.len() > 1 && may_be_cut {
+            let half = parts.split_off(parts.len() / 2);
+            groups.push(half);
+            groups.push(parts);
+            continue;
+        }
+        for part in parts {
+            let answer = match &answer {
+                Ok(rows) => Ok(part.question.own(rows)),
+                Err(error) => Err(error.clone()),
+            };
+            // Who is gone has no use for it.
+            part.done.send(Told { answer, took }).ok();
+        }
+    }
+}
+
+/// One call with those of the parts that are still wanted when it is its turn, or with what waits then; none when nobody
+/// wants anything any more.
+async fn once(session: &Session, line: &Line, parts: &mut Vec<Waiting>, takes: bool) -> Option<Told> {
+    let mut sent = None;
+    let make = || {
+        if takes {
+            *parts = line.next();
+        }
+        parts.retain(|part| !part.done.is_closed());
+        let whole = merged(parts)?;
+        sent = Some(Instant::now());
+        Some((whole.call(), whole))
+    };
+    let answer = session.call_in_turn(make).await?;
+    if takes && parts.is_empty() {
+        // Nobody could log in: that is what all are told who wait.
+        *parts = line.next();
+    }
+    Some(Told {
+        answer: answer.and_then(|(value, whole)| rows_of(&whole, value)),
+        took: sent.map_or(Duration::ZERO, |sent| sent.elapsed()),
+    })
+}

@@ -1,0 +1,148 @@
+//! Reads of an import's records that come at the same time go together, and each is told its own rows.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::given::{VERSIONS, partner, start, text};
+use crate::domain::{ErpId, FieldValue};
+use crate::erp::{Erp as _, ErpError, Find, Row, Save};
+use crate::sandbox::odoo::{Fault, OdooError, OdooSandbox, Options, Rule};
+use crate::telemetry::calls::{self, Watch};
+
+const NAME: &str = "name";
+
+fn calls_of(server: &OdooSandbox, method: &str) -> u64 {
+    server.ledger().calls_of("res.partner", method)
+}
+
+/// A latency that calls overlap by.
+fn slow(version: crate::sandbox::odoo::Version) -> Options {
+    Options {
+        latency: Duration::from_millis(20),
+        ..Options::version(version)
+    }
+}
+
+/// Partners with these e-mail addresses; their ids.
+async fn people(odoo: &crate::erp::odoo::Odoo, mails: &[String]) -> Vec<ErpId> {
+    let saves: Vec<Save> = mails
+        .iter()
+        .enumerate()
+        .map(|(n, mail)| {
+            let fields = [(NAME, text(&format!("P{n}"))), ("email", text(mail))];
+            partner(&format!("customer_{n}"), &fields)
+        })
+        .collect();
+    odoo.save(&saves).await.unwrap()
+}
+
+fn named(rows: &[Row]) -> Vec<&FieldValue> {
+    rows.iter().map(|row| &row.fields[NAME]).collect()
+}
+
+fn by_mail(mail: &str, limit: u32) -> Find {
+    Find {
+        model: "res.partner".to_owned(),
+        equal: vec![
+            ("is_company".to_owned(), FieldValue::Bool(false)),
+            ("email_normalized".to_owned(), text(mail)),
+        ],
+        one_of: None,
+        fields: vec![NAME.to_owned()],
+        limit,
+    }
+}
+
+#[tokio::test]
+async fn records_that_are_read_at_the_same_time_are_read_by_one_call() {
+    for version in VERSIONS {
+        let (server, odoo) = start(slow(version)).await;
+        let mails: Vec<String> = (0..12).map(|n| format!("p{n}@example.com")).collect();
+        let ids = people(&odoo, &mails).await;
+        let fields = [NAME.to_owned()];
+        let read = |id: ErpId| {
+            let (odoo, fields) = (&odoo, &fields);
+            async move { odoo.read("res.partner", &[id, ErpId(999_999)], fields).await }
+        };
+        let before = calls_of(&server, "read");
+        let watch = Watch::default();
+        let all = ids
+            .iter()
+            .map(|id| calls::giving_way(true, watch.over(read(*id))));
+        for (n, rows) in join_all(all).await.into_iter().enumerate() {
+            let rows = rows.unwrap();
+            assert_eq!(
+                named(&rows),
+                [&text(&format!("P{n}"))],
+                "{version:?}: its own, and nothing of what is gone"
+            );
+        }
+        let joined = calls_of(&server, "read") - before;
+        assert!(joined <= 2, "{version:?}: {joined} calls for 12 records");
+        assert_eq!(watch.calls().first.len(), 12, "each attempt made one call");
+        // What is live waits for nobody else's call.
+        let live = join_all(ids[..3].iter().map(|id| read(*id))).await;
+        assert!(live.iter().all(Result::is_ok));
+        assert_eq!(calls_of(&server, "read") - before, joined + 3);
+    }
+}
+
+#[tokio::test]
+async fn searches_for_a_text_go_together_and_none_takes_anothers_rows_or_room() {
+    for version in VERSIONS {
+        let (server, odoo) = start(slow(version)).await;
+        // Five have one address; one has none of these.
+        let mut mails: Vec<String> = (0..6).map(|n| format!("p{n}@example.com")).collect();
+        mails.extend(std::iter::repeat_n(mails[0].clone(), 4));
+        people(&odoo, &mails).await;
+        let asked = [
+            "P1@example.com",
+            "p1@example.com",
+            "p2@example.com",
+            "nobody@example.com",
+        ];
+        let find = |mail: &str, limit| {
+            let (odoo, find) = (&odoo, by_mail(mail, limit));
+            calls::giving_way(true, async move { odoo.find(&find).await.unwrap() })
+        };
+        let before = calls_of(&server, "search_read");
+        let found = join_all(asked.map(|mail| find(mail, 10))).await;
+        let names: Vec<Vec<&FieldValue>> = found.iter().map(|rows| named(rows)).collect();
+        let (one, two) = (text("P1"), text("P2"));
+        assert_eq!(names, [vec![], vec![&one], vec![&two], vec![]], "{version:?}");
+        let joined = calls_of(&server, "search_read") - before;
+        assert!(joined <= 2, "{version:?}: {joined} calls for 4 searches");
+        // With room for few, those of many leave none for the others: then each is asked for itself.
+        let found = join_all([find(&mails[0], 2), find(&mails[5], 2), find(&mails[4], 2)]).await;
+        let (first, second) = (text("P0"), text("P6"));
+        assert_eq!(named(&found[0]), [&first, &second], "{version:?}");
+        assert_eq!(named(&found[1]), [&text("P5")], "{version:?}");
+        assert_eq!(named(&found[2]), [&text("P4")], "{version:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_may_be_about_one_record_is_told_to_no_other() {
+    let (server, odoo) = start(slow(VERSIONS[0])).await;
+    let mails: Vec<String> = (0..6).map(|n| format!("p{n}@example.com")).collect();
+    let ids = people(&odoo, &mails).await;
+    let fields = [NAME.to_owned()];
+    let read = |id: &ErpId| {
+        let (odoo, fields, id) = (&odoo, &fields, *id);
+        calls::giving_way(true, async move { odoo.read("res.partner", &[id], fields).await })
+    };
+    let rule = |fault, skip| Rule::new(fault).model("res.partner").method("read").skip(skip);
+    let refusal = OdooError::custom("odoo.exceptions.AccessError", "somebody's own fault");
+    server.faults().add(rule(Fault::Error(refusal), 0));
+    for (n, rows) in join_all(ids.iter().map(read)).await.into_iter().enumerate() {
+        assert_eq!(named(&rows.unwrap()), [&text(&format!("P{n}"))]);
+    }
+    // What speaks of the server is told to all, and nobody asks again.
+    let before = calls_of(&server, "read");
+    server.faults().add(rule(Fault::PostgresDown, 0));
+    for rows in join_all(ids.iter().map(read)).await {
+        assert!(matches!(rows, Err(ErpError::Down { .. })), "{rows:?}");
+    }
+    assert_eq!(calls_of(&server, "read") - before, 1);
+}

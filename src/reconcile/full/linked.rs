@@ -1,0 +1,198 @@
+//! A record that both sides have, and something about it changed: what differs by a fresh comparison, and what becomes of it.
+
+use super::book::{About, Became, Book};
+use super::findings::{Finding, findings};
+use super::hand::TOLD;
+use super::shelf::{Sign, Suspect};
+use super::weigh::{Seen, left_alone};
+use super::{Run, RunError};
+use crate::domain::{Direction, DriftClass, DriftFate, Link, Object};
+use crate::sync::{Comparison, expected};
+
+impl Run<'_> {
+    /// Both sides have it, and something about it changed.
+    pub(super) async fn linked_one(&self, suspect: Suspect, book: &mut Book) -> Result<(), RunError> {
+        let (Some(source), Some(link)) = (suspect.source, self.live(&suspect).await?) else {
+            return Ok(());
+        };
+        let is_applied = link
+            .source_updated_at
+            .is_some_and(|applied| applied >= suspect.updated_at);
+        if suspect.sign == Sign::Changed && is_applied {
+            book.looked.in_step += 1;
+            return Ok(());
+        }
+        let comparison = match self.compared(&suspect, source, book).await? {
+            Seen::Fresh(comparison) => comparison,
+            Seen::Nothing => return Ok(()),
+        };
+        let mut found = findings(&comparison);
+        self.amounts(&suspect, &link, &mut found).await?;
+        if suspect.is_away && found.iter().all(|finding| finding.class != DriftClass::Archived) {
+            found.push(self.put_away(&link));
+        }
+        let problem_in = problem(comparison.into_erp.as_ref()).filter(|_| comparison.is_carried);
+        let problem_out = problem(comparison.out.as_ref());
+        let goes = |way| found.iter().any(|finding: &Finding| finding.way == Some(way));
+        let mut into = None;
+        if goes(Direction::In) || problem_in.is_some() {
+            into = Some(told(self.job_in(source).await?, problem_in.as_deref()));
+        } else if matches!(suspect.sign, Sign::Changed | Sign::Unnoted) && !self.wanted.dry_run {
+            // Nothing is carried in, and nobody noted yet what is to stand there: the job does, so that the next run need not read
+            // it whole.
+            self.enqueue(self.key_in(source)).await?;
+        }
+        let mut out = None;
+        if goes(Direction::Out) || problem_out.is_some() {
+            let became = self.repair(self.key_out(link.erp_id)).await?;
+            out = Some(told(became, problem_out.as_deref()));
+        }
+        if found.is_empty() && (into.is_some() || out.is_some()) {
+            let field = [comparison.into_erp.as_ref(), comparison.out.as_ref()]
+                .into_iter()
+                .flatten()
+                .find_map(|preview| preview.problem.as_ref()?.field.clone());
+            found.push(Finding {
+                class: match suspect.sign {
+                    Sign::Alive => DriftClass::Archived,
+                    _ => DriftClass::FieldDiffers,
+                },
+                about: About {
+                    field,
+                    ..About::default()
+                },
+                way: None,
+            });
+        }
+        if found.is_empty() {
+            book.looked.in_step += 1;
+            return Ok(());
+        }
+        for finding in found {
+            // What goes on to the shop is an edit of the record, and says nothing of the mapping.
+            if finding.way != Some(Direction::Out) {
+                book.correct(&finding.about);
+            }
+            let became = match finding.way {
+                Some(Direction::In) => into.clone(),
+                Some(Direction::Out) => out.clone(),
+                None => into
+                    .clone()
+                    .or_else(|| out.clone())
+                    .filter(|became| became.fate == DriftFate::NeedsPerson),
+            };
+            let became = became.unwrap_or_else(|| self.stays(&finding, &comparison));
+            book.enter(finding.class, &suspect, finding.about, became);
+        }
+        Ok(())
+    }
+
+    /// The ERP has it archived or cancelled, and the shop does not.
+    pub(super) fn put_away(&self, link: &Link) -> Finding {
+        let (field, shopify, erp) = match self.wanted.object {
+            Object::Order => ("state", "stands", "cancelled"),
+            _ => ("active", "true", "false"),
+        };
+        Finding {
+            class: DriftClass::Archived,
+            about: About {
+                model: Some(format!("{} {}", link.model, link.erp_id)),
+                name: link.erp_name.clone(),
+                field: Some(field.to_owned()),
+                shopify: Some(shopify.to_owned()),
+                erp: Some(erp.to_owned()),
+            },
+            way: None,
+        }
+    }
+
+    /// What becomes of a difference that nothing carries over.
+    fn stays(&self, finding: &Finding, comparison: &Comparison) -> Became {
+        if is_amount(finding.class) {
+            return of_amount(finding.class);
+        }
+        let verdict = comparison
+            .into_erp
+            .as_ref()
+            .map_or("", |into| into.verdict.as_str());
+        let rule = if let Some(rule) = left_alone(verdict) {
+            rule
+        } else if !comparison.is_carried && comparison.out.is_none() {
+            "toggle_off".to_owned()
+        } else if finding.class == DriftClass::Archived {
+            "put_away_in_the_erp".to_owned()
+        } else if self.wanted.object == Object::Order {
+            "booked_as_sold".to_owned()
+        } else {
+            "changed_in_the_erp".to_owned()
+        };
+        Became::left_alone(rule)
+    }
+
+    /// Whether an order costs what it was booked with, read again.
+    pub(super) async fn amounts(
+        &self,
+        suspect: &Suspect,
+        link: &Link,
+        found: &mut Vec<Finding>,
+    ) -> Result<(), RunError> {
+        if self.wanted.object != Object::Order || !matches!(suspect.sign, Sign::Total | Sign::Picked) {
+            return Ok(());
+        }
+        let Some(expected) = expected(link) else {
+            return Ok(());
+        };
+        let standings = self.ask(self.context.erp.order_standings(&[link.erp_id])).await?;
+        let Some(now) = standings.first() else {
+            return Ok(());
+        };
+        let amount = |class, field: &str, then: rust_decimal::Decimal, now: rust_decimal::Decimal| Finding {
+            class,
+            about: About {
+                model: Some(format!("{} {}", link.model, link.erp_id)),
+                name: link.erp_name.clone(),
+                field: Some(field.to_owned()),
+                shopify: Some(then.normalize().to_string()),
+                erp: Some(now.normalize().to_string()),
+            },
+            way: None,
+        };
+        if expected.total != now.total {
+            found.push(amount(
+                DriftClass::TotalDiffers,
+                "total",
+                expected.total,
+                now.total,
+            ));
+        }
+        if let Some(tax) = expected.tax.filter(|tax| *tax != now.tax) {
+            found.push(amount(DriftClass::TaxDiffers, "tax", tax, now.tax));
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of an order that comes to something else: a person looks at it.
+pub(super) fn of_amount(class: DriftClass) -> Became {
+    let told = TOLD.iter().find(|told| told.class == class);
+    Became::of(DriftFate::NeedsPerson).because(told.map_or("", |told| told.code))
+}
+
+pub(super) const fn is_amount(class: DriftClass) -> bool {
+    matches!(class, DriftClass::TotalDiffers | DriftClass::TaxDiffers)
+}
+
+fn problem(preview: Option<&crate::sync::Preview>) -> Option<String> {
+    Some(preview?.problem.as_ref()?.code.to_string())
+}
+
+/// What becomes of a job that will ask a person.
+fn told(became: Became, problem: Option<&str>) -> Became {
+    match problem {
+        Some(code) => Became {
+            fate: DriftFate::NeedsPerson,
+            ..became.because(code)
+        },
+        None => became,
+    }
+}

@@ -1,0 +1,181 @@
+//! Claims of dispatches.
+
+use super::super::fixture::Fixture;
+use super::super::given::START;
+use super::{MINUTE, ada, check_counts, claim, end, ids, names, states, tell, to};
+use crate::store::{DispatchEnd, DispatchState, EndpointAct, NewDispatch};
+
+fn of(priority: u8, due: u32) -> NewDispatch {
+    NewDispatch {
+        priority,
+        due_at: START.plus(MINUTE * due),
+        ..to("slack")
+    }
+}
+
+pub(in super::super) async fn dispatches_are_claimed_by_priority_then_time(fixture: Fixture) {
+    let store = &fixture.store;
+    for (name, dispatch) in [
+        ("late", of(1, 2)),
+        ("first of two", of(1, 1)),
+        ("second of two", of(1, 1)),
+        ("background", of(7, 0)),
+        ("urgent", of(0, 3)),
+        ("not yet", of(0, 4)),
+    ] {
+        tell(store, name, &[dispatch]).await;
+    }
+    tell(store, "another's", &[to("sheet")]).await;
+    let next = store.next_dispatch().await.unwrap();
+    assert_eq!(next, [("sheet".to_owned(), START), ("slack".to_owned(), START)]);
+
+    let now = START.plus(MINUTE * 3);
+    let order = ["urgent", "first of two", "second of two", "late", "background"];
+    let mut claimed = claim(store, "slack", 2, now).await;
+    assert_eq!(names(&claimed), order[..2]);
+    claimed.extend(claim(store, "slack", 10, now).await);
+    assert_eq!(names(&claimed), order);
+    assert!(claim(store, "slack", 10, now).await.is_empty());
+    assert!(claim(store, "nobody", 10, now).await.is_empty());
+    let next = store.next_dispatch().await.unwrap();
+    let not_yet = ("slack".to_owned(), START.plus(MINUTE * 4));
+    assert_eq!(next, [("sheet".to_owned(), START), not_yet]);
+}
+
+pub(in super::super) async fn nothing_is_claimed_for_a_paused_endpoint(fixture: Fixture) {
+    let store = &fixture.store;
+    tell(store, "1", &[to("slack")]).await;
+    let mut act = EndpointAct {
+        name: "slack".to_owned(),
+        pause: true,
+        health: None,
+        reason: Some("they move house".to_owned()),
+        actor: ada(),
+        at: START,
+    };
+    assert!(store.set_endpoint(act.clone()).await.unwrap());
+    assert!(
+        !store.set_endpoint(act.clone()).await.unwrap(),
+        "it is paused already"
+    );
+    tell(store, "2", &[to("slack")]).await;
+    assert!(claim(store, "slack", 10, START).await.is_empty());
+    assert!(store.next_dispatch().await.unwrap().is_empty());
+    let row = super::endpoint(store, "slack").await;
+    assert!(row.is_paused);
+    assert_eq!(
+        (
+            row.paused_because.as_deref(),
+            row.paused_by.as_deref(),
+            row.paused_at
+        ),
+        (Some("person"), Some("ada"), Some(START))
+    );
+    assert_eq!((row.waiting, row.oldest_waiting), (2, Some(START)));
+
+    act.pause = false;
+    act.health = Some(r#"{"failures":0}"#.to_owned());
+    assert!(store.set_endpoint(act).await.unwrap());
+    let row = super::endpoint(store, "slack").await;
+    assert_eq!(
+        (row.is_paused, row.paused_because, row.paused_by),
+        (false, None, None)
+    );
+    assert_eq!(row.health, r#"{"failures":0}"#);
+    assert_eq!(names(&claim(store, "slack", 10, START).await), ["1", "2"]);
+
+    let filter = crate::store::AuditFilter {
+        subject: Some("endpoint:slack".to_owned()),
+        ..crate::store::AuditFilter::default()
+    };
+    let lines = store.audit(filter).await.unwrap();
+    let lines: Vec<_> = lines
+        .iter()
+        .map(|line| (line.action.as_str(), line.actor.as_str(), line.reason.as_deref()))
+        .collect();
+    let why = Some("they move house");
+    assert_eq!(
+        lines,
+        [("resume_endpoint", "ada", why), ("pause_endpoint", "ada", why)]
+    );
+}
+
+pub(in super::super) async fn what_was_sent_together_is_claimed_together(fixture: Fixture) {
+    let store = &fixture.store;
+    for name in ["1", "2", "3", "4"] {
+        tell(store, name, &[to("sheet")]).await;
+    }
+    let claimed = claim(store, "sheet", 3, START).await;
+    let (again, alone) = claimed.split_at(2);
+    assert!(store.batch_dispatches(ids(again), "batch-1").await.unwrap());
+    // Halved before it was sent: what was noted last counts.
+    assert!(store.batch_dispatches(ids(again), "batch-2").await.unwrap());
+    let later = START.plus(MINUTE);
+    end(store, "sheet", again, DispatchEnd::Again { at: later }).await;
+    end(store, "sheet", alone, DispatchEnd::Again { at: later }).await;
+    assert!(
+        !store.batch_dispatches(ids(&claimed), "batch-3").await.unwrap(),
+        "they are not ours any more"
+    );
+
+    // The one that was not tried yet is due first; of the batch there is room for one.
+    let claimed = claim(store, "sheet", 2, later).await;
+    assert_eq!(names(&claimed), ["4", "1", "2"]);
+    let batches: Vec<Option<&str>> = claimed.iter().map(|one| one.batch.as_deref()).collect();
+    assert_eq!(batches, [None, Some("batch-2"), Some("batch-2")]);
+    assert_eq!(names(&claim(store, "sheet", 2, later).await), ["3"]);
+}
+
+pub(in super::super) async fn a_batch_of_one_endpoint_is_no_other_endpoints(fixture: Fixture) {
+    use DispatchState::{Delivered, Sending, Waiting};
+    let store = &fixture.store;
+    for name in ["1", "2"] {
+        tell(store, name, &[to("sheet"), to("copy")]).await;
+    }
+    let of_sheet = claim(store, "sheet", 2, START).await;
+    let of_copy = claim(store, "copy", 2, START).await;
+    // Whatever a batch is called, it is an endpoint's own.
+    for claimed in [&of_sheet, &of_copy] {
+        assert!(store.batch_dispatches(ids(claimed), "batch").await.unwrap());
+    }
+    let mixed = vec![ids(&of_sheet)[0], ids(&of_copy)[0]];
+    assert!(!store.batch_dispatches(mixed, "mixed").await.unwrap());
+    let later = START.plus(MINUTE);
+    end(store, "sheet", &of_sheet, DispatchEnd::Again { at: START }).await;
+    end(store, "copy", &of_copy, DispatchEnd::Again { at: later }).await;
+
+    let of_sheet = claim(store, "sheet", 2, START).await;
+    assert_eq!(names(&of_sheet), ["1", "2"]);
+    assert_eq!(states(store, "copy").await, [Waiting, Waiting]);
+    // Nor is one ended by a request to another.
+    let stale = end(store, "copy", &of_sheet, DispatchEnd::Delivered).await;
+    assert_eq!(stale, [of_sheet[0].id, of_sheet[1].id]);
+    assert_eq!(states(store, "sheet").await, [Sending, Sending]);
+    end(store, "sheet", &of_sheet, DispatchEnd::Delivered).await;
+    assert_eq!(states(store, "sheet").await, [Delivered, Delivered]);
+    assert_eq!(names(&claim(store, "copy", 2, later).await), ["1", "2"]);
+    check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn a_newer_one_leaves_a_batch_as_it_was_sent(fixture: Fixture) {
+    use DispatchState::{Replaced, Sending, Waiting};
+    let store = &fixture.store;
+    let unique = |key: &str| super::unique("sheet", key);
+    tell(store, "1", &[unique("order/1")]).await;
+    tell(store, "2", &[unique("order/2")]).await;
+    let claimed = claim(store, "sheet", 2, START).await;
+    assert!(store.batch_dispatches(ids(&claimed), "batch").await.unwrap());
+    end(store, "sheet", &claimed, DispatchEnd::Again { at: START }).await;
+    tell(store, "3", &[unique("order/1")]).await;
+    tell(store, "4", &[unique("order/1")]).await;
+    assert_eq!(
+        states(store, "sheet").await,
+        [Waiting, Waiting, Replaced, Waiting]
+    );
+    let again = claim(store, "sheet", 1, START).await;
+    assert_eq!(names(&again), ["1", "2"]);
+    assert_eq!(
+        states(store, "sheet").await,
+        [Sending, Sending, Replaced, Waiting]
+    );
+}

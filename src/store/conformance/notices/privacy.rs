@@ -1,0 +1,140 @@
+//! What is told of people goes with a privacy request.
+
+use super::super::fixture::Fixture;
+use super::super::given::{START, other_shop, record, shop};
+use super::{ada, body, check_counts, claim, end, ids, kept, names, states, tell, to};
+use crate::store::{
+    DispatchEnd, DispatchFilter, DispatchState, FannedOut, Redeliver, Redelivered, SharedStore,
+};
+
+/// A notification about a record of the other shop, fanned out.
+async fn tell_other(store: &SharedStore, name: &str) {
+    let told = body(name).replace("main", "second");
+    store.add_notifications(vec![told.clone()], START).await.unwrap();
+    let mut keep = kept(name);
+    keep.shop = Some("second".to_owned());
+    keep.body = told;
+    let row = FannedOut {
+        id: store.outbox(1).await.unwrap()[0].id,
+        kept: Some(keep),
+        dispatches: vec![to("slack")],
+    };
+    store.fan_out(vec![row], START).await.unwrap();
+}
+
+pub(in super::super) async fn what_is_told_of_a_customer_is_removed(fixture: Fixture) {
+    use DispatchState::{Cancelled, Delivered, Sending, Waiting};
+    let store = &fixture.store;
+    for name in ["1001", "1002", "1003"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    tell_other(store, "1001").await;
+    tell(store, "1001", &[to("slack"), to("sheet")]).await;
+    // The answer to a batch may repeat something of each, whoever keeps it.
+    let batch = claim(store, "slack", 2, START).await;
+    assert_eq!(names(&batch), ["1001", "1002"]);
+    let batch: Vec<_> = batch.into_iter().rev().collect();
+    end(store, "slack", &batch, DispatchEnd::Delivered).await;
+    let being_sent = claim(store, "sheet", 1, START).await;
+    store
+        .add_notifications(vec![body("1001"), body("11001")], START)
+        .await
+        .unwrap();
+
+    let touched = store
+        .redact(&shop(), &[record("order", "1001")], START)
+        .await
+        .unwrap();
+    assert!(touched > 0);
+    let of_slack = [Delivered, Delivered, Waiting, Waiting, Cancelled];
+    assert_eq!(states(store, "slack").await, of_slack);
+    assert_eq!(states(store, "sheet").await, [Sending]);
+    let gone = store.dispatch(batch[1].id).await.unwrap().unwrap();
+    assert_eq!((gone.body, gone.row.record), (None, None));
+    assert_eq!(gone.row.notification, "evt_1001", "ids stay");
+    let beside = store.dispatch(batch[0].id).await.unwrap().unwrap();
+    assert!(beside.body.is_some());
+    for story in [&gone.tries, &beside.tries] {
+        assert_eq!((story[0].answer.as_str(), story[0].headers.len()), ("", 0));
+    }
+    let outbox = store.outbox(10).await.unwrap();
+    assert_eq!(outbox.len(), 1, "another record's stays");
+    assert_eq!(outbox[0].body, body("11001"));
+    assert_eq!(names(&claim(store, "slack", 5, START).await), ["1003", "1001"]);
+
+    // What was being sent is not sent again, and nothing is that was removed.
+    end(store, "sheet", &being_sent, DispatchEnd::Again { at: START }).await;
+    assert_eq!(states(store, "sheet").await, [Cancelled]);
+    let (id, _) = ids(&being_sent)[0];
+    let story = store.dispatch(id).await.unwrap().unwrap();
+    assert_eq!((story.tries.len(), story.tries[0].answer.as_str()), (1, ""));
+    let again = store.redeliver(Redeliver::One(id), ada(), START).await.unwrap();
+    assert_eq!(again, Redelivered::Removed);
+    let all = Redeliver::Range {
+        endpoint: "slack".to_owned(),
+        since: START,
+        until: START.plus(super::MINUTE),
+    };
+    let again = store.redeliver(all, ada(), START).await.unwrap();
+    assert_eq!(again, Redelivered::Done(1), "only the one beside it");
+    let touched = store
+        .redact(&shop(), &[record("order", "1001")], START)
+        .await
+        .unwrap();
+    assert_eq!(touched, 0);
+    check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn what_is_told_of_a_shop_is_removed(fixture: Fixture) {
+    let store = &fixture.store;
+    for name in ["1", "2"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    tell_other(store, "3").await;
+    let other = body("4").replace("main", "second");
+    store
+        .add_notifications(vec![body("5"), other.clone()], START)
+        .await
+        .unwrap();
+    store.redact_shop(&shop(), START).await.unwrap();
+    let outbox = store.outbox(10).await.unwrap();
+    assert_eq!(outbox.iter().map(|row| &row.body).collect::<Vec<_>>(), [&other]);
+    assert_eq!(names(&claim(store, "slack", 5, START).await), ["3"]);
+    let filter = DispatchFilter {
+        state: Some(DispatchState::Cancelled),
+        ..DispatchFilter::default()
+    };
+    let gone = super::rows(store, filter).await;
+    assert_eq!(gone.len(), 2);
+    assert!(gone.iter().all(|row| row.record.is_none()));
+    store.redact_shop(&other_shop(), START).await.unwrap();
+    assert!(store.outbox(10).await.unwrap().is_empty());
+    check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn what_was_emptied_holds_up_no_other(fixture: Fixture) {
+    use DispatchState::{Cancelled, Sending};
+    let store = &fixture.store;
+    for name in ["1", "2"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    // It waits, whoever made it wait while its contents were being removed.
+    fixture
+        .execute("UPDATE notifications SET body = NULL WHERE notification = 'evt_1'")
+        .await;
+    assert_eq!(names(&claim(store, "slack", 5, START).await), ["2"]);
+    assert_eq!(states(store, "slack").await, [Cancelled, Sending]);
+    let filter = DispatchFilter {
+        state: Some(Cancelled),
+        ..DispatchFilter::default()
+    };
+    let gone = &super::rows(store, filter).await[0];
+    assert_eq!((gone.tries, gone.ended_at), (0, Some(START)));
+    assert!(gone.sentence.is_some(), "it says why");
+    let again = store
+        .redeliver(Redeliver::One(gone.id), ada(), START)
+        .await
+        .unwrap();
+    assert_eq!(again, Redelivered::Removed);
+    check_counts(&fixture).await;
+}

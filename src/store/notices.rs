@@ -1,0 +1,387 @@
+//! What other systems are told: notifications, what is sent of them to whom, and how that went.
+//!
+//! A notification is committed with what it tells of (the *outbox*) and fanned out later: one [`DispatchRow`] for each endpoint
+//! that wants it. Its body is opaque here.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::domain::{Actor, Fence, Timestamp, text_enum};
+
+text_enum! {
+    /// How a dispatch stands.
+    DispatchState, "state of a delivery" {
+        /// For its turn, or until it is tried again.
+        Waiting = "waiting",
+        /// A request is under way.
+        Sending = "sending",
+        /// The receiver took it.
+        Delivered = "delivered",
+        /// It was tried for the last time.
+        Failed = "failed",
+        /// Nobody wants it any more: its endpoint is gone, or what it told was removed on a privacy request.
+        Cancelled = "cancelled",
+        /// A newer one about the same record took its place.
+        Replaced = "replaced",
+        /// It cannot be said what is to be sent, or whether it is; it was not sent.
+        Problem = "problem",
+    }
+}
+
+/// A notification that is not fanned out yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its number, which is its `sequence`: it rises with each notification about a record.
+    pub id: i64,
+    /// The notification, without its sequence.
+    pub body: String,
+    /// When it was committed.
+    pub created_at: Timestamp,
+}
+
+/// Who is to get a notification.
+#[derive(Clone, Debug)]
+pub struct FannedOut {
+    /// Number in the outbox.
+    pub id: i64,
+    /// What is kept of it; none where nobody wants it.
+    pub kept: Option<KeptNotification>,
+    /// One for each endpoint that wants it.
+    pub dispatches: Vec<NewDispatch>,
+}
+
+/// A notification as it is kept for the endpoints that want it.
+#[derive(Clone, Debug)]
+pub struct KeptNotification {
+    /// Its id, `evt_…`: the same on every try and in every redelivery.
+    pub notification: String,
+    /// Type of event.
+    pub event: String,
+    /// The shop's name, where it is about one.
+    pub shop: Option<String>,
+    /// What kind of record it is about, e.g. `order`.
+    pub object: Option<String>,
+    /// The record's name for people, e.g. `#1001`, a title.
+    pub record: Option<String>,
+    /// What it is found by, and what it is removed by on a privacy request: `shopify/<id>`, `erp/<model>/<id>`. Besides the record
+    /// itself also the customer of an order.
+    pub keys: Vec<String>,
+    /// What is sent.
+    pub body: String,
+}
+
+/// A dispatch that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewDispatch {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Which goes first: 0 before 1 before 2. Higher numbers count as 2.
+    pub priority: u8,
+    /// Only where a newer waiting one is to replace an older one: what makes two of them about the same.
+    pub object_key: Option<String>,
+    /// Not sent before.
+    pub due_at: Timestamp,
+    /// Why it cannot be said whether the endpoint wants it: kept as a problem and not sent.
+    pub problem: Option<String>,
+}
+
+/// A dispatch that is to be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedDispatch {
+    /// Its number.
+    pub id: i64,
+    /// The claim's token: whoever claims it later has a higher one.
+    pub fence: Fence,
+    /// The notification's sequence.
+    pub sequence: i64,
+    /// The notification, without its sequence.
+    pub body: String,
+    /// How often it was tried, this time included.
+    pub tries: u32,
+    /// What it was sent together with before, and is sent together with again.
+    pub batch: Option<String>,
+    /// When the notification was committed.
+    pub created_at: Timestamp,
+}
+
+/// One try to send.
+#[derive(Clone, Debug)]
+pub struct NewTry {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why it failed, as a code; none for one that was taken.
+    pub failure: Option<String>,
+    /// The same in a sentence.
+    pub sentence: Option<String>,
+    /// Status of the answer.
+    pub status: Option<u16>,
+    /// Headers of the answer.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the answer.
+    pub answer: String,
+    /// Whether the answer went on.
+    pub is_cut: bool,
+}
+
+/// What became of a claimed dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DispatchEnd {
+    /// The receiver took it.
+    Delivered,
+    /// To be tried again then.
+    Again {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was tried for the last time.
+    Failed,
+    /// It cannot be said what is to be sent.
+    Problem {
+        /// Why.
+        sentence: String,
+    },
+    /// Not tried: it counts as if it had not been claimed.
+    GivenBack {
+        /// When it is due.
+        at: Timestamp,
+    },
+}
+
+/// How an endpoint stands after a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointChange {
+    /// Its name.
+    pub name: String,
+    /// What is known of its answers, as JSON.
+    pub health: String,
+    /// Why it is paused from now on. One that is paused already stays paused for its first reason.
+    pub pause: Option<String>,
+    /// When others were told that it fails; none leaves what was noted.
+    pub told_failing_at: Option<Timestamp>,
+}
+
+/// The end of one request: of one dispatch, or of a batch.
+#[derive(Clone, Debug)]
+pub struct EndedDispatch {
+    /// The dispatches that it carried, with the tokens of their claims.
+    pub ids: Vec<(i64, Fence)>,
+    /// How the try went; none where there was none.
+    pub attempt: Option<NewTry>,
+    /// What becomes of them.
+    pub end: DispatchEnd,
+    /// How the endpoint stands now.
+    pub endpoint: EndpointChange,
+    /// What is told because of it, e.g. that the endpoint fails.
+    pub notifications: Vec<String>,
+}
+
+/// Why an endpoint is paused that a person paused.
+pub const PAUSED_BY_PERSON: &str = "person";
+
+/// How an endpoint stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct EndpointRow {
+    /// Its name.
+    pub name: String,
+    /// Whether nothing is sent to it.
+    pub is_paused: bool,
+    /// Why: `person`, or how the endpoint itself came to be paused (`gone`, `nothing_taken`).
+    pub paused_because: Option<String>,
+    /// Who paused it, if a person did.
+    pub paused_by: Option<String>,
+    /// Since when.
+    pub paused_at: Option<Timestamp>,
+    /// What is known of its answers, as JSON; empty before the first.
+    pub health: String,
+    /// When others were told last that it fails.
+    pub told_failing_at: Option<Timestamp>,
+    /// When the last delivery was given up; none once a person sent what was given up once more, or let the endpoint go on.
+    pub given_up_at: Option<Timestamp>,
+    /// How many wait for it.
+    pub waiting: u64,
+    /// Since when the oldest of them waits.
+    pub oldest_waiting: Option<Timestamp>,
+    /// How many could not be said or rendered and are kept.
+    pub problems: u64,
+    /// How many were given up and are kept.
+    pub failed: u64,
+}
+
+/// Which dispatches are listed. What is not given is not asked.
+#[derive(Clone, Debug, Default)]
+pub struct DispatchFilter {
+    /// The endpoint's name.
+    pub endpoint: Option<String>,
+    /// Type of event.
+    pub event: Option<String>,
+    /// State.
+    pub state: Option<DispatchState>,
+    /// The shop's name.
+    pub shop: Option<String>,
+    /// The notification's id, the record's name, or a key (see [`KeptNotification::keys`]); as a whole.
+    pub search: Option<String>,
+    /// Committed then or later.
+    pub since: Option<Timestamp>,
+    /// Committed before then.
+    pub until: Option<Timestamp>,
+    /// Numbers lower than this one, for the next page.
+    pub before: Option<i64>,
+    /// At most so many; 0 means 50.
+    pub limit: u32,
+}
+
+/// A dispatch, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DispatchRow {
+    /// Its number.
+    pub id: i64,
+    /// The notification's id.
+    pub notification: String,
+    /// The notification's sequence.
+    pub sequence: i64,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Type of event.
+    pub event: String,
+    /// The shop's name.
+    pub shop: Option<String>,
+    /// Kind of record.
+    pub object: Option<String>,
+    /// The record's name for people.
+    pub record: Option<String>,
+    /// How it stands.
+    pub state: DispatchState,
+    /// How often it was tried since it was asked for last.
+    pub tries: u32,
+    /// When it is tried, while it waits.
+    pub due_at: Timestamp,
+    /// Why the last try failed, as a code.
+    pub failure: Option<String>,
+    /// Why the last try failed, or what is the problem.
+    pub sentence: Option<String>,
+    /// Status of the last answer.
+    pub status: Option<u16>,
+    /// How long the last try took, in milliseconds.
+    pub took_ms: Option<u64>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When the notification was committed.
+    pub created_at: Timestamp,
+}
+
+/// One try, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TryRow {
+    /// Which one, from 1; a redelivery counts anew.
+    pub number: u32,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why it failed, as a code.
+    pub failure: Option<String>,
+    /// The same in a sentence.
+    pub sentence: Option<String>,
+    /// Status of the answer.
+    pub status: Option<u16>,
+    /// Headers of the answer.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the answer.
+    pub answer: String,
+    /// Whether the answer went on.
+    pub is_cut: bool,
+}
+
+/// A dispatch with everything that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DispatchStory {
+    /// The dispatch.
+    pub row: DispatchRow,
+    /// The notification, without its sequence; none where it was removed on a privacy request.
+    pub body: Option<String>,
+    /// What it was sent together with.
+    pub batch: Option<String>,
+    /// Its tries, oldest first.
+    pub tries: Vec<TryRow>,
+}
+
+/// What is to be sent once more. Only what has ended is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Redeliver {
+    /// This one.
+    One(i64),
+    /// All that were given up.
+    Failed {
+        /// Only those of this endpoint; none for those of every endpoint that the store knows of.
+        endpoint: Option<String>,
+    },
+    /// All of an endpoint that were delivered, given up, cancelled or a problem, by when their notification was committed.
+    Range {
+        /// The endpoint's name.
+        endpoint: String,
+        /// Then or later.
+        since: Timestamp,
+        /// Before then.
+        until: Timestamp,
+    },
+}
+
+/// What came of asking for it once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Redelivered {
+    /// So many are sent once more. Those whose text was removed on a privacy request are not among them.
+    Done(u64),
+    /// It waits or is being sent at this moment.
+    UnderWay,
+    /// A newer one about the same record was to be sent in its place.
+    Replaced,
+    /// What it told was removed on a privacy request.
+    Removed,
+    /// It ended long ago and was deleted.
+    Pruned,
+    /// There never was one.
+    Unknown,
+    /// Its endpoint is not in the configuration: nothing would be sent. Who knows the configuration answers this; the store does
+    /// not.
+    Undeclared,
+}
+
+impl Redelivered {
+    /// How many are sent once more.
+    pub const fn count(self) -> u64 {
+        match self {
+            Self::Done(count) => count,
+            _ => 0,
+        }
+    }
+}
+
+/// What becomes of an endpoint itself when what waits for it is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointAfter {
+    /// It is no more: how it stood is forgotten, and what is made for it meanwhile is cancelled, too.
+    Forgotten,
+    /// It goes on as it stands, paused or not. What is made for it from now on waits.
+    Kept,
+}
+
+/// What a person does to an endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointAct {
+    /// Its name.
+    pub name: String,
+    /// Whether nothing is to be sent to it.
+    pub pause: bool,
+    /// What is known of its answers from now on, as JSON; none leaves it.
+    pub health: Option<String>,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+}
