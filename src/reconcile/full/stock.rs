@@ -14,8 +14,8 @@ use super::{Run, RunError};
 use crate::domain::{Direction, DriftClass, DriftFate, ErpId, LinkKind, LinkState, ShopifyId};
 use crate::sync::{PreviewError, StockFailed, StockFound, StockLevel, StockStanding};
 
-/// Variants whose stock is read at once.
-const TOGETHER: u32 = 100;
+/// Variants whose stock is read at once. Tests have the variants of one product apart.
+const TOGETHER: u32 = if cfg!(test) { 1 } else { 100 };
 
 /// What is said of a location that never had any of a variant.
 const NOT_STOCKED: &str = "not stocked";
@@ -236,6 +236,14 @@ impl Run<'_> {
             Some(became) if became.fate == DriftFate::InWork => return Ok(None),
             Some(became) => became,
             None => {
+                let fallen = match fallen {
+                    Some(item) => Some(item),
+                    None => match self.siblings(product).await? {
+                        Siblings::Noticed => return Ok(None),
+                        Siblings::Fallen(item) => Some(item),
+                        Siblings::Nothing => None,
+                    },
+                };
                 let key = fallen.map_or_else(|| self.key_out(product), |item| self.key_in(item));
                 Became {
                     direction: Some(Direction::Out),
@@ -246,6 +254,37 @@ impl Run<'_> {
         jobs.insert(product, became.clone());
         Ok(Some(became))
     }
+
+    /// What keeps a product from being pushed, among all of its variants: a push writes those of another page, too, and those
+    /// that a sample did not pick.
+    async fn siblings(&self, product: ErpId) -> Result<Siblings, RunError> {
+        let variants = self.ask(self.context.erp.variants_of(product)).await?;
+        let found = self.levels(&variants).await?;
+        let mut known = Siblings::Nothing;
+        let mut asked = BTreeSet::new();
+        for level in &found.levels {
+            if asked.insert(level.item) {
+                let notice = Suspect::new(Sign::Level, Some(level.item), None);
+                let hand = self.in_hand(&notice).await?;
+                if hand.is_some_and(|became| became.fate == DriftFate::InWork) {
+                    return Ok(Siblings::Noticed);
+                }
+            }
+            if level.has_fallen && would_push(level.standing) {
+                known = Siblings::Fallen(level.item);
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// What is known of a product's variants before it is pushed.
+enum Siblings {
+    Nothing,
+    /// A notice of one of their items is under way.
+    Noticed,
+    /// A level fell of this item, and nobody told of it.
+    Fallen(ShopifyId),
 }
 
 /// Notes variants whose number could not be reckoned.
