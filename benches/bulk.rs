@@ -112,7 +112,7 @@ fn file(lines: u64) -> Body {
             let product = json!({"id": gid, "title": format!("Product number {n}"), "status": "ACTIVE",
                 "createdAt": "2026-01-02T03:04:05Z", "updatedAt": "2026-01-02T03:04:05Z", "variantsCount": {"count": 1}});
             let variant = json!({"id": format!("gid://shopify/ProductVariant/{}", 8_000_000_000_000 + n),
-                "sku": format!("SKU-{n}"), "inventoryItem": {"id": format!("gid://shopify/InventoryItem/{n}")}, "__parentId": gid});
+                "sku": format!("SKU-{n}"), "inventoryItem": {"id": format!("gid://shopify/InventoryItem/{}", 9_000_000_000_000 + n)}, "__parentId": gid});
             for line in [product, variant] {
                 text.push_str(&line.to_string());
                 text.push('\n');
