@@ -12,22 +12,34 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
+#[path = "rig/command.rs"]
+mod command;
+#[path = "rig/daemon.rs"]
+mod daemon;
+#[path = "rig/patience.rs"]
+mod patience;
+#[path = "rig/sides.rs"]
+mod sides;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use lockstep::sandbox::odoo::{OdooSandbox, Options as ErpOptions, ServiceSeed, Version};
+use lockstep::sandbox::shopify::ShopSandbox;
 use lockstep::sandbox::shopify::draft::{
     Buyer, CustomerDraft, LineDraft, OrderDraft, Payment, ProductDraft, ShippingDraft, VariantDraft,
 };
 use lockstep::sandbox::shopify::facts::Tax;
-use lockstep::sandbox::shopify::options::Rate;
-use lockstep::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
 use rand::{RngExt as _, SeedableRng as _};
 use rust_decimal::Decimal;
 use serde_json::Value;
+
+use command::command;
+use daemon::serve;
+use patience::{PATIENCE, until};
+use sides::{Says, configuration, sides};
 
 const CUSTOMERS: usize = 300;
 
@@ -40,8 +52,6 @@ const ROW_LATENCY: Duration = Duration::from_millis(40);
 
 /// Live changes of which each kind is timed.
 const LIVE: usize = 5;
-
-const PATIENCE: Duration = Duration::from_mins(20);
 
 /// The times between two kills, in milliseconds.
 const KILLED_AFTER_MS: std::ops::Range<u64> = 300..4_000;
@@ -58,7 +68,11 @@ fn main() {
 }
 
 async fn measured(customers: usize) {
-    let one = World::start("workers = 1\nworkers_per_shop = 1", Erp::Realistic).await;
+    let one = World::start(
+        "workers = 1\nworkers_per_shop = 1\nimport_workers = 1",
+        Erp::Realistic,
+    )
+    .await;
     let world = World::start("", Erp::Realistic).await;
     for (object, count) in [
         ("customers", customers),
@@ -144,7 +158,7 @@ impl World {
                 "calls_per_second = 10000\nmax_concurrent_calls = 8",
             ),
         };
-        let mut options = ErpOptions {
+        let options = ErpOptions {
             latency,
             row_latency,
             services: ["shipping", "discount", "rounding", "custom", "tip"]
@@ -156,22 +170,16 @@ impl World {
                 .to_vec(),
             ..ErpOptions::version(Version::V18)
         };
-        options.companies[0].currency = "EUR".to_owned();
-        let erp = OdooSandbox::start(options)
-            .await
-            .expect("the stand-in ERP starts");
-        let shop = ShopSandbox::start(ShopOptions {
-            rate: Rate {
-                restore_rate: 1e6,
-                maximum_available: 1e6,
-                ..ShopOptions::default().rate
-            },
-            ..ShopOptions::default()
-        });
-        let shop = shop.await.expect("the stand-in shop starts");
+        let (shop, erp) = sides(options).await;
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let config = folder.path().join("lockstep.toml");
-        std::fs::write(&config, configuration(&shop, &erp, queue, pace)).expect("a configuration");
+        let says = Says {
+            tables: &format!("[queue]\n{queue}"),
+            shop: "runs = { delta = \"off\" }",
+            odoo: pace,
+            sync: "customers = { in = \"on\" }\nproducts = { in = \"on\" }\norders = { in = \"on\" }",
+        };
+        std::fs::write(&config, configuration(&shop, &erp, &says)).expect("a configuration");
         let (daemon, http) = serve(&config);
         for topic in ["customers/create", "customers/update"] {
             shop.register(topic, &format!("http://{http}/webhooks/shopify"));
@@ -249,15 +257,8 @@ impl World {
     }
 
     fn command(&self, arguments: &[&str]) -> Value {
-        let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-            .args(arguments)
-            .arg("--json")
-            .env("LOCKSTEP_CONFIG", &self.config)
-            .output()
-            .expect("the binary can be run");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {said}");
-        serde_json::from_slice(&output.stdout).expect("JSON")
+        let arguments = [arguments, &["--json"]].concat();
+        serde_json::from_str(&command(&self.config, &arguments)).expect("JSON")
     }
 
     fn is_over(&self) -> bool {
@@ -337,67 +338,5 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         self.kill();
-    }
-}
-
-fn configuration(shop: &ShopSandbox, erp: &OdooSandbox, queue: &str, pace: &str) -> String {
-    let access = ShopOptions::default().access;
-    format!(
-        r#"[http]
-listen = "127.0.0.1:0"
-[admin]
-listen = "127.0.0.1:0"
-[queue]
-{queue}
-[shops.main]
-domain = "{domain}"
-client_id = "{client_id}"
-client_secret = "{client_secret}"
-base_url = "{shop_url}"
-runs = {{ delta = "off" }}
-[shops.main.odoo]
-url = "{erp_url}"
-database = "prod"
-login = "connector@example.com"
-api_key = "{api_key}"
-{pace}
-[shops.main.sync]
-customers = {{ in = "on" }}
-products = {{ in = "on" }}
-orders = {{ in = "on" }}
-"#,
-        domain = shop.domain(),
-        client_id = access.client_id,
-        client_secret = access.client_secret,
-        shop_url = shop.url(),
-        erp_url = erp.url(),
-        api_key = erp.api_key(),
-    )
-}
-
-/// The daemon, and its public address.
-fn serve(config: &Path) -> (Child, String) {
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .arg("serve")
-        .arg("--config")
-        .arg(config)
-        .env("LOCKSTEP_LOG", "error")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the daemon starts");
-    let mut line = String::new();
-    let mut output = BufReader::new(daemon.stdout.take().expect("its output"));
-    output.read_line(&mut line).expect("its first line");
-    let ready: Value = serde_json::from_str(&line).expect("it says that it is ready");
-    (daemon, ready["http"].as_str().expect("an address").to_owned())
-}
-
-async fn until(what: &str, mut check: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    while !check() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        tick.tick().await;
     }
 }

@@ -6,9 +6,13 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
+#[path = "rig/machine.rs"]
+mod machine;
+#[path = "rig/stores.rs"]
+mod stores;
+
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,16 +21,15 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use lockstep::domain::{
     Clock as _, Direction, JobKey, Object, Outcome, Priority, Report, ShopName, SystemClock, SystemEntropy,
-    Timestamp,
 };
 use lockstep::queue::{self, Handler, LaneGate, Live, Queue};
-use lockstep::store::{
-    Claim, ClaimedJob, Delivery, DeliveryAction, Finish, Lane, NewJob, OpenMode, Settings, SharedStore,
-    Verdict, open,
-};
+use lockstep::store::{Claim, ClaimedJob, Delivery, DeliveryAction, Lane, NewJob, SharedStore, Verdict};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
+
+use machine::machine;
+use stores::{end, schema, store};
 
 /// Deliveries recorded, by how many at once, and the size of each body.
 const DELIVERIES: usize = 60_000;
@@ -102,53 +105,6 @@ fn main() {
     if !is_good || !is_measured {
         std::process::exit(1);
     }
-}
-
-fn machine() -> String {
-    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str| {
-        text.lines()
-            .find(|line| line.starts_with(name))
-            .and_then(|line| line.split_once(':'))
-            .map_or_else(|| "?".to_owned(), |(_, value)| value.trim().to_owned())
-    };
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let mut text = format!("{}, {cores} cores", field(&read("/proc/cpuinfo"), "model name"));
-    let _ = write!(text, ", {} of memory", field(&read("/proc/meminfo"), "MemTotal"));
-    let _ = write!(
-        text,
-        ", load {}",
-        read("/proc/loadavg").split(' ').next().unwrap_or("?")
-    );
-    text
-}
-
-async fn store(url: &str) -> SharedStore {
-    let settings = Settings {
-        url: url.to_owned(),
-        ..Settings::default()
-    };
-    open(&settings, Path::new("."), Arc::new(SystemClock), OpenMode::Serve)
-        .await
-        .expect("the store opens")
-}
-
-/// A fresh schema on the server.
-async fn schema(server: &str, name: &str) -> String {
-    use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-    let mut conn = PgConnection::connect(server).await.expect("PostgreSQL");
-    let name = format!("bench_{name}");
-    for what in [
-        format!("DROP SCHEMA IF EXISTS {name} CASCADE"),
-        format!("CREATE SCHEMA {name}"),
-    ] {
-        sqlx::query(AssertSqlSafe(what))
-            .execute(&mut conn)
-            .await
-            .expect("a schema");
-    }
-    let separator = if server.contains('?') { '&' } else { '?' };
-    format!("{server}{separator}options[search_path]={name}")
 }
 
 fn shop(number: usize) -> ShopName {
@@ -274,26 +230,6 @@ async fn claim(store: &SharedStore, limit: u32) -> Vec<ClaimedJob> {
         lease: Duration::from_secs(60),
     };
     store.claim(claim).await.expect("jobs are claimed")
-}
-
-fn end(job: &ClaimedJob, verdict: Verdict) -> Finish {
-    let now: Timestamp = SystemClock.now();
-    Finish {
-        job: job.id,
-        fence: job.fence,
-        started_at: now,
-        ended_at: now,
-        verdict,
-        unclean: false,
-        summary: "nothing to do".to_owned(),
-        detail: serde_json::Value::Null,
-        revision: Some(1),
-        record_name: None,
-        erp_name: None,
-        links: Vec::new(),
-        enqueue: Vec::new(),
-        notifications: Vec::new(),
-    }
 }
 
 /// Does nothing, and counts.

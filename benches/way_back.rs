@@ -7,17 +7,33 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+#[path = "rig/command.rs"]
+mod command;
+#[path = "rig/daemon.rs"]
+mod daemon;
+#[path = "rig/machine.rs"]
+mod machine;
+#[path = "rig/patience.rs"]
+mod patience;
+#[path = "rig/sides.rs"]
+mod sides;
+
+use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::PathBuf;
+use std::process::Child;
 use std::time::{Duration, Instant};
 
 use lockstep::sandbox::odoo::{OdooSandbox, Options as ErpOptions, Version};
-use lockstep::sandbox::shopify::options::Rate;
-use lockstep::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
+use lockstep::sandbox::shopify::ShopSandbox;
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
+
+use command::command;
+use daemon::serve;
+use machine::machine;
+use patience::until;
+use sides::{Says, configuration, sides};
 
 const PRODUCTS: usize = 1_000;
 
@@ -26,8 +42,6 @@ const EDITS: i64 = 5;
 
 /// What the first push may take of the shop's API.
 const MOST_CALLS: f64 = 1.2;
-
-const PATIENCE: Duration = Duration::from_mins(20);
 
 const TOKEN: &str = "a-token-that-nobody-guesses";
 
@@ -73,24 +87,17 @@ struct World {
 
 impl World {
     async fn start(poll: &str) -> Self {
-        let mut options = ErpOptions::version(Version::V18);
-        options.companies[0].currency = "EUR".to_owned();
-        let erp = OdooSandbox::start(options)
-            .await
-            .expect("the stand-in ERP starts");
-        // What is measured is how much is asked, not how fast one plan of Shopify's may ask.
-        let shop = ShopSandbox::start(ShopOptions {
-            rate: Rate {
-                restore_rate: 1e6,
-                maximum_available: 1e6,
-                ..ShopOptions::default().rate
-            },
-            ..ShopOptions::default()
-        });
-        let shop = shop.await.expect("the stand-in shop starts");
+        let (shop, erp) = sides(ErpOptions::version(Version::V18)).await;
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
         let config = folder.path().join("lockstep.toml");
-        std::fs::write(&config, configuration(&shop, &erp, poll)).expect("a configuration");
+        let says = Says {
+            odoo: &format!(
+                "hint_token = \"{TOKEN}\"\npoll = \"{poll}\"\ncalls_per_second = 1000\nmax_concurrent_calls = 8"
+            ),
+            sync: "products = { in = \"on\", out = \"on\" }",
+            ..Says::default()
+        };
+        std::fs::write(&config, configuration(&shop, &erp, &says)).expect("a configuration");
         let (daemon, http) = serve(&config);
         let world = Self {
             shop,
@@ -116,17 +123,7 @@ impl World {
     }
 
     fn command(&self, arguments: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-            .args(arguments)
-            .env("LOCKSTEP_CONFIG", &self.config)
-            .output()
-            .expect("the binary can be run");
-        assert!(
-            output.status.success(),
-            "{arguments:?}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        command(&self.config, arguments)
     }
 
     fn hint(&self) {
@@ -172,57 +169,6 @@ impl Drop for World {
         self.daemon.kill().ok();
         self.daemon.wait().ok();
     }
-}
-
-fn configuration(shop: &ShopSandbox, erp: &OdooSandbox, poll: &str) -> String {
-    let access = ShopOptions::default().access;
-    format!(
-        r#"[http]
-listen = "127.0.0.1:0"
-[admin]
-listen = "127.0.0.1:0"
-[shops.main]
-domain = "{domain}"
-client_id = "{client_id}"
-client_secret = "{client_secret}"
-base_url = "{shop_url}"
-[shops.main.odoo]
-url = "{erp_url}"
-database = "prod"
-login = "connector@example.com"
-api_key = "{api_key}"
-hint_token = "{TOKEN}"
-poll = "{poll}"
-calls_per_second = 1000
-max_concurrent_calls = 8
-[shops.main.sync]
-products = {{ in = "on", out = "on" }}
-"#,
-        domain = shop.domain(),
-        client_id = access.client_id,
-        client_secret = access.client_secret,
-        shop_url = shop.url(),
-        erp_url = erp.url(),
-        api_key = erp.api_key(),
-    )
-}
-
-/// The daemon, and its public address.
-fn serve(config: &Path) -> (Child, String) {
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .arg("serve")
-        .arg("--config")
-        .arg(config)
-        .env("LOCKSTEP_LOG", "error")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the daemon starts");
-    let mut line = String::new();
-    let mut output = BufReader::new(daemon.stdout.take().expect("its output"));
-    output.read_line(&mut line).expect("its first line");
-    let ready: Value = serde_json::from_str(&line).expect("it says that it is ready");
-    (daemon, ready["http"].as_str().expect("an address").to_owned())
 }
 
 /// Times single edits of a price.
@@ -326,23 +272,4 @@ async fn catalogue(products: usize) -> bool {
         second.0 - first.0,
     );
     each <= MOST_CALLS && written == 0
-}
-
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    while !holds() {
-        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
-        tick.tick().await;
-    }
-}
-
-fn machine() -> String {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
-        .unwrap_or("unknown processor");
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    format!("{name}, {cores} cores")
 }

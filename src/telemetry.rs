@@ -176,6 +176,8 @@ metrics_table! {
         "1 while an endpoint is paused by a person or by its failures, by endpoint.";
     NOTIFY_UNREADABLE = "lockstep_notify_unreadable", Gauge,
         "Notifications that this version cannot read and leaves for a newer one.";
+    NOTIFY_FAN_OUT_FAILURES = "lockstep_notify_fan_out_failures_total", Counter,
+        "Pages of the outbox that could not be fanned out; they are tried again.";
     BREAKER_OPEN = "lockstep_breaker_open", Gauge,
         "1 while a shop's system counts as down, by shop and system.";
     INTAKE = "lockstep_intake_total", Counter,
@@ -284,6 +286,7 @@ mod tests {
                 "lockstep_notify_waiting",
                 "lockstep_notify_paused",
                 "lockstep_notify_unreadable",
+                "lockstep_notify_fan_out_failures_total",
                 "lockstep_breaker_open",
                 "lockstep_intake_total",
                 "lockstep_intake_seconds",
@@ -313,6 +316,28 @@ mod tests {
                 metric.kind != Kind::Seconds || metric.name.ends_with("_seconds"),
                 "{}",
                 metric.name
+            );
+        }
+    }
+
+    #[test]
+    fn every_metric_is_rendered_with_its_help() {
+        let recorder = recorder();
+        metrics::with_local_recorder(&recorder, || {
+            describe();
+            for Metric { name, kind, .. } in METRICS.iter().copied() {
+                match kind {
+                    Kind::Counter => metrics::counter!(name).increment(1),
+                    Kind::Gauge => metrics::gauge!(name).set(1.0),
+                    Kind::Seconds => metrics::histogram!(name).record(1.0),
+                }
+            }
+        });
+        let text = recorder.handle().render();
+        for Metric { name, help, .. } in METRICS {
+            assert!(
+                text.contains(&format!("# HELP {name} {help}\n")),
+                "{name}:\n{text}"
             );
         }
     }

@@ -1,10 +1,10 @@
 //! The real daemon with nothing to do: how fast it is ready, and what it uses then.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use crate::daemon::serve;
 use crate::server::{status, wake_ups};
 use crate::wait;
 
@@ -60,21 +60,8 @@ pub(crate) fn watch(time: Duration) -> Idle {
 /// The daemon, and how long it took until its first line.
 fn start(config: &Path) -> (Child, Duration) {
     let began = Instant::now();
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .arg("serve")
-        .arg("--config")
-        .arg(config)
-        .env("LOCKSTEP_LOG", "error")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the daemon starts");
-    let mut line = String::new();
-    let mut output = BufReader::new(daemon.stdout.take().expect("its output"));
-    output.read_line(&mut line).expect("its first line");
-    let ready = began.elapsed();
-    assert!(line.contains("\"ready\":true"), "{line}");
-    (daemon, ready)
+    let (daemon, _) = serve(config);
+    (daemon, began.elapsed())
 }
 
 fn stop(mut daemon: Child) {

@@ -8,14 +8,19 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
+#[path = "../rig/daemon.rs"]
+mod daemon;
 mod idle;
 mod load;
+#[path = "../rig/machine.rs"]
+mod machine;
 mod off;
 mod server;
 
 use std::time::Duration;
 
 use load::Load;
+use machine::machine;
 use server::{Kind, Server};
 
 const CONNECTIONS: usize = 64;
@@ -95,20 +100,6 @@ fn main() {
         eprintln!("durability costs more than is allowed");
         std::process::exit(1);
     }
-}
-
-fn machine() -> String {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpu
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1))
-        .unwrap_or("unknown processor");
-    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
-    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    format!(
-        "{name}, {cores} cores, load before: {}",
-        load.split(' ').next().unwrap_or("?")
-    )
 }
 
 /// What durability costs at least: the mean of some writes that reach the disk.

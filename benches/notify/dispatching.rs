@@ -28,10 +28,7 @@ impl Dispatching {
     /// To so many endpoints, which all get everything.
     pub(crate) async fn start(store: &SharedStore, endpoints: usize) -> Self {
         let taken = Arc::new(AtomicUsize::new(0));
-        let mut ports = Vec::with_capacity(endpoints);
-        for _ in 0..endpoints {
-            ports.push(receiver(&taken).await);
-        }
+        let ports = receivers(&taken, endpoints).await;
         let file = NodeFile {
             node: "bench".to_owned(),
             hash: String::new(),
@@ -73,6 +70,15 @@ impl Dispatching {
     }
 }
 
+/// So many receivers that count what they take; their ports.
+pub(crate) async fn receivers(taken: &Arc<AtomicUsize>, count: usize) -> Vec<u16> {
+    let mut ports = Vec::with_capacity(count);
+    for _ in 0..count {
+        ports.push(receiver(taken).await);
+    }
+    ports
+}
+
 async fn receiver(taken: &Arc<AtomicUsize>) -> u16 {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
@@ -88,10 +94,18 @@ async fn take(State(taken): State<Arc<AtomicUsize>>) {
 }
 
 fn config(ports: &[u16]) -> Config {
-    let mut text = "[shops.main]\ndomain = 'main-store.myshopify.com'\naccess_token = 'token'\nwebhook_secrets = ['secret']\n\
-                    [shops.main.odoo]\nurl = 'http://127.0.0.1:9'\ndatabase = 'prod'\nlogin = 'a@example.com'\napi_key = 'key'\n\
-                    [shops.main.sync]\norders = { in = 'on' }\n[notify]\nallow_networks = ['127.0.0.1']\n"
-        .to_owned();
+    let text = format!(
+        "{}[shops.main]\ndomain = 'main-store.myshopify.com'\naccess_token = 'token'\nwebhook_secrets = ['secret']\n\
+         [shops.main.odoo]\nurl = 'http://127.0.0.1:9'\ndatabase = 'prod'\nlogin = 'a@example.com'\napi_key = 'key'\n\
+         [shops.main.sync]\norders = {{ in = 'on' }}\n",
+        tables(ports)
+    );
+    Config::parse(&text, Path::new("/nowhere/lockstep.toml"), &|_| None).expect("it is right")
+}
+
+/// The configuration's tables for these receivers, which get everything.
+pub(crate) fn tables(ports: &[u16]) -> String {
+    let mut text = "[notify]\nallow_networks = ['127.0.0.1']\n".to_owned();
     for (n, port) in ports.iter().enumerate() {
         writeln!(
             text,
@@ -100,5 +114,5 @@ fn config(ports: &[u16]) -> Config {
         )
         .expect("texts can be written to");
     }
-    Config::parse(&text, Path::new("/nowhere/lockstep.toml"), &|_| None).expect("it is right")
+    text
 }

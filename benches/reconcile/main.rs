@@ -7,7 +7,13 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its numbers")]
 
+#[path = "../rig/command.rs"]
+mod command;
+#[path = "../rig/daemon.rs"]
+mod daemon;
 mod orders;
+#[path = "../rig/sides.rs"]
+mod sides;
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,15 +23,15 @@ use std::time::{Duration, Instant};
 use lockstep::config::Config;
 use lockstep::domain::{Clock as _, ErpId, Link, LinkKind, LinkState, SharedClock, SystemClock, Timestamp};
 use lockstep::sandbox::odoo::{OdooSandbox, Options as ErpOptions, ServiceSeed, Version};
+use lockstep::sandbox::shopify::ShopSandbox;
 use lockstep::sandbox::shopify::draft::{CustomerDraft, ProductDraft, VariantDraft};
-use lockstep::sandbox::shopify::options::Rate;
-use lockstep::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
 use lockstep::store::{Adopted, Adoption, OpenMode, SharedStore};
 use rust_decimal::Decimal;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use orders::Pattern;
+use sides::{Says, configuration, sides};
 
 const RECORDS: u64 = 100_000;
 
@@ -62,7 +68,7 @@ fn shares(records: u64) -> [(&'static str, u64); 3] {
 }
 
 async fn measure(records: u64) -> bool {
-    let mut options = ErpOptions {
+    let options = ErpOptions {
         services: vec![ServiceSeed {
             name: "shipping".to_owned(),
             code: "SHIPPING".to_owned(),
@@ -70,23 +76,16 @@ async fn measure(records: u64) -> bool {
         }],
         ..ErpOptions::version(Version::V18)
     };
-    options.companies[0].currency = "EUR".to_owned();
-    let erp = OdooSandbox::start(options)
-        .await
-        .expect("the stand-in ERP starts");
-    // What is measured is what the run does, not how fast one plan of Shopify's lets it ask.
-    let shop = ShopSandbox::start(ShopOptions {
-        rate: Rate {
-            restore_rate: 1e6,
-            maximum_available: 1e6,
-            ..ShopOptions::default().rate
-        },
-        ..ShopOptions::default()
-    });
-    let shop = shop.await.expect("the stand-in shop starts");
+    let (shop, erp) = sides(options).await;
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let path = folder.path().join("lockstep.toml");
-    std::fs::write(&path, configuration(&shop, &erp)).expect("a configuration");
+    let says = Says {
+        shop: "start_at = \"2020-01-01T00:00:00Z\"",
+        odoo: "calls_per_second = 1000\nmax_concurrent_calls = 8",
+        sync: "customers = { in = \"on\" }\nproducts = { in = \"on\" }\norders = { in = \"on\" }",
+        ..Says::default()
+    };
+    std::fs::write(&path, configuration(&shop, &erp, &says)).expect("a configuration");
     let began = Instant::now();
     fill(&shop, &erp, &path, records).await;
     println!(
@@ -364,38 +363,4 @@ async fn run(config: &Path) -> (Value, f64, f64) {
     let reports =
         reports.unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)));
     (reports, peak, own)
-}
-
-fn configuration(shop: &ShopSandbox, erp: &OdooSandbox) -> String {
-    let access = ShopOptions::default().access;
-    format!(
-        r#"[http]
-listen = "127.0.0.1:0"
-[admin]
-listen = "127.0.0.1:0"
-[shops.main]
-domain = "{domain}"
-client_id = "{client_id}"
-client_secret = "{client_secret}"
-base_url = "{shop_url}"
-start_at = "2020-01-01T00:00:00Z"
-[shops.main.odoo]
-url = "{erp_url}"
-database = "prod"
-login = "connector@example.com"
-api_key = "{api_key}"
-calls_per_second = 1000
-max_concurrent_calls = 8
-[shops.main.sync]
-customers = {{ in = "on" }}
-products = {{ in = "on" }}
-orders = {{ in = "on" }}
-"#,
-        domain = shop.domain(),
-        client_id = access.client_id,
-        client_secret = access.client_secret,
-        shop_url = shop.url(),
-        erp_url = erp.url(),
-        api_key = erp.api_key(),
-    )
 }

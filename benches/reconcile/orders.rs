@@ -1,8 +1,6 @@
 //! Orders as lockstep books them: the first is carried in by the daemon, the others are made like it on both sides.
 
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use lockstep::domain::{ErpId, Link, LinkKind, Timestamp};
 use lockstep::sandbox::odoo::OdooSandbox;
@@ -15,6 +13,8 @@ use lockstep::store::SharedStore;
 use rust_decimal::Decimal;
 use serde_json::{Map, Value, json};
 
+use crate::command::command;
+use crate::daemon::serve;
 use crate::hash_of;
 
 /// The shop's order, its name and its lines.
@@ -63,30 +63,10 @@ pub(crate) fn place_first(shop: &ShopSandbox) -> (OrderDraft, u64) {
 
 /// Has the daemon carry everything in that is on the shop.
 pub(crate) fn carry_in(config: &Path) {
-    let mut daemon = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .args(["serve", "--config"])
-        .arg(config)
-        .env("LOCKSTEP_LOG", "error")
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("the daemon starts");
-    let mut line = String::new();
-    BufReader::new(daemon.stdout.take().expect("its output"))
-        .read_line(&mut line)
-        .expect("it says that it is ready");
-    let imported = Command::new(env!("CARGO_BIN_EXE_lockstep"))
-        .args(["import", "all", "--since", "2020-01-01", "--json"])
-        .env("LOCKSTEP_CONFIG", config)
-        .output()
-        .expect("the binary can be run");
+    let (mut daemon, _) = serve(config);
+    command(config, &["import", "all", "--since", "2020-01-01", "--json"]);
     daemon.kill().expect("it is running");
     daemon.wait().expect("it ends");
-    assert!(
-        imported.status.success(),
-        "{}",
-        String::from_utf8_lossy(&imported.stderr)
-    );
 }
 
 impl Pattern {

@@ -200,6 +200,7 @@ mod tests {
             erp_name: None,
             links: Vec::new(),
             enqueue: Vec::new(),
+            disables_shop: None,
             notifications: Vec::new(),
         };
         store.finish(finish).await.unwrap();

@@ -102,6 +102,7 @@ pub(in crate::app) async fn planned(store: &SharedStore, id: &str, name: &str) -
         erp_name: None,
         links: Vec::new(),
         enqueue: Vec::new(),
+        disables_shop: None,
         notifications: Vec::new(),
     };
     store.finish(end).await.unwrap();

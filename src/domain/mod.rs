@@ -21,6 +21,7 @@ mod job;
 mod link;
 mod money;
 mod nearest;
+mod network;
 mod order;
 mod outgoing;
 mod problem;
@@ -55,6 +56,7 @@ pub use job::{JobState, Priority};
 pub use link::{Link, LinkKind, LinkState};
 pub use money::{Currency, MoneyError, parse_decimal, round_half_up};
 pub use nearest::nearest;
+pub use network::{Network, NetworkError};
 pub use order::{
     AppliedDiscount, BookedLine, BookedTax, FinancialStatus, FulfilledLine, Fulfillment, LineKind, Order,
     OrderCompany, OrderCustomer, OrderTotals, Payment, Refund, RefundAdjustment, RefundedLine,

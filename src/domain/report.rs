@@ -23,6 +23,8 @@ pub struct Report {
     pub links: Vec<Link>,
     /// Jobs that this one needs or caused: key, urgency, and why.
     pub enqueue: Vec<(JobKey, Priority, String)>,
+    /// Why the shop is disabled from now on, where the attempt found out that it must be.
+    pub disables_shop: Option<String>,
     /// The record that it was about, as far as it came to know it.
     pub about: Option<Box<About>>,
     /// What others are to be told once this end is saved, in this order. Of an attempt that is repeated only what its repeat
@@ -76,6 +78,7 @@ impl Report {
             erp_name: None,
             links: Vec::new(),
             enqueue: Vec::new(),
+            disables_shop: None,
             about: None,
             happened: Vec::new(),
         }

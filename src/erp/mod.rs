@@ -174,7 +174,8 @@ pub trait Erp: Send + Sync + 'static {
     async fn cancel_delivery(&self, id: ErpId) -> Result<(), ErpError>;
 
     /// Makes or updates a product with its options and variants and says which ERP variant belongs to which of ours.
-    /// Idempotent: attributes, values and the template are found by external id or name before anything is made.
+    /// Idempotent: attributes and values are found by external id or name before any is made, and the template is made under its
+    /// external id.
     async fn save_product(&self, save: &ProductSave) -> Result<ProductSaved, ErpError>;
 
     /// A product's variants with the option values they stand for.

@@ -379,7 +379,8 @@ pub enum OrderState {
 pub struct ProductSave {
     /// The template's key.
     pub external_id: ExternalId,
-    /// The template, where it is linked already (then it may lack our external id).
+    /// The template: linked already (then it may lack our external id), or found just now by that id. None where a look at the
+    /// ERP has just found nothing.
     pub existing: Option<ErpId>,
     /// Fields of the template.
     pub fields: Fields,

@@ -1,83 +1,15 @@
 //! Who calls: the client's address behind trusted proxies, and who may call what.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::middleware::Next;
 use axum::response::Response;
-use ipnet::IpNet;
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::answer::Refusal;
-
-/// An address or a range of addresses: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cidr(IpNet);
-
-/// A text that is no range of addresses.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no address or range: expected e.g. `192.0.2.7` or `10.0.0.0/8`")]
-pub struct CidrError(String);
-
-impl Cidr {
-    /// Whether the address is in the range.
-    pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.contains(&address.to_canonical())
-    }
-}
-
-impl FromStr for Cidr {
-    type Err = CidrError;
-
-    fn from_str(text: &str) -> Result<Self, CidrError> {
-        text.parse::<IpNet>()
-            .or_else(|_| {
-                text.parse::<IpAddr>()
-                    .map(|address| IpNet::from(address.to_canonical()))
-            })
-            .map(Self)
-            .map_err(|_| CidrError(text.to_owned()))
-    }
-}
-
-impl fmt::Display for Cidr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl Serialize for Cidr {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Cidr {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?
-            .parse()
-            .map_err(serde::de::Error::custom)
-    }
-}
-
-impl JsonSchema for Cidr {
-    fn schema_name() -> Cow<'static, str> {
-        "Cidr".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "An address or a range of addresses, e.g. 192.0.2.7 or 10.0.0.0/8."
-        })
-    }
-}
+use crate::domain::Network;
 
 /// The other end of the connection, put into each request by the server.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +20,7 @@ pub(super) struct Peer(pub(super) SocketAddr);
 /// The header is read from the right, because only the entries that our own proxies added can be believed: the first
 /// address that is no trusted proxy is the client, whatever stands further left. An entry that cannot be read ends the
 /// search at the proxy that sent it.
-pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Cidr]) -> IpAddr {
+pub(super) fn client_address(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|range| range.contains(address));
     let mut client = peer.to_canonical();
     if !is_trusted(client) {
@@ -126,12 +58,12 @@ pub(super) struct Access(Arc<Rules>);
 
 #[derive(Debug)]
 struct Rules {
-    allowed: Vec<Cidr>,
-    trusted_proxies: Vec<Cidr>,
+    allowed: Vec<Network>,
+    trusted_proxies: Vec<Network>,
 }
 
 impl Access {
-    pub(super) fn new(allowed: &[Cidr], trusted_proxies: &[Cidr]) -> Self {
+    pub(super) fn new(allowed: &[Network], trusted_proxies: &[Network]) -> Self {
         Self(Arc::new(Rules {
             allowed: allowed.to_vec(),
             trusted_proxies: trusted_proxies.to_vec(),
@@ -175,7 +107,7 @@ mod tests {
 
     use super::*;
 
-    fn ranges(list: &[&str]) -> Vec<Cidr> {
+    fn ranges(list: &[&str]) -> Vec<Network> {
         list.iter().map(|text| text.parse().unwrap()).collect()
     }
 

@@ -33,9 +33,8 @@ use axum::middleware;
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::domain::SharedEntropy;
+use crate::domain::{Network, SharedEntropy};
 
-pub use address::{Cidr, CidrError};
 pub use admin::{Admin, admin_router, keep_metrics_small};
 pub use answer::problem;
 pub use health::Health;
@@ -75,7 +74,7 @@ pub fn public_router(parts: Public) -> Router {
         settings,
         entropy,
     } = parts;
-    let access = |allowed: &[Cidr]| address::Access::new(allowed, &settings.trusted_proxies);
+    let access = |allowed: &[Network]| address::Access::new(allowed, &settings.trusted_proxies);
     let webhooks = Router::new()
         .route("/webhooks/shopify", post(intake::receive))
         .with_state(Arc::clone(&intake))

@@ -10,8 +10,7 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use super::address::Cidr;
-use crate::domain::Role;
+use crate::domain::{Network, Role};
 
 /// `[http]`: the public listener.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -40,7 +39,7 @@ pub struct Settings {
     /// Who may call what; empty lists mean everybody.
     pub allow_from: AllowFrom,
     /// Reverse proxies whose `X-Forwarded-For` is believed, e.g. `["10.0.0.0/8"]`.
-    pub trusted_proxies: Vec<Cidr>,
+    pub trusted_proxies: Vec<Network>,
 }
 
 /// `[http.allow_from]`: client addresses (behind trusted proxies) that may call a route, e.g. `["192.0.2.0/24"]`. Shopify
@@ -49,9 +48,9 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct AllowFrom {
     /// `/webhooks/…`.
-    pub webhooks: Vec<Cidr>,
+    pub webhooks: Vec<Network>,
     /// `/healthz` and `/readyz`.
-    pub health: Vec<Cidr>,
+    pub health: Vec<Network>,
 }
 
 impl Default for Settings {

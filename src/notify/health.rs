@@ -16,6 +16,9 @@ pub struct Health {
     pub failures: u32,
     /// When it last took something.
     pub last_success_at: Option<Timestamp>,
+    /// Until when the receiver asked for rest. Over once this time has passed; whoever dispatches begins with it.
+    #[serde(default)]
+    pub rests_until: Option<Timestamp>,
 }
 
 /// How one attempt ended, as far as the endpoint's health goes.
@@ -57,6 +60,7 @@ impl Health {
                 failing_since: None,
                 failures: 0,
                 last_success_at: Some(at),
+                ..self
             };
             return (health, None);
         }
@@ -78,12 +82,22 @@ impl Health {
         (health, pause)
     }
 
-    /// What is known once a person has made it active again: it gets its full time anew.
+    /// What is known once the receiver has asked for rest until then, if it has.
+    #[must_use]
+    pub fn resting(self, until: Option<Timestamp>) -> Self {
+        Self {
+            rests_until: self.rests_until.max(until),
+            ..self
+        }
+    }
+
+    /// What is known once a person has made it active again: it gets its full time anew, and rests no longer.
     #[must_use]
     pub fn resumed(self) -> Self {
         Self {
             failing_since: None,
             failures: 0,
+            rests_until: None,
             ..self
         }
     }
@@ -127,6 +141,22 @@ mod tests {
             paused_at(&[(3, Ended::Gone)], None),
             Some((3, PausedBecause::Gone))
         );
+    }
+
+    #[test]
+    fn a_rest_lasts_until_it_is_over_or_somebody_ends_it() {
+        let hour = |hour: i64| Timestamp::from_millis(hour * HOUR_MS);
+        let resting = Health::default()
+            .resting(Some(hour(3)))
+            .resting(Some(hour(2)))
+            .resting(None);
+        assert_eq!(resting.rests_until, Some(hour(3)), "the longest one counts");
+        // An answer to what was under way at the same time says nothing of it.
+        let (health, _) = resting.after(Ended::Taken, hour(1), DAY);
+        assert_eq!(health.rests_until, Some(hour(3)));
+        assert_eq!(health.resumed().rests_until, None);
+        let before = r#"{"failing_since":null,"failures":0,"last_success_at":null}"#;
+        assert_eq!(serde_json::from_str::<Health>(before).unwrap(), Health::default());
     }
 
     #[test]

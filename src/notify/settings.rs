@@ -10,10 +10,9 @@ use schemars::JsonSchema;
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::guard::Network;
 use super::pace::{EndpointPriority, Rate};
 use super::signature::HmacEncoding;
-use crate::domain::{Interval, RetryPolicy};
+use crate::domain::{Interval, Network, RetryPolicy};
 
 /// `[notify]`: what other systems are told by webhooks of lockstep's own.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -155,8 +155,20 @@ async fn run_in_span(shared: &Shared, job: ClaimedJob, frame: Frame, mut place: 
     finish.notifications = shared
         .notifier
         .of(&ending(&job, &finish, about.as_deref(), &happened));
-    save(shared, &job, &frame, finish, &told, about.as_deref()).await;
+    let what = What {
+        told: &told,
+        about: about.as_deref(),
+        happened: &happened,
+    };
+    save(shared, &job, &frame, finish, &what).await;
     Ended { has_shown: true }
+}
+
+/// What an attempt had to say besides its end.
+struct What<'a> {
+    told: &'a Told,
+    about: Option<&'a About>,
+    happened: &'a [Happened],
 }
 
 /// An end as whoever tells others of it sees it.
@@ -231,7 +243,8 @@ async fn run_handler(shared: &Shared, job: &ClaimedJob, frame: &Frame, started_a
         // Only the time limit makes a failure of it; the others give the job back.
         (Cut::TooLong, Some(report)) if matches!(report.outcome, Outcome::Interrupted) => Report {
             unclean: report.unclean,
-            // What it did by then is done, and its repeat does not see all of it.
+            // What it did by then is done, and its repeat does not see all of it. Its links remember what is told.
+            links: report.links,
             about: report.about,
             happened: report.happened,
             ..verdict::timed_out(job, limit)
@@ -258,14 +271,12 @@ fn reported(job: &ClaimedJob, ended: std::thread::Result<Report>) -> Report {
 
 /// Saves the result, for as long as the claim is ours. The store's own failures are waited out: dropping a result would
 /// have the whole attempt repeated.
-async fn save(
-    shared: &Shared,
-    job: &ClaimedJob,
-    frame: &Frame,
-    mut finish: Finish,
-    told: &Told,
-    about: Option<&About>,
-) {
+async fn save(shared: &Shared, job: &ClaimedJob, frame: &Frame, mut finish: Finish, what: &What<'_>) {
+    // Of an end that is stored in the place of its own.
+    let told_instead = |finish: &Finish| {
+        let happened = verdict::told_without_links(what.happened);
+        shared.notifier.of(&ending(job, finish, what.about, &happened))
+    };
     let mut tries = 0_u32;
     let mut refusals = 0_u32;
     loop {
@@ -275,17 +286,15 @@ async fn save(
         };
         match result {
             Ok(Finished::Done(state)) => {
-                note(job, &finish, state, told);
+                note(job, &finish, state, what.told);
                 // Nothing is left to be failed here but the process.
                 failpoint::reach(FailPoint::AfterFinish).await.ok();
                 return;
             }
-            Ok(Finished::Conflict { state, problem }) => {
-                finish.verdict = Verdict::Problem(*problem);
-                note(job, &finish, state, told);
-                tell_of_conflict(shared, job, &finish, about).await;
-                failpoint::reach(FailPoint::AfterFinish).await.ok();
-                return;
+            Ok(Finished::Conflict(problem)) => {
+                finish = verdict::in_conflict(&finish, *problem);
+                finish.notifications = told_instead(&finish);
+                continue;
             }
             Ok(Finished::Stale) => {
                 warn!(shop = %job.key.shop, job = %job.id, key = %job.key, "result came too late: the attempt was no longer ours");
@@ -304,7 +313,7 @@ async fn save(
                 }
                 if refusals == REFUSALS {
                     finish = verdict::without_result(&finish, job);
-                    finish.notifications = shared.notifier.of(&ending(job, &finish, about, &[]));
+                    finish.notifications = told_instead(&finish);
                 }
             }
         }
@@ -316,23 +325,6 @@ async fn save(
                 return;
             }
         }
-    }
-}
-
-/// The store made a problem of an end whose links it could not save, and dropped what it would have told. So others are told of
-/// that problem by itself, right after it. Killed in between, nobody is: the problem stands on the list of problems and in the
-/// alerts all the same.
-async fn tell_of_conflict(shared: &Shared, job: &ClaimedJob, finish: &Finish, about: Option<&About>) {
-    let notifications = shared.notifier.of(&ending(job, finish, about, &[]));
-    if notifications.is_empty() {
-        return;
-    }
-    if let Err(error) = shared
-        .store
-        .add_notifications(notifications, finish.ended_at)
-        .await
-    {
-        warn!(job = %job.id, error = %chain(&error), "cannot have others told of the problem");
     }
 }
 

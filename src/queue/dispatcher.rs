@@ -17,8 +17,8 @@ use crate::telemetry;
 use super::attempt::{self, Ended, Frame, Shown, chain};
 use super::breaker::{Admission, Breakers, Change, Evidence, mended_by_people};
 use super::leases::Leases;
-use super::slots::Slots;
-use super::turns::{Candidate, Turns, spread};
+use super::slots::{Of, Slots};
+use super::turns::{Candidate, Free, Turns, spread};
 use super::{Live, Settings, Shared};
 
 /// How long to leave the store alone after it failed.
@@ -46,6 +46,8 @@ pub(super) struct Dispatcher {
     running: HashMap<Id, (JobId, Fence, Lane)>,
     /// When the store was looked at last.
     looked_at: Timestamp,
+    /// Whether a lane had nothing but jobs of imports then, or some were claimed: more may come.
+    has_imports: bool,
     /// When dead processes' jobs are looked for next.
     reclaim_at: Timestamp,
     /// Jobs that were claimed ahead are to be given back.
@@ -80,6 +82,7 @@ impl Dispatcher {
             shown: mpsc::unbounded_channel(),
             running: HashMap::new(),
             looked_at: Timestamp::default(),
+            has_imports: false,
             reclaim_at: Timestamp::default(),
             recall: CancellationToken::new(),
             hard_stop: CancellationToken::new(),
@@ -188,11 +191,18 @@ impl Dispatcher {
     }
 
     /// How many jobs may be claimed now.
-    fn free(&self) -> u32 {
+    fn free(&self) -> Free {
         if self.running.len() > UNSAVED_MOST {
-            return 0;
+            return Free::default();
         }
-        self.slots.free()
+        let others = self.slots.free();
+        // Where nothing else may be claimed, the store is not asked for imports that it did not have the last time.
+        let imports = if others > 0 || self.has_imports {
+            self.slots.free_for_imports()
+        } else {
+            0
+        };
+        Free { imports, others }
     }
 
     /// Claims what there is room for.
@@ -200,7 +210,7 @@ impl Dispatcher {
         let free = self.free();
         // In this order: of every place that is free it is known how its last attempt ended.
         self.hear(settings).await;
-        if free == 0 {
+        if free.is_none() {
             return Look::Nothing { crowded: true };
         }
         let now = self.shared.clock.now();
@@ -213,6 +223,7 @@ impl Dispatcher {
                 return Look::Failed;
             }
         };
+        self.has_imports = self.slots.has_imports() || ready.iter().any(|ready| ready.has_only_imports);
         if ready.is_empty() {
             return Look::Nothing { crowded: false };
         }
@@ -225,7 +236,7 @@ impl Dispatcher {
                 (admission != Admission::Shut).then_some(Candidate {
                     lane: ready.lane,
                     probe: admission == Admission::Probe,
-                    last: ready.has_only_imports,
+                    imports: ready.has_only_imports,
                 })
             })
             .collect();
@@ -268,7 +279,14 @@ impl Dispatcher {
             object: job.key.object,
             direction: job.key.direction,
         };
-        self.turns.charge(&lane, 1, &settings.weights);
+        let of = if job.gives_way() {
+            self.has_imports = true;
+            Of::Import
+        } else {
+            // Imports take no turn of others.
+            self.turns.charge(&lane, 1, &settings.weights);
+            Of::Shop(lane.shop.clone())
+        };
         self.breakers.begin(&lane, job.id);
         let (lost, expired) = self.leases.hold(job.id, job.fence, now.plus(settings.lease()));
         let frame = Frame {
@@ -282,7 +300,7 @@ impl Dispatcher {
         };
         let shared = Arc::clone(&self.shared);
         let (id, fence) = (job.id, job.fence);
-        let place = self.slots.claimed(&lane.shop);
+        let place = self.slots.claimed(of);
         let task = self
             .tasks
             .spawn(async move { attempt::run(&shared, job, frame, place).await });
@@ -292,7 +310,7 @@ impl Dispatcher {
 
     /// Waits for a reason to look again.
     async fn wait(&mut self, settings: &Arc<Settings>, crowded: bool, stop: &CancellationToken) {
-        let has_room = self.free() > 0;
+        let has_room = !self.free().is_none();
         let due = if has_room { self.next_due().await } else { None };
         // Counted from the look: what became due since then has not been seen.
         let wake_at = [due, self.breakers.next_probe(self.looked_at)]

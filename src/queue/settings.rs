@@ -16,6 +16,9 @@ pub struct Settings {
     pub workers: NonZeroU32,
     /// Attempts that run at once for one shop, so that one busy shop never holds all workers.
     pub workers_per_shop: NonZeroU32,
+    /// Attempts of imports that run at once in this process, beside `workers`, so that what is live never waits for a place that an
+    /// import has. They wait most of their time for calls of the ERP, each of which serves many of them: with more, a call carries more.
+    pub import_workers: NonZeroU32,
     /// How long a claim holds without a sign of life, in seconds; it is renewed at a third of this.
     pub lease_s: NonZeroU64,
     /// How long running attempts may go on after the daemon was told to stop, in seconds; then they are cancelled and
@@ -38,6 +41,7 @@ impl Default for Settings {
         Self {
             workers: count(16),
             workers_per_shop: count(8),
+            import_workers: count(24),
             lease_s: seconds(60),
             stop_within_s: 20,
             attempt_limit_s: seconds(15 * 60),

@@ -1,4 +1,4 @@
-//! Places for handlers: how many work at once, in all and for one shop.
+//! Places for handlers: how many work at once, in all and for one shop. Imports have places of their own beside these.
 //!
 //! A job that is claimed waits here until there is a place, in the order of the claims. Usually it need not: no more is
 //! claimed than there are places for. Only where handlers end faster than the store can be asked, jobs are claimed ahead, as
@@ -28,10 +28,11 @@ pub(super) struct Slots {
 struct Inner {
     workers: u32,
     workers_per_shop: u32,
-    working: u32,
-    /// Claimed and not ended, and of these those that work, by shop.
-    shops: HashMap<ShopName, OfShop>,
-    claimed: u32,
+    /// Claimed and not ended, and of these those that work: all but imports' jobs, and the same by shop.
+    live: Taken,
+    shops: HashMap<ShopName, Taken>,
+    import_workers: u32,
+    imports: Taken,
     waiting: VecDeque<Waiting>,
     next: u64,
     /// What ended since the store began to be asked.
@@ -41,7 +42,7 @@ struct Inner {
 }
 
 #[derive(Debug, Default)]
-struct OfShop {
+struct Taken {
     claimed: u32,
     working: u32,
 }
@@ -49,7 +50,7 @@ struct OfShop {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    shop: ShopName,
+    of: Of,
     go: oneshot::Sender<()>,
 }
 
@@ -61,11 +62,20 @@ struct Round {
     trouble: bool,
 }
 
+/// Whose a job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    /// A shop's.
+    Shop(ShopName),
+    /// An import's, of whichever shop.
+    Import,
+}
+
 /// The place of one claimed job, from its claim until its handler has ended.
 #[derive(Debug)]
 pub(super) struct Place {
     slots: Arc<Slots>,
-    shop: ShopName,
+    of: Of,
     /// Its number among those that wait, from [`Place::enter`] on.
     number: Option<u64>,
 }
@@ -80,20 +90,32 @@ impl Slots {
         let mut inner = self.lock();
         inner.workers = settings.workers.get();
         inner.workers_per_shop = settings.workers_per_shop.get();
+        inner.import_workers = settings.import_workers.get();
         inner.admit();
     }
 
-    /// How many jobs may be claimed now.
+    /// How many jobs may be claimed now, beside those of imports.
     pub(super) fn free(&self) -> u32 {
         let inner = self.lock();
         // In steps: a question to the store for every single job that ended would cost more than it brings.
-        if inner.claimed > inner.workers.saturating_add(inner.ahead / 2) {
+        if inner.live.claimed > inner.workers.saturating_add(inner.ahead / 2) {
             return 0;
         }
         inner
             .workers
             .saturating_add(inner.ahead)
-            .saturating_sub(inner.claimed)
+            .saturating_sub(inner.live.claimed)
+    }
+
+    /// How many jobs of imports may be claimed now.
+    pub(super) fn free_for_imports(&self) -> u32 {
+        let inner = self.lock();
+        inner.import_workers.saturating_sub(inner.imports.claimed)
+    }
+
+    /// Whether jobs of imports are claimed.
+    pub(super) fn has_imports(&self) -> bool {
+        self.lock().imports.claimed > 0
     }
 
     /// How many more jobs of a shop may be claimed.
@@ -122,13 +144,11 @@ impl Slots {
     }
 
     /// Takes a place in line for a claimed job.
-    pub(super) fn claimed(self: &Arc<Self>, shop: &ShopName) -> Place {
-        let mut inner = self.lock();
-        inner.claimed += 1;
-        inner.shops.entry(shop.clone()).or_default().claimed += 1;
+    pub(super) fn claimed(self: &Arc<Self>, of: Of) -> Place {
+        self.lock().count(&of, |taken| taken.claimed += 1);
         Place {
             slots: Arc::clone(self),
-            shop: shop.clone(),
+            of,
             number: None,
         }
     }
@@ -142,18 +162,42 @@ impl Slots {
 impl Inner {
     /// Lets those go whose turn it is.
     fn admit(&mut self) {
-        while self.working < self.workers {
-            let next = self.waiting.iter().position(|waiting| {
-                let working = self.shops.get(&waiting.shop).map_or(0, |of_shop| of_shop.working);
-                working < self.workers_per_shop
-            });
+        loop {
+            let next = self
+                .waiting
+                .iter()
+                .position(|waiting| self.has_place(&waiting.of));
             let Some(waiting) = next.and_then(|at| self.waiting.remove(at)) else {
                 return;
             };
-            self.working += 1;
-            self.shops.entry(waiting.shop).or_default().working += 1;
+            self.count(&waiting.of, |taken| taken.working += 1);
             // Whoever has gone away meanwhile gives the place back when it is dropped.
             waiting.go.send(()).ok();
+        }
+    }
+
+    fn has_place(&self, of: &Of) -> bool {
+        match of {
+            Of::Import => self.imports.working < self.import_workers,
+            Of::Shop(shop) => {
+                let working = self.shops.get(shop).map_or(0, |of_shop| of_shop.working);
+                self.live.working < self.workers && working < self.workers_per_shop
+            }
+        }
+    }
+
+    /// Counts in each place where a job is counted.
+    fn count(&mut self, of: &Of, mut count: impl FnMut(&mut Taken)) {
+        match of {
+            Of::Import => count(&mut self.imports),
+            Of::Shop(shop) => {
+                count(&mut self.live);
+                let of_shop = self.shops.entry(shop.clone()).or_default();
+                count(of_shop);
+                if of_shop.claimed == 0 {
+                    self.shops.remove(shop);
+                }
+            }
         }
     }
 }
@@ -169,7 +213,7 @@ impl Place {
             let (go, turn) = oneshot::channel();
             inner.waiting.push_back(Waiting {
                 number,
-                shop: self.shop.clone(),
+                of: self.of.clone(),
                 go,
             });
             inner.admit();
@@ -183,7 +227,8 @@ impl Place {
     pub(super) fn leave(self, well: bool) {
         let mut inner = self.slots.lock();
         if well {
-            inner.round.done += 1;
+            // Of imports none are claimed ahead: their jobs take long.
+            inner.round.done += u32::from(self.of != Of::Import);
         } else {
             inner.round.trouble = true;
         }
@@ -200,17 +245,10 @@ impl Drop for Place {
         if let Some(at) = waits {
             inner.waiting.remove(at);
         }
-        inner.claimed -= 1;
-        if worked {
-            inner.working -= 1;
-        }
-        if let Some(of_shop) = inner.shops.get_mut(&self.shop) {
-            of_shop.claimed -= 1;
-            of_shop.working -= u32::from(worked);
-            if of_shop.claimed == 0 {
-                inner.shops.remove(&self.shop);
-            }
-        }
+        inner.count(&self.of, |taken| {
+            taken.claimed -= 1;
+            taken.working -= u32::from(worked);
+        });
         inner.admit();
         drop(inner);
         self.slots.left.notify_one();
@@ -239,10 +277,42 @@ mod tests {
         name.parse().unwrap()
     }
 
+    fn of(name: &str) -> Of {
+        Of::Shop(shop(name))
+    }
+
+    #[test]
+    fn imports_have_places_beside_all_others() {
+        let slots = Arc::new(Slots::default());
+        slots.follow(&toml::from_str("workers = 1\nworkers_per_shop = 1\nimport_workers = 2").unwrap());
+        let mut imports: Vec<Place> = (0..3).map(|_| slots.claimed(Of::Import)).collect();
+        let mut third = imports.pop().unwrap();
+        for place in &mut imports {
+            place.enter().now_or_never().expect("a place of an import");
+        }
+        assert!(Box::pin(third.enter()).now_or_never().is_none(), "they have two");
+        assert_eq!(
+            (slots.free(), slots.room(&shop("a"))),
+            (1, 1),
+            "no place of others is taken"
+        );
+        let mut live = slots.claimed(of("a"));
+        live.enter().now_or_never().expect("it passes those that wait");
+        assert_eq!((slots.free(), slots.free_for_imports()), (0, 0));
+        drop(third);
+        imports.pop().unwrap().leave(true);
+        assert_eq!((slots.free(), slots.free_for_imports()), (0, 1));
+        // What imports end says nothing of how much else may be claimed ahead.
+        slots.asking();
+        imports.pop().unwrap().leave(true);
+        slots.asked();
+        assert_eq!((slots.free(), slots.free_for_imports()), (0, 2));
+    }
+
     #[test]
     fn no_more_work_at_once_than_there_are_places_and_in_the_order_of_claims() {
         let slots = slots(2, 2);
-        let mut places: Vec<Place> = (0..4).map(|_| slots.claimed(&shop("a"))).collect();
+        let mut places: Vec<Place> = (0..4).map(|_| slots.claimed(of("a"))).collect();
         let mut last = places.pop().unwrap();
         let mut third = places.pop().unwrap();
         for place in &mut places {
@@ -268,7 +338,7 @@ mod tests {
         let slots = slots(4, 1);
         let mut places: Vec<Place> = ["a", "a", "b"]
             .iter()
-            .map(|name| slots.claimed(&shop(name)))
+            .map(|name| slots.claimed(of(name)))
             .collect();
         let mut of_b = places.pop().unwrap();
         let mut second = places.pop().unwrap();
@@ -281,21 +351,17 @@ mod tests {
     #[test]
     fn who_goes_away_while_waiting_or_when_let_in_leaves_no_place_taken() {
         let slots = slots(1, 1);
-        let mut first = slots.claimed(&shop("a"));
+        let mut first = slots.claimed(of("a"));
         first.enter().now_or_never().unwrap();
-        let mut waits = slots.claimed(&shop("a"));
+        let mut waits = slots.claimed(of("a"));
         assert!(waits.enter().now_or_never().is_none());
-        let mut also = slots.claimed(&shop("a"));
+        let mut also = slots.claimed(of("a"));
         assert!(also.enter().now_or_never().is_none());
         drop(waits);
         // It is let in by this, and goes away without having noticed.
         drop(first);
         drop(also);
-        slots
-            .claimed(&shop("a"))
-            .enter()
-            .now_or_never()
-            .expect("it is free");
+        slots.claimed(of("a")).enter().now_or_never().expect("it is free");
         assert_eq!(slots.free(), 1);
     }
 
@@ -304,7 +370,7 @@ mod tests {
         let slots = slots(4, 4);
         let work = |count: u32, well: bool| {
             for _ in 0..count {
-                let mut place = slots.claimed(&shop("a"));
+                let mut place = slots.claimed(of("a"));
                 place.enter().now_or_never().expect("a place");
                 place.leave(well);
             }
@@ -335,12 +401,12 @@ mod tests {
         let slots = slots(2, 20);
         slots.asking();
         for _ in 0..8 {
-            let mut place = slots.claimed(&shop("a"));
+            let mut place = slots.claimed(of("a"));
             place.enter().now_or_never().unwrap();
             place.leave(true);
         }
         slots.asked();
-        let mut places: Vec<Place> = (0..10).map(|_| slots.claimed(&shop("a"))).collect();
+        let mut places: Vec<Place> = (0..10).map(|_| slots.claimed(of("a"))).collect();
         assert_eq!(slots.free(), 0);
         places.truncate(7);
         assert_eq!(slots.free(), 0);

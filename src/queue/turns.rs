@@ -24,8 +24,24 @@ pub(super) struct Candidate {
     pub(super) lane: Lane,
     /// At most one job of all the shop's candidates with this mark: it finds out whether a system is back.
     pub(super) probe: bool,
-    /// Nothing is ready there but jobs of imports: lanes with anything else go first, whoever's turn it is.
-    pub(super) last: bool,
+    /// Nothing is ready there but jobs of imports, which have places of their own.
+    pub(super) imports: bool,
+}
+
+/// How many jobs may be claimed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Free {
+    /// Of imports.
+    pub(super) imports: u32,
+    /// Of all others.
+    pub(super) others: u32,
+}
+
+impl Free {
+    /// Whether nothing may be claimed.
+    pub(super) const fn is_none(self) -> bool {
+        self.imports == 0 && self.others == 0
+    }
 }
 
 /// The memory of past turns.
@@ -44,12 +60,12 @@ struct ShopTurns {
 }
 
 impl Turns {
-    /// Distributes `free` slots among the candidates, no more than `room(shop)` to any shop. A lane may have fewer jobs
-    /// than it is given slots; [`Turns::charge`] is told what it really took.
+    /// Distributes `free` slots among the candidates; of those that are no imports' no more than `room(shop)` to any shop. A lane
+    /// may have fewer jobs than it is given slots; [`Turns::charge`] is told what it really took.
     pub(super) fn allot(
         &self,
         candidates: &[Candidate],
-        free: u32,
+        mut free: Free,
         room: impl Fn(&ShopName) -> u32,
         weights: &Weights,
     ) -> Vec<(Lane, u32)> {
@@ -62,21 +78,28 @@ impl Turns {
             let shop = &candidate.lane.shop;
             rooms.entry(shop).or_insert_with(|| room(shop));
         }
-        for _ in 0..free {
+        loop {
             let next = candidates
                 .iter()
                 .enumerate()
                 .filter(|(_, candidate)| {
                     let shop = &candidate.lane.shop;
-                    rooms.get(shop).is_some_and(|room| *room > 0)
-                        && !(candidate.probe && probes.contains_key(shop))
+                    let has_slot = if candidate.imports {
+                        free.imports > 0
+                    } else {
+                        free.others > 0 && rooms.get(shop).is_some_and(|room| *room > 0)
+                    };
+                    has_slot && !(candidate.probe && probes.contains_key(shop))
                 })
                 .min_by_key(|(at, candidate)| {
-                    (candidate.last, future.order_of(&candidate.lane, weights), *at)
+                    (candidate.imports, future.order_of(&candidate.lane, weights), *at)
                 });
             let Some((at, candidate)) = next else { break };
             given[at] += 1;
-            if let Some(room) = rooms.get_mut(&candidate.lane.shop) {
+            if candidate.imports {
+                free.imports -= 1;
+            } else if let Some(room) = rooms.get_mut(&candidate.lane.shop) {
+                free.others -= 1;
                 *room -= 1;
             }
             if candidate.probe {
@@ -168,7 +191,7 @@ mod tests {
             .map(|(shop, object)| Candidate {
                 lane: lane(shop, *object),
                 probe: false,
-                last: false,
+                imports: false,
             })
             .collect()
     }
@@ -203,9 +226,13 @@ mod tests {
         assert_eq!(order, [1, 2, 7, 3, 4, 5, 8, 6]);
     }
 
+    fn others(others: u32) -> Free {
+        Free { others, imports: 0 }
+    }
+
     /// What each lane was given, in the order of the candidates.
     fn allot(turns: &Turns, lanes: &[(&str, Object)], free: u32, room: u32) -> Vec<u32> {
-        let given = turns.allot(&candidates(lanes), free, |_| room, &Weights::default());
+        let given = turns.allot(&candidates(lanes), others(free), |_| room, &Weights::default());
         lanes
             .iter()
             .map(|(shop, object)| {
@@ -263,7 +290,7 @@ mod tests {
         let mut turns = Turns::default();
         let mut total: BTreeMap<Object, u32> = BTreeMap::new();
         for _ in 0..640 {
-            for (lane, given) in turns.allot(&candidates(&lanes), 1, |_| 8, &weights) {
+            for (lane, given) in turns.allot(&candidates(&lanes), others(1), |_| 8, &weights) {
                 *total.entry(lane.object).or_default() += given;
                 turns.charge(&lane, given, &weights);
             }
@@ -290,23 +317,49 @@ mod tests {
     }
 
     #[test]
-    fn lanes_with_jobs_of_imports_only_get_what_others_leave() {
+    fn imports_have_slots_of_their_own() {
         let mut all = candidates(&[
             ("a", Object::Order),
             ("a", Object::Product),
             ("b", Object::Customer),
+            ("b", Object::Order),
         ]);
-        all[0].last = true;
-        let given = |turns: &Turns, free| turns.allot(&all, free, |_| 8, &Weights::default());
+        (all[0].imports, all[3].imports) = (true, true);
         // However long the others were served.
-        let mut turns = Turns::default();
+        let mut served = Turns::default();
         for _ in 0..1000 {
-            turns.charge(&lane("a", Object::Product), 1, &Weights::default());
+            served.charge(&lane("a", Object::Product), 1, &Weights::default());
         }
-        for turns in [Turns::default(), turns] {
-            let lanes: Vec<Lane> = given(&turns, 6).into_iter().map(|(lane, _)| lane).collect();
-            assert_eq!(lanes, [lane("a", Object::Product), lane("b", Object::Customer)]);
+        for turns in [Turns::default(), served] {
+            for (imports, others, expected) in [
+                (0, 6, vec![("a", Object::Product), ("b", Object::Customer)]),
+                (6, 0, vec![("a", Object::Order), ("b", Object::Order)]),
+                (0, 0, vec![]),
+            ] {
+                let given = turns.allot(&all, Free { imports, others }, |_| 8, &Weights::default());
+                assert_eq!(given.iter().map(|(_, n)| n).sum::<u32>(), imports + others);
+                let lanes: Vec<Lane> = given.into_iter().map(|(lane, _)| lane).collect();
+                let expected: Vec<Lane> = expected
+                    .into_iter()
+                    .map(|(shop, object)| lane(shop, object))
+                    .collect();
+                assert_eq!(lanes, expected);
+            }
         }
+        // A shop without room still has its imports.
+        let given = Turns::default().allot(
+            &all,
+            Free {
+                imports: 2,
+                others: 2,
+            },
+            |_| 0,
+            &Weights::default(),
+        );
+        assert_eq!(
+            given,
+            [(lane("a", Object::Order), 1), (lane("b", Object::Order), 1)]
+        );
     }
 
     #[test]
@@ -314,7 +367,7 @@ mod tests {
         let mut all = candidates(&[("a", Object::Order), ("a", Object::Product), ("b", Object::Order)]);
         all[0].probe = true;
         all[1].probe = true;
-        let given = Turns::default().allot(&all, 16, |_| 8, &Weights::default());
+        let given = Turns::default().allot(&all, others(16), |_| 8, &Weights::default());
         let of = |shop: &str| {
             given
                 .iter()
@@ -346,12 +399,12 @@ mod tests {
             lanes.dedup();
             let waits = lanes[waiting.index(lanes.len())].clone();
             let all: Vec<Candidate> =
-                lanes.into_iter().map(|lane| Candidate { lane, probe: false, last: false }).collect();
+                lanes.into_iter().map(|lane| Candidate { lane, probe: false, imports: false }).collect();
             // The lightest lane (2 of 116 turns) of one of five shops.
             let bound = 5 * (116 / 2 + 5) + 5;
             let mut served = false;
             for _ in 0..bound {
-                let given = turns.allot(&all, 1, |_| 1, &weights);
+                let given = turns.allot(&all, others(1), |_| 1, &weights);
                 prop_assert_eq!(given.iter().map(|(_, n)| *n).sum::<u32>(), 1);
                 for (lane, count) in given {
                     served |= lane == waits;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::domain::{
-    Disposition, LONGEST_CALL, NewProblem, Outcome, ProblemCode, Report, RetryPolicy, Timestamp,
+    Carried, Disposition, Happened, LONGEST_CALL, NewProblem, Outcome, ProblemCode, Report, RetryPolicy,
+    Timestamp,
 };
 use crate::store::{ClaimedJob, Finish, NewJob, Verdict};
 
@@ -63,6 +64,7 @@ pub(super) fn finish(report: Report, circumstances: &Circumstances<'_>) -> Finis
                 cause,
             })
             .collect(),
+        disables_shop: report.disables_shop,
         notifications: Vec::new(),
     }
 }
@@ -242,9 +244,30 @@ pub(super) fn without_result(refused: &Finish, job: &ClaimedJob) -> Finish {
         erp_name: None,
         links: Vec::new(),
         enqueue: Vec::new(),
+        disables_shop: None,
         notifications: Vec::new(),
         ..refused.clone()
     }
+}
+
+/// What is stored in the place of an end whose links belong to another record: this problem, without them.
+pub(super) fn in_conflict(refused: &Finish, problem: NewProblem) -> Finish {
+    Finish {
+        summary: "its ERP record belongs to another record".to_owned(),
+        verdict: Verdict::Problem(problem),
+        links: Vec::new(),
+        notifications: Vec::new(),
+        ..refused.clone()
+    }
+}
+
+/// What is told of an end although its links are not saved: that a record was written. All else its repeat finds and tells, for
+/// no link remembers that it was told.
+pub(super) fn told_without_links(happened: &[Happened]) -> Vec<Happened> {
+    let written = happened
+        .iter()
+        .filter(|happened| happened.status == Some(Carried::Updated));
+    written.cloned().collect()
 }
 
 #[cfg(test)]

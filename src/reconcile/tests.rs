@@ -10,7 +10,7 @@ use crate::domain::{Clock as _, Customer, JobState, ManualClock, Order, Product}
 use crate::shopify::RequestId;
 use crate::store::faulty::{FaultyStore, StoreFault};
 use crate::store::testing::open_temp;
-use crate::store::{JobFilter, JobRow, Store as _};
+use crate::store::{JobFilter, JobRow};
 
 const START: Timestamp = Timestamp::from_millis(1_795_514_400_000);
 

@@ -13,6 +13,9 @@ use crate::transport::Failure;
 /// How long a record that changes all the time is left alone.
 const SETTLING: Duration = Duration::from_mins(1);
 
+/// How long a question is left alone that was throttled without a word on how long.
+const THROTTLED: Duration = Duration::from_secs(30);
+
 /// Codes of user errors that pass by themselves.
 const PASSING: [&str; 4] = [
     "IDEMPOTENCY_CONCURRENT_REQUEST",
@@ -209,9 +212,12 @@ impl ShopifyError {
                 down(None)
             }
             Self::ShopUnavailable { retry_after, .. } => down(*retry_after),
-            Self::Throttled { retry_after, .. } | Self::Internal { retry_after, .. } => later(*retry_after),
+            Self::Internal { retry_after, .. } => later(*retry_after),
             Self::Incomplete { .. } => later(None),
-            // Nobody failed: neither burns an attempt.
+            // Nobody failed: none of these burns an attempt. What was throttled was not carried out.
+            Self::Throttled { retry_after, .. } => Disposition::NotYet {
+                after: retry_after.unwrap_or(THROTTLED),
+            },
             Self::InLine { after } => Disposition::NotYet { after: *after },
             Self::KeepsChanging { .. } => Disposition::NotYet { after: SETTLING },
             // The same call is under way, or Shopify failed inside.

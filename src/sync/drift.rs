@@ -12,7 +12,7 @@ use super::orders::agreed::{Marks, OrderFields};
 use super::orders::{BY_PERSON, REFERENCE, added_by_hand};
 use super::stop::{Stop, Subject};
 use super::writes::Writes;
-use super::{Engine, PreviewError, ShopContext, preview};
+use super::{Engine, PreviewError, ShopContext, preview, products};
 use crate::domain::{Canonical as _, Direction, ErpId, Fact, FieldValue, Link, Object, Outcome, ShopName};
 use crate::mapping::VARIANTS;
 
@@ -45,6 +45,18 @@ pub fn moved(link: &Link, now: &BTreeMap<String, FieldValue>) -> Vec<Moved> {
         .collect()
 }
 
+/// The ERP's field that says whether a record is archived.
+pub const ACTIVE: &str = products::standing::ACTIVE;
+
+/// The mapping's group that a product's variants are in.
+pub const VARIANTS_GROUP: &str = VARIANTS;
+
+/// Whether the ERP's variant of this link stood, and was not archived by itself, when both sides last agreed; none where
+/// nobody noted that.
+pub fn stood(link: &Link) -> Option<bool> {
+    products::standing::stood(&agreed_of(link))
+}
+
 /// What an order was booked with, and proven to come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
@@ -75,16 +87,16 @@ pub struct BookedFields {
 pub struct OrderMoved {
     /// Of the order's own fields.
     pub own: Vec<Moved>,
-    /// Of its lines' fields.
+    /// Of its lines' fields. The hash is of the line, too: the same value on another line is another change.
     pub lines: Vec<(ErpId, Moved)>,
-    /// Whether a line that was booked is not there.
-    pub is_line_missing: bool,
+    /// The lines that were booked and are not there, by our names of them.
+    pub missing_lines: Vec<String>,
 }
 
 impl OrderMoved {
     /// Whether anything is.
     pub fn is_anything(&self) -> bool {
-        self.is_line_missing || !self.own.is_empty() || !self.lines.is_empty()
+        !self.missing_lines.is_empty() || !self.own.is_empty() || !self.lines.is_empty()
     }
 }
 
@@ -131,9 +143,13 @@ impl BookedFields {
             match id.and_then(|id| Some((*id, all.get(id)?))) {
                 Some((id, now)) => {
                     let moved = moved_of(marks, now, html).into_iter();
-                    found.lines.extend(moved.map(|moved| (id, moved)));
+                    let of_line = |moved: Moved| Moved {
+                        value: hash(&FieldValue::Text(format!("{id} {}", moved.value))),
+                        ..moved
+                    };
+                    found.lines.extend(moved.map(|moved| (id, of_line(moved))));
                 }
-                None => found.is_line_missing = true,
+                None => found.missing_lines.push(name.clone()),
             }
         }
         found

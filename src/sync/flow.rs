@@ -1,34 +1,34 @@
 //! One attempt under way: what every flow of it shares.
 
+mod changes;
 mod identity;
+mod story;
+mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chrono::NaiveDate;
-use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::ShopContext;
-use super::agree::{Agreement, Change, decide};
-use super::both::truth_seen;
+use super::agree::Agreement;
 use super::gather::{Answers, gather};
-use super::imported::{self, Before};
+use super::imported::Before;
 use super::resolve::{Choice, Conflict};
-use super::resync::{ResyncMark, is_edited};
+use super::resync::ResyncMark;
 use super::stop::{Stop, Subject};
 use super::telling::Telling;
 use super::writes::Writes;
 use crate::domain::{
-    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Fields, Link, LinkKind, Object, Outcome,
+    Canonical as _, Direction, ErpId, ExternalId, Fact, FieldValue, Fields, Link, LinkKind, Object,
     RecordKey, System, Timestamp,
 };
-use crate::erp::{ErpError, Row};
-use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{FieldProblem, Mapped, MappedField, Mapping, Mappings, ShopFacts};
-use crate::shopify::ShopifyError;
+use crate::mapping::{FieldProblem, Mapped, Mapping, Mappings, ShopFacts};
 use crate::store::{ClaimedJob, Locked, Saved};
+
+use story::Note;
 
 /// How long a job that waits for a lock or another record sleeps at most; a release wakes it at once.
 const WAIT_AT_MOST: Duration = Duration::from_secs(120);
@@ -87,14 +87,6 @@ pub(super) struct Learnt {
     company_currency: Option<String>,
     company_country: Option<String>,
     price_digits: Option<u32>,
-}
-
-/// One thing that an attempt did or found, as the job's story shows it.
-#[derive(Clone, Debug, Serialize)]
-pub(super) struct Note {
-    what: &'static str,
-    #[serde(flatten)]
-    detail: Value,
 }
 
 impl<'a> Flow<'a> {
@@ -163,68 +155,6 @@ impl<'a> Flow<'a> {
     /// Whether it changed anything on either side.
     pub(super) fn wrote(&self) -> bool {
         self.writes.were_sent()
-    }
-
-    /// Remembers what is going to be written to the shop.
-    pub(super) fn means_to_write(&self, fields: &[(String, FieldValue)]) {
-        let mut meant = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
-        meant.extend_from_slice(fields);
-    }
-
-    /// Adds the value to a problem with a field that the shop refused.
-    pub(super) fn with_value(&self, mut outcome: Outcome) -> Outcome {
-        if let Outcome::Failed { problem, .. } = &mut outcome
-            && let Some(field) = &problem.field
-            && let Some(value) = self.meant_for(field)
-            && let Some(detail) = problem.detail.as_object_mut()
-        {
-            detail.insert("value".to_owned(), json!(value.to_string()));
-        }
-        outcome
-    }
-
-    /// What is meant for a field. Where the shop names the field of a variant and not the variant, and they differ in it, nobody
-    /// knows.
-    fn meant_for(&self, field: &str) -> Option<FieldValue> {
-        let meant = self.meant.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, value)) = meant.iter().rev().find(|(name, _)| name == field) {
-            return Some(value.clone());
-        }
-        let mut values = meant
-            .iter()
-            .filter(|(name, _)| name.rsplit_once("].").is_some_and(|(_, name)| name == field))
-            .map(|(_, value)| value);
-        let first = values.next()?;
-        values.all(|value| value == first).then(|| first.clone())
-    }
-
-    /// Adds to the story.
-    pub(super) fn note(&self, what: &'static str, detail: Value) {
-        self.notes
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Note { what, detail });
-    }
-
-    /// Adds to the story what was written, with `values` beside it.
-    pub(super) fn note_written(&self, what: &'static str, mut detail: Value, values: Value) {
-        if let (Some(detail), Value::Object(values)) = (detail.as_object_mut(), values) {
-            detail.extend(values);
-        }
-        self.note(what, detail);
-    }
-
-    /// Adds to the story, in the place of what was said of the same before.
-    pub(super) fn note_anew(&self, what: &'static str, detail: Value) {
-        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        notes.retain(|note| note.what != what);
-        notes.push(Note { what, detail });
-    }
-
-    /// The story so far.
-    pub(super) fn story(&self) -> Value {
-        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::to_value(&*notes).unwrap_or_default()
     }
 
     /// The mapping in force when this attempt began.
@@ -411,13 +341,19 @@ impl<'a> Flow<'a> {
     /// Commits links in the middle of the attempt, under its fence.
     pub(super) async fn commit_links(&self, links: Vec<Link>) -> Result<(), Stop> {
         let named = links.first().map(|link| (link.kind, link.erp_id));
+        let own = links.iter().find(|link| self.is_own_order(link)).cloned();
         match self
             .shop
             .store
             .save_links(self.job.id, self.job.fence, links)
             .await?
         {
-            Saved::Done => Ok(()),
+            Saved::Done => {
+                if let Some(link) = own {
+                    self.has_linked(link);
+                }
+                Ok(())
+            }
             Saved::Stale => Err(Stop::Stale),
             Saved::Conflict => {
                 let (kind, erp_id) = named.unwrap_or((LinkKind::Order, ErpId(0)));
@@ -434,57 +370,6 @@ impl<'a> Flow<'a> {
         }
     }
 
-    /// Ends the attempt where it must not write to the ERP: before it is noted what is written.
-    pub(super) fn may_write(&self) -> Result<(), Stop> {
-        self.agreed()?;
-        self.may_write_unplanned()
-    }
-
-    /// Sends a write to the ERP. Every write goes through here: an attempt that ends while one is under way, or without
-    /// knowing what became of it, says so.
-    pub(super) async fn write<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
-        self.may_write()?;
-        imported::writes(self).await?;
-        Ok(self.writes.send(call).await?)
-    }
-
-    /// The same where only the answer says whether anything was done: see [`Self::did_write`].
-    pub(super) async fn write_unjudged<T>(
-        &self,
-        call: impl Future<Output = Result<T, ErpError>>,
-    ) -> Result<T, Stop> {
-        self.may_write()?;
-        imported::writes(self).await?;
-        Ok(self.writes.send_unjudged(call).await?)
-    }
-
-    /// Says that a write that was sent unjudged did something.
-    pub(super) fn did_write(&self) {
-        self.writes.did_something();
-    }
-
-    /// Sends a write to the shop, likewise.
-    pub(super) async fn send<T>(
-        &self,
-        call: impl Future<Output = Result<T, ShopifyError>>,
-    ) -> Result<T, Stop> {
-        self.agreed()?;
-        let answer = self.writes.send(call).await?;
-        reach(FailPoint::ShopWritten).await?;
-        Ok(answer)
-    }
-
-    /// The same where only the answer says whether anything was done: see [`Self::did_write`].
-    pub(super) async fn send_unjudged<T>(
-        &self,
-        call: impl Future<Output = Result<T, ShopifyError>>,
-    ) -> Result<T, Stop> {
-        self.agreed()?;
-        let answer = self.writes.send_unjudged(call).await?;
-        reach(FailPoint::ShopWritten).await?;
-        Ok(answer)
-    }
-
     /// Whether changes of an object in the ERP are brought to the shop.
     pub(super) fn is_sent_out(&self, object: Object) -> bool {
         self.shop.out.contains(&object)
@@ -493,16 +378,6 @@ impl<'a> Flow<'a> {
     /// Whether changes of an object on the shop are brought to the ERP.
     pub(super) fn is_taken_in(&self, object: Object) -> bool {
         !self.shop.not_in.contains(&object)
-    }
-
-    /// Sends a write that nothing keeps from being done twice but a look at what stands in the ERP, which was taken just
-    /// before. A look tells nothing as long as the same, sent by an earlier attempt, may still take effect: then the attempt
-    /// ends, to look again when it no longer can.
-    pub(super) async fn act<T>(&self, call: impl Future<Output = Result<T, ErpError>>) -> Result<T, Stop> {
-        match self.job.settled_at() {
-            Some(at) if at > self.shop.clock.now() => Err(Stop::Later { at }),
-            _ => self.write(call).await,
-        }
     }
 
     /// Ends the attempt without saving what was agreed on, to start over at once.
@@ -533,89 +408,6 @@ impl<'a> Flow<'a> {
                 )
                 .into()
         })
-    }
-
-    /// Which of the mapped fields are to be written over what the ERP holds, and the differences for people. A field
-    /// that both sides changed and that the mapping leaves to a person is among none of them: it ends the attempt before
-    /// anything is written, or at its end, when all such fields of the record are known.
-    pub(super) fn changes(
-        &self,
-        fields: &[MappedField],
-        agreed: &Agreement,
-        held: &Row,
-    ) -> Result<Vec<(String, FieldValue)>, Stop> {
-        self.changes_of(Direction::In, fields, agreed, &held.fields)
-    }
-
-    /// The same of a part of the record, whose fields stand among those of the record with this before their names.
-    pub(super) fn changes_below(
-        &self,
-        place: &str,
-        fields: &[MappedField],
-        agreed: &Agreement,
-        held: &Row,
-    ) -> Result<Vec<(String, FieldValue)>, Stop> {
-        self.changes_at(place, Direction::In, fields, agreed, &held.fields)
-    }
-
-    /// Notes that a field is left as a person made it.
-    pub(super) fn keep(&self, name: String, now: &FieldValue, then: &FieldValue) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push((name, now.clone(), then.clone()));
-    }
-
-    /// The same for either direction: which fields are to be written over what the target holds.
-    pub(super) fn changes_of(
-        &self,
-        direction: Direction,
-        fields: &[MappedField],
-        agreed: &Agreement,
-        held: &Held,
-    ) -> Result<Vec<(String, FieldValue)>, Stop> {
-        self.changes_at("", direction, fields, agreed, held)
-    }
-
-    /// The same of a part of the record, as [`Self::changes_below`].
-    pub(super) fn changes_at(
-        &self,
-        place: &str,
-        direction: Direction,
-        fields: &[MappedField],
-        agreed: &Agreement,
-        held: &Held,
-    ) -> Result<Vec<(String, FieldValue)>, Stop> {
-        let mut writes = Vec::new();
-        for field in fields.iter().filter(|field| !field.create_only) {
-            let now = held.get(&*field.target).unwrap_or(&FieldValue::Clear);
-            // What was chosen is for this value of the target: two rows may have the same one of the source.
-            let chosen = self.choice.as_ref().and_then(|choice| choice.about(field, now));
-            let truth = truth_seen(direction, chosen.unwrap_or(field.truth));
-            let known = agreed.get(&*field.target);
-            let mut change = decide(known, &field.value, now, truth);
-            let is_kept = |care: &ResyncMark| {
-                let wrote = care.wrote.get(&format!("{place}{}", field.target));
-                is_edited(wrote.map(String::as_str), known, field.lossy, now)
-            };
-            // An order's care is about the order, and not about whom it makes or brings up to date on its way.
-            let care = self
-                .care
-                .as_ref()
-                .filter(|_| self.job.key.object != Object::Order);
-            if change != Change::Keep && care.is_some_and(is_kept) {
-                self.keep(format!("{place}{}", field.target), now, &field.value);
-                change = Change::Keep;
-            }
-            match change {
-                Change::Keep => {}
-                Change::Write => writes.push((field.target.to_string(), field.value.clone())),
-                Change::Conflict => self
-                    .conflicts
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(Conflict::new(direction, field, now, held)),
-            }
-        }
-        Ok(writes)
     }
 }
 

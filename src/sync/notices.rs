@@ -137,19 +137,11 @@ async fn uninstalled(flow: &Flow<'_>) -> Result<String, Stop> {
         // Nothing else proves it: a 404 may as well mean an API version that Shopify does not know.
         Err(ShopifyError::Unauthorized { .. } | ShopifyError::NoToken { .. }) => {
             let reason = "the app was uninstalled from the shop";
-            let was_known = shop
-                .store
-                .shop_state(&shop.name, shop.clock.now())
-                .await?
-                .disabled
-                .is_some();
-            shop.store
-                .set_shop_disabled(&shop.name, Some(reason), shop.clock.now())
-                .await?;
-            tracing::warn!(shop = %shop.name, "disabled: {reason}");
-            // Told with the end of this job. A notice of a shop that is known to be gone is a replay, unless this is the repeat of
-            // an attempt that did not live to say so.
-            if !was_known || flow.job.attempt > 1 {
+            let known = shop.store.shop_state(&shop.name, shop.clock.now()).await?;
+            // A notice of a shop that is known to be gone is a replay. It becomes known with the end of this attempt, which tells
+            // of it, in one transaction.
+            if known.disabled.is_none() && flow.telling().disables_shop.replace(reason).is_none() {
+                tracing::warn!(shop = %shop.name, "disabled: {reason}");
                 flow.has_happened(Happened::new(Happening::ShopUninstalled));
             }
             Ok(format!("disabled: {reason}"))

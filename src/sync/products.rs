@@ -1,8 +1,10 @@
 //! Products: the template with its variants in the ERP that stands for a product of the shop. Variants are bound by link;
 //! how a product without one is found is said in `matching`.
 
+mod held;
 mod matching;
 mod settle;
+pub(super) mod standing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +24,10 @@ use crate::erp::{ProductSave, Row, VariantSave};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::{Mapped, MappedRow, VARIANTS};
 use crate::sync::settings::Deleted;
+use held::{HeldVariants, read_one, read_variants};
 pub(super) use matching::{candidates, would_adopt};
 use settle::{settle_out, settle_out_by_a_look};
+use standing::ACTIVE;
 
 /// What a product's job did.
 pub(super) struct Synced {
@@ -155,7 +159,10 @@ async fn write(
     let mut variant_saves = Vec::new();
     let mut variant_agreed: BTreeMap<ShopifyId, Agreement> = BTreeMap::new();
     let linked: Vec<ErpId> = known.variants.values().map(|link| link.erp_id).collect();
-    let mut held_variants = read_variants(flow, &variant_model, &linked, &rows).await?;
+    let HeldVariants {
+        rows: mut held_variants,
+        mut active,
+    } = read_variants(flow, &variant_model, &linked, &rows).await?;
     // One that is gone, or moved to another product, is found again by its options.
     held_variants.retain(|_, row| template_of(row) == existing);
     let mut all_bound = true;
@@ -282,7 +289,10 @@ async fn write(
         let ids: Vec<ErpId> = bound.iter().map(|(_, theirs)| *theirs).collect();
         let (was, were) = (held, held_variants);
         held = read_one(flow, mapped, template).await?;
-        held_variants = read_variants(flow, &variant_model, &ids, &rows).await?;
+        HeldVariants {
+            rows: held_variants,
+            active,
+        } = read_variants(flow, &variant_model, &ids, &rows).await?;
         if let (Some(was), Some(now)) = (&was, &held) {
             meddled = both::is_meddled_with(&was.fields, &now.fields, &mapped.fields, &written.template);
         }
@@ -329,8 +339,10 @@ async fn write(
             let before = variant_agreed.remove(&ours).unwrap_or_default();
             let writes = written.variants.remove(&ours).unwrap_or_default();
             let after = held_variants.get(&theirs).map(|row| &row.fields);
-            let agreed = both::agreement(Direction::In, &row.fields, &writes, after, &before, both);
+            let mut agreed = both::agreement(Direction::In, &row.fields, &writes, after, &before, both);
             looked |= both::is_settled_by_a_look(&before, &agreed, &writes);
+            let product = held.as_ref().and_then(|row| row.fields.get(ACTIVE));
+            standing::note(&mut agreed, before.get(ACTIVE), active.get(&theirs), product);
             variant_link.agreed = to_json(agreed);
         }
         links.push(variant_link);
@@ -352,7 +364,7 @@ async fn write(
         settle_out_by_a_look(flow, product, &mut links, &known).await?;
         let ids: Vec<ErpId> = held_variants.keys().copied().collect();
         let now = read_one(flow, mapped, template).await?;
-        let are = read_variants(flow, &variant_model, &ids, &rows).await?;
+        let are = read_variants(flow, &variant_model, &ids, &rows).await?.rows;
         let is_same = |was: &Row| are.get(&was.id).is_some_and(|row| row.fields == was.fields);
         if now.map(|row| row.fields) != held.map(|row| row.fields) || !held_variants.values().all(is_same) {
             // Somebody edited it between the looks of the two directions: each may have seen another value.
@@ -379,32 +391,6 @@ pub(super) fn template_of(variant: &Row) -> Option<ErpId> {
         Some(FieldValue::Record(id)) => Some(*id),
         _ => None,
     }
-}
-
-async fn read_one(flow: &Flow<'_>, mapped: &Mapped, id: ErpId) -> Result<Option<Row>, Stop> {
-    let fields = targets(&mapped.fields);
-    let rows = flow.shop.erp.read(&mapped.model, &[id], &fields).await?;
-    Ok(rows.into_iter().next())
-}
-
-/// Variants as the ERP holds them, each with its template, in one call.
-async fn read_variants(
-    flow: &Flow<'_>,
-    model: &str,
-    ids: &[ErpId],
-    rows: &BTreeMap<ShopifyId, &MappedRow>,
-) -> Result<BTreeMap<ErpId, Row>, Stop> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let mut fields = vec![TEMPLATE_OF.to_owned()];
-    for field in rows.values().flat_map(|row| targets(&row.fields)) {
-        if !fields.contains(&field) {
-            fields.push(field);
-        }
-    }
-    let read = flow.shop.erp.read(model, ids, &fields).await?;
-    Ok(read.into_iter().map(|row| (row.id, row)).collect())
 }
 
 async fn deleted(flow: &Flow<'_>, id: ShopifyId) -> Result<Synced, Stop> {
@@ -477,16 +463,6 @@ fn all_of(fields: &[crate::mapping::MappedField]) -> Vec<(String, FieldValue)> {
     fields
         .iter()
         .map(|field| (field.target.to_string(), field.value.clone()))
-        .collect()
-}
-
-/// The fields to compare and agree on: those that are written only at creation are never looked at again (and some of them
-/// exist in some versions only).
-fn targets(fields: &[crate::mapping::MappedField]) -> Vec<String> {
-    fields
-        .iter()
-        .filter(|field| !field.create_only)
-        .map(|field| field.target.to_string())
         .collect()
 }
 

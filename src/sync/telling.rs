@@ -4,14 +4,21 @@
 //! too, although it then only finds it: see [`Flow::is_made`] for records, and what an order's link remembers of what was told
 //! (`orders/told.rs`). That a record was written it does not see. So an attempt that wrote and does not end well tells that in
 //! parting; and where one was killed, so that it could tell nothing, its repeat says that the record was written.
+//!
+//! An attempt may look at its record more than once. What it wrote, it wrote: the end of its last look tells what all of them
+//! did. What a look before would have told in parting waits until a later one tells of the record itself, and is told with the
+//! end where none does.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
 use super::flow::{Flow, Held};
+use super::orders::remember_told;
 use crate::domain::{
-    About, Carried, Changed, ErpAbout, Fact, FieldValue, Happened, Happening, Link, Object, Outcome, Report,
-    ShopifyId,
+    About, Carried, Changed, Disposition, ErpAbout, Fact, FieldValue, Happened, Happening, Link, LinkKind,
+    Object, Outcome, Report, ShopifyId,
 };
 
 /// What is known so far.
@@ -27,15 +34,31 @@ pub(super) struct Telling {
     changed: Vec<Changed>,
     happened: Vec<Happened>,
     /// Whether others know of the order already: one of which they do not is told as made by whatever ends well.
-    pub(super) is_known: bool,
-    /// What is told although the attempt does not end well: it is done for good. With the links that remember that it was told.
-    parting: Option<(Vec<Link>, Vec<Happened>)>,
-    /// What a look of this attempt before this one wrote, where it is told by itself and this look does not see it.
-    wrote_before: Vec<Happened>,
+    is_known: bool,
+    /// The order's link as it is stored.
+    link: Option<Link>,
+    /// What the order's link is to remember of what this look tells.
+    pub(super) told: Option<Value>,
+    /// What is told although this look does not end well: it is done for good.
+    parting: Option<Vec<Happened>>,
+    earlier: Earlier,
     /// Movements of money that stand in the ERP.
     pub(super) registered: BTreeSet<ShopifyId>,
     /// Whether the order is from before the shop's start: what happened to it is no news.
     pub(super) is_history: bool,
+    /// Why the shop is disabled with the end of this attempt.
+    pub(super) disables_shop: Option<&'static str>,
+}
+
+/// What the looks of this attempt before this one leave to be told.
+#[derive(Debug, Default)]
+struct Earlier {
+    /// The record as they saw it.
+    about: Option<Box<About>>,
+    /// Whether they wrote.
+    wrote: bool,
+    /// What they would have told in parting, and what the order's link remembers of it then.
+    parting: Option<(Vec<Happened>, Option<Value>)>,
 }
 
 impl Flow<'_> {
@@ -45,19 +68,47 @@ impl Flow<'_> {
 
     /// The attempt looks at its record once more, and tells what it finds then. What it wrote, it wrote.
     pub(super) fn tells_anew(&self) {
-        let mut telling = self.telling();
-        let mut wrote_before = std::mem::take(&mut telling.wrote_before);
-        if self.is_of(Object::Inventory)
-            && let Some((_, happened)) = telling.parting.take()
-        {
-            wrote_before.extend(happened);
+        let (wrote, mut telling) = (self.wrote(), self.telling());
+        let before = std::mem::take(&mut *telling);
+        let mut earlier = before.earlier;
+        earlier.wrote = wrote || before.is_made;
+        earlier.about.clone_from(&before.about);
+        if let Some(mut happened) = before.parting {
+            if let Some((known, _)) = earlier.parting.take()
+                && self.is_of(Object::Inventory)
+            {
+                add_levels(&mut happened, known);
+            }
+            earlier.parting = Some((happened, before.told));
         }
         *telling = Telling {
-            is_made: telling.is_made,
-            changed: std::mem::take(&mut telling.changed),
-            wrote_before,
+            about: before.about,
+            is_made: before.is_made,
+            changed: before.changed,
+            is_known: before.is_known,
+            link: before.link,
+            earlier,
             ..Telling::default()
         };
+    }
+
+    /// Says what stands for the order, if anything does, and so whether others know of it.
+    pub(super) fn knows_order(&self, link: Option<&Link>, is_known: bool) {
+        let mut telling = self.telling();
+        telling.link = link.cloned();
+        telling.is_known = is_known;
+    }
+
+    /// Whether it is the link of the order that the attempt is about.
+    pub(super) fn is_own_order(&self, link: &Link) -> bool {
+        let key = &self.job.key;
+        key.object == Object::Order && link.kind == LinkKind::Order && link.source_id == key.source_id
+    }
+
+    /// Says how the order's link is stored from now on.
+    pub(super) fn has_linked(&self, link: Link) {
+        self.stands_for(of_erp(&link));
+        self.telling().link = Some(link);
     }
 
     /// Says which record it is about.
@@ -125,36 +176,25 @@ impl Flow<'_> {
 
     /// What came of it as things stand.
     pub(super) fn carried(&self) -> Carried {
-        if self.telling().is_made {
-            Carried::Created
-        } else if self.wrote() {
-            Carried::Updated
-        } else {
-            Carried::Skipped
-        }
+        let wrote = self.wrote();
+        self.telling().carried(wrote)
     }
 
     /// What is told of the record itself.
     pub(super) fn synced(&self, what: Happening, status: Carried) -> Happened {
-        Happened {
-            status: Some(status),
-            changed: self.telling().changed.clone(),
-            ..Happened::new(what)
-        }
+        self.telling().synced(what, status)
     }
 
-    /// Has this told although the attempt does not end well: its repeat finds it done. The links remember that it was told, and
-    /// are saved with it.
-    pub(super) fn tells_in_parting(&self, links: Vec<Link>, happened: Vec<Happened>) {
-        self.telling().parting = Some((links, happened));
+    /// Has this told although the attempt does not end well: its repeat finds it done.
+    pub(super) fn tells_in_parting(&self, happened: Vec<Happened>) {
+        self.telling().parting = Some(happened);
     }
 
     /// Hands over what is to be told.
     pub(super) fn tell(&self, report: &mut Report) {
         let object = self.job.key.object;
-        let (status, mut telling) = (self.carried(), self.telling());
+        let (wrote, mut telling) = (self.wrote(), self.telling());
         report.about.clone_from(&telling.about);
-        report.happened.extend_from_slice(&telling.wrote_before);
         match report.outcome {
             Outcome::Completed => {
                 // An order's flow tells by itself: it knows what was told before.
@@ -163,53 +203,24 @@ impl Flow<'_> {
                     matches!(object, Object::Customer | Object::Product) && telling.about.is_some(),
                     Happening::synced(object),
                 ) {
-                    report.happened.push(Happened {
-                        status: Some(status),
-                        changed: std::mem::take(&mut telling.changed),
-                        ..Happened::new(what)
-                    });
+                    let status = telling.carried(wrote);
+                    report.happened.push(telling.synced(what, status));
                 }
-                report.happened.append(&mut telling.happened);
-                self.count_what_may_be_written(&mut report.happened);
+                report.happened.extend_from_slice(&telling.happened);
+                report.disables_shop = telling.disables_shop.map(str::to_owned);
             }
-            Outcome::Obsolete(_) => report.happened.append(&mut telling.happened),
+            Outcome::Obsolete(_) => report.happened.extend_from_slice(&telling.happened),
             Outcome::Failed { .. }
             | Outcome::Wait { .. }
             | Outcome::Problem(_)
             | Outcome::Held(_)
             | Outcome::Later { .. }
-            | Outcome::Interrupted => {
-                // It stays: a second look of the same attempt may come, in the place of this end.
-                let parting = telling.parting.clone();
-                drop(telling);
-                if let Some((links, happened)) = parting {
-                    report.links.extend(links);
-                    report.happened.extend(happened);
-                } else if report.happened.is_empty() {
-                    report.happened.extend(self.written_in_parting());
-                }
-            }
+            | Outcome::Interrupted => telling.part(report),
         }
-    }
-
-    /// That the record was written by an attempt that does not end well: its repeat finds that done. What it would tell all the
-    /// same, that the record was made, is left to it.
-    fn written_in_parting(&self) -> Option<Happened> {
-        let object = self.job.key.object;
-        let is_told_by_the_repeat = {
-            let telling = self.telling();
-            let is_new = match object {
-                Object::Order => !telling.is_known,
-                Object::Customer | Object::Product => telling.is_made,
-                // Stock is told of by itself.
-                Object::Inventory | Object::Shop => true,
-            };
-            is_new || telling.is_gone || telling.about.is_none()
-        };
-        if is_told_by_the_repeat || !self.wrote() {
-            return None;
+        telling.tell_of_writes(object, wrote, report);
+        if matches!(report.outcome, Outcome::Completed) {
+            self.count_what_may_be_written(&mut report.happened);
         }
-        Some(self.synced(Happening::synced(object)?, Carried::Updated))
     }
 
     /// Where an attempt before this one was killed, or the outcome of its write never came, nobody knows what it wrote: what
@@ -226,6 +237,156 @@ impl Flow<'_> {
                 one.status = Some(Carried::Updated);
             }
         }
+    }
+}
+
+impl Telling {
+    fn carried(&self, wrote: bool) -> Carried {
+        if self.is_made {
+            Carried::Created
+        } else if wrote {
+            Carried::Updated
+        } else {
+            Carried::Skipped
+        }
+    }
+
+    fn synced(&self, what: Happening, status: Carried) -> Happened {
+        Happened {
+            status: Some(status),
+            changed: self.changed.clone(),
+            ..Happened::new(what)
+        }
+    }
+
+    /// Hands over what this look tells although it does not end well.
+    fn part(&mut self, report: &mut Report) {
+        if !report.happened.is_empty() {
+            // Should another look come in the place of this end.
+            self.parting = Some(report.happened.clone());
+        } else if let Some(parting) = &self.parting
+            && self.is_remembered(self.told.as_ref(), &mut report.links)
+        {
+            report.happened.clone_from(parting);
+        }
+    }
+
+    /// Has the order's link remember what is told with it. Without its link it is not told: whatever comes next finds it untold.
+    fn is_remembered(&self, told: Option<&Value>, links: &mut Vec<Link>) -> bool {
+        let Some(told) = told else { return true };
+        if let Some(link) = links.iter_mut().find(|link| link.kind == LinkKind::Order) {
+            remember_told(link, told);
+            return true;
+        }
+        let Some(mut link) = self.link.clone() else {
+            return false;
+        };
+        remember_told(&mut link, told);
+        links.push(link);
+        true
+    }
+
+    /// Adds what was written, by this look or one before it, where the end does not tell of the record itself.
+    fn tell_of_writes(&self, object: Object, wrote: bool, report: &mut Report) {
+        let earlier = self.earlier.parting.as_ref();
+        if object == Object::Inventory {
+            // Stock is told by its items.
+            let known = earlier.map(|(happened, _)| happened.clone());
+            add_levels(&mut report.happened, known.unwrap_or_default());
+            return;
+        }
+        let Some(what) = Happening::synced(object) else {
+            return;
+        };
+        if report.happened.iter().any(|happened| happened.what == what) {
+            return;
+        }
+        // Of a record that is gone, what was seen of it before.
+        let about = self.is_gone.then(|| self.earlier.about.clone()).flatten();
+        let of_record = |mut happened: Happened| {
+            if about.is_some() {
+                happened.about.clone_from(&about);
+            }
+            happened
+        };
+        if let Some((happened, told)) = earlier
+            && self.is_remembered(told.as_ref(), &mut report.links)
+        {
+            let happened = happened.iter().map(|known| {
+                let mut known = of_record(known.clone());
+                if known.what == what {
+                    known.changed.clone_from(&self.changed);
+                    if known.status == Some(Carried::Skipped) && wrote {
+                        known.status = Some(Carried::Updated);
+                    }
+                }
+                known
+            });
+            report.happened.splice(0..0, happened);
+            return;
+        }
+        if let Some(status) = self.written(object, wrote, &report.outcome) {
+            report.happened.insert(0, of_record(self.synced(what, status)));
+        }
+    }
+
+    /// Whether the record was written, and is to be told as that: the repeat of the attempt finds it done. What it would tell all
+    /// the same, that the record was made, is left to it, where there is to be one.
+    fn written(&self, object: Object, wrote: bool, outcome: &Outcome) -> Option<Carried> {
+        let about = if self.is_gone {
+            &self.earlier.about
+        } else {
+            &self.about
+        };
+        let about = about.as_ref()?;
+        // What became of a record that is gone is told by itself.
+        let wrote = if self.is_gone {
+            self.earlier.wrote
+        } else {
+            wrote || self.is_made
+        };
+        // On its way an order may have written other records only.
+        let (is_new, stands) = match object {
+            Object::Order => (!self.is_known, about.erp.is_some()),
+            _ => (self.is_made, true),
+        };
+        let is_over = self.is_gone
+            || matches!(
+                outcome,
+                Outcome::Obsolete(_)
+                    | Outcome::Failed {
+                        disposition: Disposition::Obsolete,
+                        ..
+                    }
+            );
+        match (wrote, is_new) {
+            (true, false) => Some(Carried::Updated),
+            (true, true) if is_over && stands => Some(Carried::Created),
+            _ => None,
+        }
+    }
+}
+
+/// Adds levels of stock that were written before to what is told of stock: each item is told once.
+fn add_levels(told: &mut Vec<Happened>, before: Vec<Happened>) {
+    let item = |happened: &Happened| happened.about.as_ref().and_then(|about| about.shopify);
+    for mut known in before {
+        let Some(now) = told.iter_mut().find(|now| item(now) == item(&known)) else {
+            told.push(known);
+            continue;
+        };
+        for changed in now.changed.drain(..) {
+            match known
+                .changed
+                .iter_mut()
+                .find(|known| known.field == changed.field)
+            {
+                Some(known) => known.new = changed.new,
+                None => known.changed.push(changed),
+            }
+        }
+        now.changed = known.changed;
+        now.status = Some(Carried::Updated);
     }
 }
 

@@ -12,6 +12,8 @@ mod classify;
 mod client;
 mod download;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -185,8 +185,9 @@ async fn silences(config: &Config, store: &SharedStore, known: &[AlertRow], now:
     Ok(told(found))
 }
 
-/// Endpoints that were paused by themselves, and those for which something was given up that nobody has looked after: as long as they take
-/// nothing, and for a day where they take other things.
+/// Endpoints that were paused by themselves, and those for which something was given up: as long as they take nothing and there is
+/// something for them, and for a day where they take other things. That something is sent once more says nothing of the rest, nor
+/// that it is taken this time.
 async fn endpoints(config: &Config, store: &SharedStore, now: Timestamp) -> Looked {
     if config.endpoints.is_empty() {
         return Ok(Vec::new());
@@ -201,12 +202,16 @@ async fn endpoints(config: &Config, store: &SharedStore, now: Timestamp) -> Look
         let is_paused = row.is_paused && row.paused_because.as_deref() != Some(PAUSED_BY_PERSON);
         let given_up_at = row.given_up_at.filter(|_| row.failed > 0);
         let failing_since = health.failing_since.or(row.paused_at.filter(|_| is_paused));
+        let has_something = row.failed > 0 || row.waiting > 0 || row.is_sending;
+        let has_given_up = |since: Timestamp| row.given_up_at.is_some_and(|at| at >= since);
         let takes_nothing =
-            failing_since.filter(|since| is_paused || given_up_at.is_some_and(|at| at >= *since));
+            failing_since.filter(|since| is_paused || (has_something && has_given_up(*since)));
         let what = if is_paused {
             "It was paused and goes on when somebody lets it."
-        } else {
+        } else if row.failed > 0 {
             "Deliveries that were tried for the last time are kept and can be sent once more."
+        } else {
+            "What was tried for the last time is being sent once more."
         };
         let (since, text) = match (takes_nothing, given_up_at) {
             (Some(since), _) => {

@@ -1,8 +1,8 @@
 //! Carries imports out: lists the shop page by page, and makes jobs of what is listed, few at a time, behind everything else.
 //!
 //! Where it stands is in the store, and moves in the transaction that makes the jobs; so whatever dies is taken up where it
-//! stood. Few jobs are open at a time, fewer than there are places for the shop, and of all imports together fewer than there
-//! are places: what is live finds a place at once. An import that cannot go on says why, and goes on by itself.
+//! stood. Few jobs are open at a time, not many more than imports have places. These are places of their own: what is live
+//! finds one at once. An import that cannot go on says why, and goes on by itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -291,17 +291,13 @@ impl Importer {
     }
 }
 
-/// How many jobs of each of so many imports may run or be due at a time. All together have three quarters of all places, and
-/// each at most three quarters of those of its shop, so that what is live never waits for a place. With more imports than
-/// places the last ones have none until others end.
+/// How many jobs of each of so many imports may run or be due at a time: all together half as many again as run at once, so that a place
+/// that becomes free is taken before this is looked at again. With very many imports the last ones have none until others end.
 fn windows(queue: &queue::Settings, imports: usize) -> impl Iterator<Item = u32> {
-    let part = |places: u32| (places.saturating_mul(3) / 4).max(1);
-    let (all, of_shop) = (
-        part(queue.workers.get()),
-        part(queue.workers_per_shop.min(queue.workers).get()),
-    );
+    let places = queue.import_workers.get();
+    let all = places.saturating_add(places / 2);
     let imports = u32::try_from(imports).unwrap_or(u32::MAX);
-    (0..imports).map(move |place| (all / imports + u32::from(place < all % imports)).min(of_shop))
+    (0..imports).map(move |place| all / imports + u32::from(place < all % imports))
 }
 
 /// The next records of an import.
@@ -326,23 +322,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_imports_together_leave_a_quarter_of_the_places() {
-        for (workers, workers_per_shop, imports, expected) in [
-            (16, 8, 0, vec![]),
-            (16, 8, 1, vec![6]),
-            (16, 8, 2, vec![6, 6]),
-            (16, 8, 3, vec![4, 4, 4]),
-            (16, 8, 5, vec![3, 3, 2, 2, 2]),
-            // A shop has no more places than there are.
-            (4, 8, 2, vec![2, 1]),
-            (4, 2, 1, vec![1]),
-            (4, 2, 5, vec![1, 1, 1, 0, 0]),
-            (1, 1, 2, vec![1, 0]),
+    fn imports_share_what_may_be_open() {
+        for (places, imports, expected) in [
+            (24, 0, vec![]),
+            (24, 1, vec![36]),
+            (24, 2, vec![18, 18]),
+            (24, 5, vec![8, 7, 7, 7, 7]),
+            (1, 1, vec![1]),
+            (1, 2, vec![1, 0]),
+            (3, 5, vec![1, 1, 1, 1, 0]),
         ] {
-            let text = format!("workers = {workers}\nworkers_per_shop = {workers_per_shop}");
-            let queue: queue::Settings = toml::from_str(&text).unwrap();
+            let queue: queue::Settings = toml::from_str(&format!("import_workers = {places}")).unwrap();
             let found: Vec<u32> = windows(&queue, imports).collect();
-            assert_eq!(found, expected, "{text}, {imports} imports");
+            assert_eq!(found, expected, "{places} places, {imports} imports");
         }
     }
 }

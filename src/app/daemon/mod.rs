@@ -7,6 +7,7 @@
 //! A stop takes no new work, lets what runs come to a safe end within the configured times, and closes the store. Killing
 //! the process instead is safe, too: the next start takes over what was running.
 
+mod controls;
 mod files;
 mod imports;
 mod keys;
@@ -46,14 +47,16 @@ use crate::store::{OpenMode, SharedStore, Standing, StoreError};
 use crate::telemetry;
 use crate::transport::BuildError;
 
+use controls::Part;
 use files::Fingerprint;
 use lanes::ActedOn;
 use poller::{HintBox, Poller};
 use reconciler::Reconciler;
-use reload::{ReloadRequest, Reloader};
+use reload::Reloader;
 use scheduler::{Around, BothSides, DeltaRuns, FullRuns, GapRuns};
 use shops::{Disabled, Flows, Wired};
 
+pub(crate) use controls::Controls;
 pub(crate) use scheduler::{DELTA, DELTA_OBJECTS};
 pub(crate) use shops::context;
 pub use signals::serve_until_signal;
@@ -472,70 +475,6 @@ impl Daemon {
         self.tasks.wait().await;
         self.store.close().await;
         tracing::info!("stopped");
-    }
-}
-
-/// Starts the parts of the daemon and notes when one ends before its time.
-struct Part<'a> {
-    tasks: &'a TaskTracker,
-    stop: &'a CancellationToken,
-    broken: &'a CancellationToken,
-}
-
-impl Part<'_> {
-    fn run(&self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        let (stop, broken) = (self.stop.clone(), self.broken.clone());
-        let task = self.tasks.spawn(part);
-        self.tasks.spawn(async move {
-            let ended = task.await;
-            if !stop.is_cancelled() {
-                tracing::error!(
-                    part = name,
-                    panicked = ended.is_err(),
-                    "{name} ended before its time"
-                );
-                broken.cancel();
-            }
-        });
-    }
-}
-
-/// What may be asked of a running daemon from elsewhere in it.
-#[derive(Clone, Debug)]
-pub(crate) struct Controls {
-    reload: mpsc::Sender<ReloadRequest>,
-    live: watch::Sender<Live>,
-    standing: watch::Receiver<Standing>,
-    stop: CancellationToken,
-    tasks: TaskTracker,
-}
-
-impl Controls {
-    /// Does this beside everything else. It is told when the daemon stops, which waits for its end.
-    pub(crate) fn aside<F>(&self, work: impl FnOnce(CancellationToken) -> F)
-    where
-        F: Future<Output = ()> + Send + 'static,
-    {
-        self.tasks.spawn(work(self.stop.child_token()));
-    }
-
-    /// The hash of this node's configuration, if it is the one that all act on as far as this node knows.
-    pub(crate) fn newest(&self) -> Option<String> {
-        let standing = self.standing.borrow();
-        standing.is_newest.then(|| standing.newest.hash.clone())
-    }
-
-    /// Takes the files up again now; see [`Daemon::reload`].
-    pub(crate) async fn reload(&self) -> Result<Option<i64>, String> {
-        let (sender, answer) = oneshot::channel();
-        let stopping = || "the daemon is stopping".to_owned();
-        self.reload.send(sender).await.map_err(|_| stopping())?;
-        answer.await.map_err(|_| stopping())?
-    }
-
-    /// Has the queue look at the store: a change of what it follows makes it.
-    pub(crate) fn look(&self) {
-        self.live.send_modify(|_| {});
     }
 }
 

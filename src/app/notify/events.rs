@@ -14,11 +14,11 @@ use std::sync::Arc;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use self::reference::{object, related};
+use self::reference::{object, object_of, related};
 use crate::config::Config;
 use crate::domain::{
-    Carried, Changed, Direction, FieldValue, Happened, HappenedDetail, NewProblem, SharedEntropy, ShopName,
-    System, Timestamp,
+    Carried, Changed, Direction, Entropy, FieldValue, Happened, HappenedDetail, JobKey, NewProblem, Object,
+    SharedEntropy, ShopName, System, Timestamp,
 };
 use crate::notify::{
     ChangedValue, Detail, Endpoint, EventType, Notification, NotificationId, PaymentDetail, Place,
@@ -26,7 +26,7 @@ use crate::notify::{
 };
 use crate::queue::{Ending, Notifier};
 use crate::reconcile::{RunEnded, RunNotifier};
-use crate::store::{ImportRow, RunKind, RunOutcome, Verdict};
+use crate::store::{GivenUpJob, ImportRow, RunKind, RunOutcome, Verdict};
 
 /// Who wants to know what, and what both sides of each shop are called.
 #[derive(Debug, Default)]
@@ -77,6 +77,21 @@ impl Audience {
             }
         }
         all
+    }
+
+    /// Says where what a job is about comes from and goes to.
+    fn locate(&self, notification: &mut Notification, key: &JobKey) {
+        let (source, destination) = match key.direction {
+            Direction::In => (System::Shopify, System::Erp),
+            Direction::Out => (System::Erp, System::Shopify),
+        };
+        let is_of_a_record = key.object != Object::Shop;
+        notification.shop = Some(key.shop.clone());
+        notification.direction = is_of_a_record.then_some(key.direction);
+        notification.source = self.place(&key.shop, source);
+        notification.destination = is_of_a_record
+            .then(|| self.place(&key.shop, destination))
+            .flatten();
     }
 
     fn place(&self, shop: &ShopName, system: System) -> Option<Place> {
@@ -152,22 +167,11 @@ impl Events {
         ending: &Ending<'_>,
         happened: Option<&Happened>,
     ) -> Notification {
-        let key = &ending.job.key;
         let about = happened
             .and_then(|happened| happened.about.as_deref())
             .or(ending.about);
-        let (source, destination) = match key.direction {
-            Direction::In => (System::Shopify, System::Erp),
-            Direction::Out => (System::Erp, System::Shopify),
-        };
-        let is_of_a_record = key.object != crate::domain::Object::Shop;
         let mut notification = self.bare(event, ending.at);
-        notification.shop = Some(key.shop.clone());
-        notification.direction = is_of_a_record.then_some(key.direction);
-        notification.source = audience.place(&key.shop, source);
-        notification.destination = is_of_a_record
-            .then(|| audience.place(&key.shop, destination))
-            .flatten();
+        audience.locate(&mut notification, &ending.job.key);
         notification.object = object(ending, about);
         if let Some(about) = about {
             if wanted.record {
@@ -252,6 +256,21 @@ impl Notifier for Events {
             .chain(self.of_job(&audience, ending))
             .collect()
     }
+}
+
+/// What is told of a job that the store made a problem by itself. Whether anybody wants it is seen when it is fanned out.
+pub(super) fn given_up(
+    audience: &Audience,
+    entropy: &dyn Entropy,
+    job: &GivenUpJob,
+    at: Timestamp,
+) -> Notification {
+    let mut notification = Notification::new(NotificationId::new(entropy), EventType::SyncFailed, at);
+    audience.locate(&mut notification, &job.key);
+    notification.object = object_of(&job.key, job.record.as_deref());
+    notification.status = Some(Status::Failed);
+    notification.problem = Some(ProblemNote::new(&job.problem, Some(job.job.0)));
+    notification
 }
 
 /// Whether this very problem is open already.

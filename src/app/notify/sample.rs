@@ -7,8 +7,8 @@ use crate::domain::{
     System,
 };
 use crate::notify::{
-    ErpReference, EventType, Notification, NotificationId, ObjectReference, Place, ShopifyReference, Shown,
-    Status, to_json,
+    ErpReference, EventType, Notification, NotificationId, ObjectReference, Place, RelatedRecord,
+    ShopifyReference, Shown, Status, to_json,
 };
 use crate::shopify::{Shopify, ShopifyError};
 use crate::store::{SharedStore, StoreError};
@@ -89,6 +89,11 @@ async fn sample(
             let order = shopify.order(id, "").await?.ok_or_else(missing)?;
             let called = Called {
                 name: Some(order.name.clone()),
+                related: order.customer.as_ref().map(|customer| RelatedRecord {
+                    kind: "customer".to_owned(),
+                    shopify: Some(ShopifyReference::new("Customer", customer.id)),
+                    erp: None,
+                }),
                 ..Called::default()
             };
             ("Order", LinkKind::Order, called, to_json(&order.fact()))
@@ -141,16 +146,18 @@ async fn sample(
             name: shop.odoo.server.database.clone(),
         }),
         record: Some(record),
+        related: Some(called.related.into_iter().collect()),
         ..Notification::new(NotificationId::new(&**entropy), event, clock.now())
     })
 }
 
-/// What people call a record.
+/// What people call a record, and whom it belongs to.
 #[derive(Default)]
 struct Called {
     title: Option<Shown>,
     sku: Option<String>,
     name: Option<String>,
+    related: Option<RelatedRecord>,
 }
 
 async fn linked(

@@ -50,7 +50,7 @@ impl Drift {
             line(
                 &mut text,
                 &format!(
-                    "{} orders were booked before their fields were remembered; later runs read them whole, once.",
+                    "{} records were carried over before all that is compared was remembered; later runs read them whole, once.",
                     looked.unnoted
                 ),
             );

@@ -146,3 +146,30 @@ async fn who_may_not_see_values_sees_that_there_are_some() {
     };
     assert_eq!(product.clone().masked().row, product.row);
 }
+
+#[test]
+fn shops_are_kept_together_where_address_and_database_are_the_same() {
+    let shop = |name: &str, url: &str, database: &str| {
+        format!(
+            "[shops.{name}]\ndomain = '{name}.myshopify.com'\naccess_token = 'shpat_1'\nwebhook_secrets = ['s']\n\
+             time_zone = 'Europe/Berlin'\n[shops.{name}.odoo]\nurl = '{url}'\ndatabase = '{database}'\n\
+             login = 'a@example.com'\napi_key = 'k'\n"
+        )
+    };
+    let text = [
+        shop("main", "https://erp.example.com", "prod"),
+        shop("paris", "https://ERP.example.com/", "prod"),
+        shop("rome", "https://erp.example.com", "rome"),
+        shop("oslo", "https://oslo.example.com", "prod"),
+    ];
+    let path = std::path::Path::new("/etc/lockstep.toml");
+    let config = Config::parse(&text.concat(), path, &|_| None).unwrap();
+    let of = |name: &str| {
+        let name: ShopName = name.parse().unwrap();
+        let found = beside(&config, &config.shops[&name]).into_iter();
+        found.map(|name| name.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("main"), ["paris"]);
+    assert_eq!(of("paris"), ["main"]);
+    assert_eq!((of("rome"), of("oslo")), (Vec::new(), Vec::new()));
+}

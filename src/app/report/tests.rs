@@ -61,6 +61,7 @@ async fn order(store: &SharedStore, id: &str, asked_at: Timestamp, ends: Vec<(Ti
             erp_name: None,
             links: Vec::new(),
             enqueue: Vec::new(),
+            disables_shop: None,
             notifications: Vec::new(),
         };
         store.finish(finish).await.unwrap();

@@ -76,6 +76,8 @@ pub struct Odoo {
     look_ups: Arc<LookUps>,
     together: together::Together,
     reads: reads::Reads,
+    options: products::Options,
+    confirming: orders::Confirming,
     /// Codes of states and provinces.
     state_codes: Cache<ErpId, Option<String>>,
     /// Whether `web_read` and `web_save` are there; they belong to Odoo's own client and are not documented.
@@ -112,6 +114,8 @@ impl Odoo {
             look_ups: Arc::new(LookUps::new()),
             together: together::Together::default(),
             reads: reads::Reads::default(),
+            options: products::Options::new(),
+            confirming: orders::Confirming::default(),
             state_codes: Cache::builder()
                 .max_capacity(5_000)
                 .time_to_live(FIELDS_KEPT)
@@ -198,6 +202,7 @@ impl Erp for Odoo {
 
     fn forget_look_ups(&self) {
         self.look_ups.forget();
+        self.options.forget();
         self.session.doubt_version();
     }
 

@@ -2,13 +2,16 @@
 //!
 //! `action_confirm` overwrites the order's date with the present, and `action_cancel` of Odoo 18 answers a confirmed order
 //! with a wizard and cancels nothing. So the date is written again after a confirmation, in the same call that reads back
-//! what was confirmed, and the state is looked at after every action instead of trusting its answer.
+//! what was confirmed, and the state is looked at after every action instead of trusting its answer. Where an import confirms
+//! several orders at the same time, dates go together in one call and what was confirmed is read back in another; each order
+//! is confirmed by a call of its own, since what somebody's module does then is done to one order at a time.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
+use super::load::Batch;
 use super::names::wire_name;
 use super::reads::Question;
 use super::value::{decimal, record, records, text, time, time_text};
@@ -16,6 +19,7 @@ use super::{Odoo, nonsense};
 use crate::domain::{ErpId, FieldValue, Timestamp};
 use crate::erp::{ErpError, OrderParties, OrderState, SalesOrder, SalesOrderLine};
 use crate::failpoint::{FailPoint, reach};
+use crate::telemetry::calls;
 
 const ORDER: &str = "sale.order";
 const LINE: &str = "sale.order.line";
@@ -52,6 +56,39 @@ const LINE_FIELDS: [&str; 10] = [
 
 /// Whoever bought, whoever gets the invoice, and where the goods go.
 const PARTY_FIELDS: [&str; 3] = ["partner_id", "partner_invoice_id", "partner_shipping_id"];
+
+/// So many orders of an import have to be confirmed at the same time for their dates to go together: two calls for all of them
+/// instead of one for each.
+const DATED_TOGETHER: usize = 3;
+
+/// How many orders of an import are being confirmed.
+#[derive(Debug, Default)]
+pub(super) struct Confirming(AtomicUsize);
+
+/// One order of an import that is being confirmed.
+struct Confirmation<'a>(&'a AtomicUsize);
+
+impl Confirming {
+    /// None for what is live.
+    fn begin(&self) -> Option<Confirmation<'_>> {
+        calls::gives_way().then(|| {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Confirmation(&self.0)
+        })
+    }
+}
+
+impl Confirmation<'_> {
+    fn has_company(&self) -> bool {
+        self.0.load(Ordering::Relaxed) >= DATED_TOGETHER
+    }
+}
+
+impl Drop for Confirmation<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 impl Odoo {
     /// The fields of an order and of its lines that this server has, by its own names.
@@ -151,6 +188,7 @@ impl Odoo {
     /// Confirms without looking first: Odoo refuses what is not a quotation, and then the state is looked at. So the
     /// usual case takes two calls.
     pub(super) async fn confirm(&self, id: ErpId, ordered_at: Timestamp) -> Result<SalesOrder, ErpError> {
+        let confirmation = self.confirming.begin();
         let call = Call::write(ORDER, "action_confirm").on([id]).quietly();
         if let Err(error) = self.act(&call).await {
             if !matches!(error, ErpError::Rejected { .. } | ErpError::Busy { .. }) {
@@ -168,7 +206,11 @@ impl Odoo {
         } else {
             reach(FailPoint::OrderConfirmed).await?;
         }
-        let order = self.set_order_date(id, ordered_at).await?;
+        let order = if confirmation.as_ref().is_some_and(Confirmation::has_company) {
+            self.set_order_date_with_others(id, ordered_at).await?
+        } else {
+            self.set_order_date(id, ordered_at).await?
+        };
         if order.state != OrderState::Confirmed {
             return Err(refused(
                 "action_confirm",
@@ -195,6 +237,22 @@ impl Odoo {
         }
         let call = Call::write(ORDER, "write").on([id]).arg("vals", values).quietly();
         self.session.call(&call).await?;
+        self.existing_order(id).await
+    }
+
+    /// The same in two calls, both together with those of other orders.
+    async fn set_order_date_with_others(
+        &self,
+        id: ErpId,
+        ordered_at: Timestamp,
+    ) -> Result<SalesOrder, ErpError> {
+        let batch = Batch {
+            model: ORDER.to_owned(),
+            columns: vec![".id".to_owned(), "date_order".to_owned()],
+            rows: vec![vec![id.to_string(), time_text(ordered_at)]],
+            saves: vec![0],
+        };
+        self.load(&batch).await?;
         self.existing_order(id).await
     }
 

@@ -2,8 +2,8 @@
 //! turn, what comes of the same kind waits with it and goes as one call. Whatever is live asks alone and at once: somebody
 //! waits for it, and there is less of it.
 //!
-//! Only such reads are joined whose answer tells which row was whose: rows by their ids, and rows by the exact text of one
-//! field. A row is given to whoever asked for just it, in the order in which the same read alone would have told it. What was
+//! Only such reads are joined whose answer tells which row was whose: rows by their ids, by the exact text of one field, and by
+//! the record that one field names. A row is given to whoever asked for just it, in the order in which the same read alone would have told it. What was
 //! asked for is read after it was asked for, never an answer that was on its way already. Where one record may be what a
 //! refusal is about, the call is cut in halves until that one stands alone.
 
@@ -18,6 +18,7 @@ use tracing::Instrument as _;
 use super::call::Call;
 use super::session::Session;
 use super::together::may_be_about_one;
+use super::value::record;
 use super::{Odoo, nonsense};
 use crate::domain::{ErpId, System};
 use crate::erp::ErpError;
@@ -35,12 +36,22 @@ const MOST_LINES: usize = 256;
 pub(super) struct Question {
     /// The call without what is asked for.
     call: Call,
-    /// The field whose text is asked for, by the server's name; none where records are asked for by their ids.
-    field: Option<String>,
+    by: By,
     /// Ids or texts.
     asked: Vec<Value>,
     /// At most so many rows.
     limit: Option<u32>,
+}
+
+/// What tells whose a row is. Fields go by the server's names.
+#[derive(Clone, Debug)]
+enum By {
+    /// Its own id.
+    Id,
+    /// The text in this field.
+    Text(String),
+    /// The record that this field names.
+    Owner(String),
 }
 
 impl Question {
@@ -48,34 +59,44 @@ impl Question {
     pub(super) fn of_records(call: Call, ids: &[ErpId]) -> Self {
         Self {
             call,
-            field: None,
+            by: By::Id,
             asked: ids.iter().map(|id| json!(id.0)).collect(),
             limit: None,
         }
     }
 
-    /// A `search_read` of the rows whose `field` has just this text, besides all that the domain says already. `field` has
-    /// to be among the fields that are read.
-    pub(super) fn of_text(call: Call, field: &str, text: &str, limit: u32) -> Self {
+    /// A `search_read` of the rows whose `field` has just one of these texts, besides all that the domain says already. `field`
+    /// has to be among the fields that are read.
+    pub(super) fn of_texts(call: Call, field: &str, texts: Vec<Value>, limit: Option<u32>) -> Self {
         Self {
             call,
-            field: Some(field.to_owned()),
-            asked: vec![json!(text)],
-            limit: Some(limit),
+            by: By::Text(field.to_owned()),
+            asked: texts,
+            limit,
+        }
+    }
+
+    /// The same of the rows whose `field` names one of these records.
+    pub(super) fn of_owners(call: Call, field: &str, owners: &[ErpId]) -> Self {
+        Self {
+            call,
+            by: By::Owner(field.to_owned()),
+            asked: owners.iter().map(|id| json!(id.0)).collect(),
+            limit: None,
         }
     }
 
     /// What questions that can be asked together have in common.
     fn kind(&self) -> String {
-        let Self { call, field, .. } = self;
-        format!("{call:?} {field:?}")
+        let Self { call, by, .. } = self;
+        format!("{call:?} {by:?}")
     }
 
     fn call(&self) -> Call {
         let mut call = self.call.clone();
-        match &self.field {
-            None => call = call.on(self.asked.iter().filter_map(Value::as_i64).map(ErpId)),
-            Some(field) => {
+        match &self.by {
+            By::Id => call = call.on(self.asked.iter().filter_map(Value::as_i64).map(ErpId)),
+            By::Text(field) | By::Owner(field) => {
                 let (operator, value) = match self.asked.as_slice() {
                     [one] => ("=", one.clone()),
                     several => ("in", json!(several)),
@@ -99,19 +120,27 @@ impl Question {
 
     /// The rows that answer this, out of those that answer more.
     fn own(&self, rows: &[Value]) -> Vec<Value> {
-        let Some(field) = &self.field else {
-            let by_id: HashMap<i64, &Value> = rows
-                .iter()
-                .filter_map(|row| Some((row["id"].as_i64()?, row)))
-                .collect();
-            let asked = self.asked.iter().filter_map(Value::as_i64);
-            return asked
-                .filter_map(|id| by_id.get(&id).map(|row| (*row).clone()))
-                .collect();
-        };
-        let fits = rows.iter().filter(|row| self.asked.contains(&row[field]));
         let limit = self.limit.map_or(usize::MAX, |limit| limit as usize);
-        fits.take(limit).cloned().collect()
+        let in_order = |is_asked: &dyn Fn(&Value) -> bool| {
+            let rows = rows.iter().filter(|row| is_asked(row));
+            rows.take(limit).cloned().collect()
+        };
+        match &self.by {
+            By::Id => {
+                let by_id: HashMap<i64, &Value> = rows
+                    .iter()
+                    .filter_map(|row| Some((row["id"].as_i64()?, row)))
+                    .collect();
+                let asked = self.asked.iter().filter_map(Value::as_i64);
+                asked
+                    .filter_map(|id| by_id.get(&id).map(|row| (*row).clone()))
+                    .collect()
+            }
+            By::Text(field) => in_order(&|row| self.asked.contains(&row[field])),
+            By::Owner(field) => {
+                in_order(&|row| record(&row[field]).is_some_and(|owner| self.asked.contains(&json!(owner.0))))
+            }
+        }
     }
 }
 
@@ -155,9 +184,20 @@ impl Reads {
         }
         Arc::clone(lines.entry(kind).or_default())
     }
+
+    /// Whether nobody waits, nor is about to send anything.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        lock(&self.0).values().all(|line| Arc::strong_count(line) == 1)
+    }
 }
 
 impl Line {
+    /// Whether somebody waits for an answer.
+    fn is_wanted(&self) -> bool {
+        lock(&self.waiting).iter().any(|one| !one.done.is_closed())
+    }
+
     /// What goes in the next call, oldest first. Whoever gave up is left out.
     fn next(&self) -> Vec<Waiting> {
         let mut waiting = lock(&self.waiting);
@@ -188,7 +228,7 @@ fn merged(parts: &[Waiting]) -> Option<Question> {
     let limits = parts.iter().map(|part| part.question.limit);
     Some(Question {
         call: first.call.clone(),
-        field: first.field.clone(),
+        by: first.by.clone(),
         asked: asked.collect(),
         limit: limits.fold(None, |sum: Option<u32>, limit| {
             limit.map(|limit| sum.unwrap_or(0).saturating_add(limit))
@@ -224,7 +264,10 @@ impl Odoo {
         let session = Arc::clone(&self.session);
         let work = async move {
             let _turn = line.turn.lock().await;
-            send(&session, &line).await;
+            // It may have gone with another's: nobody's turn to call the server is used up for nothing.
+            if line.is_wanted() {
+                send(&session, &line).await;
+            }
         };
         tokio::spawn(calls::giving_way(true, work).in_current_span());
         let answer = match told.await {

@@ -1,6 +1,7 @@
 //! Records of any model: their fields, finding, reading and writing them.
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -120,10 +121,11 @@ impl Odoo {
     pub(super) async fn search(&self, find: &Find) -> Result<Vec<Row>, ErpError> {
         let table = self.table(&find.model).await?;
         let major = self.major().await?;
-        let text = by_text(find, &table);
+        let by_text = ByText::of(find, &table);
+        let is_left = |place| by_text.as_ref().is_none_or(|text| text.place != place);
         let mut domain = Vec::new();
         for (place, (name, wanted)) in find.equal.iter().enumerate() {
-            if text.as_ref().is_some_and(|text| text.place == place) {
+            if !is_left(Place::Equal(place)) {
                 continue;
             }
             let name = wire_name(major, &find.model, name);
@@ -134,7 +136,9 @@ impl Odoo {
                 wanted => json!([name, "=", value::encode(wanted)]),
             });
         }
-        if let Some((name, values)) = &find.one_of {
+        if let Some((name, values)) = &find.one_of
+            && is_left(Place::OneOf)
+        {
             let name = wire_name(major, &find.model, name);
             domain.push(json!([
                 name,
@@ -143,40 +147,59 @@ impl Odoo {
             ]));
         }
         domain.append(&mut self.company_domain(&table).await?);
-        let rows = match text {
-            Some(text) => self.rows_of_text(major, find, domain, &text).await?,
+        let limit = Some(find.limit.max(1));
+        let rows = match by_text {
+            Some(ByText { name, texts, .. }) => {
+                self.rows_of_texts(&find.model, name, texts, domain, &find.fields, limit)
+                    .await?
+            }
             None => {
-                self.search_read(&find.model, domain, &find.fields, Some(find.limit), false)
+                self.search_read(&find.model, domain, &find.fields, limit, false)
                     .await?
             }
         };
         decode_rows(major, &find.model, &table, &find.fields, &rows)
     }
 
-    /// The rows that have just this text in a field, besides what the domain says.
-    async fn rows_of_text(
+    /// The rows that have just one of these texts in a field, besides what the domain says. An import's go together with
+    /// others'.
+    pub(super) async fn rows_of_texts(
         &self,
-        major: u32,
-        find: &Find,
+        model: &str,
+        field: &str,
+        texts: Vec<Value>,
         domain: Vec<Value>,
-        text: &ByText<'_>,
+        fields: &[impl AsRef<str>],
+        limit: Option<u32>,
     ) -> Result<Vec<Value>, ErpError> {
-        let name = wire_name(major, &find.model, text.name);
-        let mut fields: Vec<&str> = find
-            .fields
-            .iter()
-            .map(|field| wire_name(major, &find.model, field))
-            .collect();
+        let mut fields: Vec<&str> = fields.iter().map(AsRef::as_ref).collect();
         // By it rows are told apart.
-        if !fields.contains(&name) {
-            fields.push(name);
+        if !fields.contains(&field) {
+            fields.push(field);
         }
-        let call = Call::read(&find.model, "search_read")
-            .arg("domain", Value::Array(domain))
-            .arg("fields", json!(fields))
-            .option("order", "id");
-        let question = Question::of_text(call, name, text.text, find.limit.max(1));
-        self.rows(question).await
+        let major = self.major().await?;
+        let call = search_call(major, model, domain, &fields);
+        let field = wire_name(major, model, field);
+        self.rows(Question::of_texts(call, field, texts, limit)).await
+    }
+
+    /// The rows that name one of these records in a field, which has to be among those that are read. An import's go together
+    /// with others'.
+    pub(super) async fn rows_of_owners(
+        &self,
+        model: &str,
+        field: &str,
+        owners: &[ErpId],
+        fields: &[&str],
+        archived: bool,
+    ) -> Result<Vec<Value>, ErpError> {
+        let major = self.major().await?;
+        let mut call = search_call(major, model, Vec::new(), fields);
+        if archived {
+            call = call.with_archived();
+        }
+        let field = wire_name(major, model, field);
+        self.rows(Question::of_owners(call, field, owners)).await
     }
 
     /// Limits a search to the declared company and to records without one, which is Odoo's default.
@@ -201,23 +224,7 @@ impl Odoo {
         limit: Option<u32>,
         archived: bool,
     ) -> Result<Vec<Value>, ErpError> {
-        let major = self.major().await?;
-        let fields: Vec<&str> = fields
-            .iter()
-            .map(|field| wire_name(major, model, field.as_ref()))
-            .collect();
-        let mut call = Call::read(model, "search_read")
-            .arg("domain", Value::Array(domain))
-            // Without fields Odoo would send all of them, more than some users may read.
-            .arg(
-                "fields",
-                if fields.is_empty() {
-                    json!(["id"])
-                } else {
-                    json!(fields)
-                },
-            )
-            .option("order", "id");
+        let mut call = search_call(self.major().await?, model, domain, fields);
         if let Some(limit) = limit {
             call = call.option("limit", limit.max(1));
         }
@@ -379,24 +386,59 @@ impl Odoo {
     }
 }
 
-/// The text that a search is for.
-struct ByText<'a> {
-    /// Which of the search's values it is.
-    place: usize,
-    name: &'a str,
-    text: &'a str,
+/// A plain search, for rows in the order of their ids.
+fn search_call(major: u32, model: &str, domain: Vec<Value>, fields: &[impl AsRef<str>]) -> Call {
+    let fields: Vec<&str> = fields
+        .iter()
+        .map(|field| wire_name(major, model, field.as_ref()))
+        .collect();
+    Call::read(model, "search_read")
+        .arg("domain", Value::Array(domain))
+        // Without fields Odoo would send all of them, more than some users may read.
+        .arg(
+            "fields",
+            if fields.is_empty() {
+                json!(["id"])
+            } else {
+                json!(fields)
+            },
+        )
+        .option("order", "id")
 }
 
-/// The first text that a search is for: searches that differ in nothing else can be made together.
-fn by_text<'a>(find: &'a Find, table: &FieldTable) -> Option<ByText<'a>> {
-    let mut values = find.equal.iter().enumerate();
-    values.find_map(|(place, (name, wanted))| {
-        let is_text = table.0.get(name).is_some_and(|info| info.kind == "char");
-        match wanted {
-            FieldValue::Text(text) if is_text && !text.is_empty() => Some(ByText { place, name, text }),
-            _ => None,
-        }
-    })
+/// Which of a search's conditions it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// This one of `equal`.
+    Equal(usize),
+    OneOf,
+}
+
+/// The condition of a search by texts: searches that differ in nothing else can be made together.
+struct ByText<'a> {
+    place: Place,
+    name: &'a str,
+    texts: Vec<Value>,
+}
+
+impl<'a> ByText<'a> {
+    /// The first such condition.
+    fn of(find: &'a Find, table: &FieldTable) -> Option<Self> {
+        let is_text = |value: &FieldValue| matches!(value, FieldValue::Text(text) if !text.is_empty());
+        let texts = |name: &str, values: &[FieldValue]| {
+            let is_by_text = table.0.get(name)?.kind == "char" && !values.is_empty();
+            let all = is_by_text && values.iter().all(is_text);
+            all.then(|| values.iter().map(value::encode).collect::<Vec<_>>())
+        };
+        let equal = find.equal.iter().enumerate();
+        let equal = equal.map(|(place, (name, wanted))| (Place::Equal(place), name, from_ref(wanted)));
+        let one_of = find.one_of.iter();
+        let one_of = one_of.map(|(name, values)| (Place::OneOf, name, values.as_slice()));
+        equal.chain(one_of).find_map(|(place, name, values)| {
+            let texts = texts(name, values)?;
+            Some(Self { place, name, texts })
+        })
+    }
 }
 
 /// Rows as the fields' types say.

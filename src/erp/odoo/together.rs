@@ -8,7 +8,8 @@
 //! record stands alone, and fails alone.
 //!
 //! Calls are sent by tasks of their own: no attempt waits until others know what became of theirs. Right before each call
-//! what its attempt gave up is taken out of it, since newer values of the same record may have been sent meanwhile.
+//! what its attempt gave up is taken out of it, since newer values of the same record may have been sent meanwhile. A call that
+//! gives way may have waited long for its turn: it takes along what came meanwhile.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -108,32 +109,42 @@ impl Together {
 }
 
 impl Line {
-    /// What goes in the next call, oldest first: no record that is in it or under way already, and not too much. Whoever gave
-    /// up is left out.
+    /// What goes in the next call.
     fn next(self: &Arc<Self>) -> (Sent, Vec<Waiting>) {
-        let mut waiting = lock(&self.waiting);
-        let mut sent = lock(&self.sent);
-        let (mut names, mut rows) = (Vec::new(), 0);
-        let (mut taken, mut left): (Vec<Waiting>, Vec<Waiting>) = (Vec::new(), Vec::new());
+        let mut sent = Sent {
+            line: Arc::clone(self),
+            names: Vec::new(),
+        };
+        let mut parts = Vec::new();
+        sent.take(&mut parts);
+        (sent, parts)
+    }
+}
+
+impl Sent {
+    /// Adds to a call what waits, oldest first: no record that is in it or under way already, and not too much. Whoever gave up
+    /// is left out.
+    fn take(&mut self, parts: &mut Vec<Waiting>) {
+        let mut waiting = lock(&self.line.waiting);
+        let mut sent = lock(&self.line.sent);
+        let mut rows: usize = parts.iter().map(|part| part.batch.rows.len()).sum();
+        let mut left: Vec<Waiting> = Vec::new();
         for one in std::mem::take(&mut *waiting) {
             if one.done.is_closed() {
                 continue;
             }
             let own: Vec<String> = names_of(&one.batch).map(str::to_owned).collect();
-            let fits = taken.is_empty() || rows + one.batch.rows.len() <= MOST_ROWS;
+            let fits = parts.is_empty() || rows + one.batch.rows.len() <= MOST_ROWS;
             if fits && own.iter().all(|name| !sent.contains(name)) {
                 rows += one.batch.rows.len();
                 sent.extend(own.iter().cloned());
-                names.extend(own);
-                taken.push(one);
+                self.names.extend(own);
+                parts.push(one);
             } else {
                 left.push(one);
             }
         }
         *waiting = left;
-        drop((waiting, sent));
-        let line = Arc::clone(self);
-        (Sent { line, names }, taken)
     }
 }
 
@@ -240,7 +251,7 @@ impl Odoo {
                 },
             };
             while !parts.is_empty() {
-                sender.send(parts).await;
+                sender.send(parts, &mut sent).await;
                 drop(sent);
                 (sent, parts) = line.next();
             }
@@ -257,10 +268,13 @@ struct Sender {
 
 impl Sender {
     /// Sends calls as one, and tells each what became of it.
-    async fn send(&self, parts: Vec<Waiting>) {
+    async fn send(&self, parts: Vec<Waiting>, sent: &mut Sent) {
         let mut groups = vec![parts];
+        // Only the first call takes others along: what is cut apart is to become less.
+        let mut takes = calls::gives_way().then_some(sent);
         while let Some(mut parts) = groups.pop() {
-            let Some(Told { mut answer, mut took }) = self.once(&mut parts, false).await else {
+            let told = self.once(&mut parts, takes.take(), false).await;
+            let Some(Told { mut answer, mut took }) = told else {
                 continue;
             };
             if parts.len() > 1
@@ -277,7 +291,7 @@ impl Sender {
                 // Odoo resolves the ids of other records by a search, which hides archived ones: a product that was sold
                 // and then archived, say. The refused call left nothing behind. Archived records are not let in at once,
                 // since whatever Odoo works out by itself (a fiscal position, say) would choose among them, too.
-                let Some(again) = self.once(&mut parts, true).await else {
+                let Some(again) = self.once(&mut parts, None, true).await else {
                     continue;
                 };
                 answer = again.answer;
@@ -291,19 +305,28 @@ impl Sender {
         }
     }
 
-    /// One call with those of the parts that are still wanted when it is its turn; none when nobody wants anything any more.
-    async fn once(&self, parts: &mut Vec<Waiting>, with_archived: bool) -> Option<Told> {
-        let mut sent = None;
+    /// One call with those of the parts that are still wanted when it is its turn, and with what `takes` may add by then; none
+    /// when nobody wants anything any more.
+    async fn once(
+        &self,
+        parts: &mut Vec<Waiting>,
+        takes: Option<&mut Sent>,
+        with_archived: bool,
+    ) -> Option<Told> {
+        let mut sent_at = None;
         let make = || {
             parts.retain(|part| !part.done.is_closed());
+            if let Some(sent) = takes {
+                sent.take(parts);
+            }
             let whole = merged(parts)?;
-            sent = Some(Instant::now());
+            sent_at = Some(Instant::now());
             Some((load_call(&whole, with_archived), whole))
         };
         let answer = self.session.call_in_turn(make).await?;
         Some(Told {
             answer: answer.and_then(|(value, whole)| load::read_result(&whole, &value)),
-            took: sent.map_or(Duration::ZERO, |sent| sent.elapsed()),
+            took: sent_at.map_or(Duration::ZERO, |at| at.elapsed()),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! The routes as clients see them, and the connections themselves.
 
+mod bodies;
 mod connections;
 mod intake;
 mod odoo;

@@ -25,7 +25,7 @@ use crate::domain::{
 use crate::secret::Secret;
 use crate::shopify::webhook;
 use crate::store::faulty::FaultyStore;
-use crate::store::{JobFilter, JobRow, ProblemRow, RejectionCount, SharedStore, Store as _, testing};
+use crate::store::{JobFilter, JobRow, ProblemRow, RejectionCount, SharedStore, testing};
 
 pub(super) const DOMAIN: &str = "main.myshopify.com";
 pub(super) const SECRET: &str = "the live secret";

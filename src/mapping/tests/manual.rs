@@ -1,8 +1,8 @@
 //! The manual says what the program does: every word of the language is in it, and its examples are right.
 
 use super::super::compile::TOP_KEYS;
-use super::super::compile_group::GROUP_KEYS;
-use super::super::compile_rule::{CHOICE_KEYS, RULE_KEYS};
+use super::super::compile::group::GROUP_KEYS;
+use super::super::compile::rule::{CHOICE_KEYS, RULE_KEYS};
 use super::super::filters::{FILTERS, TESTS};
 use super::super::outgoing::{OUT_GROUP_KEYS, OUT_KEYS};
 use super::super::types::FieldType;

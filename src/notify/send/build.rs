@@ -9,7 +9,8 @@ use reqwest::dns::Resolve;
 use reqwest::{Certificate, Identity, redirect};
 
 use super::Target;
-use crate::notify::guard::{Guard, GuardedNames, Network, SystemNames};
+use crate::domain::Network;
+use crate::notify::guard::{Guard, GuardedNames, SystemNames};
 
 /// The most headers of an answer that are read: more is no answer.
 const MOST_HEADERS: usize = 100;

@@ -16,11 +16,10 @@ use tokio::sync::{Semaphore, watch};
 use super::attempt::GRACE;
 use super::{LaneGate, Settings, prune_on_schedule};
 use crate::domain::{
-    Actor, Calls, Clock as _, Direction, Disposition, JobState, Object, Outcome, ProblemCode, Report,
-    RetryPolicy, ShopifyId, System, Via,
+    Calls, Clock as _, Disposition, JobState, Object, Outcome, ProblemCode, Report, RetryPolicy, System,
 };
 use crate::store::faulty::StoreFault;
-use crate::store::{self, BreakerRow, ImportPage, ImportsBegun, Lane, NewImport, SharedStore, Store as _};
+use crate::store::{self, BreakerRow, SharedStore};
 use crate::telemetry::calls;
 use rig::{Rig, done, down, failed, name_of};
 
@@ -76,36 +75,7 @@ async fn attempts_for_an_import_give_way_and_others_do_not() {
         Report::of(Outcome::Completed, told)
     })
     .await;
-    let now = rig.clock.now();
-    let lane = Lane {
-        shop: "main".parse().unwrap(),
-        object: Object::Customer,
-        direction: Direction::In,
-    };
-    let wanted = NewImport {
-        shop: lane.shop.clone(),
-        object: lane.object,
-        since: None,
-        until: None,
-        warning: None,
-    };
-    let begun = rig
-        .store
-        .begin_imports(vec![wanted], Actor::new("ada", Via::Cli), now)
-        .await;
-    let ImportsBegun::Begun(imports) = begun.unwrap() else {
-        panic!("another import runs");
-    };
-    let page = ImportPage {
-        import: imports[0],
-        after: None,
-        records: vec![ShopifyId(1), ShopifyId(3)],
-        cursor: Some(ShopifyId(3)),
-        is_last: true,
-    };
-    assert!(rig.store.save_import_page(page).await.unwrap());
-    let fed = rig.store.feed_import(imports[0], lane, 5, now).await.unwrap();
-    assert_eq!(fed.made, 2);
+    rig.import_customers(&[1, 3]).await;
     rig.enqueue("main", Object::Customer, 2).await;
     // It changes while the import's job for it waits.
     rig.enqueue("main", Object::Customer, 3).await;
@@ -123,6 +93,47 @@ async fn attempts_for_an_import_give_way_and_others_do_not() {
         told,
         expected.map(|(id, told)| (id.to_owned(), Some(told.to_owned())))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn imports_that_hang_take_no_place_of_others_and_others_none_of_theirs() {
+    let settings = Settings {
+        workers: NonZeroU32::new(1).unwrap(),
+        import_workers: NonZeroU32::new(2).unwrap(),
+        ..Settings::default()
+    };
+    let (imports, live) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let gates = (Arc::clone(&imports), Arc::clone(&live));
+    let (rig, queue) = Rig::prepare(settings, move |_, _| {
+        let (imports, live) = (Arc::clone(&gates.0), Arc::clone(&gates.1));
+        async move {
+            let gate = if calls::gives_way() { imports } else { live };
+            gate.acquire().await.unwrap().forget();
+            done()
+        }
+    })
+    .await;
+    rig.import_customers(&[1, 2, 3]).await;
+    let rig = rig.await_start(queue);
+    rig.until("the import has its places", 2, async || rig.began())
+        .await;
+    for id in [11, 12] {
+        rig.enqueue("main", Object::Customer, id).await;
+    }
+    rig.until("and one is left for what is live", 3, async || rig.began())
+        .await;
+    live.add_permits(1);
+    rig.until("for one after the other", 4, async || rig.began())
+        .await;
+    // While what is live has its only place, imports go on in theirs.
+    imports.add_permits(3);
+    rig.until_in_state(JobState::Completed, 4).await;
+    let mut began: Vec<String> = rig.handler.began.lock().unwrap().iter().map(name_of).collect();
+    began[..2].sort();
+    let expected = ["1", "2", "11", "12", "3"].map(|id| format!("main/customer/{id}"));
+    assert_eq!(began, expected);
+    live.add_permits(1);
+    rig.until_in_state(JobState::Completed, 5).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,12 +12,14 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::domain::{
-    Clock as _, Direction, Disposition, JobKey, JobState, ManualClock, NewProblem, Object, Outcome, Priority,
-    ProblemCode, Report, SeededEntropy, SharedClock, System, Timestamp,
+    Actor, Clock as _, Direction, Disposition, JobKey, JobState, ManualClock, NewProblem, Object, Outcome,
+    Priority, ProblemCode, Report, SeededEntropy, SharedClock, ShopifyId, System, Timestamp, Via,
 };
 use crate::queue::{Handler, LaneGate, Live, Queue, Settings};
 use crate::store::faulty::FaultyStore;
-use crate::store::{ClaimedJob, JobFilter, JobRow, NewJob, SharedStore, Store as _, testing};
+use crate::store::{
+    ClaimedJob, ImportPage, ImportsBegun, JobFilter, JobRow, Lane, NewImport, NewJob, SharedStore, testing,
+};
 
 /// How long a condition may take that usually takes milliseconds.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -132,6 +134,38 @@ impl Rig {
             cause: "test".into(),
         };
         self.store.enqueue(job).await.unwrap();
+    }
+
+    /// An import makes the jobs of these customers.
+    pub(super) async fn import_customers(&self, ids: &[u64]) {
+        let now = self.clock.now();
+        let lane = Lane {
+            shop: "main".parse().unwrap(),
+            object: Object::Customer,
+            direction: Direction::In,
+        };
+        let wanted = NewImport {
+            shop: lane.shop.clone(),
+            object: lane.object,
+            since: None,
+            until: None,
+            warning: None,
+        };
+        let actor = Actor::new("ada", Via::Cli);
+        let begun = self.store.begin_imports(vec![wanted], actor, now).await;
+        let ImportsBegun::Begun(imports) = begun.unwrap() else {
+            panic!("another import runs");
+        };
+        let page = ImportPage {
+            import: imports[0],
+            after: None,
+            records: ids.iter().map(|id| ShopifyId(*id)).collect(),
+            cursor: ids.last().map(|id| ShopifyId(*id)),
+            is_last: true,
+        };
+        assert!(self.store.save_import_page(page).await.unwrap());
+        let fed = self.store.feed_import(imports[0], lane, 50, now).await.unwrap();
+        assert_eq!(usize::try_from(fed.made), Ok(ids.len()));
     }
 
     pub(super) async fn jobs(&self) -> Vec<JobRow> {

@@ -11,6 +11,9 @@ use crate::store::{JobFilter, JobRow, NewJob, WAITING_FOR_APPROVAL};
 /// A job's end is our clock's word and a record's change the shop's: what lies so close together counts as the later change.
 pub(super) const CLOCKS: std::time::Duration = std::time::Duration::from_hours(1);
 
+/// The rule that leaves alone what a person gave up.
+pub(super) const GIVEN_UP: &str = "discarded_by_a_person";
+
 /// What is told to people of a class for which no job can be made, if anything was found of it.
 pub(super) const TOLD: [Told; 3] = [
     Told {
@@ -35,7 +38,7 @@ pub(super) struct Told {
 
 impl Run<'_> {
     /// The jobs of a record, both ways, newest first.
-    async fn jobs_of(&self, key: &JobKey) -> Result<Vec<JobRow>, RunError> {
+    pub(super) async fn jobs_of(&self, key: &JobKey) -> Result<Vec<JobRow>, RunError> {
         let filter = JobFilter {
             shop: Some(key.shop.clone()),
             object: Some(key.object),
@@ -90,7 +93,7 @@ impl Run<'_> {
                     (JobState::Discarded, _)
                         if job.updated_at >= suspect.updated_at && is_asked(suspect.sign) && is_answer =>
                     {
-                        Became::left_alone("discarded_by_a_person")
+                        Became::left_alone(GIVEN_UP)
                     }
                     (JobState::Obsolete, Some(reason))
                         if is_later && job.updated_at >= self.rules_since && is_rule(suspect.sign) =>
@@ -110,8 +113,11 @@ impl Run<'_> {
     }
 
     /// Whether giving up this job answers what a sign asks. That a record is gone has no time: what was given up before was
-    /// about something else, and must not hide it.
+    /// about something else, and must not hide it. What an order is compared by may be asked for again by other rules.
     async fn is_answer(&self, sign: Sign, job: &JobRow) -> Result<bool, RunError> {
+        if sign == Sign::Unnoted {
+            return Ok(job.updated_at >= self.rules_since);
+        }
         if !is_gone(sign) {
             return Ok(true);
         }
@@ -197,7 +203,7 @@ const fn is_rule(sign: Sign) -> bool {
 
 /// Whether a job about this sign would ask what a person answered by giving one up.
 const fn is_asked(sign: Sign) -> bool {
-    is_rule(sign) || is_gone(sign) || matches!(sign, Sign::Alive)
+    is_rule(sign) || is_gone(sign) || matches!(sign, Sign::Alive | Sign::Unnoted)
 }
 
 /// Whether one side has a linked record no more.

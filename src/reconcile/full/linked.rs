@@ -68,6 +68,7 @@ impl Run<'_> {
             book.looked.in_step += 1;
             return Ok(());
         }
+        let (count, mut stands) = (found.len(), true);
         for finding in found {
             // What goes on to the shop is an edit of the record, and says nothing of the mapping.
             if finding.way != Some(Direction::Out) {
@@ -82,7 +83,13 @@ impl Run<'_> {
                     .filter(|became| became.fate == DriftFate::NeedsPerson),
             };
             let became = became.unwrap_or_else(|| self.stays(&finding, &comparison));
+            stands &= finding.class == DriftClass::FieldDiffers && became.fate == DriftFate::LeftAlone;
             book.enter(finding.class, &suspect, finding.about, became);
+        }
+        // Where less was found than had moved, something of it is on its way.
+        let moves = suspect.moves.filter(|moves| count as u64 >= moves.fields());
+        if let (Sign::Moved, true, Some(moves)) = (suspect.sign, stands, moves) {
+            self.has_told(source, moves, count).await?;
         }
         Ok(())
     }

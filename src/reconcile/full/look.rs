@@ -17,7 +17,7 @@ pub(super) const TOGETHER: u32 = 500;
 /// Numbers of the ERP's records that are listed at once.
 pub(super) const PAGE: u32 = 2_000;
 
-/// How many orders a run reads whole because nothing is remembered of their fields.
+/// How many orders or products a run reads whole because nothing is remembered of them.
 const MOST_UNNOTED: usize = 1_000;
 
 /// By how much the shop's clock and ours may differ.
@@ -36,7 +36,8 @@ pub(super) struct Gathered {
     pub(super) suspects: Vec<Suspect>,
     gone_from_shop: u64,
     pub(super) gone_from_erp: u64,
-    /// Booked orders of which nothing is remembered by which their fields could be told to have moved.
+    /// Booked orders of which nothing is remembered by which their fields could be told to have moved, and products of which it
+    /// was never noted which variants stand.
     pub(super) unnoted: Vec<Suspect>,
     /// Products of the ERP of which a variant moved.
     pub(super) moved_products: BTreeSet<ErpId>,
@@ -81,7 +82,7 @@ impl Run<'_> {
         })
     }
 
-    /// Orders that were booked before their fields were remembered are read whole once, so many a run, the newest first.
+    /// Records that were carried over before what is looked at was remembered are read whole once, so many a run, the newest first.
     fn note_some(&self, gathered: &mut Gathered, book: &mut Book) {
         if self.wanted.since.is_some() {
             return;
@@ -232,7 +233,19 @@ impl Run<'_> {
                 is_away: is_archived && !ours.is_some_and(|ours| ours.is_away),
                 ..suspect
             };
-            for field in &moved {
+            // A product's would have to be told with those of its variants.
+            let moves = (self.wanted.object == Object::Customer && !moved.is_empty())
+                .then(|| self.moves(suspect.updated_at, moved.len(), &format!("{moved:?}")));
+            let told = match moves.filter(|_| !suspect.is_away) {
+                Some(moves) => self.told(source, moves).await?,
+                None => None,
+            };
+            let suspect = Suspect {
+                moves,
+                told,
+                ..suspect
+            };
+            for field in moved.iter().filter(|_| told.is_none()) {
                 book.may_correct(
                     &link.model,
                     link.erp_id,

@@ -5,7 +5,7 @@
 //! flows repair becomes the same jobs that webhooks make; the rest is told to a person or left alone by a rule that is named.
 //!
 //! Promises: nothing is concluded from a list that is not proven complete; nothing is written by the run itself but jobs,
-//! its report, and links of which both records are gone; where too much is gone on one side, nothing is repaired. A dry run
+//! its report, what it told, and links of which both records are gone; where too much is gone on one side, nothing is repaired. A dry run
 //! writes the report only.
 
 mod beside;
@@ -16,6 +16,7 @@ mod hidden;
 mod life;
 mod linked;
 mod look;
+mod notes;
 mod orders;
 mod sample;
 mod shelf;

@@ -60,12 +60,24 @@ impl Run<'_> {
                 ..suspect
             };
             let moved = moved.remove(&link.erp_id).unwrap_or_default();
-            // Nothing is carried to a confirmed order that did not change on the shop: what was left alone still is.
-            let is_confirmed = theirs.is_some_and(|theirs| theirs.state == OrderState::Confirmed);
-            let was_told = is_confirmed && self.was_told(source, &moved).await?;
-            if !was_told {
+            let moves = theirs.filter(|_| moved.is_anything()).map(|theirs| {
+                let is_line_missing = !moved.missing_lines.is_empty();
+                let fields = moved.own.len() + moved.lines.len() + usize::from(is_line_missing);
+                let what = format!("{:?}\0{moved:?}", theirs.state);
+                self.moves(suspect.updated_at, fields, &what)
+            });
+            let told = match moves.filter(|_| !suspect.is_away) {
+                Some(moves) => self.told(source, moves).await?,
+                None => None,
+            };
+            if told.is_none() {
                 self.may_correct(link, source, &moved, book);
             }
+            let suspect = Suspect {
+                moves,
+                told,
+                ..suspect
+            };
             if theirs.is_some_and(|theirs| has_other_amounts(link, theirs)) && !is_cancelled && !is_by_hand {
                 gathered.suspects.push(Suspect {
                     sign: Sign::Total,
@@ -80,12 +92,6 @@ impl Run<'_> {
             } else {
                 let has_moved = suspect.is_away || moved.is_anything();
                 let before = gathered.suspects.len();
-                let told = if was_told && !suspect.is_away {
-                    (moved.own.len() + moved.lines.len()) as u64
-                } else {
-                    0
-                };
-                let suspect = Suspect { told, ..suspect };
                 self.suspect(link, suspect, has_moved, gathered, book);
                 let is_known = is_by_hand || is_cancelled || booked_fields(link).is_some();
                 if is_carried && !is_known && gathered.suspects.len() == before {
@@ -159,22 +165,6 @@ impl Run<'_> {
             Some((*id, known.moved(own, &named, &lines, &html)))
         });
         Ok(moved.collect())
-    }
-
-    /// Whether an earlier run told of all that moved of an order, each with the value that stands there.
-    async fn was_told(&self, source: ShopifyId, moved: &OrderMoved) -> Result<bool, RunError> {
-        if moved.is_line_missing || !moved.is_anything() {
-            return Ok(false);
-        }
-        let store = &self.context.store;
-        let told = store.corrections_of(&self.shop.name, Object::Order, source);
-        let told = self.life.with(told).await??;
-        let is_told = |moved: &Moved| {
-            let mut told = told.iter();
-            told.any(|(field, value)| (field, value) == (&moved.field, &moved.value))
-        };
-        let lines = moved.lines.iter().map(|(_, moved)| moved);
-        Ok(moved.own.iter().chain(lines).all(is_told))
     }
 
     /// Notes which values people may have put in place of ours.

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sha2::{Digest as _, Sha256};
 
+use super::notes::Moves;
 use crate::domain::{ErpId, ShopifyId, Timestamp};
 use crate::shopify::{ListedRecord, ListedState};
 
@@ -75,6 +76,14 @@ impl ShopShelf {
         Some(*record)
     }
 
+    pub(super) fn get(&self, id: ShopifyId) -> Option<OnShop> {
+        let place = self
+            .records
+            .binary_search_by_key(&id.0, |record| record.id)
+            .ok()?;
+        self.records.get(place).copied()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.records.is_empty()
     }
@@ -119,7 +128,7 @@ impl ShopShelf {
     }
 }
 
-fn short_hash(text: &str) -> u64 {
+pub(super) fn short_hash(text: &str) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&Sha256::digest(text.as_bytes())[..8]);
     u64::from_be_bytes(first)
@@ -158,6 +167,12 @@ impl ErpShelf {
         let record = self.records.get_mut(place)?;
         record.is_linked = true;
         Some(*record)
+    }
+
+    /// Whether it is there, and not archived.
+    pub(super) fn is_active(&self, id: ErpId) -> bool {
+        let place = self.records.binary_search_by_key(&id, |record| record.id);
+        place.is_ok_and(|place| self.records[place].is_active)
     }
 
     pub(super) fn unlinked(&self) -> impl Iterator<Item = InErp> + '_ {
@@ -219,7 +234,8 @@ pub(super) enum Sign {
     Picked,
     /// A stock level that differs.
     Level,
-    /// A booked order of which nothing is remembered by which its fields could be told to have moved.
+    /// A booked order of which nothing is remembered by which its fields could be told to have moved, or a product of which it
+    /// was never noted which variants stand.
     Unnoted,
 }
 
@@ -238,8 +254,10 @@ pub(super) struct Suspect {
     pub(super) is_away: bool,
     /// Whether it is an order that Shopify hides: then only what the ERP has can be looked at.
     pub(super) is_hidden: bool,
-    /// How many of its fields moved, where an earlier run told of each with the value that stands there, and left it alone.
-    pub(super) told: u64,
+    /// What moved of it, where that can be told without reading it whole.
+    pub(super) moves: Option<Moves>,
+    /// How many differences an earlier run told of it when the very same had moved, and left alone.
+    pub(super) told: Option<u64>,
 }
 
 impl Suspect {
@@ -253,7 +271,8 @@ impl Suspect {
             beside: None,
             is_away: false,
             is_hidden: false,
-            told: 0,
+            moves: None,
+            told: None,
         }
     }
 

@@ -4,14 +4,15 @@
 //! those that differ a second time, because the sides are not read in one moment. A level in flux is no drift: one of which
 //! an order that sells it, the notice of its item, or a push, is still under way. Nor is one that fell put back at once, or
 //! by the push of another variant of its product: a sale may have lowered it whose order is not told yet, so it goes the way
-//! of its notice, which waits for that.
+//! of its notice, which waits for that. Nor is one whose job a person gave up asked about again while it stays as it was.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{About, Became, Book};
+use super::hand::GIVEN_UP;
 use super::shelf::{Sign, Suspect};
 use super::{Run, RunError};
-use crate::domain::{Direction, DriftClass, DriftFate, ErpId, LinkKind, LinkState, ShopifyId};
+use crate::domain::{Direction, DriftClass, DriftFate, ErpId, JobState, LinkKind, LinkState, ShopifyId};
 use crate::sync::{PreviewError, StockFailed, StockFound, StockLevel, StockStanding};
 
 /// Variants whose stock is read at once. Tests have the variants of one product apart.
@@ -186,7 +187,8 @@ impl Run<'_> {
             }
             (StockStanding::Differs | StockStanding::Conflict, Some(product)) => {
                 let fallen = flux.fallen.get(&product).copied();
-                match self.push_of(product, fallen, jobs).await? {
+                match self.push_of(level, product, fallen, jobs).await? {
+                    Some(became) if became.fate == DriftFate::LeftAlone => became,
                     Some(became) if level.standing == StockStanding::Conflict => Became {
                         fate: DriftFate::NeedsPerson,
                         ..became.because("changed_on_both_sides")
@@ -203,6 +205,9 @@ impl Run<'_> {
                 Became::of(DriftFate::Unexplained).because("variant_without_product")
             }
         };
+        if let (DriftFate::Repaired | DriftFate::NeedsPerson, Some(job)) = (became.fate, became.job) {
+            self.has_asked(level, job).await?;
+        }
         let about = About {
             model: Some(format!("inventory item {}", level.item)),
             name: level.sku.clone(),
@@ -219,9 +224,28 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// What a person said who gave up the job that an earlier run made for a level; none where nobody did, the level moved since
+    /// on either side, or other rules apply.
+    async fn given_up(&self, level: &StockLevel) -> Result<Option<Became>, RunError> {
+        let Some(asked) = self.asked(level).await? else {
+            return Ok(None);
+        };
+        let story = self.life.with(self.context.store.job(asked)).await??;
+        let Some(job) = story.map(|story| story.job) else {
+            return Ok(None);
+        };
+        let is_last = self.jobs_of(&job.key).await?.first().map(|last| last.id) == Some(asked);
+        Ok((is_last && job.state == JobState::Discarded).then(|| Became {
+            job: Some(asked),
+            direction: Some(Direction::Out),
+            ..Became::left_alone(GIVEN_UP)
+        }))
+    }
+
     /// The push of a product's stock, or the notice of its item that fell; none where a push is under way already.
     async fn push_of(
         &self,
+        level: &StockLevel,
         product: ErpId,
         fallen: Option<ShopifyId>,
         jobs: &mut BTreeMap<ErpId, Became>,
@@ -236,6 +260,10 @@ impl Run<'_> {
             Some(became) if became.fate == DriftFate::InWork => return Ok(None),
             Some(became) => became,
             None => {
+                if let Some(given_up) = self.given_up(level).await? {
+                    // Of this level: another one of the product may have moved.
+                    return Ok(Some(given_up));
+                }
                 let fallen = match fallen {
                     Some(item) => Some(item),
                     None => match self.siblings(product).await? {

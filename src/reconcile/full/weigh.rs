@@ -2,7 +2,7 @@
 //! says that it stays so.
 
 use super::book::{About, Became, Book, class_of};
-use super::hand::CLOCKS;
+use super::hand::{CLOCKS, GIVEN_UP};
 use super::shelf::{Sign, Suspect};
 use super::{Run, RunError};
 use crate::domain::{
@@ -41,16 +41,16 @@ impl Run<'_> {
             }
         }
         if let Some(became) = hand {
-            if suspect.sign == Sign::Unnoted {
+            if suspect.sign == Sign::Unnoted && became.why.as_deref() != Some(GIVEN_UP) {
                 // Nothing says that it differs. Its job notes what the mapping makes of it: the next run tells by that what does.
                 return Ok(());
             }
             book.enter(class_of(suspect.sign), &suspect, About::default(), became);
             return Ok(());
         }
-        if suspect.sign == Sign::Moved && suspect.told > 0 {
-            // People edit many orders and leave them so: what was found once is counted, not read whole every night.
-            book.tally(DriftClass::FieldDiffers, DriftFate::LeftAlone, suspect.told);
+        if let (Sign::Moved, Some(told)) = (suspect.sign, suspect.told) {
+            // People edit many records and leave them so: what was found once is counted, not read whole every night.
+            book.tally(DriftClass::FieldDiffers, DriftFate::LeftAlone, told);
             return Ok(());
         }
         match suspect.sign {
@@ -188,6 +188,11 @@ impl Run<'_> {
             DriftFate::Repaired | DriftFate::Repairable if suspect.is_hidden => Became {
                 fate: DriftFate::NeedsPerson,
                 ..became.because("order_not_visible")
+            },
+            // Nor is any other order: its job asks who deleted it.
+            DriftFate::Repaired | DriftFate::Repairable if self.wanted.object == Object::Order => Became {
+                fate: DriftFate::NeedsPerson,
+                ..became.because("erp_record_missing")
             },
             _ => became,
         };

@@ -241,19 +241,6 @@ pub(super) async fn a_correction_counts_once(fixture: Fixture) {
     let later = START.plus(Duration::from_secs(60));
     let more = vec![correction(1, "city", "b"), correction(1, "zip", "a")];
     assert_eq!(store.count_corrections(more, later).await.unwrap(), 2);
-    let of = async |object: Object, source: u64| {
-        store
-            .corrections_of(&shop(), object, ShopifyId(source))
-            .await
-            .unwrap()
-    };
-    let value = |field: &str, value: &str| (field.to_owned(), value.to_owned());
-    assert_eq!(
-        of(Object::Customer, 1).await,
-        [value("city", "a"), value("city", "b"), value("zip", "a")]
-    );
-    assert_eq!(of(Object::Customer, 2).await, [value("city", "a")]);
-    assert_eq!(of(Object::Order, 1).await, []);
     let counts = store.corrections(START).await.unwrap();
     let counts: Vec<_> = counts
         .iter()

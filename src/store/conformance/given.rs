@@ -161,6 +161,7 @@ pub(super) fn end(job: &ClaimedJob, now: Timestamp, verdict: Verdict) -> Finish 
         erp_name: None,
         links: Vec::new(),
         enqueue: Vec::new(),
+        disables_shop: None,
         notifications: Vec::new(),
     }
 }

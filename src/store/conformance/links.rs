@@ -170,13 +170,7 @@ pub(super) async fn links_are_saved_only_under_the_fence(fixture: Fixture) {
 }
 
 fn is_conflict(result: &Finished) -> bool {
-    matches!(
-        result,
-        Finished::Conflict {
-            state: JobState::Problem,
-            problem,
-        } if problem.code == "link_conflict".into()
-    )
+    matches!(result, Finished::Conflict(problem) if problem.code == "link_conflict".into())
 }
 
 pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixture) {
@@ -201,14 +195,14 @@ pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixtu
     assert_eq!(results[2], Finished::Done(JobState::Completed));
     let problems = results.iter().filter(|result| is_conflict(result)).count();
     assert_eq!(problems, 1, "{results:?}");
-    let loser = jobs
+    let (loser, problem) = jobs
         .iter()
         .zip(&results)
-        .find(|(_, result)| is_conflict(result))
-        .unwrap()
-        .0;
-    let problem = story(store, loser.id).await.job.problem.unwrap();
-    assert_eq!(problem.code, "link_conflict".into());
+        .find_map(|(job, result)| match result {
+            Finished::Conflict(problem) => Some((job, problem)),
+            _ => None,
+        })
+        .unwrap();
     assert!(
         problem.reason.contains("10") && problem.reason.contains(&loser.key.source_id),
         "{}",
@@ -224,13 +218,26 @@ pub(super) async fn a_conflict_at_the_end_is_a_problem_not_a_loss(fixture: Fixtu
         .unwrap();
     assert_eq!(links.len(), 2);
     assert_eq!(state(store, jobs[2].id).await, JobState::Completed);
-    // What the loser would have told is not so.
-    let told = store.outbox(10).await.unwrap();
-    let told: Vec<&str> = told.iter().map(|row| row.body.as_str()).collect();
+    // What the loser would have told is not so, and nothing of its end is saved.
+    let told = async || {
+        let rows = store.outbox(10).await.unwrap();
+        rows.into_iter().map(|row| row.body).collect::<Vec<_>>()
+    };
+    let before = told().await;
     assert!(
-        told.len() == 2 && !told.contains(&loser.key.source_id.as_str()),
-        "{told:?}"
+        before.len() == 2 && !before.contains(&loser.key.source_id),
+        "{before:?}"
     );
+    assert_eq!(state(store, loser.id).await, JobState::Running);
+    assert!(story(store, loser.id).await.attempts.is_empty());
+    // It is ended with the problem, and with what is told of that.
+    let mut ended = end(loser, START, Verdict::Problem((**problem).clone()));
+    ended.notifications = vec!["of the problem".to_owned()];
+    assert_eq!(
+        store.finish(ended).await.unwrap(),
+        Finished::Done(JobState::Problem)
+    );
+    assert_eq!(told().await.last().unwrap(), "of the problem");
     // Whoever takes it up next knows which problem is open.
     assert_eq!(loser.problem, None);
     store.retry(loser.id, START).await.unwrap();
@@ -322,6 +329,28 @@ pub(super) async fn agreed_values_come_back(fixture: Fixture) {
     linked.agreed_out = adopted.agreed_out;
     linked.writes = adopted.writes;
     assert_eq!(stored().await, linked);
+}
+
+pub(super) async fn a_shop_is_disabled_with_the_end_that_says_so(fixture: Fixture) {
+    let store = &fixture.store;
+    store.enqueue(new_job(&order("1"), START)).await.unwrap();
+    let job = claim_one(store, Object::Order, START).await;
+    for (fence, result, reason) in [
+        (1, Finished::Stale, None),
+        (0, Finished::Done(JobState::Completed), Some("uninstalled")),
+    ] {
+        let mut ended = end(&job, START, Verdict::Completed);
+        ended.fence = Fence(job.fence.0 + fence);
+        ended.disables_shop = Some("uninstalled".to_owned());
+        ended.notifications = vec!["told".to_owned()];
+        assert_eq!(store.finish(ended).await.unwrap(), result);
+        let state = store.shop_state(&shop(), START).await.unwrap();
+        assert_eq!(state.disabled.as_deref(), reason);
+        let told = store.outbox(10).await.unwrap();
+        assert_eq!(told.len(), usize::from(reason.is_some()));
+    }
+    let other = store.shop_state(&other_shop(), START).await.unwrap();
+    assert_eq!(other.disabled, None);
 }
 
 pub(super) async fn shops_cursors_and_breakers(fixture: Fixture) {

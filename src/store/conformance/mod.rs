@@ -183,6 +183,7 @@ suite! {
         a_conflict_at_the_end_is_a_problem_not_a_loss,
         retired_links_set_their_record_free,
         agreed_values_come_back,
+        a_shop_is_disabled_with_the_end_that_says_so,
         shops_cursors_and_breakers;
     upcoming:
         what_comes_next_in_a_lane_is_told_in_the_order_of_claims;
@@ -221,6 +222,7 @@ suite! {
     notices:
         what_is_told_is_committed_with_the_end_or_not_at_all,
         who_sends_hears_of_what_is_told,
+        a_page_of_the_outbox_has_a_most_in_bytes,
         a_notification_is_fanned_out_once,
         a_newer_one_replaces_what_waits_and_not_what_is_sent,
         dispatches_are_claimed_by_priority_then_time,
@@ -237,6 +239,7 @@ suite! {
         an_endpoint_stands_as_before_when_what_waits_is_given_up,
         what_a_dead_process_was_sending_is_sent_again,
         however_many_claims_ended_without_a_word_all_are_taken_back,
+        what_ends_without_a_word_again_and_again_is_given_up,
         deliveries_are_filtered_and_paged,
         what_ended_is_sent_once_more,
         a_range_or_all_that_failed_is_sent_once_more,

@@ -1,9 +1,15 @@
 //! Both stores against a small model of the queue in memory: whatever is delivered, claimed, ended, locked, lost, retried
 //! and discarded in whatever order, they say the same and stand the same afterwards.
 //!
+//! So is what other systems are told: of what attempts tell nothing is lost and nothing invented, and whoever sends it under a
+//! claim that ended changes nothing any more.
+//!
 //! The model is written from the design's words, not from the stores' statements.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod jobs;
+mod told;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proptest::prelude::*;
@@ -12,14 +18,18 @@ use proptest::test_runner::{Config, TestRunner};
 use super::fixture::Fixture;
 use super::given::{claim_as, delivery, end, key, new_job, problem, record, shop};
 use super::kept::MISCOUNTED;
-use crate::domain::{Fence, JobId, JobKey, JobState, Object, Priority, System, Timestamp};
+use super::notices;
+use crate::domain::{JobId, JobKey, JobState, Object, Priority, System, Timestamp};
 use crate::store::{
     ClaimedJob, ClusterFilter, Finished, JobFilter, Locked, Recorded, Retried, SharedStore, Verdict,
 };
 
+use jobs::{Model, system};
+use told::{Telling, Told};
+
 /// Cases of SQLite, and steps of each case.
 const CASES: u32 = 32;
-const STEPS: usize = 60;
+const STEPS: usize = 80;
 /// PostgreSQL is slower to set up.
 const CASES_ON_POSTGRES: u32 = 6;
 
@@ -54,6 +64,7 @@ enum Step {
         end: End,
         unclean: bool,
         also: Option<usize>,
+        tells: usize,
     },
     Lock {
         claim: usize,
@@ -76,6 +87,7 @@ enum Step {
     Hasten {
         erp: bool,
     },
+    Told(Telling),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -112,8 +124,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         3 => (0..KEYS, 0_i16..3).prop_map(|(key, priority)| Step::Enqueue { key, priority }),
         8 => (any::<bool>(), 1_u32..4, prop::bool::weighted(0.2))
             .prop_map(|(products, limit, lease_ends)| Step::Claim { products, limit, lease_ends }),
-        9 => (0_usize..6, end, prop::bool::weighted(0.2), proptest::option::weighted(0.2, 0..KEYS))
-            .prop_map(|(claim, end, unclean, also)| Step::Finish { claim, end, unclean, also }),
+        9 => (0_usize..6, end, prop::bool::weighted(0.2), proptest::option::weighted(0.2, 0..KEYS), 0_usize..3)
+            .prop_map(|(claim, end, unclean, also, tells)| Step::Finish { claim, end, unclean, also, tells }),
         4 => (0_usize..6, proptest::collection::vec(0..KEYS * 2, 0..3))
             .prop_map(|(claim, records)| Step::Lock { claim, records }),
         1 => (0_usize..6).prop_map(|claim| Step::Heartbeat { claim }),
@@ -123,6 +135,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0_usize..8).prop_map(|job| Step::Retry { job }),
         2 => (0_usize..8).prop_map(|job| Step::Discard { job }),
         1 => any::<bool>().prop_map(|erp| Step::Hasten { erp }),
+        14 => told::steps().prop_map(Step::Told),
     ];
     proptest::collection::vec(step, STEPS)
 }
@@ -143,298 +156,11 @@ fn record_of(index: usize) -> crate::domain::RecordKey {
     }
 }
 
-/// One job of the model.
-#[derive(Clone, Debug)]
-struct Job {
-    id: JobId,
-    key: usize,
-    state: JobState,
-    priority: i16,
-    run_at: Timestamp,
-    wanted: u32,
-    taken: u32,
-    events: u32,
-    attempts: u32,
-    failed: u32,
-    /// When an attempt ended whose last call may still take effect.
-    unclean: Option<Timestamp>,
-    /// Attempts in a row that ended without a word.
-    killed: u32,
-    down: Option<System>,
-    waits_on: Option<usize>,
-    has_problem: bool,
-    /// The token of the claim that holds it.
-    held_by: Option<Fence>,
-    lease_ends: bool,
-}
-
-/// The model: jobs, locks by record, and the deliveries that were stored.
-#[derive(Default)]
-struct Model {
-    jobs: Vec<Job>,
-    locks: BTreeMap<usize, JobId>,
-    delivered: BTreeSet<(usize, usize)>,
-}
-
-impl Model {
-    fn open(&mut self, key: usize) -> Option<&mut Job> {
-        self.jobs
-            .iter_mut()
-            .find(|job| job.key == key && job.state.is_open())
-    }
-
-    fn job(&mut self, id: JobId) -> &mut Job {
-        self.jobs
-            .iter_mut()
-            .find(|job| job.id == id)
-            .expect("a job of the model")
-    }
-
-    /// Somebody wants work on the record; `made` is the number that the store gave.
-    fn want(&mut self, key: usize, priority: i16, now: Timestamp, is_event: bool, made: JobId) -> bool {
-        let events = u32::from(is_event);
-        let Some(job) = self.open(key) else {
-            self.jobs.push(Job {
-                id: made,
-                key,
-                state: JobState::Available,
-                priority,
-                run_at: now,
-                wanted: 1,
-                taken: 0,
-                events,
-                attempts: 0,
-                failed: 0,
-                unclean: None,
-                killed: 0,
-                down: None,
-                waits_on: None,
-                has_problem: false,
-                held_by: None,
-                lease_ends: false,
-            });
-            return true;
-        };
-        job.wanted += 1;
-        job.events += events;
-        job.priority = job.priority.min(priority);
-        if matches!(job.state, JobState::Problem | JobState::Held) {
-            job.failed = 0;
-            job.state = JobState::Available;
-            job.run_at = now;
-        }
-        false
-    }
-
-    /// Wakes who waits for one of the records that `by` let go.
-    fn wake(&mut self, records: &[usize], by: JobId, now: Timestamp) {
-        for job in &mut self.jobs {
-            let waits = job.waits_on.is_some_and(|on| records.contains(&on));
-            if job.state == JobState::Scheduled && waits && job.id != by {
-                job.state = JobState::Available;
-                job.run_at = now;
-                job.waits_on = None;
-            }
-        }
-    }
-
-    fn release(&mut self, id: JobId) -> Vec<usize> {
-        let records = self.locks.iter().filter(|(_, holder)| **holder == id);
-        let records: Vec<usize> = records.map(|(record, _)| *record).collect();
-        self.locks.retain(|_, holder| *holder != id);
-        records
-    }
-
-    /// The jobs that a claim takes.
-    fn claim(&mut self, products: bool, limit: u32, now: Timestamp, lease_ends: bool) -> Vec<JobId> {
-        let mut waiting: Vec<(i16, Timestamp, JobId)> = self
-            .jobs
-            .iter()
-            .filter(|job| (job.key >= 3) == products && job.run_at <= now)
-            .filter(|job| {
-                matches!(
-                    job.state,
-                    JobState::Available | JobState::Scheduled | JobState::Retryable
-                )
-            })
-            .map(|job| (job.priority, job.run_at, job.id))
-            .collect();
-        waiting.sort_unstable();
-        let mut claimed = Vec::new();
-        for (_, _, id) in waiting {
-            if claimed.len() == limit as usize {
-                break;
-            }
-            let record = self.job(id).key;
-            let is_locked = self.locks.contains_key(&record);
-            let job = self.job(id);
-            if is_locked {
-                job.state = JobState::Scheduled;
-                job.waits_on = Some(record);
-                job.run_at = now.plus(SET_ASIDE);
-                continue;
-            }
-            job.state = JobState::Running;
-            job.taken = job.wanted;
-            job.attempts += 1;
-            job.waits_on = None;
-            job.down = None;
-            job.lease_ends = lease_ends;
-            self.locks.insert(record, id);
-            claimed.push(id);
-        }
-        claimed
-    }
-
-    fn reclaim(&mut self, all: bool, now: Timestamp) {
-        let dead: Vec<JobId> = self
-            .jobs
-            .iter()
-            .filter(|job| job.state == JobState::Running && (all || job.lease_ends))
-            .map(|job| job.id)
-            .collect();
-        let mut freed = Vec::new();
-        for (place, id) in dead.into_iter().enumerate() {
-            let job = self.job(id);
-            job.held_by = None;
-            job.unclean = Some(now);
-            job.killed += 1;
-            let rest = match job.killed {
-                1 => 0,
-                2 => 10 + 5 * place,
-                3 => 60 + 5 * place,
-                _ => 300 + 5 * place,
-            };
-            job.run_at = now.plus(Duration::from_secs(u64::try_from(rest).unwrap()));
-            job.state = match job.killed {
-                1 => JobState::Available,
-                2..=4 => JobState::Retryable,
-                _ => JobState::Problem,
-            };
-            job.has_problem |= job.state == JobState::Problem;
-            freed.push((id, self.release(id)));
-        }
-        for (id, records) in freed {
-            self.wake(&records, id, now);
-        }
-    }
-
-    fn finish(&mut self, id: JobId, end: End, unclean: bool, now: Timestamp) -> JobState {
-        let records = self.release(id);
-        let job = self.job(id);
-        job.held_by = None;
-        let again = job.wanted > job.taken;
-        job.state = JobState::Available;
-        let release_at = job.run_at;
-        job.run_at = now;
-        if !matches!(end, End::Release) {
-            job.killed = 0;
-        }
-        if matches!(end, End::Completed | End::Obsolete) {
-            job.unclean = None;
-        }
-        if unclean {
-            job.unclean = Some(now);
-        }
-        match end {
-            End::Completed | End::Obsolete => {
-                job.failed = 0;
-                job.has_problem = false;
-                if !again {
-                    job.state = match end {
-                        End::Obsolete => JobState::Obsolete,
-                        _ => JobState::Completed,
-                    };
-                }
-            }
-            End::Retry {
-                counts,
-                seconds,
-                down,
-            } => {
-                job.state = JobState::Retryable;
-                job.run_at = now.plus(Duration::from_secs(seconds));
-                job.failed += u32::from(counts);
-                job.down = down.map(system);
-            }
-            End::Wait { on, seconds } => {
-                job.state = JobState::Scheduled;
-                job.run_at = now.plus(Duration::from_secs(seconds));
-                job.waits_on = Some(on);
-            }
-            End::Problem | End::Held => {
-                job.has_problem = true;
-                if again {
-                    job.failed = 0;
-                } else if matches!(end, End::Held) {
-                    job.state = JobState::Held;
-                } else {
-                    job.state = JobState::Problem;
-                }
-            }
-            End::Release => {
-                job.attempts -= 1;
-                job.run_at = release_at;
-            }
-        }
-        let state = job.state;
-        self.wake(&records, id, now);
-        if let End::Wait { on, .. } = end {
-            let is_busy = self.locks.contains_key(&on)
-                || self
-                    .open(on)
-                    .is_some_and(|job| !matches!(job.state, JobState::Problem | JobState::Held));
-            let job = self.job(id);
-            if job.state == JobState::Scheduled && !is_busy {
-                job.run_at = job.run_at.min(now.plus(NEEDLESS));
-            }
-        }
-        state
-    }
-
-    fn lock(&mut self, id: JobId, records: &[usize]) -> Option<usize> {
-        let mut sorted: Vec<usize> = records.to_vec();
-        sorted.sort_by_key(|index| record_of(*index));
-        let busy = sorted
-            .iter()
-            .copied()
-            .find(|record| self.locks.get(record).is_some_and(|holder| *holder != id));
-        if busy.is_none() {
-            self.locks.extend(sorted.into_iter().map(|record| (record, id)));
-        }
-        busy
-    }
-
-    fn retry(&mut self, id: JobId, now: Timestamp) -> Option<Retried> {
-        let key = self.job(id).key;
-        let target = if self.job(id).state.is_open() {
-            id
-        } else {
-            // None: the store makes a new one.
-            self.open(key)?.id
-        };
-        let job = self.job(target);
-        if job.state == JobState::Running {
-            return Some(Retried::Running);
-        }
-        job.state = JobState::Available;
-        job.run_at = now;
-        job.priority = 0;
-        job.failed = 0;
-        job.down = None;
-        job.waits_on = None;
-        Some(Retried::Again(target))
-    }
-}
-
-fn system(erp: bool) -> System {
-    if erp { System::Erp } else { System::Shopify }
-}
-
 /// A store and its model, side by side.
 struct Pair {
     fixture: Fixture,
     model: Model,
+    told: Told,
     /// Claims so far, newest first: also those that were lost or ended.
     claims: Vec<ClaimedJob>,
 }
@@ -447,6 +173,7 @@ impl Pair {
             self.compare(&text).await;
         }
         assert_eq!(self.fixture.number(MISCOUNTED).await, 0, "kept counts");
+        notices::check_counts(&self.fixture).await;
     }
 
     async fn step(mut self, step: Step) -> Self {
@@ -507,6 +234,7 @@ impl Pair {
                 end: kind,
                 unclean,
                 also,
+                tells,
             } => {
                 let Some(claim) = self.claims.get(claim) else {
                     return self;
@@ -516,6 +244,11 @@ impl Pair {
                 if let Some(also) = also {
                     finish.enqueue = vec![new_job(&key_of(also), now)];
                 }
+                let tells: Vec<usize> = (0..tells).map(|_| self.told.new_name()).collect();
+                finish.notifications = tells
+                    .iter()
+                    .map(|name| notices::body(&name.to_string()))
+                    .collect();
                 let finished = store.finish(finish).await.unwrap();
                 if model.job(claim.id).held_by != Some(claim.fence) {
                     assert_eq!(finished, Finished::Stale);
@@ -527,6 +260,7 @@ impl Pair {
                 }
                 let state = model.finish(claim.id, kind, unclean, now);
                 assert_eq!(finished, Finished::Done(state));
+                self.told.outbox.extend(tells);
             }
             Step::Lock { claim, records } => {
                 let Some(claim) = self.claims.get(claim) else {
@@ -567,6 +301,10 @@ impl Pair {
             Step::Crash => {
                 drop(store);
                 self.model.reclaim(true, now);
+                if !self.fixture.is_shared() {
+                    // Nobody else serves: what was being sent is taken back at once.
+                    self.told.reclaim(true, now);
+                }
                 self.fixture = self.fixture.crash().await;
             }
             Step::Retry { job } => {
@@ -613,6 +351,7 @@ impl Pair {
                 }
                 assert_eq!(count, expected);
             }
+            Step::Told(step) => self.told.step(&store, step, now).await,
         }
         self
     }
@@ -664,6 +403,7 @@ impl Pair {
             .collect();
         assert_eq!(seen, expected, "after {after}");
         self.compare_counts(after).await;
+        self.told.compare(&self.fixture.store, after).await;
     }
 
     /// The kept counts are those of the model's jobs.
@@ -737,6 +477,7 @@ fn check(cases: u32, make: impl AsyncFn() -> Fixture) {
                 let pair = Pair {
                     fixture: make().await,
                     model: Model::default(),
+                    told: Told::default(),
                     claims: Vec::new(),
                 };
                 pair.run(steps).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fixture::Fixture;
 use super::given::{START, claim, claim_one, delivery, end, finish, new_job, order, retry_at, shop, story};
 use crate::domain::{JobState, Object, System};
-use crate::store::{Finished, Verdict};
+use crate::store::{Finished, GivenUpJob, Verdict};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -76,6 +76,15 @@ pub(super) async fn a_job_that_kills_its_process_rests_and_ends_as_a_problem(fix
         assert!(due.iter().any(|job| job.id == killer), "round {round}");
     }
     assert_eq!(times, [0, 10, 60, 300]);
+    // Others are told, with the problem and not before.
+    let told = fixture.store.outbox(10).await.unwrap();
+    let told: Vec<_> = told
+        .iter()
+        .filter_map(|row| GivenUpJob::from_body(&row.body))
+        .collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((told[0].job, &told[0].key), (killer, &order("killer")));
+    assert_eq!(told[0].problem.code, "attempt_killed_the_process".into());
     // A person's retry, after the cause was removed.
     let store = &fixture.store;
     let now = fixture.now();

@@ -39,6 +39,8 @@ mod intake;
 mod intents;
 #[path = "../shared/kept.rs"]
 mod kept;
+#[path = "../shared/leases.rs"]
+mod leases;
 #[path = "../shared/links.rs"]
 mod links;
 #[path = "../shared/listing.rs"]
@@ -49,7 +51,7 @@ mod nodes;
 mod notices;
 #[path = "../shared/numbers.rs"]
 mod numbers;
-#[path = "../shared/operations.rs"]
+#[path = "../shared/operations/mod.rs"]
 mod operations;
 #[path = "../shared/people.rs"]
 mod people;
@@ -384,6 +386,10 @@ impl PgStore {
             tracing::debug!("the other nodes were not told of new notifications");
         }
     }
+
+    /// Nothing is to be done: PostgreSQL overwrites what was removed when it vacuums.
+    #[expect(clippy::unused_async, reason = "the other database has something to do")]
+    async fn empty_log(&self) {}
 
     /// A lease as the statements want it: how long, by the database's clock.
     fn lease(_now: Timestamp, lease: Duration) -> i64 {

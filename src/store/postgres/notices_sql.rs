@@ -72,8 +72,10 @@ pub(super) const LIVE: &str = "
     ORDER BY d.id FOR UPDATE OF d";
 
 pub(super) const OVERDUE: &str = "
-    SELECT id, fence, endpoint FROM dispatches WHERE state = 'sending' AND claimed_until <= $1
-    ORDER BY claimed_until, id LIMIT $2";
+    SELECT id, fence, endpoint, tries - coalesce((
+        SELECT CASE WHEN t.number <= d.tries THEN t.number ELSE 0 END FROM dispatch_tries AS t
+        WHERE t.dispatch_id = d.id ORDER BY t.at DESC, t.id DESC LIMIT 1), 0)
+    FROM dispatches AS d WHERE state = 'sending' AND claimed_until <= $1 ORDER BY claimed_until, id LIMIT $2";
 
 pub(super) const DISPATCHES_END: &str = "
     UPDATE dispatches SET state = v ->> 1, due_at = coalesce((v ->> 2)::bigint, due_at),

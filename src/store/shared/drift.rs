@@ -7,7 +7,7 @@ use sqlx::Row as _;
 
 use super::{Conn, DbRow};
 use crate::domain::{
-    Direction, DriftClass, DriftFate, ErpId, JobId, Object, RecordKey, ShopName, ShopifyId, System, Timestamp,
+    Direction, DriftClass, DriftFate, ErpId, JobId, Object, RecordKey, ShopName, System, Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
@@ -196,25 +196,6 @@ pub(super) async fn count_corrections(
         .rows_affected();
     }
     Ok(new)
-}
-
-/// Those of a record: field and value.
-pub(super) async fn corrections_of(
-    conn: &mut Conn,
-    shop: &ShopName,
-    object: Object,
-    source: ShopifyId,
-) -> Result<Vec<(String, String)>, Fault> {
-    let rows: Vec<(String, String)> = sqlx::query_as(
-        "SELECT field, value FROM corrections WHERE shop = $1 AND object = $2 AND source_id = $3
-         ORDER BY field, value",
-    )
-    .bind(shop.as_str())
-    .bind(object.as_str())
-    .bind(source.to_string())
-    .fetch_all(conn)
-    .await?;
-    Ok(rows)
 }
 
 /// How many of them were found since then.

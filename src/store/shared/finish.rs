@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::intake::{self, Want, Wants};
-use super::{Conn, links, notices, numbers, problems, sql};
+use super::{Conn, links, notices, numbers, problems, shops, sql};
 use crate::domain::{JobState, Link, NewProblem, Object, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::prepared::{Lanes, PreparedFinish};
@@ -34,8 +34,9 @@ pub(super) async fn standings(conn: &mut Conn, ids: &[i64]) -> Result<Vec<Standi
     Ok(serde_json::from_str(&text)?)
 }
 
-/// Ends attempts. `alone` says that the batch has one unit and is tried again because a larger one failed: then even
-/// an unforeseen conflict of links becomes a problem of this job.
+/// Ends attempts, but for those whose links belong to another record: whoever ends one of them is told, and ends it otherwise.
+/// `alone` says that the batch has one unit and is tried again because a larger one failed: then even an unforeseen conflict of
+/// links is told.
 pub(super) async fn finish(
     conn: &mut Conn,
     lanes: &Lanes,
@@ -50,7 +51,7 @@ pub(super) async fn finish(
         .collect();
 
     let mut seen = HashSet::new();
-    let live: Vec<(usize, &PreparedFinish)> = units
+    let mut live: Vec<(usize, &PreparedFinish)> = units
         .iter()
         .enumerate()
         .filter(|(_, unit)| {
@@ -61,6 +62,11 @@ pub(super) async fn finish(
         })
         .collect();
     let mut results = vec![Finished::Stale; units.len()];
+    for (index, link) in save_links(conn, &live, alone).await? {
+        let problem = link_conflict(&units[index].finish, link);
+        results[index] = Finished::Conflict(Box::new(problem));
+    }
+    live.retain(|(index, _)| results[*index] == Finished::Stale);
     if live.is_empty() {
         return Ok(Ends {
             results,
@@ -69,27 +75,23 @@ pub(super) async fn finish(
         });
     }
 
-    let conflicts = save_links(conn, &live, alone).await?;
     let mut stirred = make_jobs(conn, &live, &mut standings).await?;
 
     let mut changes: Vec<Change> = Vec::with_capacity(live.len());
     let mut attempts = Vec::with_capacity(live.len());
     let mut tallies = Vec::new();
-    let mut verdicts: Vec<(&PreparedFinish, Verdict)> = Vec::with_capacity(live.len());
     for (index, unit) in &live {
         let Some(standing) = standings.get(&unit.finish.job.0) else {
             continue;
         };
-        let mut end = unit.finish.clone();
-        let conflict = conflicts.get(index).map(|link| link_conflict(&end, link));
-        if let Some(problem) = conflict.clone() {
-            end.verdict = Verdict::Problem(problem);
-            end.summary = "its ERP record belongs to another record".to_owned();
-        }
+        let end = &unit.finish;
         if let Some(lane) = lanes.lane(standing.lane_id) {
-            numbers::count_end(&mut tallies, &lane, standing, &end);
+            numbers::count_end(&mut tallies, &lane, standing, end);
+            if let Some(reason) = &end.disables_shop {
+                shops::set_disabled(conn, &lane.shop, Some(reason), end.ended_at).await?;
+            }
         }
-        let change = standing.after(&end);
+        let change = standing.after(end);
         stirred |= matches!(
             change.state,
             JobState::Available | JobState::Scheduled | JobState::Retryable
@@ -107,15 +109,8 @@ pub(super) async fn finish(
                 end.revision,
             ]));
         }
-        results[*index] = match conflict {
-            Some(problem) => Finished::Conflict {
-                state: change.state,
-                problem: Box::new(problem),
-            },
-            None => Finished::Done(change.state),
-        };
+        results[*index] = Finished::Done(change.state);
         changes.push(change);
-        verdicts.push((unit, end.verdict));
     }
 
     let now = live
@@ -136,17 +131,13 @@ pub(super) async fn finish(
             .await?;
     }
     stirred |= wake(conn, &records, now).await? > 0;
-    for (unit, verdict) in &verdicts {
-        if matches!(verdict, Verdict::Wait { .. }) {
-            hasten_needless_wait(conn, unit).await?;
-        }
+    for (_, unit) in &live {
+        hasten_needless_wait(conn, unit).await?;
     }
-    settle(conn, lanes, &verdicts, &standings).await?;
+    settle(conn, lanes, &live, &standings).await?;
     // In the order of the ends. A record's own come one after another, because its job's row is held.
     let told: Vec<(&str, Timestamp)> = live
         .iter()
-        // What it would tell of an end whose links are not saved is not so.
-        .filter(|(index, _)| !conflicts.contains_key(index))
         .flat_map(|(_, unit)| {
             unit.finish
                 .notifications
@@ -169,6 +160,9 @@ async fn save_links<'a>(
     live: &[(usize, &'a PreparedFinish)],
     alone: bool,
 ) -> Result<HashMap<usize, &'a Link>, Fault> {
+    let Some((_, first)) = live.first() else {
+        return Ok(HashMap::new());
+    };
     let all: Vec<(usize, &Link)> = live
         .iter()
         .flat_map(|(index, unit)| unit.finish.links.iter().map(|link| (*index, link)))
@@ -187,7 +181,7 @@ async fn save_links<'a>(
         .filter(|(index, _)| !conflicts.contains_key(index))
         .map(|(_, link)| *link)
         .collect();
-    let now = live[0].1.finish.ended_at;
+    let now = first.finish.ended_at;
     if !alone {
         links::save(conn, &good, now).await?;
     } else if !links::try_save(conn, &good, now).await? {
@@ -312,16 +306,16 @@ async fn hasten_needless_wait(conn: &mut Conn, unit: &PreparedFinish) -> Result<
 async fn settle(
     conn: &mut Conn,
     lanes: &Lanes,
-    verdicts: &[(&PreparedFinish, Verdict)],
+    live: &[(usize, &PreparedFinish)],
     standings: &HashMap<i64, Standing>,
 ) -> Result<(), Fault> {
     let mut done: Vec<i64> = Vec::new();
     let mut notices: Vec<i64> = Vec::new();
     let mut now = Timestamp::default();
-    for (unit, verdict) in verdicts {
+    for (_, unit) in live {
         let job = unit.finish.job;
         let at = unit.finish.ended_at;
-        match verdict {
+        match &unit.finish.verdict {
             Verdict::Completed | Verdict::Obsolete { .. } => {
                 done.push(job.0);
                 now = now.max(at);

@@ -102,13 +102,14 @@ async fn renew(conn: &mut Conn, id: i64, problem: &NewProblem, now: Timestamp) -
     Ok(())
 }
 
-/// Opens the problem of a job. The open one of the same cause is renewed, one of another cause is closed.
+/// Opens the problem of a job. The open one of the same cause is renewed, one of another cause is closed. Says whether it was
+/// opened.
 pub(super) async fn open_for_job(
     conn: &mut Conn,
     job: JobId,
     problem: &NewProblem,
     now: Timestamp,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let open: Option<(i64, String, String)> =
         sqlx::query_as("SELECT id, code, cluster FROM problems WHERE job_id = $1 AND closed_at IS NULL")
             .bind(job.0)
@@ -116,7 +117,8 @@ pub(super) async fn open_for_job(
             .await?;
     if let Some((id, code, cluster)) = open {
         if code == clean(&problem.code.0) && cluster == clean(&problem.cluster) {
-            return renew(conn, id, problem, now).await;
+            renew(conn, id, problem, now).await?;
+            return Ok(false);
         }
         close_for_jobs(conn, &[job.0], now).await?;
     }
@@ -126,7 +128,8 @@ pub(super) async fn open_for_job(
     .bind(job.0)
     .fetch_one(&mut *conn)
     .await?;
-    insert(conn, &shop, Some(job), problem, now).await
+    insert(conn, &shop, Some(job), problem, now).await?;
+    Ok(true)
 }
 
 /// Closes the problems of these jobs.

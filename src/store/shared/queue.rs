@@ -5,14 +5,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Conn, finish, problems, sql};
+use super::{Conn, finish, notices, problems, sql};
 use crate::domain::{
     Fence, JobId, JobKey, JobState, NewProblem, Object, Priority, RecordKey, ShopName, System, Timestamp,
 };
 use crate::store::fault::Fault;
 use crate::store::prepared::Lanes;
 use crate::store::rules::{MOST_UNCLEAN, clean, rest_after_unclean};
-use crate::store::{ClaimedJob, Lane, Locked, ReadyLane};
+use crate::store::{ClaimedJob, GivenUpJob, Lane, Locked, ReadyLane};
 
 /// How long a job that found its own record locked waits when nobody wakes it.
 const LOCKED_WAIT: Duration = Duration::from_secs(60);
@@ -372,7 +372,10 @@ pub(super) async fn reclaim(conn: &mut Conn, dead: &str, now: Timestamp) -> Resu
         .execute(&mut *conn)
         .await?;
     for (job, record) in killers {
-        problems::open_for_job(conn, job, &killed(job, record), now).await?;
+        let problem = killed(job, record.clone());
+        if problems::open_for_job(conn, job, &problem, now).await? {
+            tell(conn, job, record, problem, now).await?;
+        }
     }
     let attempts: Vec<_> = dead
         .iter()
@@ -405,6 +408,39 @@ pub(super) async fn clock_went_back(conn: &mut Conn, now: Timestamp) -> Result<u
         .execute(conn)
         .await?
         .rows_affected())
+}
+
+/// Has others told that a job was given up here.
+async fn tell(
+    conn: &mut Conn,
+    job: JobId,
+    record: Option<String>,
+    problem: NewProblem,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let (shop, object, direction, source_id): (String, String, String, String) = sqlx::query_as(
+        "SELECT l.shop, l.object, l.direction, j.source_id FROM jobs AS j JOIN lanes AS l ON l.id = j.lane_id
+         WHERE j.id = $1",
+    )
+    .bind(job.0)
+    .fetch_one(&mut *conn)
+    .await?;
+    let (Ok(shop), Ok(object), Ok(direction)) = (shop.parse(), object.parse(), direction.parse()) else {
+        // Only a newer version knows what it is about.
+        return Ok(());
+    };
+    let given_up = GivenUpJob {
+        job,
+        key: JobKey {
+            shop,
+            object,
+            direction,
+            source_id,
+        },
+        record,
+        problem,
+    };
+    notices::add(conn, &[(given_up.to_body()?.as_str(), now)]).await
 }
 
 /// The problem of a job whose attempts end without a word, again and again.

@@ -13,7 +13,7 @@ use super::Conn;
 use crate::store::StoreError;
 
 /// How long a statement waits for another process that writes.
-const BUSY: Duration = Duration::from_secs(10);
+pub(super) const BUSY: Duration = Duration::from_secs(10);
 
 /// Readers at the same time.
 const READERS: u32 = 4;
@@ -91,6 +91,8 @@ pub(super) async fn writer(path: &Path, sync: Sync) -> Result<Conn, StoreError> 
     options(path, sync)
         .create_if_missing(true)
         .page_size(8192)
+        // What is deleted is overwritten: it may be what a person asked to have removed, or a copy of that.
+        .pragma("secure_delete", "ON")
         .pragma("cache_size", "-16384")
         .connect()
         .await

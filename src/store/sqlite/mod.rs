@@ -41,6 +41,8 @@ mod intake;
 mod intents;
 #[path = "../shared/kept.rs"]
 mod kept;
+#[path = "../shared/leases.rs"]
+mod leases;
 #[path = "../shared/links.rs"]
 mod links;
 #[path = "../shared/listing.rs"]
@@ -51,7 +53,7 @@ mod nodes;
 mod notices;
 #[path = "../shared/numbers.rs"]
 mod numbers;
-#[path = "../shared/operations.rs"]
+#[path = "../shared/operations/mod.rs"]
 mod operations;
 #[path = "../shared/people.rs"]
 mod people;
@@ -324,6 +326,14 @@ impl SqliteStore {
     #[expect(clippy::unused_async, reason = "PostgreSQL tells the other nodes, too")]
     async fn ring_told(&self) {
         self.told.notify_one();
+    }
+
+    /// Has what was removed go from the write-ahead log, too. Where a reader keeps it from that, it goes as soon as that log is
+    /// written anew.
+    async fn empty_log(&self) {
+        if !self.writer.empty_log().await {
+            tracing::debug!("the write-ahead log could not be emptied at this moment");
+        }
     }
 
     /// A lease's end as the statements want it: by this machine's clock.

@@ -70,10 +70,14 @@ pub(super) const LIVE: &str = "
         AND w.object_key IS NOT NULL AND w.batch IS NULL AND d.batch IS NULL
     WHERE d.id = x.value ->> 0 AND d.fence = x.value ->> 1 AND d.state = 'sending' AND n.id = d.notification_id";
 
-/// `$1`: now, `$2`: at most so many. Claims that ended without a word: `[id, fence, endpoint]`.
+/// `$1`: now, `$2`: at most so many. Claims that ended without a word, each with how many of its dispatch did since an outcome was
+/// noted: `[id, fence, endpoint, unnoted]`. Of one that a person sent once more, a try of before may pass for one of now: then
+/// that is fewer than it was.
 pub(super) const OVERDUE: &str = "
-    SELECT id, fence, endpoint FROM dispatches WHERE state = 'sending' AND claimed_until <= $1
-    ORDER BY claimed_until, id LIMIT $2";
+    SELECT id, fence, endpoint, tries - coalesce((
+        SELECT CASE WHEN t.number <= d.tries THEN t.number ELSE 0 END FROM dispatch_tries AS t
+        WHERE t.dispatch_id = d.id ORDER BY t.at DESC, t.id DESC LIMIT 1), 0)
+    FROM dispatches AS d WHERE state = 'sending' AND claimed_until <= $1 ORDER BY claimed_until, id LIMIT $2";
 
 /// `$1`: array of `[id, state, due_at, tries_less, is_told, failure, sentence, status, took_ms, ended_at]`. Ends claims.
 pub(super) const DISPATCHES_END: &str = "

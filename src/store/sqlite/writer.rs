@@ -6,20 +6,24 @@
 //! savepoint of its own, so that a bad unit fails alone.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::Connection as _;
+use sqlx::{AssertSqlSafe, Connection as _};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use super::{Conn, finish, intake};
 use crate::store::fault::Fault;
 use crate::store::prepared::{Lanes, PreparedDelivery, PreparedFinish};
-use crate::store::sqlite::files::ServeLock;
+use crate::store::sqlite::files::{BUSY, ServeLock};
 use crate::store::{Enqueued, Finished, NewJob, Recorded, StoreError};
 
 /// How many units may wait; more callers wait for a place.
 const QUEUE: usize = 4096;
+
+/// How long readers are waited for when the write-ahead log is to be emptied.
+const LOG_PATIENCE: Duration = Duration::from_millis(500);
 
 /// At most this many units share a commit.
 const MOST_UNITS: usize = 1024;
@@ -42,6 +46,8 @@ enum Unit {
     Other(Run),
     /// Asks for a number that changes when another process has written.
     Version(oneshot::Sender<i64>),
+    /// Asks for the write-ahead log to be emptied.
+    EmptyLog(oneshot::Sender<bool>),
     Close(oneshot::Sender<()>),
 }
 
@@ -143,6 +149,16 @@ impl Writer {
         answer.await.ok()
     }
 
+    /// Has the write-ahead log emptied, in which what was deleted or changed stands until it is overwritten. Whether it was: a
+    /// reader that is under way for long keeps it from that.
+    pub(super) async fn empty_log(&self) -> bool {
+        let (reply, answer) = oneshot::channel();
+        if self.send(Unit::EmptyLog(reply)).await.is_err() {
+            return false;
+        }
+        answer.await.unwrap_or(false)
+    }
+
     /// Finishes what is queued and ends the writer.
     pub(super) async fn close(&self) {
         let (reply, answer) = oneshot::channel();
@@ -211,6 +227,9 @@ impl Task {
                             let _ = reply.send(version);
                         }
                     }
+                    Unit::EmptyLog(reply) => {
+                        let _ = reply.send(self.empty_log().await.unwrap_or(false));
+                    }
                     Unit::Close(reply) => {
                         // What is queued already is still done; nothing new comes in.
                         receiver.close();
@@ -233,6 +252,25 @@ impl Task {
         sqlx::query_scalar("PRAGMA data_version")
             .fetch_one(&mut self.conn)
             .await
+    }
+
+    async fn empty_log(&mut self) -> Result<bool, sqlx::Error> {
+        // Everything that is to be stored waits meanwhile.
+        self.wait_for_others(LOG_PATIENCE).await?;
+        let emptied = sqlx::query_scalar::<_, i64>("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_one(&mut self.conn)
+            .await;
+        self.wait_for_others(BUSY).await?;
+        Ok(emptied? == 0)
+    }
+
+    /// Says how long a statement waits for others.
+    async fn wait_for_others(&mut self, patience: Duration) -> Result<(), sqlx::Error> {
+        let statement = format!("PRAGMA busy_timeout = {}", patience.as_millis());
+        sqlx::query(AssertSqlSafe(statement))
+            .execute(&mut self.conn)
+            .await?;
+        Ok(())
     }
 
     async fn execute(&mut self, statement: &'static str) -> Result<(), Fault> {

@@ -13,6 +13,7 @@ use super::super::agree::{Agreed, Agreement, hash};
 use super::super::flow::{Flow, Held};
 use super::super::stop::Stop;
 use super::book::our_lines;
+use super::edits::is_edited;
 use super::known::Known;
 use super::plan::{self, LINES};
 use crate::domain::{ErpId, FieldValue, Link, Order, Timestamp};
@@ -21,6 +22,9 @@ use crate::mapping::{Mapped, MappedField, Truth};
 
 /// What the link calls it.
 pub(in crate::sync) const FIELDS: &str = "fields";
+
+/// A line's text.
+const TEXT: &str = "name";
 
 /// The ERP's own rebate on a line. Prices that the mapping makes hold every discount, so one beside them is somebody's.
 const REBATE: &str = "discount";
@@ -107,9 +111,14 @@ impl Mark {
         self.target = Some(fine(now));
     }
 
+    /// A hash of what the ERP is to hold.
+    fn form(&self) -> &str {
+        self.target.as_ref().unwrap_or(&self.source)
+    }
+
     /// Whether the ERP holds something else by now.
     pub(in crate::sync) fn has_moved(&self, now: &FieldValue) -> bool {
-        *self.target.as_ref().unwrap_or(&self.source) != fine(now)
+        self.form() != fine(now)
     }
 
     /// Whether the ERP's form was read.
@@ -143,7 +152,7 @@ pub(in crate::sync) fn agreement(marks: &Marks, now: &Held, html: &dyn Fn(&str) 
         .map(|(field, mark)| {
             let target = match now.get(field) {
                 Some(now) if !mark.is_read() && html(field) => hash(now),
-                _ => mark.target.as_ref().unwrap_or(&mark.source).clone(),
+                _ => mark.form().to_owned(),
             };
             let agreed = Agreed {
                 source: mark.source.clone(),
@@ -204,8 +213,26 @@ impl OrderFields {
         }
     }
 
-    /// Takes the lines that were edited as they stand, and gives up those that are no part of the order any more.
-    pub(super) fn take_lines(&mut self, order: &Order, mapped: &Mapped, edited: &Edited, now: Self) {
+    /// Takes the lines' texts as they stand.
+    fn take_texts(&mut self, mut now: Self) {
+        for (name, line) in &mut self.lines {
+            let text = now.lines.get_mut(name).and_then(|now| now.remove(TEXT));
+            if let (Some(mark), Some(text)) = (line.get_mut(TEXT), text) {
+                *mark = text;
+            }
+        }
+    }
+
+    /// Takes the lines that were edited as they stand, and gives up those that are no part of the order any more. `written` are
+    /// those that the attempt wrote: what it does not write of a line, and people changed before, is not agreed on by that.
+    pub(super) fn take_lines(
+        &mut self,
+        order: &Order,
+        mapped: &Mapped,
+        edited: &Edited,
+        written: &BTreeSet<String>,
+        now: Self,
+    ) {
         let mut before = std::mem::take(&mut self.lines);
         let rows = mapped.group(LINES).map_or(&[][..], |group| &group.rows);
         let is_changed = |place: usize| match (edited, order.lines.get(place)) {
@@ -215,11 +242,35 @@ impl OrderFields {
         for (name, marks) in now.lines {
             let row = rows.iter().find(|row| row.external_id == name);
             let is_changed = row.is_none_or(|row| is_changed(row.source_index));
-            let known = before.remove(&name).filter(|_| !is_changed);
-            self.lines.insert(name, known.unwrap_or(marks));
+            let marks = match before.remove(&name) {
+                Some(known) if !is_changed => known,
+                Some(known) => {
+                    let row = row.filter(|_| written.contains(&name));
+                    let is_written = |field: &str| {
+                        let mut fields = row.map_or(&[][..], |row| &row.fields).iter();
+                        fields.any(|one| &*one.target == field && is_edited(one))
+                    };
+                    after_edit(known, marks, &is_written)
+                }
+                None => marks,
+            };
+            self.lines.insert(name, marks);
         }
         (self.field, self.model) = (now.field, now.model);
     }
+}
+
+/// What is agreed on of a line's fields once it was edited: what stands there. But where the edit did not write a field, what people
+/// put there before stays as visible as it was, unless that is what the mapping makes by now.
+fn after_edit(mut known: Marks, now: Marks, is_written: &dyn Fn(&str) -> bool) -> Marks {
+    let marks = now.into_iter().map(|(field, now)| {
+        let mark = match known.remove(&field) {
+            Some(known) if !is_written(&field) && now.target.is_some() && known.form() != now.form() => known,
+            _ => now,
+        };
+        (field, mark)
+    });
+    marks.collect()
 }
 
 /// The fields of an order as they stand in the ERP, beside what the mapping makes of it.
@@ -261,12 +312,17 @@ pub(super) async fn note(
         Some(fields) => fields,
         // What the mapping made then is not known: what stands there now is no sign of damage.
         None if plan::is_mapped_anew(known.link, mapped, order) => as_held(flow, mapped, held).await?,
-        // What was damaged before it was remembered is not agreed on by that: the next run tells it.
-        None => OrderFields::of(mapped),
+        // What was damaged before it was remembered is not agreed on by that: the next run tells it. But texts of lines were never
+        // written again when Shopify's changed, so what they were booked with is not known.
+        None => {
+            let mut fields = OrderFields::of(mapped);
+            fields.take_texts(as_held(flow, mapped, held).await?);
+            fields
+        }
     };
     if *edited != Edited::Nothing {
         let now = as_held(flow, mapped, held).await?;
-        fields.take_lines(order, mapped, edited, now);
+        fields.take_lines(order, mapped, edited, &known.written, now);
     }
     if is_new && !known.by_hand.is_empty() {
         // What people did as they were asked is agreed on as it stands.

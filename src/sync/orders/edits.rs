@@ -22,7 +22,7 @@ use super::{Known, book, written};
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields, Link, NewProblem, Order};
 use crate::erp::{Lines, SalesOrder, SalesOrderLine, Save};
 use crate::failpoint::{FailPoint, reach};
-use crate::mapping::{Mapped, MappedRow};
+use crate::mapping::{Mapped, MappedField, MappedRow};
 
 /// One line that is to become another one.
 #[derive(Clone, Debug, PartialEq)]
@@ -79,6 +79,7 @@ pub(super) async fn carry_out(
     for edit in &edits {
         rows.push((flow.external_id(&edit.name)?, edit.fields.clone()));
     }
+    known.written.extend(edits.iter().map(|edit| edit.name.clone()));
     save_lines(flow, mapped, rows).await?;
     reach(FailPoint::LinesChanged).await?;
     let lines = mapped.group(LINES).and_then(|group| group.field.as_deref());
@@ -302,7 +303,7 @@ fn wanted(order: &Order, row: &MappedRow, held: Option<&SalesOrderLine>) -> Edit
     let fields = row
         .fields
         .iter()
-        .filter(|field| held.is_none() || !(field.create_only || &*field.target == "product_id"))
+        .filter(|field| held.is_none() || is_edited(field))
         .map(|field| (field.target.to_string(), field.value.clone()))
         .collect();
     Edit {
@@ -322,6 +323,11 @@ fn wanted(order: &Order, row: &MappedRow, held: Option<&SalesOrderLine>) -> Edit
         held: held.cloned(),
         fields,
     }
+}
+
+/// Whether an edit writes this field of a line that stands there.
+pub(super) fn is_edited(field: &MappedField) -> bool {
+    !(field.create_only || &*field.target == "product_id")
 }
 
 fn value<'r>(row: &'r MappedRow, target: &str) -> Option<&'r FieldValue> {

@@ -1,6 +1,6 @@
 //! What an order's link remembers: what was booked, how the ERP's order is recognised, what people were asked and did.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -28,6 +28,8 @@ pub(super) struct Known<'a> {
     pub(super) risk_held: Value,
     /// Lines that people added as they were told, by the names that ours would have had. No external id leads to them.
     pub(super) by_hand: BTreeMap<String, ErpId>,
+    /// The lines that this attempt edited, by our names of them.
+    pub(super) written: BTreeSet<String>,
     /// What was agreed on about the fields that the mapping makes, as far as that is known.
     pub(super) fields: Option<OrderFields>,
     /// Whether this attempt proved that the ERP's order costs what Shopify's does.
@@ -54,6 +56,7 @@ impl<'a> Known<'a> {
             fingerprint,
             risk_held: link.map_or(Value::Null, |link| link.agreed[RISK_HELD].clone()),
             by_hand: link.map(added_by_hand).unwrap_or_default(),
+            written: BTreeSet::new(),
             fields: link.and_then(OrderFields::kept),
             is_proven: false,
         }

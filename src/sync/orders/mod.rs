@@ -64,6 +64,7 @@ pub(super) use policy::{check_lines, high_risk, hold, would_ask_about_risk};
 pub(super) use references::{PARENT, buyer, make_products, party, save_group};
 pub(super) use refunds::Decided;
 pub(super) use stands::{booked, skip};
+pub(super) use told::remember_told;
 pub(super) use written::{Care, of_line};
 
 /// Tells pushes of stock what this order sells, until it is carried in.
@@ -131,7 +132,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     reach(FailPoint::SourceFetched).await?;
     let record = Arc::new(order.fact());
     flow.is_about(told::about(&order, link.as_ref(), &record));
-    flow.telling().is_known = told::is_known(link.as_ref());
+    flow.knows_order(link.as_ref(), told::is_known(link.as_ref()));
     announce(flow, &order).await?;
     if let Some(link) = link.as_ref().filter(|link| manual::is_by_hand(link)) {
         return manual::follow(flow, &order, link);
@@ -242,7 +243,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
         flow.commit_links(report.links.clone()).await?;
         let open_refunds = decided.credits.iter().map(|(at, _)| *at).collect();
         told::end(flow, &order, link.as_ref(), &mut report, &open_refunds);
-        flow.tells_in_parting(report.links, report.happened);
+        flow.tells_in_parting(report.happened);
         return Err(stop);
     }
     told::end(flow, &order, link.as_ref(), &mut report, &BTreeSet::new());

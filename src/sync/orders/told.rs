@@ -162,8 +162,18 @@ pub(super) fn tell(
     if !is_history {
         happened.extend(news);
     }
-    link.agreed[TOLD] = serde_json::to_value(&told).unwrap_or_default();
+    let told = serde_json::to_value(&told).unwrap_or_default();
+    remember_told(link, &told);
+    flow.telling().told = Some(told);
     happened
+}
+
+/// Has the order's link remember what was told.
+pub(in crate::sync) fn remember_told(link: &mut Link, told: &Value) {
+    if !link.agreed.is_object() {
+        link.agreed = Value::Object(serde_json::Map::new());
+    }
+    link.agreed[TOLD] = told.clone();
 }
 
 impl Told {

@@ -95,7 +95,7 @@ pub(in crate::sync) async fn sync(flow: &mut Flow<'_>) -> Result<Report, Stop> {
             found.done.extend(open);
             // What was written and found out by now stays known.
             flow.commit_links(found.links()).await?;
-            flow.tells_in_parting(Vec::new(), found.told(flow, true));
+            flow.tells_in_parting(found.told(flow, true));
             return Err(stop);
         }
         if open.is_empty() {

@@ -386,7 +386,7 @@ async fn update(
         if status != Carried::Skipped {
             // The repeat finds it done, and that the product was made stands in the links from now on.
             let told = flow.synced(Happening::ProductSynced, status);
-            flow.tells_in_parting(Vec::new(), vec![told]);
+            flow.tells_in_parting(vec![told]);
         }
         return Err(refused(flow, first, &refusals, &variants, product));
     }

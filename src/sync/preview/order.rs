@@ -8,9 +8,10 @@ use super::super::gather::Answers;
 use super::super::live;
 use super::super::orders::{self, Ahead, OrderPlan};
 use super::super::stop::Stop;
+use super::customer::partner;
 use super::{
-    NEW, Preview, PreviewedField, PreviewedWrite, bare, compare, created, differing, lines, partner,
-    partners, read, shown, text,
+    NEW, Preview, PreviewedField, PreviewedWrite, bare, compare, created, differing, lines, partners, read,
+    shown, text,
 };
 use crate::domain::{
     Canonical as _, Direction, ErpId, FieldValue, LinkKind, Need, Needed, Object, Order, ShopifyId,

@@ -5,7 +5,8 @@ use super::super::gather::Answers;
 use super::super::live;
 use super::super::orders;
 use super::super::stop::Stop;
-use super::{MADE_FIRST, NEW, Preview, PreviewedField, PreviewedWrite, bare, partner, text};
+use super::customer::partner;
+use super::{MADE_FIRST, NEW, Preview, PreviewedField, PreviewedWrite, bare, text};
 use crate::domain::{ErpId, FieldValue, LinkKind, LinkState, Need, Needed, Order};
 
 /// Takes back the answers about records that are gone from the ERP (merged or deleted there): the ERP refuses an order that

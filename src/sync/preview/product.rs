@@ -1,15 +1,16 @@
 //! What would be done about a product.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::flow::{Flow, agreed_of};
 use super::super::live;
 use super::super::products;
+use super::super::products::standing::{self, ACTIVE};
 use super::super::resync::of_variant;
 use super::super::stop::Stop;
-use super::{Preview, PreviewedWrite, bare, compare, created, named, read, shown};
+use super::{ComparedField, Preview, PreviewedWrite, bare, compare, created, named, read, shown, text};
 use crate::domain::{
-    Canonical as _, Direction, ErpId, Link, LinkKind, LinkState, Object, Product, ShopifyId,
+    Canonical as _, Direction, ErpId, FieldValue, Link, LinkKind, LinkState, Object, Product, ShopifyId,
 };
 use crate::mapping::{Mapped, MappedField, MappedGroup, VARIANTS};
 
@@ -30,11 +31,13 @@ pub(super) async fn preview(flow: &Flow<'_>, id: ShopifyId, preview: &mut Previe
             .links(&shop.name, LinkKind::Product, &[id.to_string()])
             .await?,
     );
-    let mut existing = None;
+    let (mut existing, mut stands) = (None, false);
     if let Some(link) = link {
         // One that was deleted in the ERP stands for nothing any more, and neither do its variants.
-        let there = shop.erp.read(&mapped.model, &[link.erp_id], &[]).await?;
-        if !there.is_empty() {
+        let fields = [ACTIVE.to_owned()];
+        let there = shop.erp.read(&mapped.model, &[link.erp_id], &fields).await?;
+        if let Some(row) = there.first() {
+            stands = row.fields.get(ACTIVE) == Some(&FieldValue::Bool(true));
             existing = Some((link.erp_id, Some(link)));
         }
     }
@@ -44,18 +47,21 @@ pub(super) async fn preview(flow: &Flow<'_>, id: ShopifyId, preview: &mut Previe
         existing = made.map(|found| (found.id, None));
     }
     match existing {
-        Some((template, link)) => linked(flow, &mapped, link.as_ref(), template, preview).await?,
+        Some((template, link)) => {
+            let to = (template, stands);
+            linked(flow, &mapped, link.as_ref(), to, preview).await?;
+        }
         None => unlinked(flow, &record, &mapped, preview).await?,
     }
     Ok(true)
 }
 
-/// A product that the ERP has: only what changed.
+/// A product that the ERP has: only what changed. `stands` says that it is known not to be archived there.
 async fn linked(
     flow: &Flow<'_>,
     mapped: &Mapped,
     link: Option<&Link>,
-    template: ErpId,
+    (template, stands): (ErpId, bool),
     preview: &mut Preview,
 ) -> Result<(), Stop> {
     let fields = &mapped.fields;
@@ -64,13 +70,16 @@ async fn linked(
         let bound = match link {
             Some(_) => bound(flow, group, template).await?,
             // Its variants are found by their options, whatever was linked before.
-            None => BTreeMap::new(),
+            None => Bound::default(),
         };
         for row in &group.rows {
-            match bound.get(&row.key) {
+            match bound.links.get(&row.key) {
                 Some(link) => {
                     let to = (link.erp_id, "update");
                     changed(flow, &group.model, &row.fields, Some(link), to, preview).await?;
+                    if stands && bound.archived.contains(&link.erp_id) {
+                        archived_by_itself(link, preview);
+                    }
                 }
                 None => preview
                     .writes
@@ -86,29 +95,58 @@ async fn linked(
     Ok(())
 }
 
-/// The links of the rows whose records still stand below the template, by the rows' keys.
-async fn bound(
-    flow: &Flow<'_>,
-    group: &MappedGroup,
-    template: ErpId,
-) -> Result<BTreeMap<String, Link>, Stop> {
-    let mut bound = BTreeMap::new();
+/// Rows whose records still stand below the template.
+#[derive(Default)]
+struct Bound {
+    /// Their links by the rows' keys.
+    links: BTreeMap<String, Link>,
+    /// Which of these variants the ERP has archived.
+    archived: BTreeSet<ErpId>,
+}
+
+async fn bound(flow: &Flow<'_>, group: &MappedGroup, template: ErpId) -> Result<Bound, Stop> {
+    let mut bound = Bound::default();
     for row in &group.rows {
         if let Some(link) = variant(flow, &row.key).await? {
-            bound.insert(row.key.clone(), link);
+            bound.links.insert(row.key.clone(), link);
         }
     }
-    if bound.is_empty() || group.name != VARIANTS {
+    if bound.links.is_empty() || group.name != VARIANTS {
         return Ok(bound);
     }
-    let ids: Vec<ErpId> = bound.values().map(|link| link.erp_id).collect();
-    let fields = [products::TEMPLATE_OF.to_owned()];
+    let ids: Vec<ErpId> = bound.links.values().map(|link| link.erp_id).collect();
+    let fields = [products::TEMPLATE_OF.to_owned(), ACTIVE.to_owned()];
     let held = flow.shop.erp.read(&group.model, &ids, &fields).await?;
-    bound.retain(|_, link| {
+    bound.links.retain(|_, link| {
         let row = held.iter().find(|row| row.id == link.erp_id);
         row.and_then(products::template_of) == Some(template)
     });
+    let archived = held
+        .iter()
+        .filter(|row| row.fields.get(ACTIVE) == Some(&FieldValue::Bool(false)));
+    bound.archived.extend(archived.map(|row| row.id));
     Ok(bound)
+}
+
+/// Tells, where both sides are compared, that the ERP's variant was archived since both sides agreed, and its product was not. No
+/// mapping writes that.
+fn archived_by_itself(link: &Link, preview: &mut Preview) {
+    let Some(variant) = preview.compared.as_mut().and_then(|compared| compared.last_mut()) else {
+        return;
+    };
+    let is_mapped = variant.fields.iter().any(|field| field.field == ACTIVE);
+    if is_mapped || standing::stood(&agreed_of(link)) != Some(true) {
+        return;
+    }
+    variant.fields.push(ComparedField {
+        field: ACTIVE.to_owned(),
+        wanted: text(&FieldValue::Bool(true)),
+        held: text(&FieldValue::Bool(false)),
+        source: "the shop has this variant".to_owned(),
+        differs: true,
+        is_agreed: false,
+        is_written: false,
+    });
 }
 
 async fn variant(flow: &Flow<'_>, key: &str) -> Result<Option<Link>, Stop> {

@@ -12,7 +12,7 @@ pub(super) struct Bench {
     /// What was told of each attempt.
     pub(super) told: std::sync::Mutex<Vec<(Option<Box<About>>, Vec<Happened>)>>,
     mappings: watch::Sender<Arc<Mappings>>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(super) fn decimal(text: &str) -> Decimal {
@@ -225,7 +225,7 @@ impl Bench {
             engine: Engine::new([context]),
             told: std::sync::Mutex::default(),
             mappings: keep,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -341,6 +341,11 @@ impl Bench {
         self.store.claim(claim).await.unwrap()
     }
 
+    /// Claims the one job that is due.
+    pub(super) async fn claim_ready(&self) -> ClaimedJob {
+        self.claim_due().await.remove(0)
+    }
+
     /// The live link of a record.
     pub(super) async fn link(&self, kind: crate::domain::LinkKind, id: u64) -> Option<crate::domain::Link> {
         let shop = "main".parse().unwrap();
@@ -356,6 +361,22 @@ impl Bench {
         report.links.push(link);
         let end = finish(claimed.id, claimed.fence, report);
         assert!(matches!(self.store.finish(end).await.unwrap(), Finished::Done(_)));
+    }
+
+    /// Takes rows of the link table away, as a store that was restored from an old copy lacks them.
+    pub(super) async fn lose_links(&self, kind: crate::domain::LinkKind, ids: &[u64]) {
+        use sqlx::Connection as _;
+        let options =
+            sqlx::sqlite::SqliteConnectOptions::new().filename(self.folder.path().join("lockstep.db"));
+        let mut store = sqlx::SqliteConnection::connect_with(&options).await.unwrap();
+        for id in ids {
+            let gone = sqlx::query("DELETE FROM links WHERE kind = $1 AND source_id = $2")
+                .bind(kind.to_string())
+                .bind(id.to_string());
+            let gone = gone.execute(&mut store).await.unwrap();
+            assert_eq!(gone.rows_affected(), 1);
+        }
+        store.close().await.unwrap();
     }
 
     /// Makes or changes a record in the ERP as a person would.
@@ -464,6 +485,7 @@ pub(super) fn finish(job: JobId, fence: crate::domain::Fence, report: Report) ->
                 cause,
             })
             .collect(),
+        disables_shop: report.disables_shop,
         notifications: Vec::new(),
     }
 }

@@ -162,7 +162,7 @@ async fn after_unclean(bench: &Bench, id: u64, ago: Duration) -> Outcome {
     let mut job = bench.claim(Object::Order, id).await;
     let now = crate::domain::Clock::now(&SystemClock);
     job.unclean_at = Some(now.minus(ago));
-    let mut report = bench.engine.attempt(job.clone(), CancellationToken::new()).await;
+    let mut report = Box::pin(bench.engine.attempt(job.clone(), CancellationToken::new())).await;
     let outcome = report.outcome.clone();
     if let Outcome::Later { at } = &mut report.outcome {
         assert_eq!(*at, now.minus(ago).plus(LONGEST_CALL));

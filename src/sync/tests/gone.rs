@@ -8,7 +8,7 @@ use crate::domain::{Disposition, LinkKind};
 use crate::store::{Delivery, DeliveryAction, Recorded};
 
 /// Delivers an event about the record.
-async fn event(bench: &Bench, topic: &str, object: Object, id: u64) -> JobId {
+pub(super) async fn event(bench: &Bench, topic: &str, object: Object, id: u64) -> JobId {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("{topic} {}", NEXT.fetch_add(1, Ordering::Relaxed));
     let delivery = Delivery {

@@ -208,6 +208,30 @@ async fn a_product_that_is_gone_is_made_again_and_orders_go_on() {
 }
 
 #[tokio::test]
+async fn an_attribute_that_is_remembered_and_gone_is_made_again() {
+    for version in [Version::V18, Version::V19] {
+        let bench = Bench::new(version).await;
+        let (first, _) = shirt(&bench);
+        assert_eq!(bench.sync(Object::Product, first).await.0, JobState::Completed);
+        let template = bench.link(LinkKind::Product, first).await.unwrap().erp_id.0;
+        bench.in_the_erp("product.template", "unlink", serde_json::json!([[template]]));
+        let size = serde_json::json!([[["name", "=", "Size"]]]);
+        let size = bench
+            .erp
+            .as_admin("product.attribute", "search", size, serde_json::json!({}));
+        bench.in_the_erp("product.attribute", "unlink", serde_json::json!([size.unwrap()]));
+        assert_eq!(bench.erp.ledger().count("product.attribute"), 0);
+        let (second, variants) = shirt(&bench);
+        let (state, why) = bench.sync(Object::Product, second).await;
+        assert_eq!(state, JobState::Completed, "{version:?}: {why:?}");
+        assert_eq!(bench.erp.ledger().count("product.attribute"), 1, "{version:?}");
+        for variant in variants {
+            assert!(bench.link(LinkKind::Variant, variant).await.is_some());
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_product_and_a_partner_that_were_archived_are_still_booked() {
     for version in [Version::V18, Version::V19] {
         let bench = Bench::new(version).await;

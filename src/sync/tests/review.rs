@@ -1,6 +1,7 @@
 //! Plans wait for a person, and exactly what was approved of is written.
 
 mod partners;
+mod products;
 
 use super::bench::*;
 use super::*;
@@ -333,37 +334,6 @@ async fn plans_of_the_way_back_wait_and_are_carried_out_once() {
 }
 
 #[tokio::test]
-async fn an_order_waits_for_a_product_whose_plan_waits() {
-    let bench = Bench::adjusted(odoo(), |shop| {
-        shop.rules = manual(&[(Object::Product, Direction::In)]);
-    })
-    .await;
-    let (product, variants) = shirt(&bench);
-    let (id, name) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
-    let order_key = bench.key(Object::Order, id);
-    bench.sync(Object::Order, id).await;
-    let key = bench.key(Object::Product, product);
-    let (job, plan) = waiting(&bench, &key).await;
-    let waits = job_of(&bench, &order_key).await;
-    assert!(
-        waits.state.is_open() && waits.state != JobState::Problem,
-        "{waits:?}"
-    );
-    assert!(counts(&approve(&bench, job.id, &plan.plan).await));
-    bench.drain().await;
-    assert_eq!(bench.story(job.id).await.0, JobState::Completed);
-    // It looks again after a while, or when it is asked to.
-    let clock: SharedClock = Arc::new(SystemClock);
-    crate::app::jobs::retry(&bench.store, &clock, waits.id)
-        .await
-        .unwrap();
-    bench.drain().await;
-    let (state, why) = bench.story(waits.id).await;
-    assert_eq!(state, JobState::Completed, "{why:?}");
-    bench.booked(&name);
-}
-
-#[tokio::test]
 async fn what_a_plan_cannot_show_is_not_written_unasked() {
     let bench = Bench::adjusted(odoo(), |shop| {
         shop.rules = manual(&[(Object::Order, Direction::In)]);
@@ -397,42 +367,6 @@ async fn what_a_plan_cannot_show_is_not_written_unasked() {
 }
 
 #[tokio::test]
-async fn what_a_new_product_starts_with_is_a_part_of_what_was_planned() {
-    let bench = Bench::adjusted(odoo(), |shop| shop.out = BTreeSet::from([Object::Product])).await;
-    let values = serde_json::json!({ "name": "Hat", "list_price": 30, "type": "consu", "default_code": "HAT", "sale_ok": true });
-    let variant = bench.made_in_the_erp("product.product", values);
-    let read = bench.in_the_erp(
-        "product.product",
-        "read",
-        serde_json::json!([[variant], ["product_tmpl_id"]]),
-    );
-    let template = read[0]["product_tmpl_id"][0].as_i64().unwrap();
-    let shop = bench.engine.shop(&"main".parse().unwrap()).unwrap();
-    let job = crate::sync::preview::nobodys_job(shop, Object::Product, Direction::Out, template.to_string());
-    let mut planned = Vec::new();
-    for price in [30, 31] {
-        bench.in_the_erp(
-            "product.template",
-            "write",
-            serde_json::json!([[template], { "list_price": price }]),
-        );
-        let subject = Subject {
-            record: None,
-            owner: "operator".to_owned(),
-            mapping: None,
-        };
-        let writes = Writes::default();
-        let mappings = Arc::clone(&shop.mappings.borrow());
-        let flow = Flow::new(shop, &job, mappings, subject, &writes);
-        let found = crate::sync::preview::planned_out(&flow).await.unwrap().unwrap();
-        assert_eq!(found.preview.writes[0].action, "create");
-        assert_eq!(found.changes.len(), 1);
-        planned.push(found.changes);
-    }
-    assert_ne!(planned[0], planned[1], "another price is another plan");
-}
-
-#[tokio::test]
 async fn a_rehearsal_knows_of_the_company_what_the_attempt_knows() {
     let bench = Bench::adjusted(odoo(), |shop| shop.out = BTreeSet::from([Object::Customer])).await;
     let shop = bench.engine.shop(&"main".parse().unwrap()).unwrap();
@@ -452,95 +386,6 @@ async fn a_rehearsal_knows_of_the_company_what_the_attempt_knows() {
         format!("{:?}", flow.rehearsed(&writes).settings_fact(None)),
         known
     );
-}
-
-#[tokio::test]
-async fn a_product_that_is_gone_from_the_erp_waits_to_be_made_anew() {
-    let bench = Bench::adjusted(odoo(), |shop| {
-        shop.rules = manual(&[(Object::Product, Direction::In)]);
-    })
-    .await;
-    let (product, _) = shirt(&bench);
-    let key = bench.key(Object::Product, product);
-    let mut made = Vec::new();
-    for _ in 0..2 {
-        assert_eq!(bench.sync(Object::Product, product).await.0, JobState::Held);
-        let (job, plan) = waiting(&bench, &key).await;
-        assert!(
-            plan.writes.iter().all(|write| write.action == "create"),
-            "{plan:?}"
-        );
-        assert!(counts(&approve(&bench, job.id, &plan.plan).await));
-        bench.drain().await;
-        let (state, why) = bench.story(job.id).await;
-        assert_eq!(state, JobState::Completed, "{why:?}");
-        let template = bench.link(LinkKind::Product, product).await.unwrap().erp_id.0;
-        bench.in_the_erp("product.template", "unlink", serde_json::json!([[template]]));
-        made.push(template);
-    }
-    assert_ne!(made[0], made[1]);
-}
-
-#[tokio::test]
-async fn further_addresses_of_a_known_partner_wait_too() {
-    let bench = Bench::adjusted(odoo(), |shop| {
-        shop.rules = manual(&[(Object::Customer, Direction::In)]);
-    })
-    .await;
-    let customer = ada(&bench);
-    let key = bench.key(Object::Customer, customer);
-    assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
-    let (job, plan) = waiting(&bench, &key).await;
-    assert!(counts(&approve(&bench, job.id, &plan.plan).await));
-    bench.drain().await;
-    assert_eq!(bench.story(job.id).await.0, JobState::Completed);
-    let partners = bench.erp.ledger().partners().len();
-    let mut office = berlin("Lovelace");
-    office.address1 = Some("Hauptstr. 2".into());
-    bench
-        .shop
-        .change(|shop| shop.add_address(customer, office))
-        .unwrap();
-    assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
-    let (job, plan) = waiting(&bench, &key).await;
-    assert!(
-        plan.writes.iter().any(|write| write.action == "create"),
-        "{plan:?}"
-    );
-    assert_eq!(
-        bench.erp.ledger().partners().len(),
-        partners,
-        "nothing is written"
-    );
-    assert!(counts(&approve(&bench, job.id, &plan.plan).await));
-    bench.drain().await;
-    let (state, why) = bench.story(job.id).await;
-    assert_eq!(state, JobState::Completed, "{why:?}");
-    assert_eq!(bench.erp.ledger().partners().len(), partners + 1);
-    // With nothing left to write, nothing waits.
-    let (state, why) = bench.sync(Object::Customer, customer).await;
-    assert_eq!(state, JobState::Completed, "{why:?}");
-}
-
-#[tokio::test]
-async fn a_partner_that_is_gone_from_the_erp_waits_to_be_made_anew() {
-    let bench = Bench::adjusted(odoo(), |shop| {
-        shop.rules = manual(&[(Object::Customer, Direction::In)]);
-    })
-    .await;
-    let customer = ada(&bench);
-    let key = bench.key(Object::Customer, customer);
-    for _ in 0..2 {
-        assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
-        let (job, plan) = waiting(&bench, &key).await;
-        assert_eq!(plan.writes[0].action, "create");
-        assert!(counts(&approve(&bench, job.id, &plan.plan).await));
-        bench.drain().await;
-        let (state, why) = bench.story(job.id).await;
-        assert_eq!(state, JobState::Completed, "{why:?}");
-        let partner = bench.link(LinkKind::Customer, customer).await.unwrap().erp_id.0;
-        bench.in_the_erp("res.partner", "unlink", serde_json::json!([[partner]]));
-    }
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What others are told: each once, with the right status, and nothing again by a repeat, an echo or a replay.
 
+mod looks;
+
 use super::bench::*;
 use super::*;
 use crate::domain::{HappenedDetail, LinkKind};
@@ -287,6 +289,45 @@ async fn an_uninstalled_app_is_told_once_and_only_when_it_is_so() {
     bench.shop.uninstall();
     assert_eq!(hear().await, ["shop.uninstalled"]);
     assert_eq!(hear().await, [""; 0]);
+}
+
+#[tokio::test]
+async fn an_uninstalled_app_is_told_by_the_attempt_that_is_saved_and_at_each_removal() {
+    let bench = Bench::new(Version::V18).await;
+    bench.shop.uninstall();
+    let is_disabled = async || {
+        let now = crate::domain::Clock::now(&SystemClock);
+        let state = bench.store.shop_state(&"main".parse().unwrap(), now).await;
+        state.unwrap().disabled.is_some()
+    };
+    // An attempt that was killed before its end was saved left nothing behind.
+    super::gone::event(&bench, "app/uninstalled", Object::Shop, 1).await;
+    let job = bench.claim_ready().await;
+    let report = bench.engine.attempt(job.clone(), CancellationToken::new()).await;
+    assert_eq!(report.happened.len(), 1);
+    assert!(!is_disabled().await);
+    // Another notice comes, and both are looked at by the repeat.
+    super::gone::event(&bench, "app/uninstalled", Object::Shop, 1).await;
+    let report = bench.engine.attempt(job.clone(), CancellationToken::new()).await;
+    assert_eq!(report.happened.len(), 1, "{report:?}");
+    bench
+        .store
+        .finish(finish(job.id, job.fence, report))
+        .await
+        .unwrap();
+    assert!(is_disabled().await);
+    // It is wanted again for the second notice, and repeated, and tells nothing.
+    bench.drain().await;
+    assert_eq!(bench.has_told(), [""; 0]);
+    super::gone::hear(&bench, "app/uninstalled", Object::Shop, 1).await;
+    assert_eq!(bench.has_told(), [""; 0]);
+
+    // Installed again, which the daemon finds, and removed again.
+    let now = crate::domain::Clock::now(&SystemClock);
+    let shop = "main".parse().unwrap();
+    bench.store.set_shop_disabled(&shop, None, now).await.unwrap();
+    super::gone::hear(&bench, "app/uninstalled", Object::Shop, 1).await;
+    assert_eq!(bench.has_told(), ["shop.uninstalled"]);
 }
 
 #[tokio::test]

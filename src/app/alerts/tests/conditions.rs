@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::store::{
-    DispatchEnd, EndedDispatch, EndpointChange, FannedOut, KeptNotification, NewDispatch, Redeliver,
+    DispatchEnd, DispatchFilter, DispatchState, EndedDispatch, EndpointChange, FannedOut, KeptNotification,
+    NewDispatch, Redeliver,
 };
 
 #[tokio::test]
@@ -310,6 +311,40 @@ async fn an_endpoint_that_takes_nothing_is_told_of_to_its_owner() {
     send_once_more(&rig).await;
     end_one(&rig, false).await;
     assert!(rig.found().await.is_empty());
+}
+
+#[tokio::test]
+async fn sending_once_more_is_no_proof_that_an_endpoint_takes_it() {
+    let rig = with_deliveries(2).await;
+    end_one(&rig, true).await;
+    end_one(&rig, true).await;
+    let nothing = async |text: &str| {
+        let found = rig.found().await;
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert!(found[0].1.contains("has taken nothing since"), "{found:?}");
+        assert!(found[0].1.contains(text), "{found:?}");
+    };
+    nothing("0 deliveries wait").await;
+    let filter = DispatchFilter {
+        state: Some(DispatchState::Failed),
+        ..DispatchFilter::default()
+    };
+    let failed = rig.store.dispatches(filter).await.unwrap();
+    let ada = crate::domain::Actor::new("ada", crate::domain::Via::Cli);
+    let one = Redeliver::One(failed[0].id);
+    rig.store.redeliver(one, ada, rig.now()).await.unwrap();
+    nothing("1 delivery").await;
+    send_once_more(&rig).await;
+    nothing("is being sent once more").await;
+    // While they are under way, none waits.
+    let until = rig.now().plus(MINUTE);
+    let claimed = rig.store.claim_dispatches("chat", rig.now(), until, 2).await;
+    assert_eq!(claimed.unwrap().len(), 2);
+    nothing("0 deliveries wait").await;
+    rig.clock.advance(MINUTE);
+    assert_eq!(rig.store.reclaim_dispatches(rig.now()).await.unwrap(), 2);
+    end_one(&rig, false).await;
+    assert!(rig.found().await.is_empty(), "it takes something");
 }
 
 #[tokio::test]

@@ -4,13 +4,16 @@ mod access;
 mod bad_input;
 mod drift;
 mod kept;
+mod live;
 mod notify;
 mod numbers;
 mod pages;
 mod plans;
 mod records;
 mod recovery;
+mod runs;
 mod saving;
+mod shown;
 mod sides;
 mod tables;
 

@@ -1,6 +1,6 @@
 //! What pages tell without being asked: both sides of a customer, and the calls of a job.
 
-use super::records::{Live, all_in, job_of};
+use super::live::{Live, all_in, job_of};
 use crate::domain::{Call, Calls, LinkKind};
 use crate::sandbox::shopify::draft::{Buyer, CustomerDraft};
 

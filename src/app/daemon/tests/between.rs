@@ -123,6 +123,11 @@ products = {{ in = "on" }}
         std::fs::write(&path, text.replace(from, to)).unwrap();
     }
 
+    /// The file of its database.
+    pub(super) fn database(&self) -> PathBuf {
+        self.folder.path().join("lockstep.db")
+    }
+
     /// Writes a mapping file, and the first time declares the folder for them. Returns the folder.
     pub(super) fn mappings_with(&self, file: &str, text: &str) -> PathBuf {
         let folder = self.folder.path().join("mappings");

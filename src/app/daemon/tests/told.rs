@@ -1,5 +1,7 @@
 //! What is kept for other systems of what jobs do.
 
+mod privacy;
+
 use std::collections::BTreeMap;
 
 use super::between::Between;

@@ -1,21 +1,34 @@
 //! From the outbox to one dispatch for each endpoint that wants a notification.
 
+mod keep;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::domain::Timestamp;
+use self::keep::kept;
+use super::TROUBLE;
+use crate::app::notify::events::{Audience, given_up};
+use crate::config::Config;
+use crate::domain::{SharedEntropy, Timestamp};
 use crate::failpoint::{FailPoint, reach};
-use crate::notify::{
-    Endpoint, EndpointPriority, EndpointState, ErpReference, Notification, ShopifyReference, Wants,
-    WhenPaused,
-};
-use crate::store::{FannedOut, KeptNotification, NewDispatch, OutboxRow, SharedStore, StoreError};
+use crate::notify::{Endpoint, EndpointPriority, EndpointState, Notification, Wants, WhenPaused};
+use crate::store::{FannedOut, GivenUpJob, NewDispatch, OutboxRow, SharedStore, StoreError};
 use crate::telemetry;
 
-/// So many notifications are fanned out in one transaction.
+/// So many notifications are fanned out in one transaction, at most.
 const AT_ONCE: u32 = 200;
 
+/// Their bodies are at most so large together, in bytes; one that is larger is fanned out by itself. Whole records may be in them.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// A page is never halved more often: it is one notification then.
+const MOST_HALVED: u32 = AT_ONCE.ilog2();
+
+/// After so many pages in a row that went well a page that was halved is doubled.
+const GROWS_AFTER: u32 = 16;
+
 /// What one look at the outbox did.
+#[derive(Default)]
 pub(super) struct Fanned {
     /// Endpoints that something was made for.
     pub(super) endpoints: BTreeSet<String>,
@@ -23,82 +36,206 @@ pub(super) struct Fanned {
     pub(super) is_full: bool,
 }
 
-/// Fans out what is in the outbox, up to a number that one transaction takes. What cannot be read stays there: a newer version wrote it,
-/// and sends it once it is its turn. `unread` is which of these are known.
-pub(super) async fn fan_out(
-    store: &SharedStore,
-    endpoints: &[Arc<Endpoint>],
-    unread: &mut BTreeSet<i64>,
-    now: Timestamp,
-) -> Result<Fanned, StoreError> {
-    let (rows, is_full) = readable(store, unread).await?;
-    let mut fanned = Fanned {
-        endpoints: BTreeSet::new(),
-        is_full,
-    };
-    if rows.is_empty() {
-        return Ok(fanned);
-    }
-    let discarding = discarding(store, endpoints).await?;
-    let outs: Vec<FannedOut> = rows
-        .iter()
-        .map(|(row, notification)| fan(row, notification, endpoints, &discarding, now))
-        .collect();
-    for new in outs.iter().flat_map(|out| &out.dispatches) {
-        if new.problem.is_none() {
-            fanned.endpoints.insert(new.endpoint.clone());
-        }
-    }
-    store.fan_out(outs, now).await?;
-    // What is told to fail here has happened all the same.
-    reach(FailPoint::NotifyFannedOut).await.ok();
-    Ok(fanned)
+/// A page that was not fanned out.
+struct Failure {
+    error: StoreError,
+    /// The one notification that was to be fanned out, where it was only one.
+    alone: Option<i64>,
 }
 
-/// The first of the outbox that can be read, and whether more may be there. Looked for from the beginning each time: a lower number may
-/// be committed after a higher one.
-async fn readable(
-    store: &SharedStore,
-    unread: &mut BTreeSet<i64>,
-) -> Result<(Vec<(OutboxRow, Notification)>, bool), StoreError> {
-    let mut rows = Vec::new();
-    let mut left = BTreeSet::new();
-    let mut first_new: Option<(i64, serde_json::Error)> = None;
-    let mut after = 0;
-    let is_full = loop {
-        let page = store.outbox_after(after, AT_ONCE).await?;
-        let is_full = page.len() == AT_ONCE as usize;
-        for row in page {
-            after = row.id;
-            match serde_json::from_str::<Notification>(&row.body) {
-                Ok(notification) => rows.push((row, notification)),
-                Err(error) => {
-                    if !unread.contains(&row.id) && first_new.is_none() {
-                        first_new = Some((row.id, error));
-                    }
-                    left.insert(row.id);
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self { error, alone: None }
+    }
+}
+
+/// What fans out. It keeps nothing from being sent: what fails is tried again with a smaller page.
+pub(super) struct Fan {
+    entropy: SharedEntropy,
+    /// What is left in the outbox for a newer version, as far as is known.
+    unread: BTreeSet<i64>,
+    /// What the store refused by itself, so that it held up all that came behind.
+    refused: BTreeSet<i64>,
+    /// How often a page is halved, in rows and in bytes.
+    halved: u32,
+    /// How many pages went well since it was halved or doubled last.
+    went_well: u32,
+    /// How many failed in a row.
+    failures: u32,
+    /// Nothing is fanned out before then.
+    not_before: Timestamp,
+}
+
+impl Fan {
+    pub(super) fn new(entropy: SharedEntropy) -> Self {
+        Self {
+            entropy,
+            unread: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            halved: 0,
+            went_well: 0,
+            failures: 0,
+            not_before: Timestamp::default(),
+        }
+    }
+
+    /// When it may be fanned out next.
+    pub(super) fn due_at(&self, now: Timestamp) -> Timestamp {
+        now.max(self.not_before)
+    }
+
+    /// Fans out what is in the outbox, up to a number and a size that one transaction takes. What cannot be read stays there: a newer
+    /// version wrote it, and sends it once it is its turn.
+    pub(super) async fn out(&mut self, store: &SharedStore, config: &Config, now: Timestamp) -> Fanned {
+        match self.page(store, config, now).await {
+            Ok(fanned) => {
+                if self.failures > 0 {
+                    tracing::info!(failures = self.failures, "the outbox is fanned out again");
+                    self.failures = 0;
+                }
+                self.went_well += 1;
+                if self.went_well >= GROWS_AFTER {
+                    self.went_well = 0;
+                    self.halved = self.halved.saturating_sub(1);
+                }
+                fanned
+            }
+            Err(failure) => {
+                self.failed(&failure);
+                self.not_before = now.plus(TROUBLE);
+                Fanned {
+                    is_full: true,
+                    ..Fanned::default()
                 }
             }
         }
-        if !is_full || rows.len() >= AT_ONCE as usize {
-            break is_full;
+    }
+
+    fn failed(&mut self, Failure { error, alone }: &Failure) {
+        metrics::counter!(telemetry::NOTIFY_FAN_OUT_FAILURES).increment(1);
+        if self.failures == 0 {
+            tracing::warn!(
+                %error,
+                "notifications in the outbox cannot be fanned out; trying again with fewer at a time; what is due is sent meanwhile"
+            );
         }
-    };
-    if is_full {
-        unread.append(&mut left);
-    } else {
-        *unread = left;
+        self.failures = self.failures.saturating_add(1);
+        self.went_well = 0;
+        self.halved = (self.halved + 1).min(MOST_HALVED);
+        if let Some(id) = *alone
+            && !matches!(error, StoreError::Unavailable { .. } | StoreError::Closed)
+        {
+            tracing::error!(
+                id, %error,
+                "the store refuses a notification: it stays in the outbox until the next start, and what comes behind goes on"
+            );
+            self.refused.insert(id);
+        }
     }
-    if let Some((id, error)) = first_new {
-        tracing::warn!(
-            id,
-            %error,
-            notifications = unread.len(),
-            "this version cannot read notifications in the outbox: they wait for a newer one"
-        );
+
+    async fn page(
+        &mut self,
+        store: &SharedStore,
+        config: &Config,
+        now: Timestamp,
+    ) -> Result<Fanned, Failure> {
+        let (rows, is_full) = self.readable(store, config).await?;
+        let mut fanned = Fanned {
+            endpoints: BTreeSet::new(),
+            is_full,
+        };
+        if rows.is_empty() {
+            return Ok(fanned);
+        }
+        let endpoints = &config.endpoints;
+        let discarding = discarding(store, endpoints).await?;
+        let outs: Vec<FannedOut> = rows
+            .into_iter()
+            .map(|(row, notification)| fan(row, &notification, endpoints, &discarding, now))
+            .collect();
+        for new in outs.iter().flat_map(|out| &out.dispatches) {
+            if new.problem.is_none() {
+                fanned.endpoints.insert(new.endpoint.clone());
+            }
+        }
+        let alone = outs.first().filter(|_| outs.len() == 1).map(|out| out.id);
+        store
+            .fan_out(outs, now)
+            .await
+            .map_err(|error| Failure { error, alone })?;
+        // What is told to fail here has happened all the same.
+        reach(FailPoint::NotifyFannedOut).await.ok();
+        Ok(fanned)
     }
-    gauge(unread.len());
-    Ok((rows, is_full))
+
+    /// The first page of the outbox in which something can be read, and whether more may be there. Looked for from the beginning each
+    /// time: a lower number may be committed after a higher one.
+    async fn readable(
+        &mut self,
+        store: &SharedStore,
+        config: &Config,
+    ) -> Result<(Vec<(OutboxRow, Notification)>, bool), StoreError> {
+        let limit = (AT_ONCE >> self.halved).max(1);
+        let bytes = MOST_BYTES >> self.halved;
+        let mut rows = Vec::new();
+        let mut left = BTreeSet::new();
+        let mut first_new: Option<(i64, serde_json::Error)> = None;
+        let mut after = 0;
+        let is_full = loop {
+            let page = store.outbox_after(after, limit, bytes).await?;
+            for row in page.rows {
+                after = row.id;
+                if self.refused.contains(&row.id) {
+                    continue;
+                }
+                match self.read(row, config) {
+                    Ok(read) => rows.push(read),
+                    Err((id, error)) => {
+                        if !self.unread.contains(&id) && first_new.is_none() {
+                            first_new = Some((id, error));
+                        }
+                        left.insert(id);
+                    }
+                }
+            }
+            if !page.has_more || !rows.is_empty() {
+                break page.has_more;
+            }
+        };
+        if is_full {
+            self.unread.append(&mut left);
+        } else {
+            self.unread = left;
+        }
+        if let Some((id, error)) = first_new {
+            tracing::warn!(
+                id,
+                %error,
+                notifications = self.unread.len(),
+                "this version cannot read notifications in the outbox: they wait for a newer one"
+            );
+        }
+        gauge(self.unread.len());
+        Ok((rows, is_full))
+    }
+
+    /// What a row of the outbox tells. What the store told by itself is made a notification of.
+    fn read(
+        &self,
+        mut row: OutboxRow,
+        config: &Config,
+    ) -> Result<(OutboxRow, Notification), (i64, serde_json::Error)> {
+        let error = match serde_json::from_str::<Notification>(&row.body) {
+            Ok(notification) => return Ok((row, notification)),
+            Err(error) => error,
+        };
+        let Some(job) = GivenUpJob::from_body(&row.body) else {
+            return Err((row.id, error));
+        };
+        let notification = given_up(&Audience::of(config), &*self.entropy, &job, row.created_at);
+        row.body = serde_json::to_string(&notification).map_err(|error| (row.id, error))?;
+        Ok((row, notification))
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge: counts stay far below 2^53")]
@@ -136,7 +273,7 @@ async fn discarding(
 }
 
 fn fan(
-    row: &OutboxRow,
+    row: OutboxRow,
     notification: &Notification,
     endpoints: &[Arc<Endpoint>],
     discarding: &BTreeSet<String>,
@@ -170,7 +307,7 @@ fn fan(
     }
     FannedOut {
         id: row.id,
-        kept: Some(kept(notification, row.body.clone())),
+        kept: Some(kept(notification, row.body)),
         dispatches,
     }
 }
@@ -181,51 +318,4 @@ const fn priority(priority: EndpointPriority) -> u8 {
         EndpointPriority::Normal => 1,
         EndpointPriority::Low => 2,
     }
-}
-
-fn kept(notification: &Notification, body: String) -> KeptNotification {
-    let object = notification.object.as_ref();
-    let record = object.and_then(|object| {
-        object
-            .name
-            .clone()
-            .or_else(|| object.title.as_ref().map(|title| title.0.clone()))
-            .or_else(|| object.sku.clone())
-    });
-    KeptNotification {
-        notification: notification.id.as_str().to_owned(),
-        event: notification.event.as_str().to_owned(),
-        shop: notification.shop.as_ref().map(|shop| shop.as_str().to_owned()),
-        object: notification.kind().map(|kind| kind.as_str().to_owned()),
-        record,
-        keys: keys(notification).into_iter().collect(),
-        body,
-    }
-}
-
-/// What it is found by, and removed by on a privacy request: its record, and those that belong to it, above all the customer.
-fn keys(notification: &Notification) -> BTreeSet<String> {
-    let mut keys = BTreeSet::new();
-    let mut add = |shopify: Option<&ShopifyReference>, erp: Option<&ErpReference>| {
-        keys.extend(shopify.map(|shopify| format!("shopify/{}", shopify.number)));
-        keys.extend(erp.map(|erp| format!("erp/{}/{}", erp.model, erp.id)));
-    };
-    if let Some(object) = &notification.object {
-        add(object.shopify.as_ref(), object.erp.as_ref());
-    }
-    for related in notification.related.iter().flatten() {
-        add(related.shopify.as_ref(), related.erp.as_ref());
-    }
-    let customer = notification
-        .record
-        .as_ref()
-        .and_then(|record| record.pointer("/customer/id"));
-    if let Some(customer) = customer {
-        let id = customer.as_str().map_or_else(
-            || customer.to_string(),
-            |text| text.rsplit('/').next().unwrap_or(text).to_owned(),
-        );
-        keys.insert(format!("shopify/{id}"));
-    }
-    keys
 }

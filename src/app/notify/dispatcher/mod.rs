@@ -92,6 +92,9 @@ impl Dispatcher {
     }
 
     /// Dispatches until `stop`. What is under way then comes to its end, within the time that an attempt may take.
+    ///
+    /// # Panics
+    /// When something inside did that it cannot go on without: whoever runs it begins anew.
     pub async fn run(mut self, stop: CancellationToken) {
         let mut kept = Kept::new(&self.clock);
         while !stop.is_cancelled() {
@@ -174,8 +177,10 @@ impl Dispatcher {
         let mut config = self.config.clone();
         let mut standing = self.standing.clone();
         let mut rounds = Rounds::new(self, kept, stop);
+        let broken = rounds.broken();
         loop {
-            if stop.is_cancelled() || lost.is_cancelled() || !standing.borrow_and_update().is_newest {
+            let is_over = stop.is_cancelled() || lost.is_cancelled() || broken.is_cancelled();
+            if is_over || !standing.borrow_and_update().is_newest {
                 break;
             }
             let until = *held.borrow_and_update();
@@ -195,6 +200,7 @@ impl Dispatcher {
                 biased;
                 () = stop.cancelled() => {}
                 () = lost.cancelled() => {}
+                () = broken.cancelled() => {}
                 () = self.store.notifications_arrived() => rounds.rung(),
                 () = rounds.heard() => {}
                 Ok(()) = config.changed() => {}

@@ -1,14 +1,17 @@
 //! Saving what became of requests, many at once, and what it says about their endpoints.
 
+mod unsaved;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::unsaved::{Outcomes, outcomes};
+use self::unsaved::{Unsaved, dispatches, take};
 use super::TROUBLE;
 use super::rounds::Heard;
 use super::send::{Done, Member, Outcome};
@@ -30,9 +33,6 @@ const AT_ONCE: usize = 1_000;
 /// So many failures of the store are too many for what fails alone, and for all while it stops.
 const LAST_TRIES: u32 = 3;
 
-/// Nothing more is claimed while the outcomes of so many dispatches wait to be saved.
-const MOST_UNSAVED: usize = 5_000;
-
 /// Others are told of an endpoint that fails once in this time.
 const TOLD_EVERY: Duration = Duration::from_secs(24 * 3600);
 
@@ -43,65 +43,6 @@ pub(super) struct Saved {
     pub(super) paused: BTreeSet<String>,
     /// Whether some of the dispatches wait again.
     pub(super) some_wait: bool,
-}
-
-/// Where outcomes wait to be saved. All find room: there are never more than what was claimed, and nothing is claimed while too many
-/// wait.
-#[derive(Clone, Debug)]
-pub(super) struct Outcomes {
-    to: mpsc::UnboundedSender<Done>,
-    /// So many dispatches wait.
-    waiting: Arc<AtomicUsize>,
-}
-
-impl Outcomes {
-    pub(super) fn add(&self, done: Done) {
-        let count = done.members.len();
-        self.waiting.fetch_add(count, Ordering::Relaxed);
-        if self.to.send(done).is_err() {
-            self.waiting.fetch_sub(count, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether so many wait that nothing more is to be claimed.
-    pub(super) fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= MOST_UNSAVED
-    }
-}
-
-/// The outcomes that wait, as the one who saves them has them.
-pub(super) struct Unsaved {
-    from: mpsc::UnboundedReceiver<Done>,
-    waiting: Arc<AtomicUsize>,
-}
-
-/// A place where outcomes wait, from both sides.
-pub(super) fn outcomes() -> (Outcomes, Unsaved) {
-    let (to, from) = mpsc::unbounded_channel();
-    let waiting = Arc::new(AtomicUsize::new(0));
-    let outcomes = Outcomes {
-        to,
-        waiting: Arc::clone(&waiting),
-    };
-    (outcomes, Unsaved { from, waiting })
-}
-
-fn dispatches(dones: &[Done]) -> usize {
-    dones.iter().map(|done| done.members.len()).sum()
-}
-
-/// Takes the first that wait, with so many dispatches at most, and one at least.
-fn take(waiting: &mut VecDeque<Done>, most: usize) -> Vec<Done> {
-    let mut group = Vec::new();
-    let mut count = 0;
-    while let Some(next) = waiting.front() {
-        count += next.members.len();
-        if count > most && !group.is_empty() {
-            break;
-        }
-        group.extend(waiting.pop_front());
-    }
-    group
 }
 
 /// What saves outcomes.
@@ -139,14 +80,14 @@ impl Recorder {
                 Ok(saved) => {
                     failures = 0;
                     most = (most * 2).min(AT_ONCE);
-                    unsaved.waiting.fetch_sub(count, Ordering::Relaxed);
+                    unsaved.done_with(count);
                     self.tell.send(Heard::Saved(saved)).ok();
                 }
                 Err(error) => {
                     failures += 1;
                     most = (count / 2).max(1);
                     if self.gives_up(group, &error, failures, &mut waiting) {
-                        unsaved.waiting.fetch_sub(count, Ordering::Relaxed);
+                        unsaved.done_with(count);
                         self.tell.send(Heard::Saved(Saved::default())).ok();
                     }
                     let pause = self.clock.sleep_until(self.clock.now().plus(TROUBLE));
@@ -168,7 +109,9 @@ impl Recorder {
         failures: u32,
         waiting: &mut VecDeque<Done>,
     ) -> bool {
-        if self.stop.is_cancelled() && failures > LAST_TRIES {
+        let may_pass = matches!(error, StoreError::Unavailable { .. });
+        // What the store refuses is halved until it stands alone all the same: the rest can be noted.
+        if self.stop.is_cancelled() && failures > LAST_TRIES && (may_pass || group.len() == 1) {
             tracing::warn!(%error, "the outcome of deliveries was not noted: they are sent again, under the same ids");
             return true;
         }
@@ -189,7 +132,6 @@ impl Recorder {
         done.failures += 1;
         let endpoint = done.endpoint.as_str();
         let deliveries: Vec<i64> = done.members.iter().map(|member| member.id.0).collect();
-        let may_pass = matches!(error, StoreError::Unavailable { .. });
         if !may_pass && done.failures > LAST_TRIES {
             tracing::error!(
                 %error, endpoint, ?deliveries,
@@ -224,10 +166,17 @@ impl Recorder {
             let mut pause = None;
             let mut told_failing_at = None;
             let mut notifications = Vec::new();
-            if let Outcome::Sent { attempt, .. } = &done.outcome {
+            // How one stands that the configuration does not have any more is nobody's concern.
+            if let (
+                Outcome::Sent {
+                    attempt, rests_until, ..
+                },
+                Some(_),
+            ) = (&done.outcome, endpoint)
+            {
                 let pause_after = Endpoint::pause_after(config.notify.pause_after_hours);
                 let (health, because) = known.health.after(attempt.ended(), now, pause_after);
-                known.health = health;
+                known.health = health.resting(*rests_until);
                 if because.is_some() && !known.is_paused {
                     known.is_paused = true;
                     pause = because;
@@ -285,16 +234,21 @@ impl Recorder {
                 all(DispatchEnd::Delivered, Some("delivered"))
             }
             Outcome::Sent { attempt, .. } => {
-                let (given_up, again): (Vec<Member>, Vec<Member>) =
-                    done.members.iter().copied().partition(|member: &Member| {
-                        endpoint.is_none_or(|endpoint| endpoint.retry.is_exhausted(member.tries))
-                    });
+                let Some(endpoint) = endpoint else {
+                    // It is cancelled with what waits for the endpoint, or at once where nothing of that is left.
+                    return all(DispatchEnd::Again { at: now }, None);
+                };
+                let (given_up, again): (Vec<Member>, Vec<Member>) = done
+                    .members
+                    .iter()
+                    .copied()
+                    .partition(|member: &Member| endpoint.retry.is_exhausted(member.tries));
                 let mut parts = Vec::new();
                 if !given_up.is_empty() {
                     parts.push(Part::of(&given_up, DispatchEnd::Failed, Some("failed")));
                 }
                 let tries = again.iter().map(|member| member.tries).max();
-                if let (Some(tries), Some(endpoint)) = (tries, endpoint) {
+                if let Some(tries) = tries {
                     let unit = self.entropy.unit();
                     let (end, outcome) = match after(&endpoint.retry, tries, attempt.retry_after, now, unit) {
                         Next::At(at) => (DispatchEnd::Again { at }, "retried"),
@@ -421,7 +375,7 @@ fn tell_log(endpoint: &str, attempt: &Attempt, pause: Option<PausedBecause>) {
 
 /// The try, for the log of deliveries; none where nothing was sent.
 fn new_try(outcome: &Outcome) -> Option<NewTry> {
-    let Outcome::Sent { attempt, at } = outcome else {
+    let Outcome::Sent { attempt, at, .. } = outcome else {
         return None;
     };
     let answer = attempt.answer.clone();
@@ -458,42 +412,5 @@ fn count(group: &[Done], outcomes: &[(&str, &'static str, usize)]) {
             metrics::histogram!(telemetry::NOTIFY_SECONDS, "endpoint" => done.endpoint.clone())
                 .record(attempt.took.as_secs_f64());
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn done(first: i64, count: i64) -> Done {
-        let members = (first..first + count).map(|id| Member {
-            id: (id, Fence(1)),
-            tries: 1,
-        });
-        Done {
-            endpoint: "one".to_owned(),
-            members: members.collect(),
-            outcome: Outcome::GivenBack {
-                at: Timestamp::default(),
-            },
-            failures: 0,
-        }
-    }
-
-    #[test]
-    fn a_transaction_ends_so_many_dispatches_and_no_more() {
-        let sizes = |counts: &[i64], most: usize| -> Vec<usize> {
-            let mut waiting: VecDeque<Done> = counts.iter().map(|count| done(1, *count)).collect();
-            let mut sizes = Vec::new();
-            while !waiting.is_empty() {
-                sizes.push(dispatches(&take(&mut waiting, most)));
-            }
-            sizes
-        };
-        assert_eq!(sizes(&vec![1; 2_500], AT_ONCE), [1_000, 1_000, 500]);
-        let batches = sizes(&[100; 25], AT_ONCE);
-        assert_eq!(batches, [1_000, 1_000, 500], "batches count as what they carry");
-        assert_eq!(sizes(&[600, 600, 400], AT_ONCE), [600, 1_000]);
-        assert_eq!(sizes(&[100, 1, 1], 1), [100, 1, 1], "one is never taken apart");
     }
 }

@@ -1,6 +1,9 @@
 //! The rounds of the node that dispatches: fan out, claim, send, and hear how it went.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod look;
+mod sending;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,18 +12,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::line::{Line, Unit};
+use self::sending::give_back;
+use super::fan::Fan;
+use super::line::Line;
 use super::record::{Outcomes, Recorder, Saved, outcomes};
-use super::send::{Carrier, Outcome, done};
-use super::{CLAIM_MARGIN, Dispatcher, LOOK, TROUBLE, by_configuration, fan};
+use super::{Dispatcher, LOOK, TROUBLE};
 use crate::config::Config;
 use crate::domain::{SharedClock, Timestamp};
-use crate::notify::{Attempt, Ended, Endpoint, EndpointState, Pace, Sender, Turn};
-use crate::store::{EndpointAfter, EndpointRow, SharedStore, StoreError};
-use crate::telemetry;
-
-/// What is ready and whose turn comes later than this is given back meanwhile.
-const HELD_READY: Duration = Duration::from_secs(5);
+use crate::notify::{Endpoint, EndpointState, Pace, Sender};
+use crate::store::{SharedStore, StoreError};
 
 /// At the end, what is known is saved within this time; what is not is sent again.
 const LAST_SAVE: Duration = Duration::from_secs(10);
@@ -82,13 +82,16 @@ pub(super) struct Rounds {
     /// Requests under way.
     requests: TaskTracker,
     recorder: JoinHandle<()>,
+    /// Cancelled when the recorder ended, which it must not before the rounds do.
+    recorder_ended: CancellationToken,
     outcomes: Outcomes,
     /// Endpoints that are no more and whose dispatches are being cancelled: a million of them take a while, and nobody waits for that.
     cancelling: BTreeMap<String, JoinHandle<()>>,
     /// Whether something may be in the outbox.
     fans: bool,
-    /// What is left in the outbox for a newer version, as far as is known.
-    unread: BTreeSet<i64>,
+    fan: Fan,
+    /// Whether the rests that receivers asked for are still to be read: another node or process may have heard of them.
+    reads_rests: bool,
     /// Whether it must be asked when what is due.
     asks_due: bool,
     look_at: Timestamp,
@@ -105,6 +108,8 @@ impl Rounds {
             tell: kept.tell.clone(),
             stop: stop.clone(),
         };
+        let recorder_ended = CancellationToken::new();
+        let ends = recorder_ended.clone().drop_guard();
         Self {
             store: of.store.clone(),
             clock: of.clock.clone(),
@@ -112,11 +117,16 @@ impl Rounds {
             lines: BTreeMap::new(),
             kept,
             requests: TaskTracker::new(),
-            recorder: tokio::spawn(recorder.run(unsaved)),
+            recorder: tokio::spawn(async move {
+                let _ends = ends;
+                recorder.run(unsaved).await;
+            }),
+            recorder_ended,
             outcomes,
             cancelling: BTreeMap::new(),
             fans: true,
-            unread: BTreeSet::new(),
+            fan: Fan::new(of.entropy.clone()),
+            reads_rests: true,
             asks_due: true,
             look_at: Timestamp::default(),
         }
@@ -163,6 +173,11 @@ impl Rounds {
         self.fans = true;
     }
 
+    /// Cancelled when outcomes are not saved any more, because what saves them failed: these rounds are to be closed.
+    pub(super) fn broken(&self) -> CancellationToken {
+        self.recorder_ended.clone()
+    }
+
     /// Something may be there.
     pub(super) fn rung(&mut self) {
         self.fans = true;
@@ -185,18 +200,11 @@ impl Rounds {
         match heard {
             Heard::Ended { endpoint, took, rest } => {
                 self.kept.pace.ended(&endpoint);
-                if let Some(until) = rest {
-                    self.kept.pace.rest(&endpoint, until);
-                }
-                let Some(line) = self.lines.get_mut(&endpoint) else {
-                    return;
-                };
-                if let Some(took) = took {
+                if let (Some(took), Some(line)) = (took, self.lines.get_mut(&endpoint)) {
                     line.took(took);
                 }
                 if let Some(until) = rest {
-                    line.not_before = line.not_before.max(Some(until));
-                    give_back(&self.outcomes, &endpoint, &mut line.ready, until);
+                    self.rest(&endpoint, until);
                 }
             }
             Heard::Saved(saved) => {
@@ -211,6 +219,15 @@ impl Rounds {
                 self.cancelling.remove(&endpoint);
                 self.fans = true;
             }
+        }
+    }
+
+    /// Leaves an endpoint alone until then.
+    fn rest(&mut self, endpoint: &str, until: Timestamp) {
+        self.kept.pace.rest(endpoint, until);
+        if let Some(line) = self.lines.get_mut(endpoint) {
+            line.not_before = line.not_before.max(Some(until));
+            give_back(&self.outcomes, endpoint, &mut line.ready, until);
         }
     }
 
@@ -242,11 +259,11 @@ impl Rounds {
         let comes_back = |name: &String| self.kept.endpoints.contains_key(name);
         let may_fan = !self.cancelling.keys().any(comes_back);
         for _ in 0..LOOKS {
-            if !self.fans || !may_fan {
+            let now = self.clock.now();
+            if !self.fans || !may_fan || self.fan.due_at(now) > now {
                 break;
             }
-            let now = self.clock.now();
-            let fanned = fan::fan_out(&self.store, &config.endpoints, &mut self.unread, now).await?;
+            let fanned = self.fan.out(&self.store, &config, now).await;
             self.fans = fanned.is_full;
             self.are_due(fanned.endpoints, now);
         }
@@ -268,7 +285,7 @@ impl Rounds {
             wake = at.map_or(wake, |at| wake.min(at));
         }
         if self.fans && may_fan {
-            wake = now;
+            wake = wake.min(self.fan.due_at(now));
         }
         Ok(wake.min(self.look_at))
     }
@@ -290,170 +307,10 @@ impl Rounds {
         Ok(())
     }
 
-    /// What is done from time to time: taking back what nobody ended, cancelling what waits for endpoints that are no more, keeping
-    /// back what is for endpoints that somebody paused, and telling how endpoints stand.
-    async fn look_around(&mut self, config: &Config) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        match self.store.reclaim_dispatches(now).await {
-            Ok(0) => {}
-            Ok(again) => tracing::info!(
-                deliveries = again,
-                "deliveries whose outcome nobody noted are sent again, under the same ids"
-            ),
-            // The others are sent meanwhile.
-            Err(error) => {
-                tracing::warn!(%error, "cannot take back deliveries whose outcome nobody noted; trying again");
-            }
-        }
-        let rows = self.store.endpoints().await?;
-        let paused: BTreeSet<String> = rows
-            .iter()
-            .filter(|row| row.is_paused)
-            .map(|row| row.name.clone())
-            .collect();
-        for name in self.kept.paused.difference(&paused) {
-            self.kept.pace.resumed(name);
-            if let Some(line) = self.lines.get_mut(name) {
-                line.not_before = None;
-            }
-        }
-        for (name, line) in &mut self.lines {
-            // Where all was given up the endpoint may be forgotten with it: what is given back is given up, too.
-            if paused.contains(name) || !rows.iter().any(|row| row.name == *name) {
-                give_back(&self.outcomes, name, &mut line.ready, now);
-            }
-        }
-        self.kept.paused = paused;
-        for row in rows {
-            if config.endpoints.iter().any(|endpoint| endpoint.name == row.name) {
-                gauges(&row);
-            } else {
-                self.cancel(row, now);
-            }
-        }
-        Ok(())
-    }
-
-    /// Cancels what waits for an endpoint that is no more, beside the rounds.
-    fn cancel(&mut self, row: EndpointRow, now: Timestamp) {
-        let name = row.name.clone();
-        if self.cancelling.contains_key(&name) {
-            return;
-        }
-        let (store, tell) = (self.store.clone(), self.kept.tell.clone());
-        let cancelling = tokio::spawn(async move {
-            let cancelled = store
-                .cancel_dispatches(&row.name, EndpointAfter::Forgotten, by_configuration(), now)
-                .await;
-            match cancelled {
-                Ok(cancelled) => {
-                    tracing::warn!(
-                        endpoint = row.name,
-                        cancelled,
-                        "this endpoint is not in the configuration any more: what waited for it is cancelled"
-                    );
-                    gauges(&EndpointRow {
-                        is_paused: false,
-                        waiting: 0,
-                        ..row.clone()
-                    });
-                }
-                Err(error) => {
-                    tracing::warn!(
-                        %error, endpoint = row.name,
-                        "cannot cancel what waits for an endpoint that is not in the configuration any more; trying again"
-                    );
-                }
-            }
-            tell.send(Heard::Cancelled(row.name)).ok();
-        });
-        self.cancelling.insert(name, cancelling);
-    }
-
-    /// Claims and sends as much as there are places, in the order of priority. Says when more may be sent.
-    async fn send_what_is_due(&mut self) -> Timestamp {
-        let mut wake = self.clock.now().plus(LOOK);
-        let free: Vec<(String, u32)> = self
-            .kept
-            .pace
-            .free()
-            .into_iter()
-            .map(|(name, places)| (name.to_owned(), places))
-            .collect();
-        for (name, places) in free {
-            if let Err(error) = self.claim(&name, places).await {
-                // What keeps one from being claimed may keep no other: they go on.
-                tracing::warn!(%error, endpoint = name, "cannot take deliveries to send; trying again");
-                if let Some(line) = self.lines.get_mut(&name) {
-                    line.in_vain = Some(self.clock.now().plus(TROUBLE));
-                }
-            }
-            wake = wake.min(self.send(&name));
-        }
-        wake
-    }
-
-    /// Claims what the line can work off soon.
-    async fn claim(&mut self, name: &str, places: u32) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let Some(line) = self.lines.get_mut(name) else {
-            return Ok(());
-        };
-        let limit = line.limit(places);
-        if limit == 0 || self.outcomes.is_full() || line.claims_at().is_none_or(|at| at > now) {
-            return Ok(());
-        }
-        let until = now.plus(line.endpoint.target.timeout).plus(CLAIM_MARGIN);
-        let claimed = self.store.claim_dispatches(name, now, until, limit).await?;
-        let count = u32::try_from(claimed.len()).unwrap_or(u32::MAX);
-        if count < limit {
-            line.due = None;
-            self.asks_due = true;
-        }
-        // What is said to be due and cannot be claimed is not asked for again and again.
-        line.in_vain = (count == 0).then(|| now.plus(TROUBLE));
-        line.claimed(claimed, until);
-        Ok(())
-    }
-
-    /// Sends what is ready, as far as it may be sent now. Says when the next one may.
-    fn send(&mut self, name: &str) -> Timestamp {
-        let now = self.clock.now();
-        let idle = now.plus(LOOK);
-        let Some(line) = self.lines.get_mut(name) else {
-            return idle;
-        };
-        while let Some(unit) = line.ready.front() {
-            // What waited here for too long may be somebody else's by the time when it would be sent.
-            if now.plus(line.endpoint.target.timeout) >= unit.claimed_until {
-                give_back(&self.outcomes, name, &mut line.ready, now);
-                break;
-            }
-            match self.kept.pace.take(name) {
-                Turn::Now => {}
-                Turn::At(at) if at.since(now) > HELD_READY => {
-                    line.not_before = line.not_before.max(Some(at));
-                    give_back(&self.outcomes, name, &mut line.ready, at);
-                    return at;
-                }
-                Turn::At(at) => return at,
-                Turn::WhenOneEnds | Turn::Unknown => break,
-            }
-            let Some(unit) = line.ready.pop_front() else {
-                break;
-            };
-            let carrier = Carrier::of(line, &self.store, &self.clock);
-            let request = Request {
-                outcomes: self.outcomes.clone(),
-                tell: self.kept.tell.clone(),
-                clock: self.clock.clone(),
-            };
-            self.requests.spawn(request.carry_out(carrier, unit));
-        }
-        idle
-    }
-
     /// Sends nothing more. What is ready is given back, what is under way comes to its end, and all of that is saved.
+    ///
+    /// # Panics
+    /// When saving outcomes did: it is for whoever runs the dispatcher to begin again, and to be told of it.
     pub(super) async fn close(mut self) -> Kept {
         for cancelling in std::mem::take(&mut self.cancelling).into_values() {
             // Whoever dispatches next begins again with what is left.
@@ -474,48 +331,13 @@ impl Rounds {
             self.note(heard);
         }
         drop(self.outcomes);
-        let _in_time = tokio::time::timeout(longest.max(LAST_SAVE), self.recorder).await;
+        let saved = tokio::time::timeout(longest.max(LAST_SAVE), self.recorder).await;
+        if let Ok(Err(ended)) = saved
+            && ended.is_panic()
+        {
+            std::panic::resume_unwind(ended.into_panic());
+        }
         self.kept
-    }
-}
-
-/// One request, and whom its outcome is told.
-struct Request {
-    outcomes: Outcomes,
-    tell: mpsc::UnboundedSender<Heard>,
-    clock: SharedClock,
-}
-
-impl Request {
-    async fn carry_out(self, carrier: Carrier, unit: Unit) {
-        let endpoint = carrier.endpoint.name.clone();
-        let mut heard = (None, None);
-        for done in carrier.carry(unit).await {
-            if let Outcome::Sent { attempt, .. } = &done.outcome {
-                heard = (Some(attempt.took), self.rest(attempt));
-            }
-            self.outcomes.add(done);
-        }
-        let (took, rest) = heard;
-        self.tell.send(Heard::Ended { endpoint, took, rest }).ok();
-    }
-
-    /// Until when the receiver wants rest from everything: it said that it gets too much, or that it is not there. One that is gone
-    /// is left alone until that is noted.
-    fn rest(&self, attempt: &Attempt) -> Option<Timestamp> {
-        if attempt.ended() == Ended::Gone {
-            return Some(self.clock.now().plus(TROUBLE));
-        }
-        let status = attempt.answer.as_ref()?.status;
-        let asked = attempt.retry_after.filter(|_| matches!(status, 429 | 503))?;
-        Some(self.clock.now().plus(asked))
-    }
-}
-
-/// Gives back all that is ready.
-fn give_back(outcomes: &Outcomes, endpoint: &str, ready: &mut VecDeque<Unit>, at: Timestamp) {
-    for unit in ready.drain(..) {
-        outcomes.add(done(endpoint, &unit, Outcome::GivenBack { at }));
     }
 }
 
@@ -526,11 +348,4 @@ fn sender(endpoint: &Endpoint, config: &Config) -> Option<Sender> {
             tracing::error!(%error, endpoint = endpoint.name, "nothing can be sent to this endpoint until the next reload");
         })
         .ok()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a gauge: counts stay far below 2^53")]
-fn gauges(row: &EndpointRow) {
-    metrics::gauge!(telemetry::NOTIFY_WAITING, "endpoint" => row.name.clone()).set(row.waiting as f64);
-    let paused = if row.is_paused { 1.0 } else { 0.0 };
-    metrics::gauge!(telemetry::NOTIFY_PAUSED, "endpoint" => row.name.clone()).set(paused);
 }

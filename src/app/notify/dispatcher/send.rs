@@ -2,7 +2,7 @@
 
 use crate::domain::{Fence, SharedClock, Timestamp};
 use crate::failpoint::{FailPoint, reach};
-use crate::notify::{Attempt, Message, Notification, RenderError};
+use crate::notify::{Attempt, Ended, Message, Notification, RenderError};
 use crate::store::SharedStore;
 
 use super::TROUBLE;
@@ -17,6 +17,8 @@ pub(super) enum Outcome {
         attempt: Attempt,
         /// When it began.
         at: Timestamp,
+        /// Until when the receiver wants rest from everything.
+        rests_until: Option<Timestamp>,
     },
     /// It cannot be said what is to be sent.
     Problem {
@@ -118,7 +120,13 @@ impl Carrier {
             done.push(self.given_back(&unit, self.clock.now()));
             return done;
         }
-        done.push(self.done(&unit, Outcome::Sent { attempt, at }));
+        let rests_until = rest(&attempt, self.clock.now());
+        let sent = Outcome::Sent {
+            attempt,
+            at,
+            rests_until,
+        };
+        done.push(self.done(&unit, sent));
         done
     }
 
@@ -173,6 +181,17 @@ impl Carrier {
     fn done(&self, unit: &Unit, outcome: Outcome) -> Done {
         done(&self.endpoint.name, unit, outcome)
     }
+}
+
+/// Until when the receiver wants rest from everything: it said that it gets too much, or that it is not there. One that is gone is left
+/// alone until that is noted.
+fn rest(attempt: &Attempt, now: Timestamp) -> Option<Timestamp> {
+    if attempt.ended() == Ended::Gone {
+        return Some(now.plus(TROUBLE));
+    }
+    let status = attempt.answer.as_ref()?.status;
+    let asked = attempt.retry_after.filter(|_| matches!(status, 429 | 503))?;
+    Some(now.plus(asked))
 }
 
 pub(super) fn done(endpoint: &str, unit: &Unit, outcome: Outcome) -> Done {

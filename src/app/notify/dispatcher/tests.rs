@@ -1,6 +1,7 @@
 //! The dispatcher on a clock that is moved by hand, with real receivers on loopback.
 
 mod endings;
+mod faults;
 mod pacing;
 mod receiver;
 mod troubles;

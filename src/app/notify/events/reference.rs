@@ -10,7 +10,6 @@ pub(super) fn object(ending: &Ending<'_>, about: Option<&About>) -> Option<Objec
     if key.object == Object::Shop {
         return None;
     }
-    let record_name = ending.record_name.map(str::to_owned);
     let mut reference = match about {
         Some(about) => ObjectReference {
             kind: about.kind,
@@ -24,19 +23,35 @@ pub(super) fn object(ending: &Ending<'_>, about: Option<&About>) -> Option<Objec
         },
         None => from_key(key),
     };
-    match reference.kind {
-        Object::Order => reference.name = reference.name.or(record_name),
-        Object::Customer | Object::Product => {
-            reference.title = reference.title.or(record_name.map(Shown));
-        }
-        Object::Inventory | Object::Shop => {}
-    }
+    name(&mut reference, ending.record_name);
     if let Some(erp) = &mut reference.erp
         && erp.number.is_none()
     {
         erp.number = ending.erp_name.map(|name| Shown(name.to_owned()));
     }
     Some(reference)
+}
+
+/// What a job's key says of its record, and its name for people.
+pub(super) fn object_of(key: &JobKey, record_name: Option<&str>) -> Option<ObjectReference> {
+    if key.object == Object::Shop {
+        return None;
+    }
+    let mut reference = from_key(key);
+    name(&mut reference, record_name);
+    Some(reference)
+}
+
+/// Gives it its name for people, where it has none.
+fn name(reference: &mut ObjectReference, record_name: Option<&str>) {
+    let record_name = record_name.map(str::to_owned);
+    match reference.kind {
+        Object::Order => reference.name = reference.name.take().or(record_name),
+        Object::Customer | Object::Product => {
+            reference.title = reference.title.take().or(record_name.map(Shown));
+        }
+        Object::Inventory | Object::Shop => {}
+    }
 }
 
 fn from_key(key: &JobKey) -> ObjectReference {

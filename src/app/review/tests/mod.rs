@@ -133,6 +133,7 @@ impl Rig {
             erp_name: None,
             links: Vec::new(),
             enqueue: Vec::new(),
+            disables_shop: None,
             notifications: Vec::new(),
         };
         self.store.finish(finish).await.unwrap();

@@ -1,6 +1,7 @@
 //! The subscriptions of a stand-in shop follow the toggles, whatever happens in between.
 
 mod attacks;
+mod by_hand;
 mod departed;
 mod flows;
 mod long;

@@ -9,13 +9,14 @@
 mod options;
 mod variants;
 
+pub(super) use options::Options;
 pub(super) use variants::Known;
 
 use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::value::{self, record, records, text};
-use super::{Odoo, load, nonsense};
+use super::{Odoo, nonsense};
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields};
 use crate::erp::{ErpError, Lines, ProductSave, ProductSaved, Save, VariantSave};
 use crate::failpoint::{FailPoint, reach};
@@ -52,12 +53,8 @@ impl Odoo {
             self.attributes(&save.external_id, &save.options).await?
         };
         reach(FailPoint::ProductOptionsSaved).await?;
-        let known = match save.existing {
-            Some(id) => Some(id),
-            None => self.known_template(&save.external_id).await?,
-        };
         let fields = by_version(self.major().await?, &save.fields);
-        let template = match known {
+        let template = match save.existing {
             Some(id) => {
                 self.update_template(id, &fields, &attributes).await?;
                 id
@@ -71,7 +68,7 @@ impl Odoo {
                 names.push(name.clone());
             }
         }
-        let there = self.known_variants(template, &names).await?;
+        let there = self.variants_for(&save.variants, template, &names).await?;
         let pairs = match_variants(&save.variants, &there)?;
         self.write_variants(&save.variants, &pairs, &there).await?;
         Ok(ProductSaved {
@@ -83,17 +80,6 @@ impl Odoo {
                 .map(|(variant, id)| (variant.id, *id))
                 .collect(),
         })
-    }
-
-    /// The template that carries our external id.
-    async fn known_template(&self, id: &ExternalId) -> Result<Option<ErpId>, ErpError> {
-        match self.resolve(id).await? {
-            None => Ok(None),
-            Some(found) if found.model == TEMPLATE => Ok(Some(found.id)),
-            Some(found) => Err(ErpError::Setup {
-                message: format!("{} is a {} and no product", load::full_name(id), found.model),
-            }),
-        }
     }
 
     async fn make_template(

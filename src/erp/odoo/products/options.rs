@@ -1,7 +1,10 @@
 //! Options of the shop as attributes of Odoo, and the lines by which a template lists them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use moka::future::Cache;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -12,6 +15,56 @@ use crate::erp::{ErpError, Save};
 const ATTRIBUTE: &str = "product.attribute";
 const ATTRIBUTE_VALUE: &str = "product.attribute.value";
 pub(super) const LINE: &str = "product.template.attribute.line";
+
+/// The field of a value that names its attribute.
+const ATTRIBUTE_OF: &str = "attribute_id";
+
+/// How long an attribute is remembered with its values. Most products of a shop have the same few options.
+const KEPT: Duration = Duration::from_mins(1);
+
+/// Attributes that were seen lately, by their names. What was removed from Odoo since is refused there, and with the refusal all
+/// of this is forgotten.
+#[derive(Debug)]
+pub(in crate::erp::odoo) struct Options(Cache<String, Arc<Seen>>);
+
+/// An attribute that is there.
+#[derive(Debug)]
+struct Seen {
+    id: ErpId,
+    /// Its values by their names.
+    values: BTreeMap<String, ErpId>,
+}
+
+/// Of each attribute its values by their names.
+type Values = BTreeMap<ErpId, BTreeMap<String, ErpId>>;
+
+impl Options {
+    pub(in crate::erp::odoo) fn new() -> Self {
+        let seen = Cache::builder().max_capacity(1_000).time_to_live(KEPT);
+        Self(seen.build())
+    }
+
+    pub(in crate::erp::odoo) fn forget(&self) {
+        self.0.invalidate_all();
+    }
+
+    /// What was seen of these options, of each in its place.
+    async fn seen(&self, options: &[(String, Vec<String>)]) -> Vec<Option<Arc<Seen>>> {
+        let mut seen = Vec::with_capacity(options.len());
+        for (name, _) in options {
+            seen.push(self.0.get(name).await);
+        }
+        seen
+    }
+
+    async fn note(&self, options: &[(String, Vec<String>)], seen: Vec<Option<Arc<Seen>>>) {
+        for ((name, _), known) in options.iter().zip(seen) {
+            if let Some(known) = known {
+                self.0.insert(name.clone(), known).await;
+            }
+        }
+    }
+}
 
 /// An option of the shop as an attribute of Odoo.
 pub(super) struct Attribute {
@@ -83,55 +136,56 @@ impl Odoo {
         if options.is_empty() {
             return Ok(Vec::new());
         }
+        if let Some(attributes) = chosen(options, &self.options.seen(options).await) {
+            return Ok(attributes);
+        }
         let names: Vec<&str> = options.iter().map(|(name, _)| name.as_str()).collect();
-        let domain = vec![
-            json!(["name", "in", names]),
-            json!(["create_variant", "=", "always"]),
-        ];
+        let mut by_name = self.attributes_named(&names).await?;
+        self.make_attributes(product, &names, &mut by_name).await?;
+        let mut values = self.values_of(by_name.values().copied().collect()).await?;
+        self.make_values(product, options, &by_name, &mut values).await?;
+        let known = |(name, _): &(String, Vec<String>)| {
+            let id = *by_name.get(name)?;
+            let values = values.get(&id).cloned().unwrap_or_default();
+            Some(Arc::new(Seen { id, values }))
+        };
+        let known: Vec<_> = options.iter().map(known).collect();
+        let attributes = chosen(options, &known)
+            .ok_or_else(|| nonsense(ATTRIBUTE, "load", "an option is missing after it was made"))?;
+        self.options.note(options, known).await;
+        Ok(attributes)
+    }
+
+    /// The attributes with these names, of several with one name the oldest.
+    async fn attributes_named(&self, names: &[&str]) -> Result<BTreeMap<String, ErpId>, ErpError> {
+        let domain = vec![json!(["create_variant", "=", "always"])];
+        let texts = names.iter().map(|name| json!(name)).collect();
         let rows = self
-            .search_read(ATTRIBUTE, domain, &["name"], None, false)
+            .rows_of_texts(ATTRIBUTE, "name", texts, domain, &["name"], None)
             .await?;
-        let mut by_name: BTreeMap<String, ErpId> = BTreeMap::new();
+        let mut by_name = BTreeMap::new();
         for row in &rows {
             if let (Some(name), Some(id)) = (text(&row["name"]), record(&row["id"])) {
-                // The oldest of several with one name.
                 by_name.entry(name).or_insert(id);
             }
         }
-        self.make_attributes(product, &names, &mut by_name).await?;
-        let ids: Vec<i64> = by_name.values().map(|id| id.0).collect();
-        let domain = vec![json!(["attribute_id", "in", ids])];
+        Ok(by_name)
+    }
+
+    /// The values of these attributes, of several with one name the oldest.
+    async fn values_of(&self, attributes: Vec<ErpId>) -> Result<Values, ErpError> {
+        let fields = ["name", ATTRIBUTE_OF];
         let rows = self
-            .search_read(ATTRIBUTE_VALUE, domain, &["name", "attribute_id"], None, false)
+            .rows_of_owners(ATTRIBUTE_VALUE, ATTRIBUTE_OF, &attributes, &fields, false)
             .await?;
-        let mut values: BTreeMap<(ErpId, String), ErpId> = BTreeMap::new();
+        let mut values = Values::new();
         for row in &rows {
-            if let (Some(name), Some(of), Some(id)) = (
-                text(&row["name"]),
-                record(&row["attribute_id"]),
-                record(&row["id"]),
-            ) {
-                values.entry((of, name)).or_insert(id);
+            let (name, of, id) = (text(&row["name"]), record(&row[ATTRIBUTE_OF]), record(&row["id"]));
+            if let (Some(name), Some(of), Some(id)) = (name, of, id) {
+                values.entry(of).or_default().entry(name).or_insert(id);
             }
         }
-        self.make_values(product, options, &by_name, &mut values).await?;
-        let attribute = |(name, wanted): &(String, Vec<String>)| {
-            let id = *by_name.get(name)?;
-            let values = wanted
-                .iter()
-                .map(|value| values.get(&(id, value.clone())).copied())
-                .collect::<Option<Vec<_>>>()?;
-            Some(Attribute {
-                name: name.clone(),
-                id,
-                values,
-            })
-        };
-        options
-            .iter()
-            .map(attribute)
-            .collect::<Option<Vec<_>>>()
-            .ok_or_else(|| nonsense(ATTRIBUTE, "load", "an option is missing after it was made"))
+        Ok(values)
     }
 
     async fn make_attributes(
@@ -175,7 +229,7 @@ impl Odoo {
         product: &ExternalId,
         options: &[(String, Vec<String>)],
         by_name: &BTreeMap<String, ErpId>,
-        values: &mut BTreeMap<(ErpId, String), ErpId>,
+        values: &mut Values,
     ) -> Result<(), ErpError> {
         let mut saves = Vec::new();
         let mut made = Vec::new();
@@ -183,13 +237,14 @@ impl Odoo {
             let Some(attribute) = by_name.get(option) else {
                 continue;
             };
+            let there = values.entry(*attribute).or_default();
             for (name, sequence) in wanted.iter().zip(1_i64..) {
-                if values.contains_key(&(*attribute, name.clone())) {
+                if there.contains_key(name) {
                     continue;
                 }
                 let id = key(product, "value", &[option, name])?;
                 if let Some(found) = self.resolve(&id).await? {
-                    values.insert((*attribute, name.clone()), found.id);
+                    there.insert(name.clone(), found.id);
                     continue;
                 }
                 let fields = vec![
@@ -207,10 +262,26 @@ impl Odoo {
             }
         }
         if !saves.is_empty() {
-            values.extend(made.into_iter().zip(self.load_all(&saves).await?));
+            for ((attribute, name), id) in made.into_iter().zip(self.load_all(&saves).await?) {
+                values.entry(attribute).or_default().insert(name, id);
+            }
         }
         Ok(())
     }
+}
+
+/// The options with the attributes that stand for them and the values that were asked for; none where one is not known.
+fn chosen(options: &[(String, Vec<String>)], known: &[Option<Arc<Seen>>]) -> Option<Vec<Attribute>> {
+    let attribute = |((name, wanted), known): (&(String, Vec<String>), &Option<Arc<Seen>>)| {
+        let known = known.as_ref()?;
+        let values = wanted.iter().map(|value| known.values.get(value).copied());
+        Some(Attribute {
+            name: name.clone(),
+            id: known.id,
+            values: values.collect::<Option<_>>()?,
+        })
+    };
+    options.iter().zip(known).map(attribute).collect()
 }
 
 /// The external id of something that is named by texts.

@@ -1,8 +1,8 @@
 //! Variants: which of Odoo's is which of ours, and what is written on each.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{Odoo, record, records, same, text, value};
 use crate::domain::{ErpId, FieldValue, Fields, ShopifyId};
@@ -11,6 +11,9 @@ use crate::erp::{ErpError, ErpVariant, FieldTable, VariantSave};
 
 const VARIANT: &str = "product.product";
 const LINE_VALUE: &str = "product.template.attribute.value";
+
+/// The field of both that names their template.
+const TEMPLATE_OF: &str = "product_tmpl_id";
 
 /// A variant with everything that was read of it.
 pub(in crate::erp::odoo) struct Known {
@@ -45,32 +48,46 @@ impl Odoo {
         template: ErpId,
         more: &[String],
     ) -> Result<Vec<Known>, ErpError> {
-        let (rows, values) = self
-            .read_variant_rows(json!(["product_tmpl_id", "=", template.0]), more)
-            .await?;
-        let mut known = read_known(rows, &values);
-        known.sort_by_key(|variant| !variant.active);
-        Ok(known)
+        let rows = self.variant_rows(&[template], more).await?;
+        let values = self.variant_values(&[template]).await?;
+        Ok(read_known(rows, &values))
     }
 
-    /// The same of many templates, in two calls: of each template its variants.
+    /// All variants of a template, to find the wanted ones among them: what they stand for is asked only where one is not
+    /// linked or not there any more.
+    pub(super) async fn variants_for(
+        &self,
+        wanted: &[VariantSave],
+        template: ErpId,
+        more: &[String],
+    ) -> Result<Vec<Known>, ErpError> {
+        let rows = self.variant_rows(&[template], more).await?;
+        let there: BTreeSet<ErpId> = rows.iter().filter_map(|row| record(&row["id"])).collect();
+        let is_there = |variant: &VariantSave| variant.existing.is_some_and(|id| there.contains(&id));
+        let values = if wanted.iter().all(is_there) {
+            Vec::new()
+        } else {
+            self.variant_values(&[template]).await?
+        };
+        Ok(read_known(rows, &values))
+    }
+
+    /// All variants of many templates, in two calls: of each template its own.
     pub(in crate::erp::odoo) async fn known_variants_of(
         &self,
         templates: &[ErpId],
         more: &[String],
     ) -> Result<BTreeMap<ErpId, Vec<Known>>, ErpError> {
-        let ids: Vec<i64> = templates.iter().map(|id| id.0).collect();
-        let (rows, values) = self
-            .read_variant_rows(json!(["product_tmpl_id", "in", ids]), more)
-            .await?;
+        let rows = self.variant_rows(templates, more).await?;
+        let values = self.variant_values(templates).await?;
         let mut of: BTreeMap<ErpId, (Vec<Value>, Vec<Value>)> = BTreeMap::new();
         for row in rows {
-            if let Some(template) = record(&row["product_tmpl_id"]) {
+            if let Some(template) = record(&row[TEMPLATE_OF]) {
                 of.entry(template).or_default().0.push(row);
             }
         }
         for value in values {
-            if let Some(template) = record(&value["product_tmpl_id"]) {
+            if let Some(template) = record(&value[TEMPLATE_OF]) {
                 of.entry(template).or_default().1.push(value);
             }
         }
@@ -80,14 +97,10 @@ impl Odoo {
         Ok(known.collect())
     }
 
-    /// The rows of variants, archived ones too, and of the values that tell them apart.
-    async fn read_variant_rows(
-        &self,
-        of_templates: Value,
-        more: &[String],
-    ) -> Result<(Vec<Value>, Vec<Value>), ErpError> {
+    /// The rows of variants, archived ones too.
+    async fn variant_rows(&self, templates: &[ErpId], more: &[String]) -> Result<Vec<Value>, ErpError> {
         let mut fields = vec![
-            "product_tmpl_id",
+            TEMPLATE_OF,
             "default_code",
             "barcode",
             "active",
@@ -96,19 +109,15 @@ impl Odoo {
         let extra = more.iter().map(String::as_str);
         let extra: Vec<&str> = extra.filter(|name| !fields.contains(name)).collect();
         fields.extend(extra);
-        let rows = self
-            .search_read(VARIANT, vec![of_templates.clone()], &fields, None, true)
-            .await?;
-        let links = [
-            "product_tmpl_id",
-            "attribute_id",
-            "product_attribute_value_id",
-            "name",
-        ];
-        let values = self
-            .search_read(LINE_VALUE, vec![of_templates], &links, None, false)
-            .await?;
-        Ok((rows, values))
+        self.rows_of_owners(VARIANT, TEMPLATE_OF, templates, &fields, true)
+            .await
+    }
+
+    /// The values that tell the variants of templates apart.
+    async fn variant_values(&self, templates: &[ErpId]) -> Result<Vec<Value>, ErpError> {
+        let fields = [TEMPLATE_OF, "attribute_id", "product_attribute_value_id", "name"];
+        self.rows_of_owners(LINE_VALUE, TEMPLATE_OF, templates, &fields, false)
+            .await
     }
 
     /// Writes the fields of variants that differ, in one call for each set of fields.
@@ -161,7 +170,7 @@ impl Odoo {
     }
 }
 
-/// Variants with their option values. Odoo does not list the value of an option that has only one for the whole
+/// Variants with their option values, archived ones last. Odoo does not list the value of an option that has only one for the whole
 /// template, so it is filled in.
 fn read_known(rows: Vec<Value>, values: &[Value]) -> Vec<Known> {
     // Of each value: its id, its attribute's id and name, its own name.
@@ -180,22 +189,23 @@ fn read_known(rows: Vec<Value>, values: &[Value]) -> Vec<Known> {
         })
         .collect();
     let only = |attribute: ErpId| values.iter().filter(|(_, of, ..)| *of == attribute).count() == 1;
-    rows.into_iter()
-        .filter_map(|row| {
-            let own = records(&row["product_template_attribute_value_ids"])?;
-            let options = values
-                .iter()
-                .filter(|(id, attribute, ..)| own.contains(id) || only(*attribute))
-                .map(|(_, _, option, value)| (option.clone(), value.clone()))
-                .collect();
-            Some(Known {
-                id: record(&row["id"])?,
-                active: row["active"] != false,
-                options,
-                row,
-            })
+    let known = rows.into_iter().filter_map(|row| {
+        let own = records(&row["product_template_attribute_value_ids"])?;
+        let options = values
+            .iter()
+            .filter(|(id, attribute, ..)| own.contains(id) || only(*attribute))
+            .map(|(_, _, option, value)| (option.clone(), value.clone()))
+            .collect();
+        Some(Known {
+            id: record(&row["id"])?,
+            active: row["active"] != false,
+            options,
+            row,
         })
-        .collect()
+    });
+    let mut known: Vec<Known> = known.collect();
+    known.sort_by_key(|variant| !variant.active);
+    known
 }
 
 /// The ERP variant of each wanted one: the linked one when it is still there, else the one with the same option values.
@@ -263,6 +273,8 @@ fn same_as_read(table: &FieldTable, name: &str, raw: &Value, wanted: &FieldValue
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn options(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -1,7 +1,7 @@
 //! The stand-in Odoo, and what the tests put into it.
 
 use crate::domain::{ErpId, ExternalId, FieldValue, Fields, LookUp, Needed, Scalar, Timestamp};
-use crate::erp::odoo::Odoo;
+use crate::erp::odoo::{Odoo, Settings};
 use crate::erp::{Erp as _, Lines, Save};
 use crate::sandbox::odoo::{OdooSandbox, Options, Version};
 use crate::secret::Secret;
@@ -16,6 +16,17 @@ pub(super) const ORDERED_AT: Timestamp = Timestamp::from_millis(1_709_249_401_00
 pub(super) async fn start(options: Options) -> (OdooSandbox, Odoo) {
     let box_ = OdooSandbox::start(options).await.unwrap();
     let odoo = connect(settings(&box_.url()), Secret::text(box_.api_key()), &clock());
+    (box_, odoo)
+}
+
+/// The same where an import has one call at a time: what comes meanwhile waits for it.
+pub(super) async fn start_narrow(options: Options) -> (OdooSandbox, Odoo) {
+    let box_ = OdooSandbox::start(options).await.unwrap();
+    let narrow = Settings {
+        max_concurrent_calls: 2,
+        ..settings(&box_.url())
+    };
+    let odoo = connect(narrow, Secret::text(box_.api_key()), &clock());
     (box_, odoo)
 }
 

@@ -8,6 +8,7 @@ mod login;
 mod memory;
 mod orders;
 mod products;
+mod products_together;
 mod questions;
 mod reads;
 mod records;

@@ -7,7 +7,8 @@ use rust_decimal::Decimal;
 use serde_json::json;
 
 use super::given::{
-    ORDERED_AT, VERSIONS, amount, fields, found, id, order, start, stock, text, total_calls, word,
+    ORDERED_AT, VERSIONS, amount, fields, found, id, order, start, start_narrow, stock, text, total_calls,
+    word,
 };
 use super::{clock, connect, settings};
 use crate::domain::ErpId;
@@ -15,6 +16,7 @@ use crate::erp::odoo::{Reference, Settings};
 use crate::erp::{Erp as _, ErpError, OrderState};
 use crate::sandbox::odoo::{Fault, OdooError, OdooSandbox, Options, Rule};
 use crate::secret::Secret;
+use crate::telemetry::calls;
 
 #[tokio::test]
 async fn an_order_is_saved_read_confirmed_and_keeps_its_date_in_four_calls() {
@@ -55,6 +57,39 @@ async fn an_order_is_saved_read_confirmed_and_keeps_its_date_in_four_calls() {
         assert_eq!(server.ledger().count("stock.picking"), 2);
         assert_eq!(server.ledger().mails(), Vec::<String>::new(), "nobody gets mail");
         assert_eq!(odoo.order(ErpId(999_999)).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn orders_that_an_import_confirms_at_the_same_time_get_their_dates_together() {
+    for version in VERSIONS {
+        let (server, odoo) = start_narrow(Options::version(version)).await;
+        let (customer, product) = stock(&odoo).await;
+        let mut ids = Vec::new();
+        for n in 0..12 {
+            let save = order(&odoo, &format!("order_{n}"), customer, product).await;
+            ids.extend(odoo.save(&[save]).await.unwrap());
+        }
+        let confirm = |(n, id): (i64, &ErpId)| {
+            let (odoo, id) = (&odoo, *id);
+            let ordered_at = ORDERED_AT.plus(Duration::from_secs(n.unsigned_abs()));
+            calls::giving_way(true, async move {
+                let order = odoo.confirm_order(id, ordered_at).await.unwrap();
+                assert_eq!(
+                    (order.id, order.state, order.ordered_at),
+                    (id, OrderState::Confirmed, Some(ordered_at))
+                );
+            })
+        };
+        let before = total_calls(&odoo);
+        // One that is alone takes its two calls.
+        confirm((0, &ids[0])).await;
+        assert_eq!(total_calls(&odoo) - before, 2, "{version:?}");
+        join_all((1..).zip(&ids[1..]).map(confirm)).await;
+        assert_eq!(server.ledger().calls_of("sale.order", "action_confirm"), 12);
+        let others = total_calls(&odoo) - before - 12;
+        assert!(others <= 6, "{version:?}: {others} calls to date twelve orders");
+        assert_eq!(server.ledger().count("stock.picking"), 12, "{version:?}");
     }
 }
 

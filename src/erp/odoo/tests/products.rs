@@ -94,7 +94,11 @@ async fn products_get_their_options_and_variants_once() {
             .unwrap()["write_date"]
             .clone();
         let loads = server.ledger().calls_of("product.product", "load");
-        assert_eq!(odoo.save_product(&hat(&["S", "M"])).await.unwrap(), saved);
+        let again = ProductSave {
+            existing: Some(saved.template),
+            ..hat(&["S", "M"])
+        };
+        assert_eq!(odoo.save_product(&again).await.unwrap(), saved);
         assert_eq!(
             server
                 .ledger()
@@ -110,7 +114,10 @@ async fn products_get_their_options_and_variants_once() {
         assert_eq!(server.ledger().calls_of("product.template", "write"), 0);
 
         // One more size, and a new SKU: the old variants stay who they are.
-        let mut wider = hat(&["S", "M", "L"]);
+        let mut wider = ProductSave {
+            existing: Some(saved.template),
+            ..hat(&["S", "M", "L"])
+        };
         wider.variants[0].fields = fields(&[
             ("default_code", text("HAT-S2")),
             ("barcode", text("4006381333931")),

@@ -5,9 +5,12 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::given::{VERSIONS, partner, start, text};
+use super::{clock, connect, settings};
 use crate::domain::{ErpId, FieldValue};
+use crate::erp::odoo::Settings;
 use crate::erp::{Erp as _, ErpError, Find, Row, Save};
 use crate::sandbox::odoo::{Fault, OdooError, OdooSandbox, Options, Rule};
+use crate::secret::Secret;
 use crate::telemetry::calls::{self, Watch};
 
 const NAME: &str = "name";
@@ -120,6 +123,60 @@ async fn searches_for_a_text_go_together_and_none_takes_anothers_rows_or_room() 
         assert_eq!(named(&found[1]), [&text("P5")], "{version:?}");
         assert_eq!(named(&found[2]), [&text("P4")], "{version:?}");
     }
+}
+
+#[tokio::test]
+async fn searches_for_lists_of_texts_go_together_too() {
+    for version in VERSIONS {
+        let (server, odoo) = start(slow(version)).await;
+        let mails: Vec<String> = (0..6).map(|n| format!("p{n}@example.com")).collect();
+        people(&odoo, &mails).await;
+        let find = |asked: &[&str]| Find {
+            equal: Vec::new(),
+            one_of: Some(("email".to_owned(), asked.iter().map(|mail| text(mail)).collect())),
+            ..by_mail("", 10)
+        };
+        let asked = [
+            find(&["p1@example.com", "p2@example.com"]),
+            find(&["p2@example.com"]),
+            find(&["p4@example.com", "nobody@example.com", "P5@example.com"]),
+            find(&["p0@example.com", "p3@example.com"]),
+        ];
+        let before = calls_of(&server, "search_read");
+        let found = asked.iter().map(|find| calls::giving_way(true, odoo.find(find)));
+        let found: Vec<Vec<Row>> = join_all(found).await.into_iter().map(Result::unwrap).collect();
+        let [none, one, two, three, four] = [0, 1, 2, 3, 4].map(|n| text(&format!("P{n}")));
+        let names: Vec<Vec<&FieldValue>> = found.iter().map(|rows| named(rows)).collect();
+        let expected = [vec![&one, &two], vec![&two], vec![&four], vec![&none, &three]];
+        assert_eq!(names, expected, "{version:?}");
+        let joined = calls_of(&server, "search_read") - before;
+        assert!(joined <= 2, "{version:?}: {joined} calls for 4 searches");
+    }
+}
+
+#[tokio::test]
+async fn a_read_that_went_with_others_waits_for_no_turn_of_its_own() {
+    let server = OdooSandbox::start(slow(VERSIONS[0])).await.unwrap();
+    // At this pace a turn that is used up for nothing is felt.
+    let paced = Settings {
+        calls_per_second: 20,
+        ..settings(&server.url())
+    };
+    let odoo = connect(paced, Secret::text(server.api_key()), &clock());
+    let mails: Vec<String> = (0..40).map(|n| format!("p{n}@example.com")).collect();
+    let ids = people(&odoo, &mails).await;
+    let fields = [NAME.to_owned()];
+    let read = |id: &ErpId| {
+        let (odoo, fields, id) = (&odoo, &fields, *id);
+        calls::giving_way(true, async move { odoo.read("res.partner", &[id], fields).await })
+    };
+    for rows in join_all(ids.iter().map(read)).await {
+        assert_eq!(rows.unwrap().len(), 1);
+    }
+    for _ in 0..ids.len() {
+        tokio::task::yield_now().await;
+    }
+    assert!(odoo.reads.is_idle(), "what has been answered waits no more");
 }
 
 #[tokio::test]

@@ -103,6 +103,13 @@ async fn sends(save: &mut (impl Future + Unpin)) {
     }
 }
 
+/// Waits until so many calls are held by the server.
+async fn arrived(server: &OdooSandbox, calls: usize) {
+    while server.faults().held() < calls {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The call after the next one is refused so, once.
 fn refuse_second(server: &OdooSandbox, name: &'static str) {
     let refusal = Fault::Error(OdooError::custom(name, "somebody's own fault"));
@@ -239,18 +246,18 @@ async fn what_is_live_waits_for_no_call_of_an_import() {
         .iter()
         .map(|save| Box::pin(calls::giving_way(true, odoo.save(from_ref(save)))))
         .collect();
-    for one in &mut imports {
+    for one in &mut imports[..2] {
         sends(one).await;
+        arrived(&server, 1).await;
     }
-    while server.faults().held() < 2 {
-        tokio::task::yield_now().await;
+    arrived(&server, 2).await;
+    for one in &mut imports[2..] {
+        sends(one).await;
     }
     // Three of the import wait for the first two. What is live arrives all the same, and without them.
     let mut live = Box::pin(odoo.save(&saves[5..]));
     sends(&mut live).await;
-    while server.faults().held() < 3 {
-        tokio::task::yield_now().await;
-    }
+    arrived(&server, 3).await;
     assert_eq!(loads(&server), 4, "the three still wait");
     server.faults().release();
     live.await.unwrap();
@@ -271,16 +278,33 @@ async fn a_record_is_in_one_call_at_a_time() {
         .iter()
         .map(|save| Box::pin(calls::giving_way(true, odoo.save(from_ref(save)))))
         .collect();
-    for one in &mut imports {
+    sends(&mut imports[0]).await;
+    arrived(&server, 1).await;
+    for one in &mut imports[1..] {
         sends(one).await;
     }
-    while server.faults().held() < 2 {
-        tokio::task::yield_now().await;
-    }
+    arrived(&server, 2).await;
     assert_eq!(loads(&server), 3, "the same record waits, another one does not");
     server.faults().release();
     let saved = join_all(imports).await;
     let ids: Vec<ErpId> = saved.into_iter().map(|ids| ids.unwrap()[0]).collect();
     assert!(ids[0] == ids[1] && ids[0] != ids[2]);
     assert_eq!(loads(&server), 4);
+}
+
+#[tokio::test]
+async fn a_call_of_an_import_takes_along_what_came_while_it_waited_for_its_turn() {
+    let (server, odoo) = start(Options::version(VERSIONS[0])).await;
+    odoo.save(&[somebody(0)]).await.unwrap();
+    let saves: Vec<Save> = (1..7).map(somebody).collect();
+    // All come before any call can be sent: the first of the two takes along those that wait for both.
+    let saved = join_all(
+        saves
+            .iter()
+            .map(|save| calls::giving_way(true, odoo.save(from_ref(save)))),
+    );
+    for ids in saved.await {
+        ids.unwrap();
+    }
+    assert_eq!(loads(&server), 3);
 }

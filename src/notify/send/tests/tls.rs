@@ -1,33 +1,12 @@
 //! Certificates, ours and theirs.
 
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-
 use super::*;
+use crate::transport::testing::tls_acceptor;
 
 /// A TLS receiver with a certificate of the fixtures; `ask` makes it demand one of the client.
 pub(super) async fn tls_answering(server: &str, ask: bool, answer: &str) -> SocketAddr {
     let answer = answer.to_owned();
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let certificates = vec![CertificateDer::from_pem_file(fixture(&format!("{server}.pem"))).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(fixture(&format!("{server}.key"))).unwrap();
-    let builder = rustls::ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let builder = if ask {
-        let mut roots = rustls::RootCertStore::empty();
-        roots
-            .add(CertificateDer::from_pem_file(fixture("ca.pem")).unwrap())
-            .unwrap();
-        let verifier = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .unwrap();
-        builder.with_client_cert_verifier(verifier)
-    } else {
-        builder.with_no_client_auth()
-    };
-    let acceptor =
-        tokio_rustls::TlsAcceptor::from(Arc::new(builder.with_single_cert(certificates, key).unwrap()));
+    let acceptor = tls_acceptor(server, ask);
     serving(move |stream| {
         let (acceptor, answer) = (acceptor.clone(), answer.clone());
         async move {

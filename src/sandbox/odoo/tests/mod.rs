@@ -6,6 +6,7 @@ mod deliveries;
 mod errors;
 mod invoices;
 mod loading;
+mod order_lines;
 mod orders;
 mod partners;
 mod payments;

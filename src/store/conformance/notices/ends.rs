@@ -18,6 +18,7 @@ pub(in super::super) async fn an_end_saves_try_endpoint_and_what_is_told(fixture
     let [first, second] = &claim(store, "slack", 2, START).await[..] else {
         panic!("two are due")
     };
+    assert!(endpoint(store, "slack").await.is_sending);
     let later = START.plus(MINUTE);
     let mut failing = ended(
         "slack",
@@ -48,6 +49,7 @@ pub(in super::super) async fn an_end_saves_try_endpoint_and_what_is_told(fixture
     assert_eq!((story.row.ended_at, story.row.failure), (Some(later), None));
     let row = endpoint(store, "slack").await;
     assert_eq!(row.health, r#"{"failures":0}"#, "the last one's");
+    assert!(!row.is_sending);
     assert_eq!(row.paused_because.as_deref(), Some("nothing_taken"));
     assert_eq!((row.paused_at, row.told_failing_at), (Some(later), Some(START)));
     assert_eq!(store.outbox(10).await.unwrap()[0].body, body("failing"));
@@ -308,6 +310,51 @@ pub(in super::super) async fn however_many_claims_ended_without_a_word_all_are_t
     for endpoint in ["slack", "sheet"] {
         assert_eq!(claim(store, endpoint, 7, later).await.len(), 7);
     }
+    check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn what_ends_without_a_word_again_and_again_is_given_up(fixture: Fixture) {
+    let store = &fixture.store;
+    for name in ["killer", "beside"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    // An outcome that was noted counts from there on.
+    let claimed = claim(store, "slack", 2, START).await;
+    let killer = claimed[0].id;
+    end(store, "slack", &claimed, DispatchEnd::Again { at: START }).await;
+    let mut now = START;
+    for round in 1..=20 {
+        let claimed = claim(store, "slack", 2, now).await;
+        if round == 4 {
+            assert_eq!(names(&claimed), ["killer"], "each is sent alone from now on");
+            let beside = claim(store, "slack", 2, now.plus(MINUTE / 60)).await;
+            assert_eq!(names(&beside), ["beside"]);
+            end(store, "slack", &beside, DispatchEnd::Delivered).await;
+        }
+        assert!(claimed.iter().any(|one| one.id == killer), "round {round}");
+        assert_eq!(endpoint(store, "slack").await.given_up_at, None, "round {round}");
+        now = now.plus(MINUTE);
+        let count = u64::try_from(claimed.len()).unwrap();
+        assert_eq!(store.reclaim_dispatches(now).await.unwrap(), count);
+    }
+    let story = store.dispatch(killer).await.unwrap().unwrap();
+    assert_eq!(
+        (story.row.state, story.row.ended_at),
+        (DispatchState::Failed, Some(now))
+    );
+    assert_eq!(story.row.failure.as_deref(), Some("outcome_unknown"));
+    assert!(story.row.sentence.unwrap().contains("again and again"));
+    let row = endpoint(store, "slack").await;
+    assert_eq!((row.failed, row.given_up_at), (1, Some(now)));
+    assert!(claim(store, "slack", 2, now).await.is_empty());
+
+    // A person may have it sent once more, and it gets its claims anew.
+    let again = Redeliver::One(killer);
+    store.redeliver(again, ada(), now).await.unwrap();
+    assert_eq!(claim(store, "slack", 2, now).await[0].id, killer);
+    now = now.plus(MINUTE);
+    assert_eq!(store.reclaim_dispatches(now).await.unwrap(), 1);
+    assert_eq!(states(store, "slack").await[0], DispatchState::Waiting);
     check_counts(&fixture).await;
 }
 

@@ -32,11 +32,11 @@ fn ada() -> Actor {
 }
 
 /// The body of a notification about a record.
-fn body(name: &str) -> String {
+pub(super) fn body(name: &str) -> String {
     format!(r#"{{"id":"evt_{name}","type":"order.synced","shop":"main","record":"{name}"}}"#)
 }
 
-fn to(endpoint: &str) -> NewDispatch {
+pub(super) fn to(endpoint: &str) -> NewDispatch {
     NewDispatch {
         endpoint: endpoint.to_owned(),
         priority: 1,
@@ -67,7 +67,7 @@ fn kept(name: &str) -> KeptNotification {
 }
 
 /// What is in the outbox, for these endpoints.
-async fn wanted(store: &SharedStore, dispatches: &[NewDispatch]) -> Vec<FannedOut> {
+pub(super) async fn wanted(store: &SharedStore, dispatches: &[NewDispatch]) -> Vec<FannedOut> {
     let rows = store.outbox(1000).await.unwrap();
     rows.into_iter()
         .map(|row| {
@@ -127,7 +127,7 @@ fn attempt(failure: Option<&str>, at: Timestamp) -> NewTry {
     }
 }
 
-fn ended(endpoint: &str, claimed: &[ClaimedDispatch], end: DispatchEnd) -> EndedDispatch {
+pub(super) fn ended(endpoint: &str, claimed: &[ClaimedDispatch], end: DispatchEnd) -> EndedDispatch {
     let failure = match end {
         DispatchEnd::Again { .. } | DispatchEnd::Failed => Some("status"),
         _ => None,
@@ -186,7 +186,7 @@ const MISCOUNTED: &str = "
         SELECT endpoint, state, count FROM dispatch_counts) AS b)";
 
 /// Fails when a count is not what there is, as it stands and added up.
-async fn check_counts(fixture: &Fixture) {
+pub(super) async fn check_counts(fixture: &Fixture) {
     assert_eq!(fixture.number(MISCOUNTED).await, 0);
     fixture.store.reclaim(fixture.now()).await.unwrap();
     assert_eq!(fixture.number(MISCOUNTED).await, 0, "added up");

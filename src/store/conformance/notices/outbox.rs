@@ -45,8 +45,31 @@ pub(in super::super) async fn what_is_told_is_committed_with_the_end_or_not_at_a
     assert!(outbox[0].id < outbox[1].id);
     assert_eq!(outbox[0].created_at, START);
     assert_eq!(store.outbox(1).await.unwrap(), outbox[..1]);
-    let behind = store.outbox_after(outbox[0].id, 10).await.unwrap();
-    assert_eq!(behind, outbox[1..]);
+    let behind = store.outbox_after(outbox[0].id, 10, u64::MAX).await.unwrap();
+    assert_eq!((&behind.rows[..], behind.has_more), (&outbox[1..], false));
+}
+
+pub(in super::super) async fn a_page_of_the_outbox_has_a_most_in_bytes(fixture: Fixture) {
+    let store = &fixture.store;
+    // Twice as many bytes as characters.
+    let bodies = [500, 500, 2_500].map(|characters| "ü".repeat(characters));
+    store.add_notifications(bodies.to_vec(), START).await.unwrap();
+    let all = store.outbox(10).await.unwrap();
+    for (after, limit, bytes, expected, has_more) in [
+        (0, 10, 7_000, &all[..], false),
+        (0, 10, 6_999, &all[..2], true),
+        (0, 10, 1_999, &all[..1], true),
+        // One at least.
+        (0, 10, 0, &all[..1], true),
+        (all[1].id, 10, 10, &all[2..], false),
+        (0, 2, 7_000, &all[..2], true),
+        (0, 3, 7_000, &all[..], false),
+        (all[2].id, 10, 10, &all[3..], false),
+    ] {
+        let page = store.outbox_after(after, limit, bytes).await.unwrap();
+        let found = (page.rows.as_slice(), page.has_more);
+        assert_eq!(found, (expected, has_more), "{after} {limit} {bytes}");
+    }
 }
 
 pub(in super::super) async fn who_sends_hears_of_what_is_told(fixture: Fixture) {

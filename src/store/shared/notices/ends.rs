@@ -1,11 +1,12 @@
 //! What became of dispatches that were claimed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use sqlx::Row as _;
 
-use super::{Conn, DbRow, add, events, held, notices_sql};
+use super::{Conn, DbRow, add, events, held, notices_sql, sql};
 use crate::domain::{Fence, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
@@ -13,6 +14,20 @@ use crate::store::{DispatchEnd, EndedDispatch, NewTry};
 
 /// What stands with a dispatch whose endpoint is no more.
 pub(super) const ENDPOINT_GONE: &str = "its endpoint was removed";
+
+/// So many claims of a dispatch may end without a word, with no outcome noted in between; then it is given up. Each may have sent it.
+const MOST_UNNOTED: i64 = 20;
+
+/// From so many on each is sent alone, so that the one that kills the process is told from those that were claimed beside it.
+const ALONE_FROM: i64 = 3;
+
+/// Those that are to be sent alone are due so far apart.
+const APART: Duration = Duration::from_secs(1);
+
+/// Why one was given up that was sent again and again and of which nobody knows what became.
+const UNNOTED_FAILURE: &str = "outcome_unknown";
+const UNNOTED: &str = "it was sent again and again, and each time the process ended before it could note what came of it, or could \
+    not note it: the log says which";
 
 /// How many claims that ended without a word are taken back at a time.
 const STEP: u32 = if cfg!(test) { 3 } else { 500 };
@@ -336,14 +351,15 @@ fn try_row(live: &Live, attempt: &NewTry, told_by: Option<i64>, is_removed: bool
     ]))
 }
 
-/// Makes dispatches due whose claim ended by `until` without a word: they may have been sent. One step, a transaction of its own;
-/// returns how many it took back, 0 when nothing is left.
+/// Takes back dispatches whose claim ended by `until` without a word, and makes them due: they may have been sent. One that may have
+/// been sent too often like that is given up. One step, a transaction of its own; returns how many it took back, 0 when nothing is
+/// left.
 pub(in super::super) async fn reclaim_step(
     conn: &mut Conn,
     until: i64,
     now: Timestamp,
 ) -> Result<u64, Fault> {
-    let overdue: Vec<(i64, i64, String)> = sqlx::query_as(notices_sql::OVERDUE)
+    let overdue: Vec<(i64, i64, String, i64)> = sqlx::query_as(notices_sql::OVERDUE)
         .bind(until)
         .bind(i64::from(STEP))
         .fetch_all(&mut *conn)
@@ -351,7 +367,7 @@ pub(in super::super) async fn reclaim_step(
     if overdue.is_empty() {
         return Ok(0);
     }
-    let names: BTreeSet<&str> = overdue.iter().map(|(.., name)| name.as_str()).collect();
+    let names: BTreeSet<&str> = overdue.iter().map(|(_, _, name, _)| name.as_str()).collect();
     let known: HashSet<String> = held(conn, &names.into_iter().collect::<Vec<_>>())
         .await?
         .into_iter()
@@ -359,15 +375,51 @@ pub(in super::super) async fn reclaim_step(
         .collect();
     let ids: Vec<(i64, Fence)> = overdue
         .iter()
-        .map(|(id, fence, _)| (*id, Fence(*fence)))
+        .map(|(id, fence, ..)| (*id, Fence(*fence)))
         .collect();
+    let unnoted: HashMap<i64, i64> = overdue.iter().map(|(id, .., unnoted)| (*id, *unnoted)).collect();
     let lives = live(conn, &ids).await?;
     let count = u64::try_from(lives.len()).unwrap_or(0);
-    let again = After::Waits {
-        at: now,
-        tries_less: 0,
-    };
-    let lives = lives.into_iter().map(|live| (live, again, None)).collect();
-    settle(conn, lives, &known, now).await?;
+    let mut given_up: Vec<i64> = Vec::new();
+    let mut failing: BTreeSet<String> = BTreeSet::new();
+    let mut apart = Duration::ZERO;
+    let mut settled = Vec::with_capacity(lives.len());
+    for live in lives {
+        let unnoted = unnoted.get(&live.id).copied().unwrap_or(0);
+        // What nobody wants any more, or was removed, is cancelled as ever.
+        if unnoted >= MOST_UNNOTED && live.has_body && known.contains(&live.endpoint) {
+            given_up.push(live.id);
+            failing.insert(live.endpoint.clone());
+            let told = Told {
+                failure: Some(UNNOTED_FAILURE),
+                ..Told::only(UNNOTED)
+            };
+            settled.push((live, After::Ended { state: "failed" }, Some(told)));
+            continue;
+        }
+        let mut at = now;
+        if unnoted >= ALONE_FROM {
+            at = now.plus(apart);
+            apart += APART;
+        }
+        settled.push((live, After::Waits { at, tries_less: 0 }, None));
+    }
+    settle(conn, settled, &known, now).await?;
+    if !given_up.is_empty() {
+        sqlx::query(concat!(
+            "UPDATE endpoints SET given_up_at = $2 WHERE name ",
+            sql::in_texts!("$1")
+        ))
+        .bind(serde_json::to_string(&failing)?)
+        .bind(now.millis())
+        .execute(conn)
+        .await?;
+        tracing::error!(
+            deliveries = ?given_up,
+            endpoints = ?failing,
+            claims = MOST_UNNOTED,
+            "deliveries were sent again and again and nobody could note what came of it: they are kept as failed"
+        );
+    }
     Ok(count)
 }

@@ -25,12 +25,16 @@ const ENDPOINTS_EVER: &str = "
         WHERE every.name IS NOT NULL)
     SELECT name FROM every WHERE name IS NOT NULL";
 
-/// The oldest that waits for each endpoint. It is ordered by all columns of an index, so that no other one is gone through.
+/// The oldest that waits for each endpoint, and the first that is being sent. Each is ordered by all columns of an index, so that no
+/// other one is gone through.
 pub(in super::super) const ENDPOINTS: &str = "
     SELECT name, paused_because, paused_by, paused_at, health, told_failing_at, given_up_at,
         (SELECT CASE WHEN d.endpoint = endpoints.name AND d.state = 'waiting' THEN d.created_at ELSE NULL END
          FROM dispatches AS d WHERE (d.endpoint, d.state, d.id) >= (endpoints.name, 'waiting', 0)
-         ORDER BY d.endpoint, d.state, d.id LIMIT 1) AS oldest
+         ORDER BY d.endpoint, d.state, d.id LIMIT 1) AS oldest,
+        (SELECT CASE WHEN d.endpoint = endpoints.name AND d.state = 'sending' THEN d.id ELSE NULL END
+         FROM dispatches AS d WHERE (d.endpoint, d.state, d.id) >= (endpoints.name, 'sending', 0)
+         ORDER BY d.endpoint, d.state, d.id LIMIT 1) AS sending
     FROM endpoints ORDER BY name";
 
 /// How endpoints stand.
@@ -61,6 +65,7 @@ pub(in super::super) async fn endpoints(conn: &mut Conn) -> Result<Vec<EndpointR
                 given_up_at: time(row, "given_up_at")?,
                 waiting: count(DispatchState::Waiting),
                 oldest_waiting: time(row, "oldest")?,
+                is_sending: row.try_get::<Option<i64>, _>("sending")?.is_some(),
                 problems: count(DispatchState::Problem),
                 failed: count(DispatchState::Failed),
                 name,

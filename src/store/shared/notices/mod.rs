@@ -9,9 +9,9 @@ mod privacy;
 
 use super::{Conn, Db, DbRow, audit, events, notices_sql, sql};
 use crate::domain::Timestamp;
-use crate::store::OutboxRow;
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
+use crate::store::{OutboxPage, OutboxRow};
 
 pub(super) use claims::{batch, claim, next};
 pub(super) use ends::{end, reclaim_step};
@@ -36,22 +36,44 @@ pub(super) async fn add(conn: &mut Conn, bodies: &[(&str, Timestamp)]) -> Result
     Ok(())
 }
 
-/// What is not fanned out yet, in its order, with higher numbers than `after`.
-pub(super) async fn outbox(conn: &mut Conn, after: i64, limit: u32) -> Result<Vec<OutboxRow>, Fault> {
-    let rows: Vec<(i64, String, i64)> =
-        sqlx::query_as("SELECT id, body, created_at FROM outbox WHERE id > $1 ORDER BY id LIMIT $2")
-            .bind(after)
-            .bind(i64::from(limit))
-            .fetch_all(conn)
-            .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(id, body, at)| OutboxRow {
-            id,
-            body,
-            created_at: Timestamp::from_millis(at),
-        })
-        .collect())
+/// What is not fanned out yet, in its order, with higher numbers than `after`: up to `limit`, with bodies of `bytes` together at most,
+/// and one at least. How large they are is asked first, which reads none of them.
+pub(super) async fn outbox(conn: &mut Conn, after: i64, limit: u32, bytes: u64) -> Result<OutboxPage, Fault> {
+    let sizes: Vec<(i64, i64)> = sqlx::query_as(
+        "SELECT id, CAST(octet_length(body) AS BIGINT) FROM outbox WHERE id > $1 ORDER BY id LIMIT $2",
+    )
+    .bind(after)
+    .bind(i64::from(limit) + 1)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut left = bytes;
+    let mut ids: Vec<i64> = Vec::new();
+    for (id, size) in sizes.iter().take(usize::try_from(limit).unwrap_or(usize::MAX)) {
+        let size = u64::try_from(*size).unwrap_or(0);
+        if size > left && !ids.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(size);
+        ids.push(*id);
+    }
+    let has_more = ids.len() < sizes.len();
+    let rows: Vec<(i64, String, i64)> = sqlx::query_as(concat!(
+        "SELECT id, body, created_at FROM outbox WHERE id ",
+        sql::in_array!("$1"),
+        " ORDER BY id"
+    ))
+    .bind(serde_json::to_string(&ids)?)
+    .fetch_all(conn)
+    .await?;
+    let rows = rows.into_iter().map(|(id, body, at)| OutboxRow {
+        id,
+        body,
+        created_at: Timestamp::from_millis(at),
+    });
+    Ok(OutboxPage {
+        rows: rows.collect(),
+        has_more,
+    })
 }
 
 /// Those of these endpoints that are known, with whether they are paused. On PostgreSQL nobody else changes what waits for them

@@ -192,7 +192,6 @@ async fn redeliver_one(
     .bind(id)
     .fetch_optional(&mut *conn)
     .await?;
-    let was_given_up = row.as_ref().is_some_and(|(state, _)| state == "failed");
     let refused = match row {
         None => Some(Redelivered::Pruned),
         Some((state, _)) if state == "waiting" || state == "sending" => Some(Redelivered::UnderWay),
@@ -208,23 +207,10 @@ async fn redeliver_one(
         // Deleted or emptied at this moment.
         return Ok(Redelivered::Pruned);
     }
-    if was_given_up {
-        looked_after(conn, &endpoint, now).await?;
-    }
     let subject = format!("delivery:{id}");
     let detail = json!({ "endpoint": endpoint });
     note(conn, actor, None, ("redeliver", &subject), &detail, now).await?;
     Ok(Redelivered::Done(count))
-}
-
-/// Notes that a person has looked after what an endpoint did not take until now.
-async fn looked_after(conn: &mut Conn, endpoint: &str, now: Timestamp) -> Result<(), Fault> {
-    sqlx::query("UPDATE endpoints SET given_up_at = NULL WHERE name = $1 AND given_up_at <= $2")
-        .bind(endpoint)
-        .bind(now.millis())
-        .execute(conn)
-        .await?;
-    Ok(())
 }
 
 /// Makes ended dispatches wait anew, as often tried as never. What a person asks for is sent, even if something newer about the
@@ -264,11 +250,7 @@ pub(in super::super) async fn redeliver_step(
     {
         let rows = ended_after(conn, &endpoint, state, after, room).await?;
         let Some((last, ..)) = rows.last() else { continue };
-        let count = send_again(conn, &wanted(what, &rows, now), now).await?;
-        progress.count += count;
-        if count > 0 && state == DispatchState::Failed {
-            looked_after(conn, &endpoint, now).await?;
-        }
+        progress.count += send_again(conn, &wanted(what, &rows, now), now).await?;
         let looked = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         if looked >= room {
             progress.left.push((endpoint.clone(), state, *last));

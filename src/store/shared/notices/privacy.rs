@@ -2,13 +2,17 @@
 
 use serde::Deserialize;
 
-use super::{Conn, events, held, sql};
+use super::{Conn, events, held, outbox, sql};
 use crate::domain::{RecordKey, ShopName, System, Timestamp};
+use crate::store::OutboxRow;
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
 
-/// How many notifications are looked through at a time.
-const PAGE: i64 = 200;
+/// How many notifications are looked through at a time, at most.
+const PAGE: u32 = 200;
+
+/// How large their bodies are together, in bytes; one that is larger is looked through by itself.
+const PAGE_BYTES: u64 = 8 << 20;
 
 /// The one thing that is read of a body here.
 #[derive(Deserialize)]
@@ -33,17 +37,9 @@ pub(in super::super) async fn waiting_mentions(
     let mut found = Vec::new();
     let mut after = 0;
     loop {
-        let rows: Vec<(i64, String)> =
-            sqlx::query_as("SELECT id, body FROM outbox WHERE id > $1 ORDER BY id LIMIT $2")
-                .bind(after)
-                .bind(PAGE)
-                .fetch_all(&mut *conn)
-                .await?;
-        let Some((last, _)) = rows.last() else {
-            return Ok(found);
-        };
-        after = *last;
-        for (id, body) in rows {
+        let page = outbox(conn, after, PAGE, PAGE_BYTES).await?;
+        for OutboxRow { id, body, .. } in page.rows {
+            after = id;
             // One that cannot be read may be of any shop.
             let is_of_shop = serde_json::from_str::<Envelope>(&body)
                 .map_or(true, |envelope| envelope.shop.as_deref() == Some(shop.as_str()));
@@ -55,6 +51,9 @@ pub(in super::super) async fn waiting_mentions(
             if is_of_shop && is_named {
                 found.push(id);
             }
+        }
+        if !page.has_more {
+            return Ok(found);
         }
     }
 }

@@ -155,7 +155,7 @@ impl Found {
         let is_told = self.is_crowded || self.waits.is_empty();
         if let Some(stop) = self.problem(flow).filter(|_| is_told) {
             flow.commit_links(links).await?;
-            flow.tells_in_parting(Vec::new(), self.told(flow, true));
+            flow.tells_in_parting(self.told(flow, true));
             return Err(stop);
         }
         if !self.refused.is_empty() || !self.conflicts.is_empty() {

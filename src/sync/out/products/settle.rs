@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::super::agree::Agreement;
 use super::super::super::both;
 use super::super::super::flow::{Flow, Held, agreed_of, agreed_out_of};
+use super::super::super::products::standing::{self, ACTIVE};
 use super::super::super::stop::Stop;
 use super::super::{caught_up, held};
 use super::{ARCHIVED, STATUS_ARCHIVED};
@@ -249,6 +250,10 @@ async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), St
             }
         }
     }
+    if !names.iter().any(|name| name == ACTIVE) {
+        names.push(ACTIVE.to_owned());
+    }
+    let product = held.get(ACTIVE);
     let Some(model) = done.pairs.first().map(|pair| pair.link.model.clone()) else {
         return Ok(());
     };
@@ -269,14 +274,11 @@ async fn settle_in(flow: &Flow<'_>, done: &mut Settled<'_, '_>) -> Result<(), St
             None if is_new => None,
             None => continue,
         };
-        let agreed = both::follow(
-            &agreed_of(&pair.link),
-            before,
-            &now.fields,
-            &held.fields,
-            false,
-            |_| true,
-        );
+        let known = agreed_of(&pair.link);
+        let mut agreed = both::follow(&known, before, &now.fields, &held.fields, false, |_| true);
+        if !known.contains_key(ACTIVE) {
+            standing::note(&mut agreed, None, held.fields.get(ACTIVE), product);
+        }
         pair.link.agreed = serde_json::to_value(agreed).unwrap_or_default();
         caught_up(&mut pair.link, read_at.filter(|_| !is_new), ours.updated_at);
     }

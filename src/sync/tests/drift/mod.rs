@@ -5,7 +5,10 @@ mod classes;
 mod orders;
 mod random;
 mod refused;
+mod shops;
+mod standing;
 mod stock;
+mod variants;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

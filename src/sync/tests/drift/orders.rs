@@ -234,7 +234,7 @@ async fn an_order_that_is_cancelled_on_one_side_only_is_told() {
 }
 
 /// An order of two lines that pay the same tax, booked; with its number in the ERP.
-async fn of_two_lines(both: &Damaged) -> (u64, OrderView) {
+pub(super) async fn of_two_lines(both: &Damaged) -> (u64, OrderView) {
     let (_, variants) = shirt(&both.bench);
     let buyer = Buyer::Customer(ada(&both.bench));
     let mut draft = everyday(buyer, variants[0]);
@@ -249,7 +249,7 @@ fn number(amount: Decimal) -> serde_json::Value {
     serde_json::from_str(&amount.to_string()).unwrap()
 }
 
-fn fields(rows: &[DriftRow]) -> Vec<(Option<&str>, DriftFate)> {
+pub(super) fn fields(rows: &[DriftRow]) -> Vec<(Option<&str>, DriftFate)> {
     let mut found: Vec<_> = rows.iter().map(|row| (row.field.as_deref(), row.fate)).collect();
     found.sort_unstable();
     found

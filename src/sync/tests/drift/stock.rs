@@ -221,3 +221,80 @@ async fn where_the_shop_has_the_last_word_its_number_stands_and_is_told() {
     assert_eq!(rows[0].why.as_deref(), Some("shopify_has_the_last_word"));
     assert_eq!((rows[0].shopify.as_deref(), shelf.units()), (Some("100"), 100));
 }
+
+#[tokio::test]
+async fn a_push_that_a_person_gave_up_is_made_again_once_the_level_moved_on_either_side() {
+    let shelf = Shelf::sent().await;
+    let run = async || {
+        let (_, mut rows) = shelf.both.run(Object::Inventory).await;
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        rows.remove(0)
+    };
+    let moves: [&dyn Fn(); 3] = [
+        &|| {},
+        &|| {
+            let erp = &shelf.both.bench.erp;
+            erp.set_stock(shelf.erp_variant, None, 8).unwrap();
+        },
+        &|| shelf.count(50),
+    ];
+    let mut last = None;
+    for (turn, moved) in moves.iter().enumerate() {
+        moved();
+        let row = run().await;
+        assert_eq!(row.fate, DriftFate::Repaired, "turn {turn}: {row:?}");
+        assert_ne!(row.job, last, "turn {turn}");
+        shelf.both.give_up(row.job.unwrap()).await;
+        last = row.job;
+        for _ in 0..2 {
+            let left = run().await;
+            assert_eq!((left.fate, left.job), (DriftFate::LeftAlone, last), "turn {turn}");
+            assert_eq!(left.why.as_deref(), Some("discarded_by_a_person"));
+        }
+    }
+    assert_eq!(shelf.both.is_quiet(Object::Inventory).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_notice_of_a_fallen_level_that_a_person_gave_up_is_not_made_again() {
+    let shelf = Shelf::sent().await;
+    shelf.both.repaired(Object::Inventory).await;
+    for units in [6, 5] {
+        shelf.count(units);
+        let (_, rows) = shelf.both.run(Object::Inventory).await;
+        assert_eq!(rows[0].fate, DriftFate::Repaired, "{rows:?}");
+        shelf.both.give_up(rows[0].job.unwrap()).await;
+        let (_, left) = shelf.both.run(Object::Inventory).await;
+        assert_eq!(left[0].why.as_deref(), Some("discarded_by_a_person"));
+        assert_eq!((left[0].fate, left[0].job), (DriftFate::LeftAlone, rows[0].job));
+    }
+}
+
+#[tokio::test]
+async fn a_push_for_one_variant_puts_no_fallen_level_of_another_back() {
+    let shelf = Shelf::sent().await;
+    shelf.both.repaired(Object::Inventory).await;
+    let bench = &shelf.both.bench;
+    let variants = bench
+        .store
+        .links_in_order(&main_shop(), LinkKind::Variant, None, 9)
+        .await
+        .unwrap();
+    let [first, second] = [&variants[0], &variants[1]].map(|link| link.source_id.parse::<u64>().unwrap());
+    let agreed = |variant| if variant == shelf.variant { 7 } else { 100 };
+    let set = |variant, units| {
+        bench.shop.change(|shop| {
+            let place = shop.main_location();
+            shop.set_level(variant, place, units).unwrap();
+        });
+    };
+    // The first is read on a page before the second, of which nobody told yet that it was sold.
+    set(first, agreed(first) + 1);
+    set(second, agreed(second) - 1);
+    shelf.both.repaired(Object::Inventory).await;
+    let shown = bench.shop.read(|shop| {
+        let level = shop.level(second, shop.main_location()).unwrap();
+        level.available + level.committed
+    });
+    assert_eq!(shown, agreed(second) - 1, "its notice waits for the order");
+}

@@ -120,3 +120,65 @@ async fn whoever_orders_for_a_company_is_in_the_plan_too() {
         partners(&plan)
     );
 }
+
+#[tokio::test]
+async fn further_addresses_of_a_known_partner_wait_too() {
+    let bench = Bench::adjusted(odoo(), |shop| {
+        shop.rules = manual(&[(Object::Customer, Direction::In)]);
+    })
+    .await;
+    let customer = ada(&bench);
+    let key = bench.key(Object::Customer, customer);
+    assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
+    let (job, plan) = waiting(&bench, &key).await;
+    assert!(counts(&approve(&bench, job.id, &plan.plan).await));
+    bench.drain().await;
+    assert_eq!(bench.story(job.id).await.0, JobState::Completed);
+    let partners = bench.erp.ledger().partners().len();
+    let mut office = berlin("Lovelace");
+    office.address1 = Some("Hauptstr. 2".into());
+    bench
+        .shop
+        .change(|shop| shop.add_address(customer, office))
+        .unwrap();
+    assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
+    let (job, plan) = waiting(&bench, &key).await;
+    assert!(
+        plan.writes.iter().any(|write| write.action == "create"),
+        "{plan:?}"
+    );
+    assert_eq!(
+        bench.erp.ledger().partners().len(),
+        partners,
+        "nothing is written"
+    );
+    assert!(counts(&approve(&bench, job.id, &plan.plan).await));
+    bench.drain().await;
+    let (state, why) = bench.story(job.id).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    assert_eq!(bench.erp.ledger().partners().len(), partners + 1);
+    // With nothing left to write, nothing waits.
+    let (state, why) = bench.sync(Object::Customer, customer).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+}
+
+#[tokio::test]
+async fn a_partner_that_is_gone_from_the_erp_waits_to_be_made_anew() {
+    let bench = Bench::adjusted(odoo(), |shop| {
+        shop.rules = manual(&[(Object::Customer, Direction::In)]);
+    })
+    .await;
+    let customer = ada(&bench);
+    let key = bench.key(Object::Customer, customer);
+    for _ in 0..2 {
+        assert_eq!(bench.sync(Object::Customer, customer).await.0, JobState::Held);
+        let (job, plan) = waiting(&bench, &key).await;
+        assert_eq!(plan.writes[0].action, "create");
+        assert!(counts(&approve(&bench, job.id, &plan.plan).await));
+        bench.drain().await;
+        let (state, why) = bench.story(job.id).await;
+        assert_eq!(state, JobState::Completed, "{why:?}");
+        let partner = bench.link(LinkKind::Customer, customer).await.unwrap().erp_id.0;
+        bench.in_the_erp("res.partner", "unlink", serde_json::json!([[partner]]));
+    }
+}

@@ -2,7 +2,8 @@
 
 use super::receiver::Answer;
 use super::*;
-use crate::domain::{Actor, Via};
+use crate::domain::{Actor, Direction, JobId, JobKey, NewProblem, Via};
+use crate::store::GivenUpJob;
 
 fn ada() -> Actor {
     Actor::new("ada", Via::Cli)
@@ -167,6 +168,96 @@ async fn what_waits_for_an_endpoint_that_is_no_more_is_cancelled_with_a_line_in_
     rig.add([3]).await;
     rig.reach("kept", DispatchState::Delivered, 3).await;
     assert_eq!(rig.dispatches("removed").await.len(), 2, "nothing is made for it");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_under_way_to_an_endpoint_that_is_no_more_is_cancelled_without_a_word() {
+    let (other, removed) = (
+        Receiver::start(Answer::Status(200)).await,
+        Receiver::start(Answer::Never).await,
+    );
+    let hangs = "timeout = '1s'\nconcurrency = 2\nretry = { max_attempts = 1 }";
+    let told = "events = ['endpoint.*', 'order.*']";
+    let mut rig = Rig::new("", &[("other", &other, told), ("removed", &removed, hangs)]).await;
+    rig.add([1, 2]).await;
+    until("both are under way", async || {
+        (removed.count() == 2).then_some(())
+    })
+    .await;
+    rig.config.send_replace(config("", &[("other", &other, told)]));
+    let rows = rig.reach("removed", DispatchState::Cancelled, 2).await;
+    assert!(
+        rows.iter()
+            .all(|row| row.sentence.as_deref() == Some("its endpoint was removed")),
+        "{rows:?}"
+    );
+    let story = rig.store.dispatch(rows[0].id).await.unwrap().unwrap();
+    assert_eq!(story.tries.len(), 1, "that it was tried is told");
+    rig.add([3]).await;
+    rig.reach("other", DispatchState::Delivered, 3).await;
+    assert_eq!(
+        rig.dispatches("other").await.len(),
+        3,
+        "nobody is told that it fails"
+    );
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_job_that_the_store_gave_up_is_told_as_failed() {
+    let receiver = Receiver::start(Answer::Status(200)).await;
+    let keys = "events = ['sync.failed']\npersonal_data = true";
+    let mut rig = Rig::new("", &[("one", &receiver, keys)]).await;
+    let given_up = GivenUpJob {
+        job: JobId(7),
+        key: JobKey {
+            shop: "main".parse().unwrap(),
+            object: Object::Order,
+            direction: Direction::In,
+            source_id: "4711".to_owned(),
+        },
+        record: Some("#1001".to_owned()),
+        problem: NewProblem {
+            code: "attempt_killed_the_process".into(),
+            record: Some("#1001".to_owned()),
+            field: None,
+            reason: "It was killed.".to_owned(),
+            fix: "Look.".to_owned(),
+            owner: "operator".to_owned(),
+            mapping: None,
+            cluster: "one".to_owned(),
+            detail: serde_json::Value::Null,
+        },
+    };
+    let bodies = vec![given_up.to_body().unwrap()];
+    rig.store
+        .add_notifications(bodies, rig.clock.now())
+        .await
+        .unwrap();
+    let rows = rig.reach("one", DispatchState::Delivered, 1).await;
+    let body = receiver.received()[0].body.clone();
+    assert_eq!(
+        (&body["type"], &body["status"]),
+        (&json!("sync.failed"), &json!("failed"))
+    );
+    assert_eq!(
+        (&body["shop"], &body["direction"]),
+        (&json!("main"), &json!("in"))
+    );
+    assert_eq!(body["object"]["name"], "#1001");
+    assert_eq!(body["object"]["shopify"]["number"], 4711);
+    assert_eq!(body["source"]["name"], "main-store.myshopify.com");
+    assert_eq!(body["destination"]["name"], "prod");
+    assert_eq!(body["problem"]["code"], "attempt_killed_the_process");
+    assert_eq!(
+        (&body["problem"]["job"], &body["problem"]["reason"]),
+        (&json!(7), &json!("It was killed."))
+    );
+    // It is kept as every notification is.
+    let story = rig.store.dispatch(rows[0].id).await.unwrap().unwrap();
+    assert!(serde_json::from_str::<Notification>(&story.body.unwrap()).is_ok());
+    assert_eq!(story.row.record.as_deref(), Some("#1001"));
     rig.stop().await;
 }
 

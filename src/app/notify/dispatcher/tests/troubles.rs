@@ -9,7 +9,7 @@ use crate::domain::{Actor, Via};
 use crate::store::faulty::{FaultyStore, StoreFault};
 
 /// Puts a store that fails on demand before the rig's.
-fn faulty(rig: &mut Rig) -> Arc<FaultyStore> {
+pub(super) fn faulty(rig: &mut Rig) -> Arc<FaultyStore> {
     let faulty = Arc::new(FaultyStore::new(rig.store.clone()));
     rig.store = faulty.clone();
     faulty
@@ -148,6 +148,39 @@ async fn a_rest_is_remembered_when_the_right_to_dispatch_comes_back() {
     rig.reach("quick", DispatchState::Delivered, 2).await;
     rig.reach("busy", DispatchState::Waiting, 2).await;
     assert_eq!(busy.count(), 1, "it rests");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_rest_outlives_the_process() {
+    let (busy, quick) = (
+        Receiver::start(Answer::Later(429, 3_600)).await,
+        Receiver::start(Answer::Status(200)).await,
+    );
+    let endpoints = [
+        ("busy", &busy, "concurrency = 1"),
+        ("quick", &quick, "priority = 'low'"),
+    ];
+    let mut rig = Rig::new("", &endpoints).await;
+    rig.add([1]).await;
+    until("it was tried", async || {
+        let rows = rig.dispatches("busy").await;
+        let is_tried = |row: &DispatchRow| row.state == DispatchState::Waiting && row.tries == 1;
+        rows.iter().any(is_tried).then_some(())
+    })
+    .await;
+    rig.stop().await;
+    busy.answer(Answer::Status(200));
+    rig.start();
+    rig.add([2]).await;
+    rig.reach("quick", DispatchState::Delivered, 2).await;
+    rig.reach("busy", DispatchState::Waiting, 2).await;
+    assert_eq!(busy.count(), 1, "it rests");
+    rig.stop().await;
+    // Whoever begins when the rest is over does not wait.
+    rig.clock.advance(Duration::from_secs(3_600 * 2));
+    rig.start();
+    rig.reach("busy", DispatchState::Delivered, 2).await;
     rig.stop().await;
 }
 

@@ -1,0 +1,50 @@
+//! The store's operations by topic: what each promises, what goes in and what comes out. How they are carried out over
+//! either database stands in `store/shared/operations/`, under the same names.
+
+mod alerts;
+mod audit;
+mod drift;
+mod events;
+mod housekeeping;
+mod imports;
+mod intake;
+mod intents;
+mod jobs;
+mod leases;
+mod links;
+mod nodes;
+mod notices;
+mod numbers;
+mod polls;
+mod problems;
+mod queue;
+mod review;
+mod runs;
+mod sessions;
+mod shops;
+mod subscriptions;
+mod written;
+
+pub use alerts::*;
+pub use audit::*;
+pub use drift::*;
+pub use events::*;
+pub use housekeeping::*;
+pub use imports::*;
+pub use intake::*;
+pub use intents::*;
+pub use jobs::*;
+pub use leases::*;
+pub use links::*;
+pub use nodes::*;
+pub use notices::*;
+pub use numbers::*;
+pub use polls::*;
+pub use problems::*;
+pub use queue::*;
+pub use review::*;
+pub use runs::*;
+pub use sessions::*;
+pub use shops::*;
+pub use subscriptions::*;
+pub use written::*;

@@ -1,0 +1,568 @@
+//! What other systems are told: notifications, what is sent of them to whom, and how that went.
+//!
+//! A notification is committed with what it tells of (the *outbox*) and fanned out later: one [`DispatchRow`] for each endpoint
+//! that wants it. Its body is opaque here.
+
+use async_trait::async_trait;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Actor, Fence, JobId, JobKey, NewProblem, ShopName, Timestamp, text_enum};
+use crate::store::StoreError;
+
+/// What other systems are told: the outbox, deliveries, endpoints.
+#[async_trait]
+pub trait Notices: Send + Sync {
+    /// Commits notifications that no attempt ends with. (Those of an attempt are committed by [`Queue::finish`](crate::store::Queue::finish).)
+    async fn add_notifications(&self, bodies: Vec<String>, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Completes when notifications or dispatches may be there to look at (a hint: it may be late, early or lost; callers
+    /// also poll).
+    async fn notifications_arrived(&self);
+
+    /// Notifications that are not fanned out yet, in their order, up to `limit`.
+    async fn outbox(&self, limit: u32) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// The same with higher numbers than `after`: what comes behind those that are left where they are. Their bodies have `bytes`
+    /// together at most; a larger one comes alone.
+    async fn outbox_after(&self, after: i64, limit: u32, bytes: u64) -> Result<OutboxPage, StoreError>;
+
+    /// Makes dispatches of notifications and takes these out of the outbox, all or nothing. Of those that are not in it
+    /// any more nothing is made: another node was faster. Returns how many dispatches were made.
+    async fn fan_out(&self, rows: Vec<FannedOut>, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Takes up to `limit` dispatches of an endpoint that are due, the first by priority, then by time; none of one that is
+    /// paused. What was sent together before is taken together, even if that makes it more than `limit`. Whoever took them says
+    /// before `until` what became of them.
+    async fn claim_dispatches(
+        &self,
+        endpoint: &str,
+        now: Timestamp,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<ClaimedDispatch>, StoreError>;
+
+    /// Notes that claimed dispatches are sent together, now and whenever they are tried again. False, and nothing noted, when one
+    /// of them is no longer ours.
+    async fn batch_dispatches(&self, ids: Vec<(i64, Fence)>, batch: &str) -> Result<bool, StoreError>;
+
+    /// Ends claimed dispatches, each with its try, its endpoint's standing and what is told because of it. Returns those that are
+    /// no longer ours: of them nothing is saved, and where all of a request's are not, nothing of it is. One that was to be tried
+    /// again is cancelled if nothing can be sent any more, and replaced if a newer one took its place.
+    async fn end_dispatches(&self, ended: Vec<EndedDispatch>, now: Timestamp)
+    -> Result<Vec<i64>, StoreError>;
+
+    /// Takes back dispatches whose claim ended without a word, and makes them due. One with which that happened time and again,
+    /// with no outcome noted in between, is given up: kept as failed. Returns how many they are together.
+    async fn reclaim_dispatches(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// When the first waiting dispatch of each endpoint that is not paused is due, the earliest first.
+    async fn next_dispatch(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
+
+    /// The endpoints that anything was ever made for or known of, by name.
+    async fn endpoints(&self) -> Result<Vec<EndpointRow>, StoreError>;
+
+    /// Pauses an endpoint or lets it go on, with its line in the audit log. False where it stood like that.
+    async fn set_endpoint(&self, act: EndpointAct) -> Result<bool, StoreError>;
+
+    /// Dispatches that fit, newest first.
+    async fn dispatches(&self, filter: DispatchFilter) -> Result<Vec<DispatchRow>, StoreError>;
+
+    /// The last dispatches of an endpoint that were tried, newest first, up to `limit`. However many wait for their first try, those
+    /// in front of them that are to be tried again are among them.
+    async fn tried_dispatches(&self, endpoint: &str, limit: u32) -> Result<Vec<DispatchRow>, StoreError>;
+
+    /// One dispatch with its tries.
+    async fn dispatch(&self, id: i64) -> Result<Option<DispatchStory>, StoreError>;
+
+    /// Sends what has ended once more, with its line in the audit log. The notifications keep their ids.
+    async fn redeliver(
+        &self,
+        what: Redeliver,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<Redelivered, StoreError>;
+
+    /// Cancels what waits for an endpoint, and forgets how the endpoint stood or leaves that as it is, with a line in the audit
+    /// log if anything waited. What is being sent comes to its end; an endpoint that is kept may be sent that again. Returns how
+    /// many were cancelled.
+    async fn cancel_dispatches(
+        &self,
+        endpoint: &str,
+        after: EndpointAfter,
+        actor: Actor,
+        now: Timestamp,
+    ) -> Result<u64, StoreError>;
+
+    /// Deletes at most `limit` dispatches that ended before `before`, with what belongs to them alone. Returns how many went; 0
+    /// means that nothing is left.
+    async fn prune_dispatches(&self, before: Timestamp, limit: u32) -> Result<u64, StoreError>;
+}
+
+text_enum! {
+    /// How a dispatch stands.
+    DispatchState, "state of a delivery" {
+        /// For its turn, or until it is tried again.
+        Waiting = "waiting",
+        /// A request is under way.
+        Sending = "sending",
+        /// The receiver took it.
+        Delivered = "delivered",
+        /// It was tried for the last time.
+        Failed = "failed",
+        /// Nobody wants it any more: its endpoint is gone, or what it told was removed on a privacy request.
+        Cancelled = "cancelled",
+        /// A newer one about the same record took its place.
+        Replaced = "replaced",
+        /// It cannot be said what is to be sent, or whether it is; it was not sent.
+        Problem = "problem",
+    }
+}
+
+/// A notification that is not fanned out yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its number, which is its `sequence`: it rises with each notification about a record.
+    pub id: i64,
+    /// The notification, without its sequence.
+    pub body: String,
+    /// When it was committed.
+    pub created_at: Timestamp,
+}
+
+/// The first of what is not fanned out yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxPage {
+    /// In their order. One that somebody else took at this moment is not among them.
+    pub rows: Vec<OutboxRow>,
+    /// Whether there is more behind them.
+    pub has_more: bool,
+}
+
+/// A job that the store made a problem by itself, since its attempts ended without a word again and again. The store knows no
+/// notifications: this stands in the outbox, and whoever sends makes one of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUpJob {
+    /// The job.
+    pub job: JobId,
+    /// What it is about.
+    pub key: JobKey,
+    /// The record's name for people, as far as it is known.
+    pub record: Option<String>,
+    /// The problem that was opened.
+    pub problem: NewProblem,
+}
+
+/// How a [`GivenUpJob`] stands in the outbox.
+#[derive(Debug, Serialize, Deserialize)]
+struct GivenUp {
+    /// Removals of what is told of a shop find it by that, as they find notifications.
+    shop: ShopName,
+    given_up_job: GivenUpJob,
+}
+
+impl GivenUpJob {
+    /// As it stands in the outbox.
+    ///
+    /// # Errors
+    /// None that is known: all of it can be written down.
+    pub fn to_body(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&GivenUp {
+            shop: self.key.shop.clone(),
+            given_up_job: self.clone(),
+        })
+    }
+
+    /// Reads it from there; none where the body is something else.
+    pub fn from_body(body: &str) -> Option<Self> {
+        serde_json::from_str::<GivenUp>(body)
+            .ok()
+            .map(|read| read.given_up_job)
+    }
+}
+
+/// Who is to get a notification.
+#[derive(Clone, Debug)]
+pub struct FannedOut {
+    /// Number in the outbox.
+    pub id: i64,
+    /// What is kept of it; none where nobody wants it.
+    pub kept: Option<KeptNotification>,
+    /// One for each endpoint that wants it.
+    pub dispatches: Vec<NewDispatch>,
+}
+
+/// A notification as it is kept for the endpoints that want it.
+#[derive(Clone, Debug)]
+pub struct KeptNotification {
+    /// Its id, `evt_…`: the same on every try and in every redelivery.
+    pub notification: String,
+    /// Type of event.
+    pub event: String,
+    /// The shop's name, where it is about one.
+    pub shop: Option<String>,
+    /// What kind of record it is about, e.g. `order`.
+    pub object: Option<String>,
+    /// The record's name for people, e.g. `#1001`, a title.
+    pub record: Option<String>,
+    /// What it is found by, and what it is removed by on a privacy request: `shopify/<id>`, `erp/<model>/<id>`. Besides the record
+    /// itself also the customer of an order.
+    pub keys: Vec<String>,
+    /// What is sent.
+    pub body: String,
+}
+
+/// A dispatch that is to be made.
+#[derive(Clone, Debug)]
+pub struct NewDispatch {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Which goes first: 0 before 1 before 2. Higher numbers count as 2.
+    pub priority: u8,
+    /// Only where a newer waiting one is to replace an older one: what makes two of them about the same.
+    pub object_key: Option<String>,
+    /// Not sent before.
+    pub due_at: Timestamp,
+    /// Why it cannot be said whether the endpoint wants it: kept as a problem and not sent.
+    pub problem: Option<String>,
+}
+
+/// A dispatch that is to be sent now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimedDispatch {
+    /// Its number.
+    pub id: i64,
+    /// The claim's token: whoever claims it later has a higher one.
+    pub fence: Fence,
+    /// The notification's sequence.
+    pub sequence: i64,
+    /// The notification, without its sequence.
+    pub body: String,
+    /// How often it was tried, this time included.
+    pub tries: u32,
+    /// What it was sent together with before, and is sent together with again.
+    pub batch: Option<String>,
+    /// When the notification was committed.
+    pub created_at: Timestamp,
+}
+
+/// One try to send.
+#[derive(Clone, Debug)]
+pub struct NewTry {
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why it failed, as a code; none for one that was taken.
+    pub failure: Option<String>,
+    /// The same in a sentence.
+    pub sentence: Option<String>,
+    /// Status of the answer.
+    pub status: Option<u16>,
+    /// Headers of the answer.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the answer.
+    pub answer: String,
+    /// Whether the answer went on.
+    pub is_cut: bool,
+}
+
+/// What became of a claimed dispatch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DispatchEnd {
+    /// The receiver took it.
+    Delivered,
+    /// To be tried again then.
+    Again {
+        /// When.
+        at: Timestamp,
+    },
+    /// It was tried for the last time.
+    Failed,
+    /// It cannot be said what is to be sent.
+    Problem {
+        /// Why.
+        sentence: String,
+    },
+    /// Not tried: it counts as if it had not been claimed.
+    GivenBack {
+        /// When it is due.
+        at: Timestamp,
+    },
+}
+
+/// How an endpoint stands after a try.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointChange {
+    /// Its name.
+    pub name: String,
+    /// What is known of its answers, as JSON.
+    pub health: String,
+    /// Why it is paused from now on. One that is paused already stays paused for its first reason.
+    pub pause: Option<String>,
+    /// When others were told that it fails; none leaves what was noted.
+    pub told_failing_at: Option<Timestamp>,
+}
+
+/// The end of one request: of one dispatch, or of a batch.
+#[derive(Clone, Debug)]
+pub struct EndedDispatch {
+    /// The dispatches that it carried, with the tokens of their claims.
+    pub ids: Vec<(i64, Fence)>,
+    /// How the try went; none where there was none.
+    pub attempt: Option<NewTry>,
+    /// What becomes of them.
+    pub end: DispatchEnd,
+    /// How the endpoint stands now.
+    pub endpoint: EndpointChange,
+    /// What is told because of it, e.g. that the endpoint fails.
+    pub notifications: Vec<String>,
+}
+
+/// Why an endpoint is paused that a person paused.
+pub const PAUSED_BY_PERSON: &str = "person";
+
+/// How an endpoint stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct EndpointRow {
+    /// Its name.
+    pub name: String,
+    /// Whether nothing is sent to it.
+    pub is_paused: bool,
+    /// Why: `person`, or how the endpoint itself came to be paused (`gone`, `nothing_taken`).
+    pub paused_because: Option<String>,
+    /// Who paused it, if a person did.
+    pub paused_by: Option<String>,
+    /// Since when.
+    pub paused_at: Option<Timestamp>,
+    /// What is known of its answers, as JSON; empty before the first.
+    pub health: String,
+    /// When others were told last that it fails.
+    pub told_failing_at: Option<Timestamp>,
+    /// When the last delivery was given up; none once a person let the endpoint go on.
+    pub given_up_at: Option<Timestamp>,
+    /// How many wait for it.
+    pub waiting: u64,
+    /// Since when the oldest of them waits.
+    pub oldest_waiting: Option<Timestamp>,
+    /// Whether anything is being sent to it.
+    pub is_sending: bool,
+    /// How many could not be said or rendered and are kept.
+    pub problems: u64,
+    /// How many were given up and are kept.
+    pub failed: u64,
+}
+
+/// Which dispatches are listed. What is not given is not asked.
+#[derive(Clone, Debug, Default)]
+pub struct DispatchFilter {
+    /// The endpoint's name.
+    pub endpoint: Option<String>,
+    /// Type of event.
+    pub event: Option<String>,
+    /// State.
+    pub state: Option<DispatchState>,
+    /// The shop's name.
+    pub shop: Option<String>,
+    /// The notification's id, the record's name, or a key (see [`KeptNotification::keys`]); as a whole.
+    pub search: Option<String>,
+    /// Committed then or later.
+    pub since: Option<Timestamp>,
+    /// Committed before then.
+    pub until: Option<Timestamp>,
+    /// Numbers lower than this one, for the next page.
+    pub before: Option<i64>,
+    /// At most so many; 0 means 50.
+    pub limit: u32,
+}
+
+/// A dispatch, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DispatchRow {
+    /// Its number.
+    pub id: i64,
+    /// The notification's id.
+    pub notification: String,
+    /// The notification's sequence.
+    pub sequence: i64,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// Type of event.
+    pub event: String,
+    /// The shop's name.
+    pub shop: Option<String>,
+    /// Kind of record.
+    pub object: Option<String>,
+    /// The record's name for people.
+    pub record: Option<String>,
+    /// How it stands.
+    pub state: DispatchState,
+    /// How often it was tried since it was asked for last.
+    pub tries: u32,
+    /// When it is tried, while it waits.
+    pub due_at: Timestamp,
+    /// Why the last try failed, as a code.
+    pub failure: Option<String>,
+    /// Why the last try failed, or what is the problem.
+    pub sentence: Option<String>,
+    /// Status of the last answer.
+    pub status: Option<u16>,
+    /// How long the last try took, in milliseconds.
+    pub took_ms: Option<u64>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// When the notification was committed.
+    pub created_at: Timestamp,
+}
+
+/// One try, for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct TryRow {
+    /// Which one, from 1; a redelivery counts anew.
+    pub number: u32,
+    /// When it began.
+    pub at: Timestamp,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Why it failed, as a code.
+    pub failure: Option<String>,
+    /// The same in a sentence.
+    pub sentence: Option<String>,
+    /// Status of the answer.
+    pub status: Option<u16>,
+    /// Headers of the answer.
+    pub headers: Vec<(String, String)>,
+    /// The beginning of the answer.
+    pub answer: String,
+    /// Whether the answer went on.
+    pub is_cut: bool,
+}
+
+/// A dispatch with everything that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DispatchStory {
+    /// The dispatch.
+    pub row: DispatchRow,
+    /// The notification, without its sequence; none where it was removed on a privacy request.
+    pub body: Option<String>,
+    /// What it was sent together with.
+    pub batch: Option<String>,
+    /// Its tries, oldest first.
+    pub tries: Vec<TryRow>,
+}
+
+/// What is to be sent once more. Only what has ended is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Redeliver {
+    /// This one.
+    One(i64),
+    /// All that were given up.
+    Failed {
+        /// Only those of this endpoint; none for those of every endpoint that the store knows of.
+        endpoint: Option<String>,
+    },
+    /// All of an endpoint that were delivered, given up, cancelled or a problem, by when their notification was committed.
+    Range {
+        /// The endpoint's name.
+        endpoint: String,
+        /// Then or later.
+        since: Timestamp,
+        /// Before then.
+        until: Timestamp,
+    },
+}
+
+/// What came of asking for it once more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Redelivered {
+    /// So many are sent once more. Those whose text was removed on a privacy request are not among them.
+    Done(u64),
+    /// It waits or is being sent at this moment.
+    UnderWay,
+    /// A newer one about the same record was to be sent in its place.
+    Replaced,
+    /// What it told was removed on a privacy request.
+    Removed,
+    /// It ended long ago and was deleted.
+    Pruned,
+    /// There never was one.
+    Unknown,
+    /// Its endpoint is not in the configuration: nothing would be sent. Who knows the configuration answers this; the store does
+    /// not.
+    Undeclared,
+}
+
+impl Redelivered {
+    /// How many are sent once more.
+    pub const fn count(self) -> u64 {
+        match self {
+            Self::Done(count) => count,
+            _ => 0,
+        }
+    }
+}
+
+/// What becomes of an endpoint itself when what waits for it is cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointAfter {
+    /// It is no more: how it stood is forgotten, and what is made for it meanwhile is cancelled, too.
+    Forgotten,
+    /// It goes on as it stands, paused or not. What is made for it from now on waits.
+    Kept,
+}
+
+/// What a person does to an endpoint.
+#[derive(Clone, Debug)]
+pub struct EndpointAct {
+    /// Its name.
+    pub name: String,
+    /// Whether nothing is to be sent to it.
+    pub pause: bool,
+    /// What is known of its answers from now on, as JSON; none leaves it.
+    pub health: Option<String>,
+    /// Why, in the person's words.
+    pub reason: Option<String>,
+    /// Who.
+    pub actor: Actor,
+    /// When.
+    pub at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Direction, Object};
+
+    #[test]
+    fn what_the_store_tells_comes_back_and_is_found_by_its_shop_and_record() {
+        let told = GivenUpJob {
+            job: JobId(7),
+            key: JobKey {
+                shop: "main".parse().unwrap(),
+                object: Object::Order,
+                direction: Direction::In,
+                source_id: "4711".to_owned(),
+            },
+            record: Some("#1001".to_owned()),
+            problem: NewProblem {
+                code: "attempt_killed_the_process".into(),
+                record: None,
+                field: None,
+                reason: "It was killed.".to_owned(),
+                fix: "Look.".to_owned(),
+                owner: "operator".to_owned(),
+                mapping: None,
+                cluster: "one".to_owned(),
+                detail: serde_json::Value::Null,
+            },
+        };
+        let body = told.to_body().unwrap();
+        let read: serde_json::Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(read["shop"], "main");
+        assert!(body.contains("\"4711\""), "{body}");
+        assert_eq!(GivenUpJob::from_body(&body), Some(told));
+        assert_eq!(GivenUpJob::from_body(r#"{"id":"evt_1","shop":"main"}"#), None);
+    }
+}
