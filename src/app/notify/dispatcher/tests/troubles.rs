@@ -250,7 +250,9 @@ async fn a_changed_endpoint_is_sent_to_at_its_new_address_and_signed_with_the_ol
         Receiver::start(Answer::Status(200)).await,
         Receiver::start(Answer::Status(200)).await,
     );
-    let mut rig = Rig::new("", &[("one", &first, keys.as_str())]).await;
+    let removed = Receiver::start(Answer::Status(500)).await;
+    let endpoints = [("one", &first, keys.as_str()), ("removed", &removed, "")];
+    let mut rig = Rig::new("", &endpoints).await;
     rig.add([1]).await;
     rig.reach("one", DispatchState::Delivered, 1).await;
     std::fs::write(&file, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
@@ -261,6 +263,8 @@ async fn a_changed_endpoint_is_sent_to_at_its_new_address_and_signed_with_the_ol
         .unwrap();
     rig.config
         .send_replace(config("", &[("one", &second, keys.as_str())]));
+    // A round that had begun goes by the old configuration to its end.
+    rig.reach("removed", DispatchState::Cancelled, 1).await;
     rig.add([2]).await;
     rig.reach("one", DispatchState::Delivered, 2).await;
     assert_eq!(first.count(), 1);
