@@ -1,7 +1,8 @@
 //! How fast customers, products and orders are imported into an ERP that takes its time for each call and for each row, as a real
 //! one does, next to one record at a time; and how long a live change takes while an import runs, next to how long it takes alone.
 //!
-//! `cargo bench --bench import` (`-- 60` for fewer customers; a third as many products and orders are imported). The real daemon
+//! `cargo bench --bench import` (`-- 60` for fewer customers; a third as many products and orders are imported, the orders those of
+//! customers and products that were imported before, as `import all` has it). The real daemon
 //! between a stand-in shop and a stand-in ERP, all on this machine. Everything of ours is as it is by default: workers, calls at a
 //! time, calls a second. The one exception is what the import is compared with, which has one worker. So the ratio is what an
 //! operator gets who sets nothing. Of live changes the median of a few is told, from the shop to the partner in the ERP. Numbers
@@ -68,24 +69,24 @@ fn main() {
 }
 
 async fn measured(customers: usize) {
-    let one = World::start(
+    let mut one = World::start(
         "workers = 1\nworkers_per_shop = 1\nimport_workers = 1",
         Erp::Realistic,
     )
     .await;
-    let world = World::start("", Erp::Realistic).await;
+    let mut world = World::start("", Erp::Realistic).await;
     for (object, count) in [
         ("customers", customers),
         ("products", customers.div_ceil(3)),
         ("orders", customers.div_ceil(3)),
     ] {
-        let (alone, calls_alone) = one.import(object, count.div_ceil(5)).await;
-        let (together, calls) = world.import(object, count).await;
+        let alone = one.import(object, count.div_ceil(5)).await;
+        let together = world.import(object, count).await;
         println!(
-            "{object}, one at a time: {alone:.0} a minute, {calls_alone:.1} calls of the ERP each; an import: {together:.0} a \
-             minute, {calls:.1} calls each, {:.1} times as fast",
-            together / alone
+            "{object}: an import is {:.1} times as fast",
+            together.a_minute / alone.a_minute
         );
+        println!("  one at a time {alone}\n  an import     {together}");
     }
     drop(one);
     world.live(customers).await;
@@ -95,6 +96,7 @@ async fn measured(customers: usize) {
 async fn killed(orders: usize) {
     let mut world = World::start("", Erp::Immediate).await;
     world.shop.hold_deliveries();
+    world.fill(10, 2);
     let names = world.place(orders);
     world.command(&["import", "orders", "--since", "2020-01-01", "--no-wait"]);
     let began = Instant::now();
@@ -131,6 +133,31 @@ async fn killed(orders: usize) {
     }
 }
 
+/// How an import went.
+struct Imported {
+    /// Records a minute.
+    a_minute: f64,
+    /// Calls of the ERP for each record, by what they ask, the most first.
+    each: Vec<(String, f64)>,
+}
+
+impl std::fmt::Display for Imported {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let calls: f64 = self.each.iter().map(|(_, calls)| calls).sum();
+        let most = self
+            .each
+            .iter()
+            .take(8)
+            .map(|(name, calls)| format!("{name} {calls:.2}"));
+        let most: Vec<String> = most.collect();
+        let (a_minute, most) = (self.a_minute, most.join(", "));
+        write!(
+            f,
+            "{a_minute:.0} a minute, {calls:.1} calls of the ERP each: {most}"
+        )
+    }
+}
+
 /// How long the ERP takes.
 #[derive(Clone, Copy)]
 enum Erp {
@@ -145,6 +172,9 @@ struct World {
     erp: OdooSandbox,
     daemon: Child,
     config: PathBuf,
+    /// The shop's customers, and a variant of each of its products.
+    buyers: Vec<u64>,
+    variants: Vec<u64>,
     _folder: tempfile::TempDir,
 }
 
@@ -189,6 +219,8 @@ impl World {
             erp,
             daemon,
             config,
+            buyers: Vec::new(),
+            variants: Vec::new(),
             _folder: folder,
         }
     }
@@ -218,15 +250,21 @@ impl World {
         })
     }
 
-    /// Paid orders of a few products and customers; their numbers.
+    /// Further customers and products.
+    fn fill(&mut self, customers: usize, products: usize) {
+        for n in 0..customers {
+            let customer = self.customer(format!("ada{n}@example.com"));
+            self.buyers.push(customer);
+        }
+        for n in 0..products {
+            let variant = self.product(&format!("Shirt-{n}"));
+            self.variants.push(variant);
+        }
+    }
+
+    /// Paid orders of the shop's products by its customers; their numbers.
     fn place(&self, orders: usize) -> Vec<String> {
-        let variants: Vec<u64> = ["Cup", "Hat"]
-            .iter()
-            .map(|title| self.product(&format!("{title}-of-{orders}")))
-            .collect();
-        let buyers: Vec<u64> = (0..10)
-            .map(|n| self.customer(format!("buyer{n}of{orders}@example.com")))
-            .collect();
+        let (buyers, variants) = (&self.buyers, &self.variants);
         let draft = |n: usize| OrderDraft {
             buyer: Buyer::Customer(buyers[n % buyers.len()]),
             lines: vec![LineDraft::variant(variants[n % variants.len()], 3)],
@@ -265,34 +303,35 @@ impl World {
         self.command(&["import", "--status"])[0]["state"] == "done"
     }
 
-    /// Calls of the ERP so far.
-    fn calls(&self) -> u64 {
-        self.erp.ledger().calls().values().sum()
+    /// Calls of the ERP so far, by what they ask.
+    fn calls(&self) -> BTreeMap<String, u64> {
+        self.erp.ledger().calls()
     }
 
-    /// Imports so many records that no webhook told of; returns how many a minute, and how many calls of the ERP each took.
+    /// Imports so many records that no webhook told of.
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
-    async fn import(&self, object: &str, count: usize) -> (f64, f64) {
+    async fn import(&mut self, object: &str, count: usize) -> Imported {
         self.shop.hold_deliveries();
         match object {
             "orders" => drop(self.place(count)),
-            _ => {
-                for n in 0..count {
-                    match object {
-                        "customers" => self.customer(format!("ada{n}@example.com")),
-                        _ => self.product(&format!("Shirt-{n}")),
-                    };
-                }
-            }
+            "customers" => self.fill(count, 0),
+            _ => self.fill(0, count),
         }
         let (began, before) = (Instant::now(), self.calls());
         self.command(&["import", object, "--since", "2020-01-01", "--no-wait"]);
         until("the import is over", || self.is_over()).await;
-        let (took, calls) = (began.elapsed(), self.calls() - before);
-        (
-            count as f64 * 60.0 / took.as_secs_f64(),
-            calls as f64 / count as f64,
-        )
+        let took = began.elapsed();
+        let since = |(name, calls): (String, u64)| {
+            let calls = calls - before.get(&name).unwrap_or(&0);
+            (name, calls as f64 / count as f64)
+        };
+        let mut each: Vec<(String, f64)> = self.calls().into_iter().map(since).collect();
+        each.retain(|(_, calls)| *calls > 0.0);
+        each.sort_by(|(_, one), (_, other)| other.total_cmp(one));
+        Imported {
+            a_minute: count as f64 * 60.0 / took.as_secs_f64(),
+            each,
+        }
     }
 
     fn partners(&self, mail: &str) -> usize {

@@ -165,7 +165,7 @@ without! {
         act_on_import(ImportAct) -> bool;
         save_import_page(ImportPage) -> bool;
         feed_import(i64, Lane, u32, Timestamp) -> ImportFed;
-        end_import(i64, Timestamp) -> bool;
+        end_import(i64, Vec<String>, Timestamp) -> bool;
         note_import_error(i64, Option<&str>) -> ();
         note_import_effect(JobId, Fence, ImportEffect) -> ();
         imports(u32) -> Vec<ImportRow>;

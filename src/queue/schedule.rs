@@ -1,7 +1,9 @@
 //! Cron expressions, in a time zone.
 //!
-//! Five fields (minute, hour, day of month, month, day of week) or six with seconds first. Days of the week are names
-//! (`Mon`): their numbers mean Sunday = 0 to some programs and Sunday = 1 to others, so they are refused.
+//! Five fields (minute, hour, day of month, month, day of week) or six with seconds first. Days of the week are names (`Mon`). In
+//! five fields their numbers are read as crontab(5) has them, Sunday being 0 and 7; in six, where they mean Sunday = 0 to some
+//! programs and Sunday = 1 to others, they are refused. So is, in five, a day of the month beside a day of the week: crontab(5)
+//! means either of the two by it, the six-field form both.
 //!
 //! Where clocks are put forward or back, what names its hours happens once: at the end of the hour that is left out, and in the
 //! first of two equal hours. What happens in every hour goes on with the time that passes: nothing in the hour that is left
@@ -39,8 +41,7 @@ impl Schedule {
     /// Reads an expression, e.g. `17 3 * * *` or `0 */15 8-18 * * Mon-Fri`.
     ///
     /// # Errors
-    /// When it has another number of fields, names a day of the week by its number, cannot be read, or names no time at
-    /// all.
+    /// When it has another number of fields, means different things to different programs, cannot be read, or names no time at all.
     pub fn parse(text: &str) -> Result<Self, ScheduleError> {
         let fail = |reason: &str| ScheduleError {
             text: text.to_owned(),
@@ -49,7 +50,18 @@ impl Schedule {
         let fields: Vec<&str> = text.split_whitespace().collect();
         let expression = match fields.len() {
             1 if text.trim().starts_with('@') => text.trim().to_owned(),
-            5 => format!("0 {}", fields.join(" ")),
+            5 => {
+                let days = weekdays(fields[4]).ok_or_else(|| {
+                    fail("write days of the week as names (Mon, Tue-Thu, …) or as numbers from 0 (Sunday) to 7 (Sunday)")
+                })?;
+                if fields[2] != "*" && fields[2] != "?" && days != "*" && days != "?" {
+                    return Err(fail(
+                        "it has a day of the month and a day of the week: programs differ in whether either or both must \
+                         be so; leave one of them `*`",
+                    ));
+                }
+                format!("0 {} {days}", fields[..4].join(" "))
+            }
             6 => fields.join(" "),
             _ => {
                 return Err(fail(
@@ -57,12 +69,12 @@ impl Schedule {
                 ));
             }
         };
-        let weekday = fields.last().filter(|_| fields.len() > 1).unwrap_or(&"*");
+        let weekday = fields.last().filter(|_| fields.len() == 6).unwrap_or(&"*");
         // The number behind `/` is a step.
         let days = weekday.split(',').filter_map(|part| part.split('/').next());
         if days.flat_map(str::chars).any(|c| c.is_ascii_digit()) {
             return Err(fail(
-                "write days of the week as names (Mon, Tue, …): their numbers differ between programs",
+                "write days of the week as names (Mon, Tue, …): their numbers differ between programs that have seconds",
             ));
         }
         let schedule = cron::Schedule::from_str(&expression).map_err(|error| fail(&error.to_string()))?;
@@ -138,6 +150,31 @@ impl Schedule {
     }
 }
 
+/// The days of the week of crontab(5), by their names; none where it is none.
+fn weekdays(field: &str) -> Option<String> {
+    const NAMES: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+    let day = |text: &str| text.parse::<usize>().ok().filter(|day| *day <= 7);
+    let mut days = Vec::new();
+    for part in field.split(',') {
+        let (range, step) = part.split_once('/').unwrap_or((part, "1"));
+        if !range.chars().any(|c| c.is_ascii_digit()) {
+            days.push(part.to_owned());
+            continue;
+        }
+        let (first, last) = match range.split_once('-') {
+            Some((first, last)) => (day(first)?, day(last)?),
+            None if step == "1" => (day(range)?, day(range)?),
+            None => return None,
+        };
+        let step = step.parse::<usize>().ok().filter(|step| *step > 0)?;
+        if first > last {
+            return None;
+        }
+        days.extend((first..=last).step_by(step).map(|day| NAMES[day % 7].to_owned()));
+    }
+    Some(days.join(","))
+}
+
 /// Whether the zone's clocks are put forward or back about this time.
 fn changes_nearby(time: DateTime<Utc>, zone: Tz) -> bool {
     let offset = |days: Option<DateTime<Utc>>| days.map(|time| time.with_timezone(&zone).offset().fix());
@@ -180,6 +217,16 @@ mod tests {
             ("30 0 8 * * Mon", "2026-11-20T10:00:00Z", "2026-11-23T08:00:30Z"),
             ("0 8 * * Mon-Fri", "2026-11-20T10:00:00Z", "2026-11-23T08:00:00Z"),
             ("0 0 29 2 *", "2026-11-20T10:00:00Z", "2028-02-29T00:00:00Z"),
+            ("0 8 * * 1", "2026-11-20T10:00:00Z", "2026-11-23T08:00:00Z"),
+            ("0 8 * * 0", "2026-11-20T10:00:00Z", "2026-11-22T08:00:00Z"),
+            ("0 8 * * 7", "2026-11-20T10:00:00Z", "2026-11-22T08:00:00Z"),
+            ("0 8 * * 1-5", "2026-11-20T10:00:00Z", "2026-11-23T08:00:00Z"),
+            ("0 8 * * 6-7", "2026-11-21T10:00:00Z", "2026-11-22T08:00:00Z"),
+            (
+                "0 8 * * 1-5/2,Sun",
+                "2026-11-23T10:00:00Z",
+                "2026-11-25T08:00:00Z",
+            ),
             ("@hourly", "2026-11-20T10:00:00Z", "2026-11-20T11:00:00Z"),
         ] {
             let schedule = Schedule::parse(text).unwrap();
@@ -194,9 +241,13 @@ mod tests {
             ("", "five fields"),
             ("* * * *", "five fields"),
             ("0 0 0 * * * 2026", "five fields"),
-            ("0 3 * * 1", "days of the week"),
-            ("0 3 * * 1-5", "days of the week"),
-            ("0 3 * * Mon,3", "days of the week"),
+            ("0 3 * * 8", "days of the week"),
+            ("0 3 * * 5-1", "days of the week"),
+            ("0 3 * * 1/2", "days of the week"),
+            ("0 3 * * 1-5/0", "days of the week"),
+            ("0 3 13 * 5", "day of the month and a day of the week"),
+            ("0 0 3 * * 1", "days of the week"),
+            ("0 0 3 * * Mon,3", "days of the week"),
             ("99 3 * * *", ""),
             ("0 3 * * Xyz", ""),
             ("0 3 30 2 *", "no such time"),

@@ -41,7 +41,7 @@ impl Default for Settings {
         Self {
             workers: count(16),
             workers_per_shop: count(8),
-            import_workers: count(24),
+            import_workers: count(48),
             lease_s: seconds(60),
             stop_within_s: 20,
             attempt_limit_s: seconds(15 * 60),

@@ -26,7 +26,10 @@ fn wanted(object: Object, since: Timestamp) -> Delta<'static> {
 /// A page, a failure, or silence.
 enum Answer {
     Page(Vec<u64>, Option<&'static str>),
+    /// Of what changed long after the run began, by the shop's clock.
     Later(u64, &'static str),
+    /// The same, and the run goes on for so long already.
+    AfterLong(u64, &'static str),
     Fails,
     Silence,
 }
@@ -35,6 +38,7 @@ enum Answer {
 struct Scripted {
     answers: Mutex<VecDeque<Answer>>,
     asked: Mutex<Vec<Option<String>>>,
+    clock: ManualClock,
 }
 
 #[async_trait]
@@ -69,6 +73,13 @@ impl Source for Scripted {
                 records: vec![(ShopifyId(id), START.plus(HORIZON * 2))],
                 next: Some(next.to_owned()),
             }),
+            Answer::AfterLong(id, next) => {
+                self.clock.advance(HORIZON * 2);
+                Ok(Page {
+                    records: vec![(ShopifyId(id), START.plus(HORIZON * 2))],
+                    next: Some(next.to_owned()),
+                })
+            }
             Answer::Fails => Err(ShopifyError::Internal {
                 reason: "it is overloaded".to_owned(),
                 retry_after: Some(Duration::from_secs(77)),
@@ -95,6 +106,7 @@ impl Bench {
         let scripted = Arc::new(Scripted {
             answers: Mutex::new(answers.into()),
             asked: Mutex::default(),
+            clock: clock.clone(),
         });
         Self {
             _folder: folder,
@@ -274,7 +286,7 @@ async fn a_run_that_waits_says_that_it_lives_and_ends_when_told_to() {
 async fn a_busy_shop_does_not_keep_a_run_going() {
     let bench = Bench::new(vec![
         Answer::Page(vec![1], Some("a")),
-        Answer::Later(2, "b"),
+        Answer::AfterLong(2, "b"),
         Answer::Fails,
     ])
     .await;
@@ -284,6 +296,18 @@ async fn a_busy_shop_does_not_keep_a_run_going() {
         (2, 2),
         "what was read is not thrown away"
     );
+}
+
+#[tokio::test]
+async fn a_shop_whose_clock_is_ahead_is_read_to_the_end() {
+    let bench = Bench::new(vec![
+        Answer::Later(1, "a"),
+        Answer::Later(2, "b"),
+        Answer::Page(vec![3], None),
+    ])
+    .await;
+    let report = bench.run().await.unwrap();
+    assert_eq!((report.counts.pages, report.counts.records), (3, 3));
 }
 
 #[tokio::test]

@@ -327,7 +327,7 @@ look! {
             act_on_import(act: ImportAct) -> bool;
             save_import_page(page: ImportPage) -> bool;
             feed_import(import: i64, lane: Lane, most: u32, now: Timestamp) -> ImportFed;
-            end_import(import: i64, now: Timestamp) -> bool;
+            end_import(import: i64, notifications: Vec<String>, now: Timestamp) -> bool;
             note_import_error(import: i64, error: Option<&str>) -> ();
             note_import_effect(job: JobId, fence: Fence, effect: ImportEffect) -> ();
         }

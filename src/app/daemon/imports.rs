@@ -11,6 +11,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::select;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::pause;
 use super::shops::Current;
@@ -18,7 +19,7 @@ use crate::app::notify::events::Events;
 use crate::config::Config;
 use crate::domain::{Direction, Disposition, SharedClock, ShopName, Timestamp};
 use crate::queue;
-use crate::shopify::{Listing, ShopifyError};
+use crate::shopify::{self, ShopifyError};
 use crate::store::{ImportPage, ImportRow, ImportState, Lane, SERVING, SharedStore, StoreError};
 use crate::subscriptions::Toggle;
 use crate::sync::Source;
@@ -53,12 +54,21 @@ pub(super) struct Importer {
 }
 
 /// What is known of a shop's imports between two looks.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Known {
     /// Until when this node has the right to carry them out, less a reserve.
     held_until: Option<Timestamp>,
     /// When the shop is asked again after a failure.
     again_at: Option<Timestamp>,
+    /// The next page, for which a shop may let us wait long: nobody else's import waits for it.
+    listing: Option<Listing>,
+}
+
+/// A page that is being listed.
+#[derive(Debug)]
+struct Listing {
+    import: i64,
+    page: AbortOnDropHandle<Result<ImportPage, ShopifyError>>,
 }
 
 impl Importer {
@@ -126,7 +136,7 @@ impl Importer {
             });
         }
         let steps = imports.into_iter().map(|(import, turn)| {
-            let mut of_shop = known.get(&import.shop).copied().unwrap_or_default();
+            let mut of_shop = known.remove(&import.shop).unwrap_or_default();
             async move {
                 let shop = import.shop.clone();
                 let longest = match self.step(import, turn, &mut of_shop).await {
@@ -208,7 +218,10 @@ impl Importer {
             let Some(context) = engine.shop(&import.shop) else {
                 return Ok(IDLE);
             };
-            match page(&*context.source, &import).await {
+            let Some(page) = known.page(&context.source, &import).await else {
+                return Ok(FULL);
+            };
+            match page {
                 Ok(page) => {
                     known.again_at = None;
                     (has_pending, is_listed, got_on) = (!page.records.is_empty(), page.is_last, true);
@@ -234,12 +247,12 @@ impl Importer {
             .store
             .feed_import(import.id, lane, turn.unwrap_or(0), now)
             .await?;
-        if fed.open == 0 && !has_pending && is_listed && self.store.end_import(import.id, now).await? {
-            tracing::info!(shop = %import.shop, object = %import.object, import = import.id, "the import is done");
-            // Killed in between, nobody is told of this end; of each record somebody was.
+        if fed.open == 0 && !has_pending && is_listed {
             let told = self.events.import_ended(&import, now);
-            self.store.add_notifications(told, now).await?;
-            return Ok(BUSY);
+            if self.store.end_import(import.id, told, now).await? {
+                tracing::info!(shop = %import.shop, object = %import.object, import = import.id, "the import is done");
+                return Ok(BUSY);
+            }
         }
         Ok(if got_on || fed.made > 0 {
             BUSY
@@ -300,9 +313,42 @@ fn windows(queue: &queue::Settings, imports: usize) -> impl Iterator<Item = u32>
     (0..imports).map(move |place| all / imports + u32::from(place < all % imports))
 }
 
+impl Known {
+    /// The next page of an import, once it is there; it is asked for where it is not.
+    async fn page(
+        &mut self,
+        source: &Arc<dyn Source>,
+        import: &ImportRow,
+    ) -> Option<Result<ImportPage, ShopifyError>> {
+        if self
+            .listing
+            .as_ref()
+            .is_none_or(|listing| listing.import != import.id)
+        {
+            let (source, wanted) = (Arc::clone(source), import.clone());
+            let page = tokio::spawn(async move { page(&*source, &wanted).await });
+            self.listing = Some(Listing {
+                import: import.id,
+                page: AbortOnDropHandle::new(page),
+            });
+        }
+        let mut listing = self.listing.take()?;
+        let soon = tokio::time::timeout(BUSY, &mut listing.page).await;
+        match soon {
+            Ok(Ok(page)) => Some(page),
+            // It panicked, which was logged: it is asked for again.
+            Ok(Err(_)) => None,
+            Err(_) => {
+                self.listing = Some(listing);
+                None
+            }
+        }
+    }
+}
+
 /// The next records of an import.
 async fn page(source: &dyn Source, import: &ImportRow) -> Result<ImportPage, ShopifyError> {
-    let listing = Listing {
+    let listing = shopify::Listing {
         object: import.object,
         since: import.since,
         until: import.until,
@@ -319,7 +365,15 @@ async fn page(source: &dyn Source, import: &ImportRow) -> Result<ImportPage, Sho
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use tokio::sync::Semaphore;
+
     use super::*;
+    use crate::domain::{Customer, Object, Order, Product, ShopifyId};
+    use crate::shopify::{IdPage, Page};
+    use crate::store::ImportCounts;
 
     #[test]
     fn imports_share_what_may_be_open() {
@@ -336,5 +390,85 @@ mod tests {
             let found: Vec<u32> = windows(&queue, imports).collect();
             assert_eq!(found, expected, "{places} places, {imports} imports");
         }
+    }
+
+    /// A shop that answers when it is let.
+    struct Slow {
+        asked: AtomicUsize,
+        answers: Semaphore,
+    }
+
+    #[async_trait]
+    impl Source for Slow {
+        async fn order(&self, _: ShopifyId, _: &str) -> Result<Option<Order>, ShopifyError> {
+            Ok(None)
+        }
+        async fn customer(&self, _: ShopifyId, _: &str) -> Result<Option<Customer>, ShopifyError> {
+            Ok(None)
+        }
+        async fn product(&self, _: ShopifyId, _: &str) -> Result<Option<Product>, ShopifyError> {
+            Ok(None)
+        }
+        async fn probe(&self) -> Result<(), ShopifyError> {
+            Ok(())
+        }
+        async fn changed_since(
+            &self,
+            _: Object,
+            _: Timestamp,
+            _: Option<String>,
+        ) -> Result<Page, ShopifyError> {
+            unreachable!("an import lists")
+        }
+        async fn listed(&self, _: &shopify::Listing, _: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            let _answered = self.answers.acquire().await;
+            Ok(IdPage {
+                ids: vec![ShopifyId(7)],
+                last: Some(ShopifyId(7)),
+                has_more: false,
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_waits_for_a_shop_that_is_slow_to_list() {
+        let slow = Arc::new(Slow {
+            asked: AtomicUsize::new(0),
+            answers: Semaphore::new(0),
+        });
+        let source: Arc<dyn Source> = slow.clone();
+        let import = ImportRow {
+            id: 1,
+            shop: "main".parse().unwrap(),
+            object: Object::Order,
+            since: None,
+            until: None,
+            actor: "ada".to_owned(),
+            state: ImportState::Running,
+            cursor: None,
+            listed: 0,
+            pending: 0,
+            is_listed: false,
+            error: None,
+            warning: None,
+            started_at: Timestamp::default(),
+            ended_at: None,
+            counts: ImportCounts::default(),
+        };
+        let mut known = Known::default();
+        for _ in 0..3 {
+            let page = known.page(&source, &import).await;
+            assert!(page.is_none(), "it has not answered");
+        }
+        assert_eq!(slow.asked.load(Ordering::SeqCst), 1, "it is asked once");
+        slow.answers.add_permits(1);
+        let page = loop {
+            if let Some(page) = known.page(&source, &import).await {
+                break page.unwrap();
+            }
+        };
+        assert_eq!((page.import, page.records), (1, vec![ShopifyId(7)]));
+        assert!(known.listing.is_none(), "the next look asks for what comes then");
     }
 }

@@ -35,6 +35,10 @@ const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
 /// How often a run that failed is tried again within [`A_DAYS_TRIES`]; then the next one is the schedule's.
 const MOST_RETRIES: usize = 5;
 
+/// A side that asks for more patience than that is asked again all the same. All tries fit into [`A_DAYS_TRIES`], so that a person is
+/// told of a run that goes on failing.
+const MOST_PATIENCE: Duration = Duration::from_secs(3 * 3600);
+
 /// Shorter than a day, so that a nightly run has all its tries each night, however late the last one of the night before was.
 const A_DAYS_TRIES: Duration = Duration::from_secs(20 * 3600);
 
@@ -126,6 +130,17 @@ impl Standing {
         }
     }
 
+    /// Has nothing wait for a time that the database's clock named before it was put back. Says whether anything did.
+    pub(crate) fn put_back(&mut self, now: Timestamp) -> bool {
+        let is_ahead = self.settled > now;
+        if is_ahead {
+            self.settled = now;
+            self.retry_at = None;
+            self.failed_at.clear();
+        }
+        is_ahead
+    }
+
     /// Everything that was due when the run began is done, however often it was missed.
     pub(crate) fn succeeded(&mut self, began: Timestamp, ended: Timestamp, run: Option<i64>) {
         *self = Self {
@@ -164,7 +179,8 @@ impl Standing {
             return false;
         }
         let doubled = FIRST_WAIT.saturating_mul(1 << (failures - 1).min(10));
-        let wait = doubled.min(LONGEST_WAIT).max(asked_for.unwrap_or_default());
+        let asked_for = asked_for.unwrap_or_default().min(MOST_PATIENCE);
+        let wait = doubled.min(LONGEST_WAIT).max(asked_for);
         self.retry_at = Some(ended.plus(wait));
         true
     }
@@ -280,9 +296,24 @@ mod tests {
         assert!(!fail(&mut standing, due));
         standing.succeeded(due, due, None);
         assert_eq!((standing.failed_at.len(), standing.retry_at), (0, None));
-        // A shop that asks for more patience gets it.
-        let asked = Duration::from_secs(4 * 3600);
-        standing.failed(due, due, (None, String::new()), Some(asked));
-        assert_eq!(standing.retry_at, Some(due.plus(asked)));
+        // A shop that asks for more patience gets it, within reason.
+        for (asked_s, waits_s) in [(2 * 3600, 2 * 3600), (7 * 24 * 3600, 3 * 3600)] {
+            standing.succeeded(due, due, None);
+            standing.failed(
+                due,
+                due,
+                (None, String::new()),
+                Some(Duration::from_secs(asked_s)),
+            );
+            assert_eq!(standing.retry_at, Some(due.plus(Duration::from_secs(waits_s))));
+        }
+        // Whatever it asks for, a person is told within about a day.
+        let week = Some(7 * DAY);
+        standing.succeeded(due, due, None);
+        let mut now = due;
+        while standing.failed(now, now, (None, String::new()), week) {
+            now = standing.retry_at.unwrap();
+        }
+        assert!(now.since(due) <= DAY, "{now}");
     }
 }

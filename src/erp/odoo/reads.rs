@@ -3,7 +3,7 @@
 //! waits for it, and there is less of it.
 //!
 //! Only such reads are joined whose answer tells which row was whose: rows by their ids, by the exact text of one field, and by
-//! the record that one field names. A row is given to whoever asked for just it, in the order in which the same read alone would have told it. What was
+//! the record that one field names; and those that ask the very same. A row is given to whoever asked for just it, in the order in which the same read alone would have told it. What was
 //! asked for is read after it was asked for, never an answer that was on its way already. Where one record may be what a
 //! refusal is about, the call is cut in halves until that one stands alone.
 
@@ -52,6 +52,8 @@ enum By {
     Text(String),
     /// The record that this field names.
     Owner(String),
+    /// Nothing: all of it belongs to whoever asks just this.
+    Whole,
 }
 
 impl Question {
@@ -86,6 +88,16 @@ impl Question {
         }
     }
 
+    /// A call whose answer, a list, cannot be divided: it goes together with the same call only.
+    pub(super) fn whole(call: Call) -> Self {
+        Self {
+            call,
+            by: By::Whole,
+            asked: Vec::new(),
+            limit: None,
+        }
+    }
+
     /// What questions that can be asked together have in common.
     fn kind(&self) -> String {
         let Self { call, by, .. } = self;
@@ -106,11 +118,17 @@ impl Question {
                     domain.insert(0, json!([field, operator, value]));
                 }
             }
+            By::Whole => {}
         }
         if let Some(limit) = self.limit {
             call = call.option("limit", limit);
         }
         call
+    }
+
+    /// Whether a refusal may be about some of those who ask and not about others.
+    const fn is_divisible(&self) -> bool {
+        !matches!(self.by, By::Whole)
     }
 
     /// Whether there may be more rows than were told.
@@ -137,6 +155,7 @@ impl Question {
                     .collect()
             }
             By::Text(field) => in_order(&|row| self.asked.contains(&row[field])),
+            By::Whole => rows.to_vec(),
             By::Owner(field) => {
                 in_order(&|row| record(&row[field]).is_some_and(|owner| self.asked.contains(&json!(owner.0))))
             }
@@ -297,7 +316,7 @@ async fn send(session: &Session, line: &Line) {
         };
         let may_be_cut = match &answer {
             Ok(rows) => merged(&parts).is_some_and(|question| question.is_cut(rows)),
-            Err(error) => may_be_about_one(error),
+            Err(error) => may_be_about_one(error) && parts.iter().all(|part| part.question.is_divisible()),
         };
         if parts.len() > 1 && may_be_cut {
             let half = parts.split_off(parts.len() / 2);

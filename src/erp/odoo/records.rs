@@ -53,8 +53,9 @@ impl Odoo {
             .arg("module", load::module(id))
             .arg("xml_id", id.name.clone())
             .with_archived();
-        let answer = match self.session.call(&call).await {
-            Ok(answer) => answer,
+        let method = call.method;
+        let answer = match self.rows(Question::whole(call)).await {
+            Ok(answer) => Value::Array(answer),
             // That is how Odoo says that nobody has this name; its words are translated.
             Err(ErpError::Rejected { .. } | ErpError::Missing { .. }) => return Ok(None),
             Err(error) => return Err(error),
@@ -65,13 +66,13 @@ impl Odoo {
             (Some(model), number) => {
                 let id = number
                     .as_i64()
-                    .ok_or_else(|| nonsense("ir.model.data", call.method, "it names no id"))?;
+                    .ok_or_else(|| nonsense("ir.model.data", method, "it names no id"))?;
                 Ok(Some(Identified {
                     model: model.to_owned(),
                     id: ErpId(id),
                 }))
             }
-            (None, _) => Err(nonsense("ir.model.data", call.method, "it names no model")),
+            (None, _) => Err(nonsense("ir.model.data", method, "it names no model")),
         }
     }
 

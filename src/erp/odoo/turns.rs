@@ -14,7 +14,7 @@ use crate::telemetry::calls;
 
 /// So many others may go first while a call gives way; then it waits in line as they do. An import whose calls never went
 /// would run into the time limit of its attempts, and make problems of records that nothing is wrong with.
-const MOST_GO_FIRST: u64 = 100;
+const MOST_GO_FIRST: u64 = 50;
 
 /// The slots and the pace of one server.
 pub(super) struct Turns {

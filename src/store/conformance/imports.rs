@@ -65,6 +65,11 @@ async fn turn(store: &SharedStore, import: i64, runs: bool) -> bool {
     store.act_on_import(act).await.unwrap()
 }
 
+/// What is told of an import's end. That its text is none is the reader's concern.
+fn body() -> Vec<String> {
+    vec!["{}".to_owned()]
+}
+
 /// Ends the jobs that are ready, and says whose they were.
 async fn done(store: &SharedStore, verdict: Verdict, now: Timestamp) -> Vec<String> {
     let jobs = claim(store, Object::Customer, 10, now).await;
@@ -95,7 +100,7 @@ pub(super) async fn one_import_of_an_object_at_a_time_and_its_end_counts_its_job
     assert_eq!(store.imports(100).await.unwrap().len(), 2);
 
     assert!(
-        !store.end_import(import, START).await.unwrap(),
+        !store.end_import(import, Vec::new(), START).await.unwrap(),
         "nothing is listed yet"
     );
     assert!(
@@ -105,12 +110,12 @@ pub(super) async fn one_import_of_an_object_at_a_time_and_its_end_counts_its_job
             .unwrap()
     );
     assert!(
-        !store.end_import(import, START).await.unwrap(),
+        !store.end_import(import, Vec::new(), START).await.unwrap(),
         "three have no job"
     );
     assert_eq!(feed(store, import, 5).await, 3);
     assert!(
-        !store.end_import(import, START).await.unwrap(),
+        !store.end_import(import, body(), START).await.unwrap(),
         "three jobs are open"
     );
     assert_eq!(row(store, import).await.counts.open, 3);
@@ -125,8 +130,10 @@ pub(super) async fn one_import_of_an_object_at_a_time_and_its_end_counts_its_job
     ]) {
         store.finish(end(job, START, verdict)).await.unwrap();
     }
-    assert!(store.end_import(import, START).await.unwrap());
-    assert!(!store.end_import(import, START).await.unwrap(), "once");
+    assert!(store.end_import(import, body(), START).await.unwrap());
+    assert!(!store.end_import(import, body(), START).await.unwrap(), "once");
+    let told = store.outbox(10).await.unwrap();
+    assert_eq!(told.len(), 1, "only of the end that was one: {told:?}");
     let over = row(store, import).await;
     let expected = ImportCounts {
         unchanged: 1,
@@ -184,7 +191,7 @@ pub(super) async fn what_was_listed_becomes_few_jobs_at_a_time_once_each(fixture
     );
     assert_eq!(feed(store, import, 2).await, 2);
     assert_eq!(done(store, Verdict::Completed, START).await, ["3", "4"]);
-    assert!(store.end_import(import, START).await.unwrap());
+    assert!(store.end_import(import, Vec::new(), START).await.unwrap());
     assert_eq!(row(store, import).await.counts.unchanged, 4);
     // One that is stopped makes room for another one of the same object.
     let stopped = begun(store, &[Object::Customer]).await[0];
@@ -249,7 +256,7 @@ pub(super) async fn an_import_keeps_what_it_does_not_see_and_why_it_waits(fixtur
             .await
             .unwrap()
     );
-    assert!(store.end_import(import, START).await.unwrap());
+    assert!(store.end_import(import, Vec::new(), START).await.unwrap());
     assert_eq!(said(row(store, import).await), (None, warning));
 }
 
@@ -333,7 +340,7 @@ pub(super) async fn what_an_import_made_stays_made(fixture: Fixture) {
         .unwrap();
     store.finish(end(&job, START, Verdict::Completed)).await.unwrap();
     assert_eq!(row(store, import).await.counts.created, 1);
-    assert!(store.end_import(import, START).await.unwrap());
+    assert!(store.end_import(import, Vec::new(), START).await.unwrap());
     // Another import that asks for a job that is still open counts for itself.
     let first = begun(store, &[Object::Customer]).await[0];
     assert!(
@@ -350,7 +357,7 @@ pub(super) async fn what_an_import_made_stays_made(fixture: Fixture) {
         .unwrap();
     let broken = Verdict::Problem(super::given::problem("broken"));
     store.finish(end(&job, START, broken)).await.unwrap();
-    assert!(store.end_import(first, START).await.unwrap());
+    assert!(store.end_import(first, Vec::new(), START).await.unwrap());
     let second = begun(store, &[Object::Customer]).await[0];
     assert!(
         store

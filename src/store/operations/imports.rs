@@ -37,8 +37,14 @@ pub trait Imports: Send + Sync {
         now: Timestamp,
     ) -> Result<ImportFed, StoreError>;
 
-    /// Ends an import that runs, whose records all have a job and whose jobs are over or need a person. Says whether it ended.
-    async fn end_import(&self, import: i64, now: Timestamp) -> Result<bool, StoreError>;
+    /// Ends an import that runs, whose records all have a job and whose jobs are over or need a person. Says whether it ended;
+    /// if so, these notifications are told of it.
+    async fn end_import(
+        &self,
+        import: i64,
+        notifications: Vec<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError>;
 
     /// Notes why an import does not get on, or that it does; the next page takes the note away, too.
     async fn note_import_error(&self, import: i64, error: Option<&str>) -> Result<(), StoreError>;

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::Row as _;
 
 use super::intake::{self, Want, Wants};
-use super::{Conn, DbRow, audit};
+use super::{Conn, DbRow, audit, notices};
 use crate::domain::{Actor, Fence, JobId, JobState, Priority, ShopifyId, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::{clean, millis};
@@ -234,8 +234,13 @@ pub(super) async fn feed(
     })
 }
 
-/// Ends an import whose records all have a job and whose jobs are over or need a person. Says whether it ended.
-pub(super) async fn end(conn: &mut Conn, import: i64, now: Timestamp) -> Result<bool, Fault> {
+/// Ends an import whose records all have a job and whose jobs are over or need a person, and has that told. Says whether it ended.
+pub(super) async fn end(
+    conn: &mut Conn,
+    import: i64,
+    notifications: &[String],
+    now: Timestamp,
+) -> Result<bool, Fault> {
     let counts = counted(conn, import).await?;
     if counts.open > 0 {
         return Ok(false);
@@ -247,9 +252,13 @@ pub(super) async fn end(conn: &mut Conn, import: i64, now: Timestamp) -> Result<
     .bind(import)
     .bind(now.millis())
     .bind(serde_json::to_string(&counts)?)
-    .execute(conn)
+    .execute(&mut *conn)
     .await?
     .rows_affected();
+    if touched == 1 {
+        let bodies: Vec<(&str, Timestamp)> = notifications.iter().map(|body| (body.as_str(), now)).collect();
+        notices::add(conn, &bodies).await?;
+    }
     Ok(touched == 1)
 }
 

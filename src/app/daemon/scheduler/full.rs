@@ -66,6 +66,9 @@ pub(in crate::app::daemon) struct FullRuns {
     around: Around,
     make: Arc<dyn MakeFullRun>,
     turns: Mutex<BTreeMap<Key, Turn>>,
+    /// The shop whose run was begun last: it is looked at the others first, so that each has its turn where there are more runs
+    /// than time for them.
+    last: Mutex<Option<ShopName>>,
 }
 
 /// What decides when an object's runs are due.
@@ -98,7 +101,7 @@ impl Kind for FullRuns {
         let wanted = self
             .around
             .of_each(|shop| OBJECTS.map(|object| Wanted::of(shop, object)));
-        for Wanted { key, schedule, text } in wanted.into_iter().flatten() {
+        for Wanted { key, schedule, text } in self.the_last_one_last(wanted).into_iter().flatten() {
             // A shop's objects are compared one after the other.
             let is_its = |(shop, _): &Key| *shop == key.0;
             let is_shops_turn = !busy.keys().any(is_its) && !due.iter().any(|(key, _)| is_its(key));
@@ -116,6 +119,9 @@ impl Kind for FullRuns {
                     tracing::warn!(shop = %key.0, object = %key.1, error = %error, "cannot see whether a full run is due");
                 }
             }
+        }
+        if let Some(((shop, _), _)) = due.last() {
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(shop.clone());
         }
         due
     }
@@ -145,7 +151,17 @@ impl FullRuns {
             around,
             make,
             turns: Mutex::default(),
+            last: Mutex::default(),
         }
+    }
+
+    /// The shops, those first that come after the one whose run was begun last.
+    fn the_last_one_last<const N: usize>(&self, mut shops: Vec<[Wanted; N]>) -> Vec<[Wanted; N]> {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let shop = |of: &[Wanted; N]| of.first().map(|wanted| wanted.key.0.clone());
+        let begun = shops.iter().position(|of| last.is_some() && shop(of) == *last);
+        shops.rotate_left(begun.map_or(0, |place| place + 1));
+        shops
     }
 
     fn note(&self, key: &Key, turn: Turn) {
@@ -158,7 +174,11 @@ impl FullRuns {
         let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         match turns.get(key) {
             Some(Turn::Off) => !is_on,
-            Some(Turn::At(at, known)) => is_on && known == text && self.around.clock.now() < *at,
+            // Later than that it is not noted: the clock was put back.
+            Some(Turn::At(at, known)) => {
+                let now = self.around.clock.now();
+                is_on && known == text && now < *at && *at <= now.plus(LOOK_AGAIN)
+            }
             None => false,
         }
     }
@@ -184,7 +204,10 @@ impl FullRuns {
             self.note(key, Turn::Off);
             return Ok(false);
         };
-        let standing = if let Some(standing) = standing {
+        let standing = if let Some(mut standing) = standing {
+            if standing.put_back(now) {
+                write(store, shop, *object, Some(&standing), now).await?;
+            }
             standing
         } else {
             let first = Standing::new(now);

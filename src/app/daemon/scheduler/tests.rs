@@ -1,6 +1,6 @@
 //! Full runs by a clock that only the test moves; who makes them here compares nothing.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -472,6 +472,44 @@ async fn shops_begin_apart_and_their_objects_one_after_the_other() {
         times[0] != times[1] && times[1] != times[2] && times[0] != times[2],
         "{times:?}"
     );
+}
+
+#[tokio::test]
+async fn of_more_shops_than_there_is_time_for_each_has_its_turn() {
+    let hourly = "orders = { in = 'on' }\n";
+    let names = ["a", "b", "c", "d", "e"];
+    let runs = names.map(|name| (name, format!("{hourly}[shops.{name}.runs]\nfull = '0 * * * *'")));
+    let shops: Vec<(&str, &str)> = runs.iter().map(|(name, more)| (*name, more.as_str())).collect();
+    let world = World::new("2026-11-20T12:00:00Z", &shops).await;
+    let node = world.node("one");
+    work(&node).await;
+    let mut made = BTreeSet::new();
+    for _ in 0..3 {
+        // All of them are due again before the last ones had their turn.
+        world.clock.advance(2 * HOUR);
+        for (key, due) in node.due(&BTreeMap::new()).await {
+            node.run(&key, due, &CancellationToken::new()).await;
+        }
+        made.extend(world.made().into_iter().map(|(shop, ..)| shop));
+    }
+    assert_eq!(made, names.map(str::to_owned).into());
+}
+
+#[tokio::test]
+async fn a_clock_that_was_put_back_keeps_no_run_waiting() {
+    let world = World::new("2026-11-20T12:00:00Z", &[("main", &orders("0 3 * * *"))]).await;
+    let node = world.node("one");
+    work(&node).await;
+    // Somebody sets the machine's clock wrong, and right again.
+    world.clock.advance(30 * 24 * HOUR);
+    work(&node).await;
+    assert_eq!(world.made().len(), 1);
+    world.clock.set_back(30 * 24 * HOUR);
+    work(&node).await;
+    assert_eq!(world.made().len(), 0);
+    world.clock.advance(24 * HOUR);
+    work(&node).await;
+    assert_eq!(world.made().len(), 1, "that of the next night");
 }
 
 /// Waits until so many runs are under way.

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Odoo, nonsense, record, records, text};
 use crate::domain::{ErpId, ExternalId, FieldValue};
 use crate::erp::{ErpError, Save};
+use crate::telemetry::calls;
 
 const ATTRIBUTE: &str = "product.attribute";
 const ATTRIBUTE_VALUE: &str = "product.attribute.value";
@@ -22,10 +23,18 @@ const ATTRIBUTE_OF: &str = "attribute_id";
 /// How long an attribute is remembered with its values. Most products of a shop have the same few options.
 const KEPT: Duration = Duration::from_mins(1);
 
-/// Attributes that were seen lately, by their names. What was removed from Odoo since is refused there, and with the refusal all
-/// of this is forgotten.
+/// What was seen lately. What was removed from Odoo since is refused there, and with the refusal all of this is forgotten.
 #[derive(Debug)]
-pub(in crate::erp::odoo) struct Options(Cache<String, Arc<Seen>>);
+pub(in crate::erp::odoo) struct Options {
+    /// Attributes, by their names.
+    seen: Cache<String, Arc<Seen>>,
+    /// What stands for options that products of an import have. Many have the same at the same time: one asks for them and makes
+    /// them, and the others are told.
+    of_imports: Cache<Vec<Choice>, Vec<Attribute>>,
+}
+
+/// An option of the shop with its values, by their names.
+type Choice = (String, Vec<String>);
 
 /// An attribute that is there.
 #[derive(Debug)]
@@ -40,33 +49,37 @@ type Values = BTreeMap<ErpId, BTreeMap<String, ErpId>>;
 
 impl Options {
     pub(in crate::erp::odoo) fn new() -> Self {
-        let seen = Cache::builder().max_capacity(1_000).time_to_live(KEPT);
-        Self(seen.build())
+        Self {
+            seen: Cache::builder().max_capacity(1_000).time_to_live(KEPT).build(),
+            of_imports: Cache::builder().max_capacity(1_000).time_to_live(KEPT).build(),
+        }
     }
 
     pub(in crate::erp::odoo) fn forget(&self) {
-        self.0.invalidate_all();
+        self.seen.invalidate_all();
+        self.of_imports.invalidate_all();
     }
 
     /// What was seen of these options, of each in its place.
-    async fn seen(&self, options: &[(String, Vec<String>)]) -> Vec<Option<Arc<Seen>>> {
+    async fn seen(&self, options: &[Choice]) -> Vec<Option<Arc<Seen>>> {
         let mut seen = Vec::with_capacity(options.len());
         for (name, _) in options {
-            seen.push(self.0.get(name).await);
+            seen.push(self.seen.get(name).await);
         }
         seen
     }
 
-    async fn note(&self, options: &[(String, Vec<String>)], seen: Vec<Option<Arc<Seen>>>) {
+    async fn note(&self, options: &[Choice], seen: Vec<Option<Arc<Seen>>>) {
         for ((name, _), known) in options.iter().zip(seen) {
             if let Some(known) = known {
-                self.0.insert(name.clone(), known).await;
+                self.seen.insert(name.clone(), known).await;
             }
         }
     }
 }
 
 /// An option of the shop as an attribute of Odoo.
+#[derive(Clone, Debug)]
 pub(super) struct Attribute {
     pub(super) name: String,
     pub(super) id: ErpId,
@@ -131,7 +144,7 @@ impl Odoo {
     pub(super) async fn attributes(
         &self,
         product: &ExternalId,
-        options: &[(String, Vec<String>)],
+        options: &[Choice],
     ) -> Result<Vec<Attribute>, ErpError> {
         if options.is_empty() {
             return Ok(Vec::new());
@@ -139,12 +152,28 @@ impl Odoo {
         if let Some(attributes) = chosen(options, &self.options.seen(options).await) {
             return Ok(attributes);
         }
+        let find_or_make = self.find_or_make(product, options);
+        if !calls::gives_way() {
+            return find_or_make.await;
+        }
+        let told = self
+            .options
+            .of_imports
+            .try_get_with(options.to_vec(), find_or_make);
+        told.await.map_err(|error: Arc<ErpError>| ErpError::clone(&error))
+    }
+
+    async fn find_or_make(
+        &self,
+        product: &ExternalId,
+        options: &[Choice],
+    ) -> Result<Vec<Attribute>, ErpError> {
         let names: Vec<&str> = options.iter().map(|(name, _)| name.as_str()).collect();
         let mut by_name = self.attributes_named(&names).await?;
         self.make_attributes(product, &names, &mut by_name).await?;
         let mut values = self.values_of(by_name.values().copied().collect()).await?;
         self.make_values(product, options, &by_name, &mut values).await?;
-        let known = |(name, _): &(String, Vec<String>)| {
+        let known = |(name, _): &Choice| {
             let id = *by_name.get(name)?;
             let values = values.get(&id).cloned().unwrap_or_default();
             Some(Arc::new(Seen { id, values }))
@@ -227,7 +256,7 @@ impl Odoo {
     async fn make_values(
         &self,
         product: &ExternalId,
-        options: &[(String, Vec<String>)],
+        options: &[Choice],
         by_name: &BTreeMap<String, ErpId>,
         values: &mut Values,
     ) -> Result<(), ErpError> {
@@ -271,8 +300,8 @@ impl Odoo {
 }
 
 /// The options with the attributes that stand for them and the values that were asked for; none where one is not known.
-fn chosen(options: &[(String, Vec<String>)], known: &[Option<Arc<Seen>>]) -> Option<Vec<Attribute>> {
-    let attribute = |((name, wanted), known): (&(String, Vec<String>), &Option<Arc<Seen>>)| {
+fn chosen(options: &[Choice], known: &[Option<Arc<Seen>>]) -> Option<Vec<Attribute>> {
+    let attribute = |((name, wanted), known): (&Choice, &Option<Arc<Seen>>)| {
         let known = known.as_ref()?;
         let values = wanted.iter().map(|value| known.values.get(value).copied());
         Some(Attribute {

@@ -76,6 +76,26 @@ async fn ten_products_under_way_at_a_time_share_their_calls() {
 }
 
 #[tokio::test]
+async fn options_that_many_products_have_are_made_once() {
+    for version in VERSIONS {
+        let (server, odoo) = start_narrow(Options::version(version)).await;
+        let products: Vec<ProductSave> = (1..11).map(shirt).collect();
+        called(&server);
+        let all = products
+            .iter()
+            .map(|product| calls::giving_way(true, odoo.save_product(product)));
+        for saved in join_all(all).await {
+            assert_eq!(saved.unwrap().variants.len(), 2, "{version:?}");
+        }
+        let called = called(&server);
+        for model in ["product.attribute/load", "product.attribute.value/load"] {
+            let loads = called.iter().filter(|call| *call == model).count();
+            assert_eq!(loads, 1, "{version:?} {model}: {called:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_product_that_is_refused_fails_alone() {
     for version in VERSIONS {
         let (server, odoo) = start_narrow(Options::version(version)).await;

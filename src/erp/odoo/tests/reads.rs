@@ -8,7 +8,7 @@ use super::given::{VERSIONS, partner, start, text};
 use super::{clock, connect, settings};
 use crate::domain::{ErpId, FieldValue};
 use crate::erp::odoo::Settings;
-use crate::erp::{Erp as _, ErpError, Find, Row, Save};
+use crate::erp::{Erp as _, ErpError, Find, Identified, Row, Save};
 use crate::sandbox::odoo::{Fault, OdooError, OdooSandbox, Options, Rule};
 use crate::secret::Secret;
 use crate::telemetry::calls::{self, Watch};
@@ -151,6 +151,43 @@ async fn searches_for_lists_of_texts_go_together_too() {
         assert_eq!(names, expected, "{version:?}");
         let joined = calls_of(&server, "search_read") - before;
         assert!(joined <= 2, "{version:?}: {joined} calls for 4 searches");
+    }
+}
+
+#[tokio::test]
+async fn the_same_look_for_a_name_is_one_call_for_all_whatever_comes_of_it() {
+    for version in VERSIONS {
+        let (server, odoo) = start(slow(version)).await;
+        let ids = people(&odoo, &["p0@example.com".to_owned()]).await;
+        let look = |name: &str| {
+            let (odoo, name) = (&odoo, super::given::id(name));
+            calls::giving_way(true, async move { odoo.identify(&name).await })
+        };
+        let calls = || {
+            server
+                .ledger()
+                .calls_of("ir.model.data", "check_object_reference")
+        };
+        let before = calls();
+        let known = join_all((0..6).map(|_| look("customer_0"))).await;
+        let found = |told: Result<Option<Identified>, ErpError>| told.unwrap().map(|found| found.id);
+        assert!(
+            known.into_iter().all(|told| found(told) == Some(ids[0])),
+            "{version:?}"
+        );
+        assert!(calls() - before <= 2, "{version:?}: {} calls", calls() - before);
+        // That nobody has it is a refusal, which is about no one of them.
+        let before = calls();
+        let unknown = join_all((0..6).map(|_| look("customer_9"))).await;
+        assert!(
+            unknown.into_iter().all(|told| found(told).is_none()),
+            "{version:?}"
+        );
+        assert!(calls() - before <= 2, "{version:?}: {} calls", calls() - before);
+        // Another name is another question.
+        let both = join_all([look("customer_0"), look("customer_9")]).await;
+        let both: Vec<_> = both.into_iter().map(found).collect();
+        assert_eq!(both, [Some(ids[0]), None], "{version:?}");
     }
 }
 

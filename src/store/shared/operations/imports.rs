@@ -59,8 +59,23 @@ impl Imports for Backend {
         Ok(fed)
     }
 
-    async fn end_import(&self, import: i64, now: Timestamp) -> Result<bool, StoreError> {
-        change!(self, "end an import", |conn| imports::end(conn, import, now))
+    async fn end_import(
+        &self,
+        import: i64,
+        notifications: Vec<String>,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let is_told = !notifications.is_empty();
+        let is_over = change!(self, "end an import", |conn| imports::end(
+            conn,
+            import,
+            &notifications,
+            now
+        ))?;
+        if is_over && is_told {
+            self.ring_told().await;
+        }
+        Ok(is_over)
     }
 
     async fn note_import_error(&self, import: i64, error: Option<&str>) -> Result<(), StoreError> {
