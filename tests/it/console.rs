@@ -8,6 +8,7 @@ use lockstep::failpoint::FailPoint;
 use lockstep::sandbox::shopify::draft::Buyer;
 
 use crate::crashes::{Action, struck};
+use crate::notify::receiver;
 use crate::support::browser::Browser;
 use crate::support::daemon::{Daemon, PATIENCE, Start, run};
 use crate::support::world::{Database, World, rows, until};
@@ -417,4 +418,75 @@ async fn a_plan_is_approved_and_carried_out_once_although_the_daemon_is_killed_b
         .open(&format!("/mappings/preview?shop=main&what=order.in&number={id}"))
         .await;
     visit.look("preview").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_person_sees_what_other_systems_were_told_tests_an_endpoint_and_finds_its_fields() {
+    let world = World::new(Database::Sqlite).await;
+    let (port, ids) = receiver().await;
+    let mut text = std::fs::read_to_string(&world.config).expect("it can be read");
+    text += &format!(
+        "[notify]\nallow_networks = ['127.0.0.1']\n\
+         [notify.endpoints.crm]\nurl = 'http://127.0.0.1:{port}/hook'\nallow_http = true\nevents = ['order.*']\n\
+         owner = 'sales'\ndescription = 'the CRM keeps a copy of each order'\n\
+         [notify.endpoints.sheet]\nurl = 'http://127.0.0.1:9/'\nallow_http = true\nevents = ['order.synced']\n\
+         retry = {{ max_attempts = 1 }}\n"
+    );
+    std::fs::write(&world.config, text).expect("it can be written");
+    add_user(&world, "olga", "operator");
+    let daemon = world.start(&Start::default());
+    let variants = world.product();
+    let (_, name) = world.order(Buyer::Nobody, variants[0]);
+    world.booked(&name, "sale", &daemon).await;
+    world.idle(&daemon).await;
+    let failed = ["notify", "deliveries", "--endpoint", "sheet", "--state", "failed"];
+    until(
+        "one was told and the other one could not be",
+        || {
+            let is_told = !ids.lock().expect("not poisoned").is_empty();
+            (is_told && !rows(&world.json(&failed)).is_empty()).then_some(())
+        },
+        || daemon.log(),
+    )
+    .await;
+
+    let visit = Visit::begin(&world, &daemon).await;
+    let browser = &visit.browser;
+    visit.log_in("olga").await;
+    browser.press("Endpoints").await;
+    visit.look("endpoints").await;
+    let source = browser.source().await;
+    for part in [
+        "the CRM keeps a copy",
+        "sales",
+        "127.0.0.1",
+        "Send all that failed again",
+    ] {
+        assert!(source.contains(part), "{part}: {source}");
+    }
+    assert!(!source.contains("/hook"), "an address may be a secret: {source}");
+    let before = ids.lock().expect("not poisoned").len();
+    let button = "//section[@aria-labelledby='endpoint-crm']//button[. = 'Send a test']";
+    browser.find(button).await.click().await;
+    browser.find("//h1[contains(., 'est')]").await;
+    visit.look("endpoint-test").await;
+    assert_eq!(ids.lock().expect("not poisoned").len(), before + 1, "it was sent");
+    visit.open("/notify/deliveries").await;
+    visit.look("deliveries").await;
+    browser.fill("Record or event", &name).await;
+    browser.press("Show").await;
+    browser.find("//tr[contains(., 'sheet')]//a").await.click().await;
+    browser.find("//section[contains(., 'Try 1')]").await;
+    visit.look("delivery").await;
+    assert!(browser.source().await.contains("Send it again"));
+    visit.open("/notify/fields").await;
+    visit.look("fields").await;
+    browser.fill("Number or name", &name).await;
+    browser.choose("As it would be sent to", "crm").await;
+    browser.press("Show its values").await;
+    browser.find("//h2[contains(., 'What crm would be sent')]").await;
+    visit.look("fields-of-an-order").await;
+    let source = browser.source().await;
+    assert!(source.contains("order.synced would be sent"), "{source}");
+    assert!(source.contains("order.totals.total"), "{source}");
 }

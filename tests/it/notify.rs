@@ -15,10 +15,10 @@ use crate::crashes::{Action, struck};
 use crate::support::daemon::{Daemon, Start, run};
 use crate::support::world::{Database, World, until};
 
-type Ids = Arc<Mutex<Vec<String>>>;
+pub(crate) type Ids = Arc<Mutex<Vec<String>>>;
 
 /// A receiver that takes everything and notes the ids.
-async fn receiver() -> (u16, Ids) {
+pub(crate) async fn receiver() -> (u16, Ids) {
     let ids = Ids::default();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
         .await
