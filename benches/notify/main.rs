@@ -1,10 +1,10 @@
 //! What telling other systems costs. `cargo bench --bench notify [-- WAITING [ATTEMPTS [NOTIFICATIONS [CUSTOMERS]]]]`
 //!
 //! - Claims with WAITING dispatches waiting (1,000,000 unless given) against claims with few.
-//! - Ends of ATTEMPTS attempts (60,000) that do nothing and tell against ends that tell nobody: what the sync path itself pays.
+//! - Ends of ATTEMPTS attempts (60,000) that do nothing and tell against ends that tell nobody: what the store's part of it costs.
 //! - How many of NOTIFICATIONS notifications (10,000) the dispatcher sends in a second to receivers that answer at once.
 //! - How fast the daemon imports CUSTOMERS customers (400) into an ERP that takes its time while it tells ten endpoints, against
-//!   telling nobody.
+//!   telling nobody: what the sync pays.
 //!
 //! Numbers are printed with the machine; a violated ratio, or a database that is missing, makes it fail. SQLite runs as in production
 //! (`synchronous=FULL`) in `$TMPDIR`; PostgreSQL runs where `LOCKSTEP_TEST_POSTGRES_URL` is set, in a schema of its own. The daemon
