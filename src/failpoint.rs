@@ -61,6 +61,14 @@ text_enum! {
         BeforeFinish = "before_finish",
         /// The attempt's result is committed.
         AfterFinish = "after_finish",
+        /// A page of an import is listed, nothing of it is stored.
+        ImportListed = "import_listed",
+        /// A page of an import is stored, it has no jobs yet.
+        ImportPageSaved = "import_page_saved",
+        /// Records of an import have their jobs.
+        ImportFed = "import_fed",
+        /// An import has ended.
+        ImportEnded = "import_ended",
         /// Notifications are fanned out to their endpoints, nothing of them is sent.
         NotifyFannedOut = "notify_fanned_out",
         /// A notification is claimed, it is not yet sent.

@@ -157,8 +157,12 @@ fn the_scenes_pass_every_fail_point() {
     // No order passes these; they have tests of their own below, and in `webhooks`.
     passed.insert(FailPoint::Redacted.to_string());
     passed.insert(FailPoint::SubscriptionCreated.to_string());
-    // No order waits for these; they are passed in `notify`.
+    // No order waits for these; they are passed in `imports` and `notify`.
     for point in [
+        FailPoint::ImportListed,
+        FailPoint::ImportPageSaved,
+        FailPoint::ImportFed,
+        FailPoint::ImportEnded,
         FailPoint::NotifyFannedOut,
         FailPoint::NotifyBeforeSend,
         FailPoint::NotifyAfterSend,

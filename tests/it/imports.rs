@@ -2,9 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use lockstep::failpoint::FailPoint;
 use lockstep::sandbox::shopify::draft::Buyer;
 use serde_json::Value;
 
+use crate::crashes::{Action, struck};
 use crate::support::daemon::{Start, run};
 use crate::support::world::{Database, World, until};
 
@@ -93,4 +95,68 @@ async fn an_import_that_is_killed_again_and_again_makes_every_order_once() {
         (0, 0, 0),
         "{over}"
     );
+}
+
+/// Customers of an import that is killed at each of its own steps.
+const CUSTOMERS: usize = 8;
+
+async fn killed_at_each_step(database: Database) {
+    let world = World::new(database).await;
+    world.shop.hold_deliveries();
+    let text = std::fs::read_to_string(&world.config).expect("it was just written");
+    let quiet = text.replace("full = \"off\"", "full = \"off\", delta = \"off\"");
+    assert_ne!(quiet, text);
+    std::fs::write(&world.config, quiet).expect("it can be written");
+    let steps = [
+        FailPoint::ImportListed,
+        FailPoint::ImportPageSaved,
+        FailPoint::ImportFed,
+        FailPoint::ImportEnded,
+    ];
+    for (round, point) in steps.into_iter().enumerate() {
+        let mails: Vec<String> = (0..CUSTOMERS)
+            .map(|n| format!("ada{n}-{round}@example.com"))
+            .collect();
+        for mail in &mails {
+            world.customer(mail);
+        }
+        let mut armed = world.start(&Start {
+            fail: Some(format!("{point}=abort")),
+            ..Start::default()
+        });
+        world.json(&["import", "customers", "--no-wait"]);
+        struck(&mut armed, point, Action::Abort, &point.to_string()).await;
+        let mut daemon = world.start(&Start::default());
+        until(
+            &format!("{point}: the import goes on to its end"),
+            || (status(&world)["state"] == "done").then_some(()),
+            || daemon.log(),
+        )
+        .await;
+        let over = status(&world);
+        let counts = |name: &str| over["counts"][name].as_u64().unwrap_or_default();
+        let all = (CUSTOMERS * (round + 1)) as u64;
+        assert_eq!(over["listed"], all, "{point}: {over}");
+        assert_eq!(
+            (counts("created"), counts("unchanged"), counts("problems")),
+            (CUSTOMERS as u64, all - CUSTOMERS as u64, 0),
+            "{point}: {over}"
+        );
+        let partners = world.erp.ledger().partners();
+        for mail in &mails {
+            let theirs = partners.iter().filter(|one| one.email.as_ref() == Some(mail));
+            assert_eq!(theirs.count(), 1, "{point}: {mail}");
+        }
+        assert!(daemon.terminate().success(), "{}", daemon.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_each_step_an_import_on_sqlite_goes_on_where_it_stood() {
+    killed_at_each_step(Database::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_at_each_step_an_import_on_postgres_goes_on_where_it_stood() {
+    killed_at_each_step(Database::Postgres).await;
 }

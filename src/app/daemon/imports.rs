@@ -18,6 +18,7 @@ use super::shops::Current;
 use crate::app::notify::events::Events;
 use crate::config::Config;
 use crate::domain::{Direction, Disposition, SharedClock, ShopName, Timestamp};
+use crate::failpoint::{FailPoint, reach};
 use crate::queue;
 use crate::shopify::{self, ShopifyError};
 use crate::store::{ImportPage, ImportRow, ImportState, Lane, SERVING, SharedStore, StoreError};
@@ -225,10 +226,12 @@ impl Importer {
                 Ok(page) => {
                     known.again_at = None;
                     (has_pending, is_listed, got_on) = (!page.records.is_empty(), page.is_last, true);
+                    reach(FailPoint::ImportListed).await.ok();
                     if !self.store.save_import_page(page).await? {
                         // It was stopped, or another node was faster: what stands there counts at the next look.
                         return Ok(IDLE);
                     }
+                    reach(FailPoint::ImportPageSaved).await.ok();
                 }
                 Err(error) => {
                     self.failed(&import, known, &error).await?;
@@ -247,9 +250,13 @@ impl Importer {
             .store
             .feed_import(import.id, lane, turn.unwrap_or(0), now)
             .await?;
+        if fed.made > 0 {
+            reach(FailPoint::ImportFed).await.ok();
+        }
         if fed.open == 0 && !has_pending && is_listed {
             let told = self.events.import_ended(&import, now);
             if self.store.end_import(import.id, told, now).await? {
+                reach(FailPoint::ImportEnded).await.ok();
                 tracing::info!(shop = %import.shop, object = %import.object, import = import.id, "the import is done");
                 return Ok(BUSY);
             }
