@@ -167,7 +167,7 @@ metrics_table! {
     ALERT_MESSAGES = "lockstep_alert_messages_total", Counter,
         "Tries to send a message about alerts, by channel and outcome.";
     NOTIFY_DELIVERIES = "lockstep_notify_deliveries_total", Counter,
-        "Notifications that were sent, by endpoint and outcome: delivered, retried, failed, problem.";
+        "Notifications that were sent, by endpoint and outcome: delivered, retried, failed, problem, cancelled, discarded.";
     NOTIFY_SECONDS = "lockstep_notify_seconds", Seconds,
         "Requests that carry notifications, by endpoint.";
     NOTIFY_WAITING = "lockstep_notify_waiting", Gauge,

@@ -28,7 +28,10 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
         ("sandbox", vec![]),
         ("store", with_leaves(&[])),
         ("subscriptions", with_leaves(&["store", "shopify"])),
-        ("reconcile", with_leaves(&["store", "shopify", "erp", "sync"])),
+        (
+            "reconcile",
+            with_leaves(&["store", "shopify", "erp", "sync", "poll"]),
+        ),
         ("poll", with_leaves(&["store", "erp"])),
         ("shopify", with_leaves(&[])),
         ("erp", with_leaves(&[])),

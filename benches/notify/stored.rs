@@ -115,7 +115,7 @@ async fn claim(store: &SharedStore, round: usize) -> Duration {
         end: DispatchEnd::GivenBack { at: now },
         endpoint: EndpointChange {
             name,
-            health: String::new(),
+            health: None,
             pause: None,
             told_failing_at: None,
         },

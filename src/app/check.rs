@@ -272,6 +272,39 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_endpoints_that_are_gone_from_the_file_is_told() {
+        let text = "[http]\npublic_url = \"https://sync.example.com/\"\n[shops.main]\ndomain = \"main.myshopify.com\"\n\
+                    access_token = \"a\"\nwebhook_secrets = [\"b\"]\n[shops.main.odoo]\nurl = \"https://erp.example.com\"\n\
+                    database = \"d\"\nlogin = \"l\"\napi_key = \"k\"\n[notify.endpoints.kept]\n\
+                    url = \"https://hooks.example.com/1\"\nevents = [\"*\"]\n";
+        let config = Config::parse(text, Path::new("/nowhere/lockstep.toml"), &|_| None).unwrap();
+        let row = |name: &str, waiting| EndpointRow {
+            name: name.to_owned(),
+            is_paused: false,
+            paused_because: None,
+            paused_by: None,
+            paused_at: None,
+            health: String::new(),
+            told_failing_at: None,
+            given_up_at: None,
+            waiting,
+            oldest_waiting: None,
+            is_sending: false,
+            problems: 0,
+            failed: 0,
+        };
+        let rows = removed_endpoints(&config, &[row("kept", 5), row("gone", 7), row("empty", 0)]);
+        assert_eq!(rows.len(), 1, "{rows:?}");
+        assert_eq!(rows[0].outcome, CheckOutcome::Warning);
+        assert!(
+            rows[0]
+                .note
+                .starts_with("7 deliveries wait for the endpoint gone,"),
+            "{rows:?}"
+        );
+    }
+
+    #[test]
     fn what_is_asked_of_both_systems_follows_the_toggles() {
         let mappings = crate::app::mappings::load(None).unwrap();
         for (sync, models, reads, topic, services) in [

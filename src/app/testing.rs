@@ -182,7 +182,7 @@ pub(in crate::app) async fn told(
         end,
         endpoint: EndpointChange {
             name: endpoint.to_owned(),
-            health: "{\"failing_since\":null,\"failures\":0,\"last_success_at\":null}".to_owned(),
+            health: None,
             pause: None,
             told_failing_at: None,
         },

@@ -6,6 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, Severity};
 
+use super::output::{harmless, harmless_but_coloured};
 use crate::config::{ConfigError, Findings};
 use crate::domain::IdError;
 use crate::store::StoreError;
@@ -144,11 +145,15 @@ pub(super) fn report(diagnostic: &dyn Diagnostic) {
     if handler.render_report(&mut text, diagnostic).is_err() {
         text = diagnostic.to_string();
     }
-    say(text.trim_end_matches('\n'));
+    tell_line(&harmless_but_coloured(text.trim_end_matches('\n')));
 }
 
-/// A line on stderr.
+/// A line on stderr, with nothing in it that others wrote to steer the terminal.
 pub(super) fn say(line: &str) {
+    tell_line(&harmless(line));
+}
+
+fn tell_line(line: &str) {
     // When stderr is gone there is nobody left to tell.
     let _gone = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -28,17 +28,17 @@ impl Output {
         }
     }
 
-    /// Prints text and a line's end.
+    /// Prints text and a line's end. Much of what is told was written by others, so nothing of it may steer the terminal.
     pub(super) fn line(self, text: impl AsRef<str>) {
-        // A reader that went away (`| head`) is no failure of ours.
-        let _gone = writeln!(std::io::stdout().lock(), "{}", text.as_ref());
+        print(&harmless(text.as_ref()));
     }
 
     /// Prints one JSON document.
     pub(super) fn document<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(value)
             .map_err(|error| Failure::because("the result cannot be written as JSON", error))?;
-        self.line(text);
+        // For programs: every character as it is.
+        print(&text);
         Ok(())
     }
 
@@ -50,6 +50,44 @@ impl Output {
     ) {
         self.line(render(header, rows, self.terminal));
     }
+}
+
+fn print(text: &str) {
+    // A reader that went away (`| head`) is no failure of ours.
+    let _gone = writeln!(std::io::stdout().lock(), "{text}");
+}
+
+/// The text without what would steer a terminal; lines and tabs stay.
+pub(super) fn harmless(text: &str) -> String {
+    let text = text.replace("\r\n", "\n");
+    let shown = |character: char| match character {
+        '\n' | '\t' => character,
+        character if character.is_control() => '\u{fffd}',
+        character => character,
+    };
+    text.chars().map(shown).collect()
+}
+
+/// The same, but for colours, which are our own.
+pub(super) fn harmless_but_coloured(text: &str) -> String {
+    let (mut shown, mut rest) = (String::new(), text);
+    while let Some(at) = rest.find("\u{1b}[") {
+        shown.push_str(&harmless(&rest[..at]));
+        let codes = &rest[at + 2..];
+        let end = codes.find(|c: char| !(c.is_ascii_digit() || c == ';'));
+        match end.filter(|end| codes[*end..].starts_with('m')) {
+            Some(end) => {
+                shown.push_str(&rest[at..=at + 2 + end]);
+                rest = &codes[end + 1..];
+            }
+            None => {
+                shown.push('\u{fffd}');
+                rest = &rest[at + 1..];
+            }
+        }
+    }
+    shown.push_str(&harmless(rest));
+    shown
 }
 
 /// A line below the header and nothing else: rows are told apart by their first column.
@@ -77,7 +115,10 @@ pub(super) fn render<const N: usize>(
     table.set_header(header);
     for row in rows {
         // A line break inside a cell would make two lines of a plain row.
-        table.add_row(row.map(|cell| if terminal { cell } else { cell.replace('\n', " ") }));
+        table.add_row(row.map(|cell| {
+            let cell = harmless(&cell);
+            if terminal { cell } else { cell.replace('\n', " ") }
+        }));
     }
     let text = table.to_string();
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
@@ -142,6 +183,22 @@ mod tests {
             ("2026-11-20T10:05:00Z", "in 5 min (2026-11-20 10:05:00Z)"),
         ] {
             assert_eq!(time(now, Timestamp::parse_rfc3339(at).unwrap()), expected, "{at}");
+        }
+    }
+
+    #[test]
+    fn what_others_wrote_steers_no_terminal() {
+        assert_eq!(
+            harmless("a\u{1b}[2Jb\tc\r\nd\re\u{9b}1m\u{7f}\n"),
+            "a\u{fffd}[2Jb\tc\nd\u{fffd}e\u{fffd}1m\u{fffd}\n"
+        );
+        assert_eq!(
+            harmless_but_coloured("a\u{1b}[1;31mb\u{1b}[0m\u{1b}[2Jc\u{1b}]0;d\u{1b}[3"),
+            "a\u{1b}[1;31mb\u{1b}[0m\u{fffd}[2Jc\u{fffd}]0;d\u{fffd}[3"
+        );
+        for terminal in [false, true] {
+            let text = render(["A"], [["\u{1b}]0;mine\u{7}".to_owned()]], terminal);
+            assert!(text.contains("\u{fffd}]0;mine\u{fffd}"), "{text:?}");
         }
     }
 

@@ -24,8 +24,8 @@ const MOST: u32 = 10_000;
 ///
 /// Lists all records on Shopify and in the ERP, and what links remember of them; only what may differ is read whole. What was
 /// missed becomes the jobs that webhooks make, which the running daemon carries out behind everything else. What needs a
-/// person becomes a problem, and what a rule leaves alone is named with the rule. The exit code is 1 where something is left
-/// that nothing explains.
+/// person becomes a problem, and what a rule leaves alone is named with the rule. Where one kind of record cannot be compared, the
+/// others are nevertheless. The exit code is 1 where something is left that nothing explains, or a run failed.
 #[derive(Debug, Args)]
 #[command(
     after_help = "For example: lockstep reconcile --dry-run, lockstep reconcile --object order, lockstep reconcile --report"
@@ -43,7 +43,8 @@ pub(super) struct Arguments {
     /// Find, and repair nothing.
     #[arg(long)]
     dry_run: bool,
-    /// Compare so many linked records instead, picked at random, each field by field.
+    /// Compare so many linked records instead, picked at random, each field by field; what differs is repaired, unless
+    /// `--dry-run` stands beside it. Records that were only matched so far are told of and left as they stand.
     #[arg(long, value_name = "N", conflicts_with = "since",
           value_parser = clap::value_parser!(u32).range(1..=10_000))]
     sample: Option<u32>,
@@ -109,6 +110,7 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
     let config = context.load()?;
     let object = arguments.object.map(Object::from);
     let (store, clock) = opened(&config).await?;
+    let mut failures: Vec<Failure> = Vec::new();
     let found = match arguments.report {
         Some(run) => {
             if let Some(shop) = &arguments.shop {
@@ -147,18 +149,30 @@ pub(super) async fn run(context: &Context, arguments: &Arguments) -> Result<(), 
                     made.await
                 }
             };
-            let made = made.map_err(failed);
-            if made.is_err() {
-                store.close().await;
-            } else if !arguments.dry_run && !app::ring::ring(&config, &store).await {
+            let made = match made {
+                Ok(made) => made,
+                Err(error) => {
+                    store.close().await;
+                    return Err(failed(error));
+                }
+            };
+            // Also a run that failed may have made jobs by then.
+            if !arguments.dry_run && !app::ring::ring(&config, &store).await {
                 say("note: no daemon answered; what is to be repaired is done once `lockstep serve` runs");
             }
-            made?
+            failures.extend(made.failed.into_iter().map(failed));
+            made.reports
         }
     };
     let shown = show(context, arguments, &store, found).await;
     store.close().await;
-    shown
+    // What there is stands above what failed.
+    let Some(last) = failures.pop() else { return shown };
+    if let Err(error) = shown {
+        error.tell();
+    }
+    failures.iter().for_each(Failure::tell);
+    Err(last)
 }
 
 async fn show(

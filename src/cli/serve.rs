@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Context;
 use super::failure::{Failure, report};
 use crate::app::clock::process_clock;
-use crate::app::daemon::{self, DaemonOptions, StartError};
+use crate::app::daemon::{self, DaemonOptions, Signals, StartError};
 use crate::telemetry;
 
 /// Run the daemon: take webhooks and carry changes over.
@@ -33,6 +33,7 @@ pub(super) async fn run(context: &Context, _arguments: &Arguments) -> Result<(),
     let daemon = daemon::start(config, DaemonOptions::new(process_clock()))
         .await
         .map_err(not_started)?;
+    let signals = Signals::listen().map_err(|error| Failure::because("signals cannot be received", error))?;
     let ready = Ready {
         ready: true,
         http: daemon.http_addr.to_string(),
@@ -41,10 +42,7 @@ pub(super) async fn run(context: &Context, _arguments: &Arguments) -> Result<(),
     let line = serde_json::to_string(&ready)
         .map_err(|error| Failure::because("the addresses cannot be written as JSON", error))?;
     context.output.line(line);
-    let asked = daemon::serve_until_signal(daemon)
-        .await
-        .map_err(|error| Failure::because("signals cannot be received", error))?;
-    if asked {
+    if signals.serve(daemon).await {
         Ok(())
     } else {
         Err(Failure::new("a part of the daemon ended before its time")

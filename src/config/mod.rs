@@ -9,6 +9,7 @@ mod decode;
 mod document;
 mod expressions;
 mod finding;
+mod followed;
 #[cfg(test)]
 mod garbage;
 mod redact;
@@ -33,6 +34,7 @@ pub use alerts::{AlertSection, Alerts, Contact, Owner, OwnerSection, Smtp, SmtpS
 pub use document::Environment;
 pub use expressions::MappingExpressions;
 pub use finding::{Finding, FindingReport, FindingRow, Findings, Level};
+pub use followed::Followed;
 pub use sections::{File, MappingFiles};
 pub use validate::{is_account_name, is_local};
 
@@ -70,9 +72,11 @@ pub struct Config {
     pub shops: BTreeMap<ShopName, Shop>,
     /// What should be looked at although it can be used.
     pub warnings: Findings,
-    /// SHA-256 over everything that decides what is carried over how and who is told (shops, toggles, `public_url`, endpoints; no
-    /// secrets), hexadecimal.
+    /// SHA-256 over everything that decides what is carried over how and who is told (shops, toggles, `public_url`, endpoints with
+    /// their templates; of what is secret only where endpoints are, hashed once more), hexadecimal.
     pub hash: String,
+    /// The files that endpoints name, as they were read.
+    pub followed: Followed,
     /// SHA-256 over the text of the file.
     pub text_sha256: [u8; 32],
 }
@@ -184,6 +188,7 @@ impl Config {
             return Err(invalid(found));
         }
         found.extend(document.prepare(environment));
+        let followed = Followed::read(&document.root);
         let (file, wrong) = decode::decode::<File>(&sections::split_odoo(&document.root));
         found.extend(wrong);
         let checked = validate::validate(&document, file, &mut found);
@@ -209,7 +214,8 @@ impl Config {
             endpoints: checked.endpoints,
             shops: checked.shops,
             warnings: Findings::new(path, shown, found),
-            hash: hash(&document.root),
+            hash: hash(&document.root, &followed),
+            followed,
             text_sha256: Sha256::digest(text).into(),
         })
     }
@@ -217,8 +223,8 @@ impl Config {
 
 /// Shops, toggles, flows and endpoints as they are after `${NAME}` was filled in, and where webhooks are sent to; without
 /// secrets.
-fn hash(root: &toml::de::DeTable<'_>) -> String {
-    let mut public = redact::public_json(root);
+fn hash(root: &toml::de::DeTable<'_>, followed: &Followed) -> String {
+    let mut public = redact::public_json(root, followed);
     if let Some(sections) = public.as_object_mut() {
         sections.retain(|name, section| {
             if name == "http" {

@@ -1,7 +1,12 @@
 //! Keeps secrets out of what is shown of a configuration file: the excerpts under a caret, and the configuration's hash.
 
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use super::followed::{Followed, is_told_by_content};
 
 /// Whether values of this key are secrets (or may hold one).
 pub(super) fn is_secret(key: &str) -> bool {
@@ -207,47 +212,99 @@ fn names_a_file(key: &str) -> bool {
     key.ends_with("_file") || key.ends_with("_files")
 }
 
-/// The prepared tree as JSON with sorted keys, without secrets and the places of files, for the configuration's hash.
-pub(super) fn public_json(root: &DeTable<'_>) -> serde_json::Value {
-    serde_json::Value::Object(
-        root.iter()
-            .filter(|(key, _)| !is_secret(key.get_ref()))
-            .map(|(key, value)| {
-                let named = |table: &DeTable<'_>| -> serde_json::Value {
-                    table
-                        .iter()
-                        .map(|(name, value)| (name.get_ref().to_string(), public_value(value.get_ref())))
-                        .collect()
-                };
-                let public = if let Some(shops) = shops(key.get_ref(), value) {
-                    named(shops)
-                } else if let Some(notify) = notify(key.get_ref(), value) {
-                    notify
-                        .iter()
-                        .map(|(key, value)| {
-                            let mut public = match value.get_ref() {
-                                DeValue::Table(endpoints) => named(endpoints),
-                                value => public_value(value),
-                            };
-                            for endpoint in public
-                                .as_object_mut()
-                                .into_iter()
-                                .flat_map(|all| all.values_mut())
-                            {
-                                if let Some(keys) = endpoint.as_object_mut() {
-                                    keys.retain(|key, _| !is_secret_of_endpoint(key));
-                                }
-                            }
-                            (key.get_ref().to_string(), public)
-                        })
-                        .collect()
-                } else {
-                    public_value(value.get_ref())
-                };
-                (key.get_ref().to_string(), public)
-            })
+/// The prepared tree as JSON with sorted keys, without secrets and the places of files, for the configuration's hash. Of endpoints,
+/// what decides who is sent what is in it all the same, as hashes: all nodes must mean the same receiver.
+pub(super) fn public_json(root: &DeTable<'_>, followed: &Followed) -> serde_json::Value {
+    root.iter()
+        .filter(|(key, _)| !is_secret(key.get_ref()))
+        .map(|(key, value)| {
+            let public = if let Some(shops) = shops(key.get_ref(), value) {
+                shops
+                    .iter()
+                    .map(|(name, value)| (name.get_ref().to_string(), public_value(value.get_ref())))
+                    .collect()
+            } else if let Some(notify) = notify(key.get_ref(), value) {
+                public_notify(notify, followed)
+            } else {
+                public_value(value.get_ref())
+            };
+            (key.get_ref().to_string(), public)
+        })
+        .collect()
+}
+
+fn public_notify(notify: &DeTable<'_>, followed: &Followed) -> serde_json::Value {
+    notify
+        .iter()
+        .map(|(key, value)| {
+            let public = match value.get_ref() {
+                DeValue::Table(endpoints) => endpoints
+                    .iter()
+                    .map(|(name, endpoint)| {
+                        let public = match endpoint.get_ref() {
+                            DeValue::Table(keys) => public_endpoint(keys, followed),
+                            other => public_value(other),
+                        };
+                        (name.get_ref().to_string(), public)
+                    })
+                    .collect(),
+                value => public_value(value),
+            };
+            (key.get_ref().to_string(), public)
+        })
+        .collect()
+}
+
+/// What all nodes must agree on of an endpoint. Its address and headers are secrets, and stand there as hashes; what its files
+/// with the address and the template hold does, too. Of all other files it is what they are called: where a node keeps them is its
+/// own affair, and what they hold is read again when it changes. Secrets themselves are left out.
+fn public_endpoint(keys: &DeTable<'_>, followed: &Followed) -> serde_json::Value {
+    keys.iter()
+        .filter_map(|(key, value)| {
+            let (key, value) = (key.get_ref(), value.get_ref());
+            let public = match value {
+                _ if matches!(&**key, "url" | "headers") => sha256(&whole_value(value)).into(),
+                _ if is_secret(key) => return None,
+                DeValue::String(path) if is_told_by_content(key) => followed.content(path).into(),
+                _ if names_a_file(key) => called(value),
+                DeValue::Table(keys) => public_endpoint(keys, followed),
+                value => public_value(value),
+            };
+            Some((key.to_string(), public))
+        })
+        .collect()
+}
+
+/// The names of files without their folders.
+fn called(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::Array(items) => items.iter().map(|item| called(item.get_ref())).collect(),
+        DeValue::String(path) => Path::new(&**path)
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .into(),
+        _ => serde_json::Value::Null,
+    }
+}
+
+fn sha256(value: &serde_json::Value) -> String {
+    hex::encode(Sha256::digest(value.to_string()))
+}
+
+/// A value with everything that is in it, to be hashed.
+fn whole_value(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::Table(table) => table
+            .iter()
+            .map(|(key, value)| (key.get_ref().to_string(), whole_value(value.get_ref())))
             .collect(),
-    )
+        DeValue::Array(items) => items.iter().map(|item| whole_value(item.get_ref())).collect(),
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(number) => number.to_string().into(),
+        DeValue::Float(number) => number.to_string().into(),
+        DeValue::Boolean(value) => (*value).into(),
+        DeValue::Datetime(time) => time.to_string().into(),
+    }
 }
 
 fn public_table(table: &DeTable<'_>) -> serde_json::Value {
@@ -266,10 +323,7 @@ fn public_value(value: &DeValue<'_>) -> serde_json::Value {
             (Some(scheme), Some(at)) if scheme < at => text[at..].into(),
             _ => text.as_ref().into(),
         },
-        DeValue::Integer(number) => number.to_string().into(),
-        DeValue::Float(number) => number.to_string().into(),
-        DeValue::Boolean(value) => (*value).into(),
-        DeValue::Datetime(time) => time.to_string().into(),
+        other => whole_value(other),
     }
 }
 

@@ -186,7 +186,7 @@ fn found(text: &str) -> Vec<String> {
 #[test]
 fn the_times_of_full_runs_are_checked_at_their_line() {
     let runs = |full: &str| format!("{}\n[shops.main.runs]\nfull = \"{full}\"\n", with(&[]));
-    for full in ["0 3 * * *", "0 0 3 * * Mon-Fri", "@daily", "off"] {
+    for full in ["0 3 * * *", "0 3 * * 1", "0 0 3 * * Mon-Fri", "@daily", "off"] {
         let config = parse(&runs(full)).unwrap_or_else(|error| panic!("{full}: {error}"));
         let shop = config.shops.values().next().unwrap();
         assert_eq!(shop.runs.full.to_string(), full);
@@ -196,7 +196,8 @@ fn the_times_of_full_runs_are_checked_at_their_line() {
     assert_eq!(shop.runs.full.to_string(), "0 3 * * *", "every night");
     for (full, reason) in [
         ("3 o'clock", "five fields"),
-        ("0 3 * * 1", "days of the week"),
+        ("0 3 * * 8", "days of the week"),
+        ("0 3 1 * 1", "a day of the week"),
         ("0 3 30 2 *", "no such time"),
         ("", "five fields"),
     ] {

@@ -117,6 +117,8 @@ canonical! {
     Stock {
         /// The ERP's id of the variant.
         variant: i64,
+        /// What the product is called.
+        name: Option<String>,
         /// Stock keeping unit.
         sku: Option<String>,
         /// Whether the ERP keeps stock of it.

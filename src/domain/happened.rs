@@ -169,7 +169,7 @@ pub enum HappenedDetail {
 pub struct About {
     /// What it is.
     pub kind: Object,
-    /// Title of a product; name of a customer.
+    /// Title of a product, also of the one whose stock this is; name of a customer.
     pub title: Option<String>,
     /// Stock keeping unit: of the product's only variant, or of the item whose stock this is.
     pub sku: Option<String>,

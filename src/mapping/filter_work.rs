@@ -126,6 +126,14 @@ pub(super) fn split(value: &Value, args: &[Value]) -> Result<Value, String> {
     Ok(Value::from(parts.map(Value::from).collect::<Vec<_>>()))
 }
 
+/// Text as Slack shows it as it is: no mention, no link under other words
+/// (<https://docs.slack.dev/messaging/formatting-message-text#escaping>). Chats that read Slack's text do the same.
+pub(super) fn slack(text: &str) -> String {
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+}
+
 /// Text as html that shows it as it is, with its line breaks.
 pub(super) fn html(text: &str) -> String {
     let mut html = String::with_capacity(text.len() + 16);

@@ -9,7 +9,7 @@ use rust_decimal::Decimal;
 
 use super::filter_work::{
     amount, attribute, cents, combine, date, decimal, digits, fixed, hash, html, items, joined, normal_email,
-    parts, shortened, split, str_of, sum, truncate, whole,
+    parts, shortened, slack, split, str_of, sum, truncate, whole,
 };
 use super::json_lines;
 use super::phone::phone;
@@ -141,6 +141,7 @@ pub(super) const FILTERS: &[Filter] = &[
         ))
     }),
     filter("html", text, |value, _| Ok(Value::from(html(str_of(value)?)))),
+    filter("slack", text, |value, _| Ok(Value::from(slack(str_of(value)?)))),
     filter(
         "normal_email",
         |input, args| text(input, args).map(|typed| typed.or_empty(true)),

@@ -65,7 +65,8 @@ impl Health {
             return (health, None);
         }
         let health = Self {
-            failing_since: self.failing_since.or(Some(at)),
+            // A clock that was ahead noted it later than it was.
+            failing_since: Some(self.failing_since.map_or(at, |since| since.min(at))),
             failures: self.failures.saturating_add(1),
             ..self
         };
@@ -133,6 +134,13 @@ mod tests {
         assert_eq!(paused_at(&once, DAY), Some((45, PausedBecause::NothingTaken)));
         let rare: Vec<(i64, Ended)> = (0..4).map(|day| (day * 48, Ended::Failed)).collect();
         assert_eq!(paused_at(&rare, DAY), None, "four are no proof");
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_does_not_put_the_pause_off() {
+        let mut failing = vec![(1_000, Ended::Failed)];
+        failing.extend((0..48).map(|hour| (hour, Ended::Failed)));
+        assert_eq!(paused_at(&failing, DAY), Some((24, PausedBecause::NothingTaken)));
     }
 
     #[test]

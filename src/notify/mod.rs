@@ -31,7 +31,7 @@ pub use detail::{
 pub use endpoint::{Endpoint, Wants};
 pub use event::{EventPattern, EventType, PatternError};
 pub use facts::{Field, Scope, to_json};
-pub use guard::{AddressKind, Guard, GuardedNames, Refusal, SystemNames};
+pub use guard::{AddressKind, Guard, GuardedNames, JoinedNames, Refusal, system_names};
 pub use health::{Ended, Health, PausedBecause};
 pub use notification::{
     ChangedValue, ErpReference, Notification, NotificationId, ObjectReference, Place, ProblemNote,

@@ -107,7 +107,7 @@ pub struct Notification {
 pub struct ObjectReference {
     /// What it is.
     pub kind: Object,
-    /// Title of a product; name of a customer.
+    /// Title of a product, also of the one whose stock this is; name of a customer.
     pub title: Option<Shown>,
     /// Stock keeping unit: of the product's only variant, or of the item whose stock this is.
     pub sku: Option<String>,
@@ -205,7 +205,7 @@ pub struct Place {
 /// A record that belongs to the one that a notification is about.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RelatedRecord {
-    /// What it is to it, e.g. `customer`, `invoice`, `delivery`.
+    /// What it is to it: `customer`, and of orders also `invoice`, `credit_note` and `delivery`, as far as they were looked at.
     pub kind: String,
     /// The shop's record.
     pub shopify: Option<ShopifyReference>,

@@ -1,7 +1,8 @@
 //! What an endpoint gets to see: only what it asks for, and nothing about people unless it asks for that.
 //!
 //! Of a record, numbers, times and choices are kept; of texts only those that are named here. So a text that is added to a
-//! record later is not told to anybody before somebody decided that it may be.
+//! record later is not told to anybody before somebody decided that it may be. What people type in freely is not among them: tags
+//! and discounts may be anybody's ("for Ada"), and so may what a line is called that sells no product.
 
 use serde_json::Value;
 
@@ -39,10 +40,8 @@ const ORDER: &[&str] = &[
     "cancel_reason",
     "fulfillment_status",
     "currency",
-    "tags",
     "source_name",
     "gateways",
-    "discount_codes",
     "lines.key",
     "lines.product_id",
     "lines.variant_id",
@@ -68,8 +67,6 @@ const ORDER: &[&str] = &[
     "fulfillments.lines.key",
     "fulfillments.tracking_company",
     "fulfillments.location",
-    "discounts.title",
-    "discounts.code",
     "discounts.kind",
     "retail_location",
 ];
@@ -142,11 +139,26 @@ impl Notification {
             Some(Object::Shop) | None => (Shape::Raw, &[][..]),
         };
         if let Some(record) = &mut self.record {
+            if kind == Some(Object::Order) {
+                forget_custom_lines(record);
+            }
             forget_texts(record, &shape, "", kept);
         }
         for changed in self.values.iter_mut().flatten() {
             changed.old = nobody(&changed.old);
             changed.new = nobody(&changed.new);
+        }
+    }
+}
+
+/// Empties what lines are called that sell no product of the shop: somebody typed it in for this one customer.
+fn forget_custom_lines(order: &mut Value) {
+    let lines = order.get_mut("lines").and_then(Value::as_array_mut);
+    for line in lines.into_iter().flatten().filter_map(Value::as_object_mut) {
+        if line.get("product_id").is_none_or(Value::is_null) {
+            for text in ["title", "variant_title", "sku"] {
+                line.insert(text.to_owned(), Value::Null);
+            }
         }
     }
 }
@@ -250,13 +262,24 @@ mod tests {
             "email": "ada@example.com",
             "phone": "+4912345",
             "note": "ring twice",
-            "tags": ["vip"],
+            "tags": ["for Ada"],
+            "discount_codes": ["ADA10"],
+            "discounts": [{ "title": "Ada's birthday", "code": "ADA10", "kind": "fixed" }],
             "financial_status": "paid",
             "created_at": "2023-11-14T22:13:20.000Z",
             "totals": { "total": "12.00" },
             "customer": { "id": "7", "display_name": "Ada" },
             "shipping_address": { "city": "London" },
-            "lines": [{ "sku": "X-1", "quantity": "2", "properties": ["engraving: Ada"], "unheard_of": "Ada" }],
+            "lines": [
+                {
+                    "product_id": "5", "sku": "X-1", "title": "Mug", "quantity": "2",
+                    "properties": ["engraving: Ada"], "unheard_of": "Ada",
+                },
+                {
+                    "product_id": null, "title": "Engraving for Ada Lovelace", "variant_title": "Ada",
+                    "sku": "ADA", "quantity": "1",
+                },
+            ],
             "payments": [{ "amount": "12.00", "reference": "ada-1" }],
         }));
         order.values = Some(vec![
@@ -285,16 +308,18 @@ mod tests {
     fn nobody_is_named_where_nobody_asked_for_it() {
         let shown = order().shown(ALL);
         let text = serde_json::to_string(&shown).unwrap();
-        for part in ["Ada", "ada", "London", "4912345", "ring"] {
+        for part in ["Ada", "ADA", "ada", "London", "4912345", "ring"] {
             assert!(!text.contains(part), "{part}: {text}");
         }
         let record = shown.record.unwrap();
         assert_eq!(record["totals"]["total"], "12.00");
         assert_eq!(record["lines"][0]["sku"], "X-1");
+        assert_eq!(record["lines"][0]["title"], "Mug");
+        assert_eq!(record["lines"][1]["quantity"], "1");
         assert_eq!(record["lines"][0]["quantity"], "2");
         assert_eq!(record["created_at"], "2023-11-14T22:13:20.000Z");
         assert_eq!(record["financial_status"], "paid");
-        assert_eq!(record["tags"][0], "vip");
+        assert_eq!(record["discounts"][0]["kind"], "fixed");
         assert_eq!(shown.values.unwrap()[1].new, Value::from(true));
         assert_eq!(shown.problem.unwrap().code, "tax_not_found");
     }

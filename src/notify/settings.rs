@@ -76,9 +76,10 @@ pub struct EndpointSection {
     pub auth: Option<AuthSection>,
     /// Headers sent with every request.
     pub headers: Headers,
-    /// PEM file with lockstep's own certificate and its private key.
+    /// PEM file with lockstep's own certificate and its private key; taken up when it changes. It is shown to the endpoint's own
+    /// address, and not where a redirect leads to another host.
     pub client_certificate_file: Option<PathBuf>,
-    /// PEM file with certificates to trust besides the operating system's.
+    /// PEM file with certificates to trust besides the operating system's; taken up when it changes.
     pub ca_file: Option<PathBuf>,
     /// Whether an address without TLS may be used.
     pub allow_http: bool,
@@ -230,9 +231,9 @@ pub struct AuthSection {
 pub struct BodySection {
     /// Text with merge fields, e.g. `{"text": "Order {{ event.object.name }} is in the ERP"}`.
     pub template: Option<String>,
-    /// File that holds it; read when the daemon starts or takes up its files.
+    /// File that holds it; taken up when it is saved, as this file is.
     pub template_file: Option<PathBuf>,
-    /// Its mime type, by which values are escaped: JSON, XML or plain text.
+    /// Its mime type, by which values are escaped: JSON, XML, Markdown or plain text.
     pub mime: String,
 }
 

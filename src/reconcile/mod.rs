@@ -29,7 +29,7 @@ use crate::sync::Source;
 
 pub use full::{
     BegunRun, CAUSE, FullReport, FullRun, FullShop, TOO_MUCH_GONE, begin_full_run, carry_out_full_run,
-    full_run,
+    forget_sent, full_run,
 };
 pub use notifier::{RunEnded, RunNotifier, TellNobody};
 pub use settings::{Every, Settings, Times};

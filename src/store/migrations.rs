@@ -117,6 +117,12 @@ const FILES: &[File] = &[
         sqlite: include_str!("../../migrations/sqlite/0016_written.sql"),
         postgres: include_str!("../../migrations/postgres/0016_written.sql"),
     },
+    File {
+        version: 17,
+        name: "asked_for",
+        sqlite: include_str!("../../migrations/sqlite/0017_asked_for.sql"),
+        postgres: include_str!("../../migrations/postgres/0017_asked_for.sql"),
+    },
 ];
 
 /// One of the two databases.

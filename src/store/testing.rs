@@ -1,5 +1,6 @@
 //! A store for tests of other modules: SQLite in a file that goes away.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use sqlx::{Connection as _, PgConnection};
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 use crate::domain::SharedClock;
 use crate::store::conformance::fixture::Schema;
 use crate::store::sqlite::{SqliteStore, Sync};
-use crate::store::{OpenMode, SharedStore};
+use crate::store::{OpenMode, Settings, SharedStore, open};
 
 /// A fresh store in a temporary folder, opened to serve. Keep the folder as long as the store is used. Its commits do not
 /// wait for the disk.
@@ -39,6 +40,21 @@ impl TempPostgres {
     /// Its address, as `[store] url` wants it.
     pub fn url(&self) -> String {
         self.0.url()
+    }
+
+    /// Opens it to serve.
+    ///
+    /// # Panics
+    /// When it cannot be opened.
+    pub async fn open(&self, clock: SharedClock) -> SharedStore {
+        let settings = Settings {
+            url: self.url(),
+            max_connections: 5,
+            ..Settings::default()
+        };
+        open(&settings, Path::new("/nowhere"), clock, OpenMode::Serve)
+            .await
+            .expect("a fresh place opens")
     }
 
     /// Lets the nodes that left be gone for longer than they are waited for. (The database's clock cannot be moved.)

@@ -1,6 +1,8 @@
 //! What links remember, for whoever looks for drift without reading every record whole: which fields of the ERP's record are
 //! not as they were agreed on, and what an order was booked with.
 
+mod sent;
+
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;

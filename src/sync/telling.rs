@@ -18,7 +18,7 @@ use super::flow::{Flow, Held};
 use super::orders::remember_told;
 use crate::domain::{
     About, Carried, Changed, Disposition, ErpAbout, Fact, FieldValue, Happened, Happening, Link, LinkKind,
-    Object, Outcome, Report, ShopifyId,
+    Object, Outcome, Related, Report, ShopifyId,
 };
 
 /// What is known so far.
@@ -120,6 +120,23 @@ impl Flow<'_> {
     pub(super) fn stands_for(&self, erp: ErpAbout) {
         if let Some(about) = &mut self.telling().about {
             about.erp = Some(erp);
+        }
+    }
+
+    /// Says which record of the ERP belongs to it. One that is known from the shop is the same; what is said later counts.
+    pub(super) fn is_related(&self, kind: &'static str, erp: ErpAbout) {
+        let mut telling = self.telling();
+        let Some(about) = &mut telling.about else { return };
+        let same = |known: &&mut Related| {
+            known.kind == kind && known.erp.as_ref().is_none_or(|known| known.id == erp.id)
+        };
+        match about.related.iter_mut().find(same) {
+            Some(known) => known.erp = Some(erp),
+            None => about.related.push(Related {
+                kind,
+                shopify: None,
+                erp: Some(erp),
+            }),
         }
     }
 

@@ -424,9 +424,9 @@ async fn a_plan_is_approved_and_carried_out_once_although_the_daemon_is_killed_b
 async fn a_person_sees_what_other_systems_were_told_tests_an_endpoint_and_finds_its_fields() {
     let world = World::new(Database::Sqlite).await;
     let (port, ids) = receiver().await;
-    let mut text = std::fs::read_to_string(&world.config).expect("it can be read");
-    text += &format!(
-        "[notify]\nallow_networks = ['127.0.0.1']\n\
+    let before = std::fs::read_to_string(&world.config).expect("it can be read");
+    let text = format!(
+        "{before}[notify]\nallow_networks = ['127.0.0.1']\n\
          [notify.endpoints.crm]\nurl = 'http://127.0.0.1:{port}/hook'\nallow_http = true\nevents = ['order.*']\n\
          owner = 'sales'\ndescription = 'the CRM keeps a copy of each order'\n\
          [notify.endpoints.sheet]\nurl = 'http://127.0.0.1:9/'\nallow_http = true\nevents = ['order.synced']\n\
@@ -453,7 +453,7 @@ async fn a_person_sees_what_other_systems_were_told_tests_an_endpoint_and_finds_
     let visit = Visit::begin(&world, &daemon).await;
     let browser = &visit.browser;
     visit.log_in("olga").await;
-    browser.press("Endpoints").await;
+    browser.press("Notify").await;
     visit.look("endpoints").await;
     let source = browser.source().await;
     for part in [

@@ -5,17 +5,17 @@ use std::time::Duration;
 
 use sha2::{Digest as _, Sha256};
 
+use super::endpoints::{OF_ENDPOINTS, endpoints};
 use super::habit;
-use super::route::{GENERAL, is_reached, of_problem, of_shop};
+use super::route::{GENERAL, of_problem, of_shop};
 use crate::app::console::{cluster_page, code_page};
 use crate::app::review::catalogue;
 use crate::app::subscriptions::tells_of_a_loss;
 use crate::config::{Config, Shop};
 use crate::domain::{Direction, Object, System, Timestamp};
-use crate::notify::Health;
 use crate::store::{
-    AlertRow, ClusterFilter, ClusterRow, LATE_COUNTED, LateOrders, NewAlert, PAUSED_BY_PERSON, PauseRow,
-    SharedStore, StoreError, hour_of,
+    AlertRow, ClusterFilter, ClusterRow, LATE_COUNTED, LateOrders, NewAlert, PauseRow, SharedStore,
+    StoreError, hour_of,
 };
 use crate::subscriptions::Toggle;
 
@@ -24,12 +24,6 @@ const CLUSTERS: u32 = 500;
 
 /// How the keys of causes of problems begin.
 const OF_CAUSES: &str = "cluster/";
-
-/// For so long people are told of what an endpoint that takes other things did not take.
-const GIVEN_UP_LASTS: Duration = Duration::from_secs(24 * 3600);
-
-/// How the keys of endpoints that take nothing begin.
-const OF_ENDPOINTS: &str = "endpoint:";
 
 /// Problems that mean that events do not come as they should.
 const OF_SUBSCRIPTIONS: [&str; 5] = [
@@ -44,7 +38,7 @@ const OF_SUBSCRIPTIONS: [&str; 5] = [
 const OF_SIGNATURES: [&str; 2] = ["bad_signature", "no_signature"];
 
 /// What one kind of condition comes to: alerts, with whether they are told when they are new.
-type Looked = Result<Vec<(NewAlert, bool)>, StoreError>;
+pub(super) type Looked = Result<Vec<(NewAlert, bool)>, StoreError>;
 
 /// What a look found.
 #[derive(Debug, Default)]
@@ -69,7 +63,7 @@ impl Found {
 }
 
 /// These are told when they are new.
-fn told(alerts: impl IntoIterator<Item = NewAlert>) -> Vec<(NewAlert, bool)> {
+pub(super) fn told(alerts: impl IntoIterator<Item = NewAlert>) -> Vec<(NewAlert, bool)> {
     alerts.into_iter().map(|alert| (alert, true)).collect()
 }
 
@@ -183,71 +177,6 @@ async fn silences(config: &Config, store: &SharedStore, known: &[AlertRow], now:
         }
     }
     Ok(told(found))
-}
-
-/// Endpoints that were paused by themselves, and those for which something was given up: as long as they take nothing and there is
-/// something for them, and for a day where they take other things. That something is sent once more says nothing of the rest, nor
-/// that it is taken this time.
-async fn endpoints(config: &Config, store: &SharedStore, now: Timestamp) -> Looked {
-    if config.endpoints.is_empty() {
-        return Ok(Vec::new());
-    }
-    let rows = store.endpoints().await?;
-    Ok(told(rows.iter().filter_map(|row| {
-        let endpoint = config
-            .endpoints
-            .iter()
-            .find(|endpoint| endpoint.name == row.name)?;
-        let health: Health = serde_json::from_str(&row.health).unwrap_or_default();
-        let is_paused = row.is_paused && row.paused_because.as_deref() != Some(PAUSED_BY_PERSON);
-        let given_up_at = row.given_up_at.filter(|_| row.failed > 0);
-        let failing_since = health.failing_since.or(row.paused_at.filter(|_| is_paused));
-        let has_something = row.failed > 0 || row.waiting > 0 || row.is_sending;
-        let has_given_up = |since: Timestamp| row.given_up_at.is_some_and(|at| at >= since);
-        let takes_nothing =
-            failing_since.filter(|since| is_paused || (has_something && has_given_up(*since)));
-        let what = if is_paused {
-            "It was paused and goes on when somebody lets it."
-        } else if row.failed > 0 {
-            "Deliveries that were tried for the last time are kept and can be sent once more."
-        } else {
-            "What was tried for the last time is being sent once more."
-        };
-        let (since, text) = match (takes_nothing, given_up_at) {
-            (Some(since), _) => {
-                let (at, waiting) = (clock_time(since), counted(row.waiting));
-                let nothing = format!("has taken nothing since {at}; {waiting} wait for it.");
-                (since, format!("The endpoint {} {nothing} {what}", row.name))
-            }
-            (None, Some(at)) if now.since(at) < GIVEN_UP_LASTS => {
-                let (last, kept) = (clock_time(at), counted(row.failed));
-                let some = format!("did not take {kept}, the last time {last}, though it takes others.");
-                (at, format!("The endpoint {} {some} {what}", row.name))
-            }
-            _ => return None,
-        };
-        let owner = endpoint
-            .owner
-            .as_deref()
-            .filter(|owner| is_reached(&config.alerts, owner));
-        Some(NewAlert {
-            key: format!("{OF_ENDPOINTS}{}", row.name),
-            kind: "endpoint_failing".to_owned(),
-            shop: None,
-            owner: owner.unwrap_or(GENERAL).to_owned(),
-            text,
-            url: Some("/endpoints".to_owned()),
-            quotes: false,
-            since,
-        })
-    })))
-}
-
-fn counted(deliveries: u64) -> String {
-    match deliveries {
-        1 => "1 delivery".to_owned(),
-        many => format!("{many} deliveries"),
-    }
 }
 
 fn minutes(count: u32) -> Duration {

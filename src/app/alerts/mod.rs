@@ -7,6 +7,7 @@
 //! Deliberately not here: what a problem is (`review`), and mending anything.
 
 mod daily;
+mod endpoints;
 mod found;
 mod habit;
 mod route;

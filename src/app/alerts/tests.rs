@@ -143,13 +143,18 @@ impl Rig {
         self.store.finish(finish).await.unwrap();
     }
 
-    /// What the look finds, as its kinds and texts.
+    /// What the look finds, as its kinds and texts. Whatever it is, it leads to a page of the console.
     async fn found(&self) -> Vec<(String, String)> {
         let config = Arc::clone(&self.config.borrow());
         let known = self.store.alerts().await.unwrap();
         let found = found::look(&config, &self.store, &known, self.now()).await;
         assert!(found.not_looked.is_empty(), "{:?}", found.not_looked);
         let alerts = found.alerts.into_iter();
+        let alerts = alerts.inspect(|(alert, _)| {
+            if let Some(url) = &alert.url {
+                assert!(crate::app::console::has_page(url), "{alert:?}");
+            }
+        });
         alerts.map(|(alert, _)| (alert.kind, alert.text)).collect()
     }
 }

@@ -50,6 +50,15 @@ use crate::domain::SharedEntropy;
 
 pub(in crate::app) use problems::{code_page, url_of as cluster_page};
 
+/// Whether the console has a page at this address.
+#[cfg(test)]
+pub(in crate::app) fn has_page(address: &str) -> bool {
+    let path = address.split('?').next().unwrap_or(address);
+    routes::table()
+        .iter()
+        .any(|page| page.method == "get" && page.path == path)
+}
+
 use guard::Guard;
 
 /// What the pages work with.

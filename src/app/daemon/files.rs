@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use crate::config::Config;
+use crate::config::{Config, Followed};
 
 /// What the files hold, as hashes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     pub(super) config: Option<[u8; 32]>,
     pub(super) mappings: Option<[u8; 32]>,
+    /// The files that endpoints name: templates, addresses, certificates.
+    pub(super) followed: Followed,
 }
 
 impl Fingerprint {
@@ -20,13 +22,20 @@ impl Fingerprint {
         Self {
             config: Some(config.text_sha256),
             mappings: folder.and_then(|folder| folder_hash(folder).ok()),
+            followed: config.followed.clone(),
         }
     }
 
-    pub(super) fn of(config: &Path, folder: Option<&Path>) -> Self {
+    /// Of the files that this configuration comes from and names, as they are now.
+    pub(super) fn now(config: &Config) -> Self {
+        Self::of(&config.path, config.mappings.dir.as_deref(), &config.followed)
+    }
+
+    fn of(config: &Path, folder: Option<&Path>, followed: &Followed) -> Self {
         Self {
             config: std::fs::read(config).ok().map(|text| Sha256::digest(text).into()),
             mappings: folder.and_then(|folder| folder_hash(folder).ok()),
+            followed: followed.again(),
         }
     }
 }
@@ -60,7 +69,7 @@ mod tests {
         let config = folder.path().join("lockstep.toml");
         let mappings = folder.path().join("mappings");
         std::fs::create_dir(&mappings).unwrap();
-        let look = || Fingerprint::of(&config, Some(&mappings));
+        let look = || Fingerprint::of(&config, Some(&mappings), &Followed::default());
         std::fs::write(&config, "a").unwrap();
         std::fs::write(mappings.join("order.in.toml"), "x").unwrap();
         let first = look();

@@ -25,7 +25,6 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -47,7 +46,7 @@ use crate::store::{OpenMode, SharedStore, Standing, StoreError};
 use crate::telemetry;
 use crate::transport::BuildError;
 
-use controls::Part;
+use controls::{Part, pause};
 use files::Fingerprint;
 use lanes::ActedOn;
 use poller::{HintBox, Poller};
@@ -59,7 +58,7 @@ use shops::{Disabled, Flows, Wired};
 pub(crate) use controls::Controls;
 pub(crate) use scheduler::{DELTA, DELTA_OBJECTS};
 pub(crate) use shops::context;
-pub use signals::serve_until_signal;
+pub use signals::Signals;
 
 /// Why the daemon did not start.
 #[derive(Debug, thiserror::Error)]
@@ -338,14 +337,22 @@ async fn run(
         "reload",
         reloader.follow(files, follow_files, reload_requests, stop.clone()),
     );
-    let dispatcher = Dispatcher::new(
-        current.config.clone(),
-        current.standing.clone(),
-        store.clone(),
-        clock.clone(),
-        entropy.clone(),
-        &node,
-    );
+    let dispatch = {
+        let (current, store, clock) = (current.clone(), store.clone(), clock.clone());
+        let (entropy, node, stop) = (entropy.clone(), node.clone(), stop.clone());
+        move || {
+            let (config, standing) = (current.config.clone(), current.standing.clone());
+            Dispatcher::new(
+                config,
+                standing,
+                store.clone(),
+                clock.clone(),
+                entropy.clone(),
+                &node,
+            )
+            .run(stop.clone())
+        }
+    };
     let pruned_by = (clock.clone(), current.config.clone());
     let poller = Poller {
         current: current.clone(),
@@ -409,7 +416,7 @@ async fn run(
         ),
     );
 
-    part.run("notifications", dispatcher.run(stop.clone()));
+    part.keep("notifications", dispatch);
     part.run(
         "pruning of deliveries",
         crate::app::notify::prune_on_schedule(store.clone(), pruned_by.0, pruned_by.1, stop.clone()),
@@ -488,9 +495,4 @@ fn node_name(entropy: &SharedEntropy) -> String {
         std::process::id(),
         hex::encode(&entropy.bytes()[..2])
     )
-}
-
-/// Waits in machine time. What follows files and other processes must go on while a test's clock stands still.
-async fn pause(length: Duration) {
-    tokio::time::sleep(length).await;
 }

@@ -25,6 +25,7 @@ use crate::config::Shop;
 use crate::domain::{Direction, NewProblem, Object, SharedClock, ShopName, System};
 use crate::erp::{Erp, ErpError, Watched};
 use crate::poll::{self, Hold, Poll, PollError};
+use crate::reconcile::forget_sent;
 use crate::store::{PollForget, PollForgotten, SERVING, SharedStore, StoreError};
 use crate::subscriptions::Toggle;
 use crate::sync::ShopContext;
@@ -198,7 +199,9 @@ impl Poller {
                 if is_off {
                     polls.models.remove(model);
                     // Where it cannot be done now, the next look tries again.
-                    if !polls.forgotten.contains(model) && self.forget(shop, model, revision).await? {
+                    if !polls.forgotten.contains(model)
+                        && self.forget(shop, (object, model), revision).await?
+                    {
                         polls.forgotten.insert(model);
                     }
                     continue;
@@ -215,7 +218,12 @@ impl Poller {
     }
 
     /// Forgets what is known of a model that is off. Says whether that is done.
-    async fn forget(&self, shop: &Shop, model: &str, revision: i64) -> Result<bool, StoreError> {
+    async fn forget(
+        &self,
+        shop: &Shop,
+        (object, model): (Object, &str),
+        revision: i64,
+    ) -> Result<bool, StoreError> {
         let now = self.clock.now();
         let lease = (poll::lease_name(&shop.name, model), self.holder());
         let until = now.plus(poll::LEASE);
@@ -238,6 +246,9 @@ impl Poller {
                 .await?;
             let hold = Hold::read(&self.store, &shop.name, model).await?;
             self.release(shop, model, hold).await?;
+            if shop.sync.toggle(object, Direction::Out) == Toggle::Off {
+                forget_sent(&self.store, &shop.name, object, now).await?;
+            }
         }
         // Whoever follows it next need not wait.
         self.store.release_lease(&lease.0, &lease.1).await?;

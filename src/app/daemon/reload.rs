@@ -1,6 +1,7 @@
 //! Changed files take effect without a restart, all or nothing.
 //!
-//! The content of the configuration and of the mapping folder is looked at every second (and at once on SIGHUP), whatever way
+//! The content of the configuration, of the mapping folder and of the files that endpoints name (templates, addresses,
+//! certificates) is looked at every second (and at once on SIGHUP), whatever way
 //! it came there: written over, renamed, a link that leads elsewhere. What is still being written is left alone until it holds
 //! still. What changed is read, checked and wired completely; only then it replaces what is in force. A mistake keeps everything as it
 //! was and is logged with its place; it is looked at again when the text changes. What failed for another reason (the store
@@ -156,7 +157,8 @@ impl Reloader {
                     continue;
                 }
             }
-            let config_changed = fresh.config != taken.config || request.is_some();
+            let config_changed =
+                fresh.config != taken.config || fresh.followed != taken.followed || request.is_some();
             let result = self.reload(config_changed, &fresh).await;
             match &result {
                 Ok((_, read)) => {
@@ -308,7 +310,7 @@ impl Reloader {
 
     async fn fingerprint(&self) -> Fingerprint {
         let config = Arc::clone(&self.config.borrow());
-        tokio::task::spawn_blocking(move || Fingerprint::of(&config.path, config.mappings.dir.as_deref()))
+        tokio::task::spawn_blocking(move || Fingerprint::now(&config))
             .await
             .unwrap_or_default()
     }
@@ -488,7 +490,7 @@ mod tests {
     fn a_mistake_waits_for_another_text_and_everything_else_for_its_time() {
         let files = |n| Fingerprint {
             config: Some([n; 32]),
-            mappings: None,
+            ..Fingerprint::default()
         };
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);

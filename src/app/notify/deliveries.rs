@@ -150,7 +150,7 @@ pub async fn redeliver(
         Redelivered::Done(0) => "nothing fits: nothing is sent again",
         Redelivered::Done(1) => "it is sent again, with the same id",
         Redelivered::Done(_) => "they are sent again, with the same ids",
-        Redelivered::UnderWay => "it is under way: nothing was done",
+        Redelivered::UnderWay => "it is being sent at this moment: nothing was done",
         Redelivered::Replaced => "a newer one about the same record took its place: send that one again",
         Redelivered::Removed => "what it told was removed on a privacy request: it cannot be sent again",
         Redelivered::Pruned => "it ended long ago and is not kept any more",

@@ -365,8 +365,17 @@ impl Events {
     }
 
     fn run(&self, event: EventType, shop: &ShopName, detail: RunDetail, at: Timestamp) -> Option<String> {
-        self.now().wants(event, Some(shop), None)?;
+        let audience = self.now();
+        audience.wants(event, Some(shop), None)?;
         let mut notification = self.bare(event, at);
+        // Stock is the ERP's; everything else is compared with what the shop has.
+        let (source, destination) = if detail.object.as_deref() == Some(Object::Inventory.as_str()) {
+            (System::Erp, System::Shopify)
+        } else {
+            (System::Shopify, System::Erp)
+        };
+        notification.source = audience.place(shop, source);
+        notification.destination = audience.place(shop, destination);
         notification.shop = Some(shop.clone());
         written(&notification.with_detail(&Detail::Run(detail)))
     }

@@ -55,6 +55,15 @@ impl Drift {
                 ),
             );
         }
+        if looked.adopted > 0 {
+            line(
+                &mut text,
+                &format!(
+                    "{} linked records were only matched so far: what differs of them is decided by the first change of either side.",
+                    looked.adopted
+                ),
+            );
+        }
         if looked.corrections > 0 {
             line(
                 &mut text,

@@ -124,10 +124,20 @@ pub async fn begin(shop: &FullShop, wanted: FullRun<'_>, reviewer: &Reviewer) ->
     Ok(begun)
 }
 
-/// Compares both sides now, in this process; the jobs are the daemon's.
+/// What runs came to that somebody asked for: one that failed keeps no other from being made, and takes nothing away of what
+/// others did.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// Of those that came to their end.
+    pub reports: Vec<DriftReport>,
+    /// Why the others did not.
+    pub failed: Vec<ReconcileError>,
+}
+
+/// Compares both sides now, in this process; the jobs are the daemon's. Once it is told to stop, no further run is begun.
 ///
 /// # Errors
-/// When a shop cannot be connected, a side could not be read to its end, or another run is under way.
+/// When the shop cannot be connected, or the mappings cannot be used.
 pub async fn run(
     config: &Config,
     shop: &Shop,
@@ -135,7 +145,7 @@ pub async fn run(
     wanted: &Wanted,
     (clock, entropy): (&SharedClock, &SharedEntropy),
     stop: &CancellationToken,
-) -> Result<Vec<DriftReport>, ReconcileError> {
+) -> Result<Made, ReconcileError> {
     let reviewer = Reviewer::new(store.clone(), clock.clone(), wanted.actor.clone());
     let cause = cause(&wanted.actor);
     let mappings =
@@ -151,7 +161,7 @@ pub async fn run(
         node: format!("command {}", std::process::id()),
         notifier: Arc::new(Events::once(config, Arc::clone(entropy))),
     };
-    let mut reports = Vec::new();
+    let mut made = Made::default();
     for object in &wanted.objects {
         let run = FullRun {
             dry_run: wanted.dry_run,
@@ -163,16 +173,20 @@ pub async fn run(
             Ok(begun) => carry_out_full_run(&shop, run, begun, stop).await,
             Err(error) => Err(error),
         };
-        reports.push(report.map_err(|source| match source {
-            RunError::Stopped(_) => ReconcileError::Stopped,
-            RunError::UnderWay => ReconcileError::UnderWay(*object),
-            source => ReconcileError::Run {
+        match report {
+            Ok(report) => made.reports.push(report),
+            Err(RunError::Stopped(_)) => {
+                made.failed.push(ReconcileError::Stopped);
+                break;
+            }
+            Err(RunError::UnderWay) => made.failed.push(ReconcileError::UnderWay(*object)),
+            Err(source) => made.failed.push(ReconcileError::Run {
                 object: *object,
                 source,
-            },
-        })?);
+            }),
+        }
     }
-    Ok(reports)
+    Ok(made)
 }
 
 /// A report with its findings, and how their jobs stand now.

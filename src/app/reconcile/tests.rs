@@ -88,6 +88,7 @@ async fn kept() -> (tempfile::TempDir, SharedStore, DriftReport) {
             in_step: 6,
             left_to_events: 0,
             unnoted: 0,
+            adopted: 0,
             corrections: 1,
         },
         counts: [DriftFate::Repaired, DriftFate::LeftAlone, DriftFate::Unexplained]
@@ -172,4 +173,79 @@ fn shops_are_kept_together_where_address_and_database_are_the_same() {
     assert_eq!(of("main"), ["paris"]);
     assert_eq!(of("paris"), ["main"]);
     assert_eq!((of("rome"), of("oslo")), (Vec::new(), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_kind_of_record_that_cannot_be_compared_keeps_none_of_the_others_from_it() {
+    use crate::sandbox::odoo::{OdooSandbox, Options as ErpOptions, Version};
+    use crate::sandbox::shopify::{Options as ShopOptions, ShopSandbox};
+
+    let mut options = ErpOptions::version(Version::V18);
+    options.companies[0].currency = "EUR".to_owned();
+    let erp = OdooSandbox::start(options).await.unwrap();
+    let shop = ShopSandbox::start(ShopOptions::default()).await.unwrap();
+    let text = format!(
+        "[shops.main]\ndomain = '{}'\naccess_token = 'shpat_sandbox_0123456789abcdef'\nwebhook_secrets = ['s']\n\
+         base_url = '{}'\ntime_zone = 'Europe/Berlin'\n[shops.main.odoo]\nurl = '{}'\ndatabase = 'prod'\n\
+         login = 'connector@example.com'\napi_key = '{}'\n",
+        shop.domain(),
+        shop.url(),
+        erp.url(),
+        erp.api_key(),
+    );
+    let path = std::path::Path::new("/etc/lockstep.toml");
+    let config = Config::parse(&text, path, &|_| None).unwrap();
+    let clock: SharedClock = Arc::new(crate::domain::SystemClock);
+    let (_folder, store) = open_temp(Arc::clone(&clock)).await;
+    let main: ShopName = "main".parse().unwrap();
+    let begun = store.start_run(NewRun {
+        kind: RunKind::Full,
+        shop: main.clone(),
+        object: Object::Customer,
+        cause: "every night".to_owned(),
+        since: START,
+        node: "elsewhere".to_owned(),
+        now: clock.now(),
+    });
+    begun.await.unwrap().unwrap();
+    let wanted = Wanted {
+        actor: Actor::new("anna", crate::domain::Via::Cli),
+        objects: vec![Object::Order, Object::Customer, Object::Product],
+        dry_run: false,
+        since: None,
+        sample: None,
+    };
+    let entropy: SharedEntropy = Arc::new(crate::domain::SystemEntropy);
+    let stop = CancellationToken::new();
+    let made = run(
+        &config,
+        &config.shops[&main],
+        &store,
+        &wanted,
+        (&clock, &entropy),
+        &stop,
+    );
+    let made = made.await.unwrap();
+    let objects: Vec<Object> = made.reports.iter().map(|report| report.object).collect();
+    assert_eq!(objects, [Object::Order, Object::Product]);
+    assert!(
+        matches!(made.failed[..], [ReconcileError::UnderWay(Object::Customer)]),
+        "{:?}",
+        made.failed
+    );
+    // Told to stop, it begins no other.
+    stop.cancel();
+    let made = run(
+        &config,
+        &config.shops[&main],
+        &store,
+        &wanted,
+        (&clock, &entropy),
+        &stop,
+    );
+    let made = made.await.unwrap();
+    assert!(
+        matches!(made.failed[..], [ReconcileError::Stopped]) && made.reports.is_empty(),
+        "{made:?}"
+    );
 }

@@ -5,7 +5,7 @@ use clap::Args;
 use super::super::failure::{FAILED, Failure};
 use super::super::output::Output;
 use super::super::{opened, the_shop};
-use super::{endpoint_named, harmless, system_entropy};
+use super::{endpoint_named, system_entropy};
 use crate::app;
 use crate::app::notify::{EventFields, EventType, Notification, NotifyPreview, SampleError};
 use crate::config::Config;
@@ -111,8 +111,8 @@ fn show(output: Output, listed: &EventFields) {
         listed.fields.iter().map(|field| {
             let value = match &field.value {
                 None | Some(serde_json::Value::Null) => "-".to_owned(),
-                Some(serde_json::Value::String(text)) => harmless(text),
-                Some(other) => harmless(&other.to_string()),
+                Some(serde_json::Value::String(text)) => text.clone(),
+                Some(other) => other.to_string(),
             };
             [field.path.clone(), field.kind.clone(), value]
         }),

@@ -211,33 +211,20 @@ fn tell(output: Output, trial: &Trial) {
     answered(output, &trial.headers, &trial.answer, trial.is_cut);
 }
 
-/// What a receiver said: its text is not ours, so nothing of it may steer the terminal.
+/// What a receiver said.
 fn answered(output: Output, headers: &[(String, String)], answer: &str, is_cut: bool) {
     for (name, value) in headers {
-        output.line(format!("  {name}: {}", harmless(value)));
+        output.line(format!("  {name}: {value}"));
     }
     if !answer.is_empty() {
         output.line("");
         for line in answer.lines() {
-            output.line(format!("  {}", harmless(line)));
+            output.line(format!("  {line}"));
         }
         if is_cut {
             output.line("  …");
         }
     }
-}
-
-/// The text without what would steer a terminal.
-fn harmless(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() && character != '\t' {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 async fn turn(
@@ -286,14 +273,4 @@ async fn cancel(output: Output, config: &Config, name: &str) -> Result<(), Failu
         count => format!("{count} deliveries to {name} were given up"),
     });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_receiver_says_steers_no_terminal() {
-        assert_eq!(harmless("a\u{1b}[2Jb\tc\r"), "a\u{fffd}[2Jb\tc\u{fffd}");
-    }
 }

@@ -132,6 +132,84 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_on_what_is_left_out_is_pointed_out() {
+        let told = |more: &str| {
+            findings(&format!(
+                "[notify.endpoints.vip]\nurl = 'https://hooks.example.com/1'\nevents = ['order.synced']\n\
+                 condition = \"'vip' in order.tags\"\n{more}"
+            ))
+        };
+        assert!(
+            told("").contains("`order.tags`, which is left out"),
+            "{}",
+            told("")
+        );
+        assert_eq!(told("personal_data = true"), "");
+    }
+
+    #[test]
+    fn what_decides_who_is_sent_what_is_another_configuration_and_no_secret_is() {
+        let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for folder in [&here, &there] {
+            for (name, text) in [
+                ("body", "{{ event.id }}"),
+                ("address", "https://hooks.example.com/1"),
+                ("secret", "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD"),
+            ] {
+                std::fs::write(folder.path().join(name), text).unwrap();
+            }
+            std::fs::copy(folder.path().join("secret"), folder.path().join("next")).unwrap();
+        }
+        let hash = |lines: &str, folder: &tempfile::TempDir| {
+            let folder = folder.path().display().to_string();
+            let text = format!("[notify.endpoints.chat]\nevents = ['order.*']\n{lines}");
+            parse(&text.replace("FOLDER", &folder)).unwrap().hash
+        };
+        let url = "url = 'https://hooks.example.com/1'";
+        let template =
+            "url_file = 'FOLDER/address'\nbody = { template_file = 'FOLDER/body', mime = 'text/plain' }";
+        for (name, one, other, is_same) in [
+            (
+                "another address",
+                url,
+                "url = 'https://hooks.example.com/2'",
+                false,
+            ),
+            (
+                "another header",
+                &format!("{url}\nheaders = {{ X-Team = 'one' }}"),
+                &format!("{url}\nheaders = {{ X-Team = 'two' }}"),
+                false,
+            ),
+            (
+                "one more secret's file",
+                &format!("{url}\nsecrets_files = ['FOLDER/secret']"),
+                &format!("{url}\nsecrets_files = ['FOLDER/next', 'FOLDER/secret']"),
+                false,
+            ),
+            (
+                "another token",
+                &format!("{url}\nauth = {{ bearer = 'one-0123456789' }}"),
+                &format!("{url}\nauth = {{ bearer = 'two-0123456789' }}"),
+                true,
+            ),
+            ("the same", template, template, true),
+        ] {
+            assert_eq!(hash(one, &here) == hash(other, &here), is_same, "{name}");
+            assert_eq!(hash(one, &here), hash(one, &there), "{name}: kept elsewhere");
+        }
+        for (name, text) in [
+            ("body", "{{ event.type }}"),
+            ("address", "https://hooks.example.com/2"),
+        ] {
+            std::fs::write(there.path().join(name), text).unwrap();
+            assert_ne!(hash(template, &here), hash(template, &there), "{name}");
+            std::fs::copy(there.path().join(name), here.path().join(name)).unwrap();
+            assert_eq!(hash(template, &here), hash(template, &there), "{name}");
+        }
+    }
+
+    #[test]
     fn a_changed_endpoint_is_another_configuration() {
         let hash = |rate: &str| {
             let text = format!(

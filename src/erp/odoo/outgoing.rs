@@ -58,6 +58,7 @@ const OF_VARIANT: &[&str] = &["lst_price", "standard_price", "weight"];
 
 /// What is read of a variant's stock.
 const OF_STOCK: &[&str] = &[
+    "name",
     "default_code",
     "active",
     "type",
@@ -217,6 +218,7 @@ impl Odoo {
                 };
                 stock.push(Stock {
                     variant: variant.0,
+                    name: trimmed(&row["name"]),
                     sku: trimmed(&row["default_code"]),
                     stocked: kind.stocked,
                     active: row["active"] != false,

@@ -135,6 +135,7 @@ fn a_product_becomes_a_draft_with_a_price_for_each_variant() {
 fn stock_is_sent_in_whole_units_rounded_down() {
     let stock = Stock {
         variant: 50,
+        name: some("Mug"),
         sku: some("MUG-S"),
         stocked: true,
         active: true,

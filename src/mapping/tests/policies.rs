@@ -260,6 +260,10 @@ fn filters_do_what_the_manual_says() {
         ("'030 123456' | phone(order.email, 'DE')", text("+4930123456")),
         ("'030 123456' | phone(order.email)", text("030 123456")),
         ("'<a>\\n&' | html", text("&lt;a&gt;<br>&amp;")),
+        (
+            "'<!channel> & <https://a.b|x>' | slack",
+            text("&lt;!channel&gt; &amp; &lt;https://a.b|x&gt;"),
+        ),
         ("order.name | truncate(3) | lower", text("#10")),
         ("'+49 (30) 1' | digits", text("49301")),
         ("order.id ~ '-' ~ (order.lines | count)", text("1001-4")),

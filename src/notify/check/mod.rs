@@ -93,6 +93,27 @@ impl Settings {
     }
 }
 
+/// What a condition reads of an order that may tell of people: it is not there where nobody asked for that.
+fn withheld(condition: &str) -> Option<&'static str> {
+    const NAMES: &[&str] = &[
+        "order.tags",
+        "order.discount_codes",
+        "order.note",
+        "order.email",
+        "order.phone",
+        "order.customer",
+        "order.billing_address",
+        "order.shipping_address",
+    ];
+    NAMES.iter().copied().find(|name| {
+        condition.match_indices(name).any(|(at, _)| {
+            let is_word = |c: char| c.is_alphanumeric() || c == '_';
+            let (before, behind) = (&condition[..at], &condition[at + name.len()..]);
+            !before.ends_with(is_word) && !behind.starts_with(is_word)
+        })
+    })
+}
+
 /// Collects what is wrong with one endpoint.
 struct Checker<'c> {
     name: &'c str,
@@ -157,6 +178,15 @@ impl Checker<'_> {
             .body
             .as_ref()
             .and_then(|body| self.template(body, &wanted, known.expressions));
+        if let Some(name) = section.condition.as_deref().and_then(withheld)
+            && !section.personal_data
+        {
+            self.warning(
+                &["condition"],
+                format!("it reads `{name}`, which is left out without personal_data"),
+                "set personal_data = true, or go by something that tells of nobody",
+            );
+        }
         let target = self.target(settings, section);
         self.limits(section);
         if section.body.is_some() && section.batch > 1 {

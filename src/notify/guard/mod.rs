@@ -19,7 +19,7 @@ use crate::domain::Network;
 
 pub use address::AddressKind;
 use address::plain;
-pub use names::{GuardedNames, SystemNames};
+pub use names::{GuardedNames, JoinedNames, system_names};
 
 /// Decides which addresses may be connected to.
 #[derive(Clone, Debug, Default)]

@@ -86,17 +86,23 @@ impl Ticks for Clock {
     }
 }
 
+/// A clock that is back by less is none that was set back: it is waited for.
+const NOT_BACK: Duration = Duration::from_secs(1);
+
 struct Bulkhead {
     limits: Limits,
     /// Where it is sent to, as far as that is known.
     address: Option<SecretString>,
     under_way: u32,
     /// Spreads requests.
-    spread: Option<RateLimiter<NotKeyed, InMemoryState, Clock, NoOpMiddleware<Tick>>>,
+    spread: Option<Spread>,
     /// Counts them.
     sent: Window,
     rests_until: Option<Timestamp>,
 }
+
+/// Spreads requests over time.
+type Spread = RateLimiter<NotKeyed, InMemoryState, Clock, NoOpMiddleware<Tick>>;
 
 /// What is known of an endpoint for its pace: made of an [`Endpoint`], or of a name and limits where its address is of no
 /// interest.
@@ -137,6 +143,8 @@ impl<'n> From<&'n Endpoint> for Paced<'n> {
 /// Who may send now.
 pub struct Pace {
     clock: SharedClock,
+    /// The latest time that the clock has shown.
+    seen: Timestamp,
     endpoints: BTreeMap<String, Bulkhead>,
 }
 
@@ -157,9 +165,28 @@ impl Pace {
     /// With no endpoint yet.
     pub fn new(clock: SharedClock) -> Self {
         Self {
+            seen: clock.now(),
             clock,
             endpoints: BTreeMap::new(),
         }
+    }
+
+    /// The time. After a clock that was set back all that is remembered is as long ago, and rests are as long, as they were: nothing
+    /// waits for what has become a far future.
+    fn now(&mut self) -> Timestamp {
+        let now = self.clock.now();
+        let by = self.seen.since(now);
+        if by > NOT_BACK {
+            for bulkhead in self.endpoints.values_mut() {
+                bulkhead.sent.clock_went_back(by);
+                bulkhead.rests_until = bulkhead.rests_until.map(|until| until.minus(by));
+                // It remembers a time only. The window sees to it that there are not more at once than the rate allows.
+                bulkhead.spread = spread(bulkhead.limits.rate, &self.clock);
+            }
+            self.seen = now;
+        }
+        self.seen = self.seen.max(now);
+        now
     }
 
     /// Takes these endpoints for all that there are. One whose limits are as before keeps what it has used of them; requests
@@ -182,10 +209,7 @@ impl Pace {
                 rests_until: None,
             });
             if bulkhead.limits.rate != limits.rate {
-                bulkhead.spread = limits
-                    .rate
-                    .and_then(quota)
-                    .map(|quota| RateLimiter::direct_with_clock(quota, Clock(self.clock.clone())));
+                bulkhead.spread = spread(limits.rate, &self.clock);
             }
             bulkhead.limits = limits;
             if is_another(bulkhead.address.as_ref(), address.as_ref()) {
@@ -198,7 +222,7 @@ impl Pace {
 
     /// Asks for one request; [`Turn::Now`] takes it, and it must be given back by [`Pace::ended`].
     pub fn take(&mut self, endpoint: &str) -> Turn {
-        let now = self.clock.now();
+        let now = self.now();
         let Some(bulkhead) = self.endpoints.get_mut(endpoint) else {
             return Turn::Unknown;
         };
@@ -254,8 +278,8 @@ impl Pace {
 
     /// The endpoints that have a free place, with how many, in the order in which their deliveries are to be looked at.
     /// What their rates say is asked one by one, by [`Pace::take`].
-    pub fn free(&self) -> Vec<(&str, u32)> {
-        let now = self.clock.now();
+    pub fn free(&mut self) -> Vec<(&str, u32)> {
+        let now = self.now();
         let mut free: Vec<_> = self
             .endpoints
             .iter()
@@ -281,6 +305,11 @@ impl fmt::Debug for Pace {
 /// Whether an address is certainly another one than before.
 fn is_another(before: Option<&SecretString>, now: Option<&SecretString>) -> bool {
     matches!((before, now), (Some(before), Some(now)) if before.expose_secret() != now.expose_secret())
+}
+
+fn spread(rate: Option<Rate>, clock: &SharedClock) -> Option<Spread> {
+    let quota = rate.and_then(quota)?;
+    Some(RateLimiter::direct_with_clock(quota, Clock(clock.clone())))
 }
 
 fn quota(rate: Rate) -> Option<Quota> {

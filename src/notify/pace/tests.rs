@@ -113,6 +113,28 @@ fn a_lower_rate_counts_what_was_sent_before_it() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_makes_nothing_wait_longer() {
+    let (mut pace, clock) = pace(&[("sheet", limits(1000, Some("5/m")))]);
+    let month = Duration::from_secs(30 * 24 * 3600);
+    clock.advance(month);
+    let first = sent(&mut pace, &clock, 5, |_| 0);
+    pace.rest("sheet", clock.now().plus(Duration::from_secs(30)));
+    clock.set_back(month);
+    let wait = match pace.take("sheet") {
+        Turn::At(at) => at.since(clock.now()),
+        turn => panic!("{turn:?}"),
+    };
+    assert_eq!(wait, Duration::from_secs(30), "the rest is as long as it was");
+    clock.advance(wait);
+    let month_ms = i64::try_from(month.as_millis()).unwrap();
+    let mut all: Vec<i64> = first.iter().map(|at| at - month_ms).collect();
+    all.extend(sent(&mut pace, &clock, 10, |_| 0));
+    assert!(most_within(&all, 60_000) <= 5, "nor is it faster: {all:?}");
+    // Fourteen times twelve seconds, and what the rest was longer than that.
+    assert_eq!(all[14], 186_000, "{all:?}");
+}
+
+#[test]
 fn a_rest_ends_when_somebody_makes_it_active_or_moves_it() {
     let endpoint = |url: &str| Paced {
         address: Some(SecretString::from(url.to_owned())),
@@ -180,7 +202,7 @@ fn the_urgent_come_first() {
         priority,
         ..limits(3, None)
     };
-    let (pace, _) = pace(&[
+    let (mut pace, _) = pace(&[
         ("a", with(EndpointPriority::Low)),
         ("b", with(EndpointPriority::Normal)),
         ("c", with(EndpointPriority::High)),

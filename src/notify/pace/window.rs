@@ -42,6 +42,13 @@ impl Window {
         None
     }
 
+    /// The clock was set back by so much: what was sent is as long ago as it was.
+    pub(super) fn clock_went_back(&mut self, by: Duration) {
+        for (at, _) in &mut self.sent {
+            *at = at.saturating_sub(millis(by));
+        }
+    }
+
     /// One more now.
     pub(super) fn add(&mut self, rate: Rate, now: Timestamp) {
         let grain_ms = (millis(rate.per) / GRAINS).max(1);

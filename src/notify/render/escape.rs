@@ -1,11 +1,11 @@
-//! How a value is written into JSON, XML or text, so that it stays a value.
+//! How a value is written into JSON, XML, Markdown or text, so that it stays a value.
 
 use std::fmt::Write as _;
 
 use serde_json::Value;
 
-use super::ExpressionError;
 use super::parse::Part;
+use super::{ExpressionError, xml};
 use crate::domain::Fact;
 use crate::notify::facts::to_json;
 
@@ -16,9 +16,16 @@ pub enum Format {
     Json,
     /// XML.
     Xml,
+    /// Markdown: values show as they are, in one line.
+    Markdown,
     /// Plain text: values stay as they are.
     Text,
 }
+
+/// What Markdown gives a meaning to, besides `.`: any of it may have a backslash before it
+/// (<https://spec.commonmark.org/0.31.2/#backslash-escapes>). `@` and `:` are what chats make mentions and pictures of, and links
+/// of bare addresses.
+const MARKDOWN: &str = "\\`*_{}[]()<>#+-!|~&@:";
 
 /// A mime type that no body can be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,7 +80,8 @@ impl Format {
             ("application", kind) if is_word && kind.ends_with("+json") => Self::Json,
             ("application", kind) if is_word && kind.ends_with("+xml") => Self::Xml,
             // A script or a table has rules of its own.
-            ("text", "plain" | "markdown") => Self::Text,
+            ("text", "markdown") => Self::Markdown,
+            ("text", "plain") => Self::Text,
             _ => return Err(MimeError::Unknown),
         };
         for parameter in parts {
@@ -88,12 +96,12 @@ impl Format {
 }
 
 /// For each part whether it stands within the quotes of a JSON text. Checks that fields stand where values can be written,
-/// and that JSON is JSON.
+/// that JSON is JSON and XML is XML.
 pub(super) fn places(text: &str, parts: &[Part], format: Format) -> Result<Vec<bool>, ExpressionError> {
     match format {
         Format::Json => json_places(text, parts),
-        Format::Xml => xml_places(text, parts),
-        Format::Text => Ok(vec![false; parts.len()]),
+        Format::Xml => xml::check(text, parts).map(|()| vec![false; parts.len()]),
+        Format::Markdown | Format::Text => Ok(vec![false; parts.len()]),
     }
 }
 
@@ -188,23 +196,6 @@ fn without_place(reason: &str) -> &str {
     reason.split(" at line ").next().unwrap_or(reason)
 }
 
-fn xml_places(text: &str, parts: &[Part]) -> Result<Vec<bool>, ExpressionError> {
-    for part in parts {
-        let Part::Field(place) = part else { continue };
-        let before = &text[..place.start];
-        for (open, close, what) in [("<![CDATA[", "]]>", "CDATA"), ("<!--", "-->", "a comment")] {
-            if before.rfind(open) > before.rfind(close) {
-                return Err(ExpressionError {
-                    place: place.clone(),
-                    message: format!("a merge field cannot be escaped within {what}"),
-                    help: Some("put it into plain text or an attribute: values are escaped there".to_owned()),
-                });
-            }
-        }
-    }
-    Ok(vec![false; parts.len()])
-}
-
 /// Writes a value. `quoted` tells that it stands within the quotes of a JSON text.
 pub(super) fn write(body: &mut String, value: &Fact, format: Format, quoted: bool) -> Result<(), String> {
     match format {
@@ -234,6 +225,20 @@ pub(super) fn write(body: &mut String, value: &Fact, format: Format, quoted: boo
                     '\u{0}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => body.push('\u{fffd}'),
                     character => body.push(character),
                 }
+            }
+        }
+        Format::Markdown => {
+            let text = text_of(value)?;
+            let mut characters = text.chars().peekable();
+            let mut is_number = true;
+            while let Some(character) = characters.next() {
+                // `1.` at the beginning of a line makes a list of it; the end of a line could begin a list, a quote or a heading.
+                let ends = characters.peek().is_none_or(|next| next.is_whitespace());
+                if MARKDOWN.contains(character) || is_number && character == '.' && ends {
+                    body.push('\\');
+                }
+                body.push(if character.is_control() { ' ' } else { character });
+                is_number &= character.is_ascii_digit();
             }
         }
         Format::Text => body.push_str(&text_of(value)?),

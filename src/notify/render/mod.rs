@@ -2,13 +2,15 @@
 //!
 //! A template is text with merge fields, `{{ expression }}`, in the mappings' own language. It is compiled for every type of
 //! event that its endpoint wants, so that a misspelt field is a mistake in the configuration and not of the first event.
-//! What is merged in is escaped for JSON, XML or text, by the template's mime type. In JSON it matters where a field stands:
-//! within quotes it becomes a part of the text, elsewhere a value of its own (a number, a text in quotes, null, a list).
+//! What is merged in is escaped for JSON, XML, Markdown or text, by the template's mime type. In JSON it matters where a field
+//! stands: within quotes it becomes a part of the text, elsewhere a value of its own (a number, a text in quotes, null, a list).
+//! In XML it stands in text or in the quotes of an attribute.
 //!
 //! A body is never empty and, if JSON, always JSON: what cannot be rendered is an error, and the delivery a problem.
 
 mod escape;
 mod parse;
+mod xml;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,6 @@
 //! Templates with a small stand-in for the mappings' language: paths only.
 
+mod escaping;
 mod trial;
 
 use proptest::prelude::*;
@@ -309,7 +310,7 @@ fn only_mime_types_that_a_body_can_be_of_are_taken() {
         ("Application/JSON; Charset=\"UTF-8\"", Ok(Format::Json)),
         ("application/vnd.team+json;charset=utf-8", Ok(Format::Json)),
         ("application/soap+xml; action=\"x\"", Ok(Format::Xml)),
-        ("text/markdown", Ok(Format::Text)),
+        ("text/markdown", Ok(Format::Markdown)),
         ("text/plain; charset=utf-16", Err(MimeError::Charset)),
         ("text/plain; charset=", Err(MimeError::Charset)),
         (
@@ -435,8 +436,10 @@ proptest! {
     }
 
     #[test]
-    fn templates_of_any_text_are_read_or_refused(text in any::<String>(), json in any::<bool>()) {
-        let mime = if json { "application/json" } else { "text/plain" };
+    fn templates_of_any_text_are_read_or_refused(
+        text in prop_oneof![any::<String>(), "[<>/!?a=\"'&;{} \\]\\[-]{0,24}"], format in 0..3_usize,
+    ) {
+        let mime = ["application/json", "application/xml", "text/plain"][format];
         if let Err(error) = template(&text, mime) {
             prop_assert!(text.get(error.place.clone()).is_some(), "{:?}", error.place);
         }

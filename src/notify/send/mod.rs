@@ -217,7 +217,7 @@ impl Sender {
         }
     }
 
-    /// Only the endpoint's own host gets what is meant for it.
+    /// Only the endpoint's own host gets what is meant for it, and is shown who lockstep is.
     async fn request(
         &self,
         url: &Url,
@@ -225,7 +225,8 @@ impl Sender {
         signed: &Signed,
         body: &Bytes,
     ) -> Result<Response, reqwest::Error> {
-        let mut request = self.http.post(url.clone()).body(body.clone());
+        let client = if is_own { &self.http } else { &self.elsewhere };
+        let mut request = client.post(url.clone()).body(body.clone());
         for (name, value) in &signed.headers {
             request = request.header(*name, value.clone());
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Book, class_of};
 use super::look::{Gathered, PAGE, TOGETHER, source_of};
+use super::sent::{Changes, sent_since};
 use super::shelf::{ErpShelf, ShopShelf, Sign, Suspect};
 use super::{Run, RunError};
 use crate::domain::{DriftFate, ErpId, LinkState, Object, ShopifyId, Timestamp};
@@ -11,7 +12,12 @@ use crate::sync::BeforeStart;
 
 impl Run<'_> {
     /// Records of the ERP that no link leads to: twins of linked ones, and what is to be sent out.
-    pub(super) async fn beside(&self, erp: &mut ErpShelf, gathered: &mut Gathered) -> Result<(), RunError> {
+    pub(super) async fn beside(
+        &self,
+        erp: &mut ErpShelf,
+        changes: &Changes,
+        gathered: &mut Gathered,
+    ) -> Result<(), RunError> {
         let Some(model) = self.model() else {
             return Ok(());
         };
@@ -29,7 +35,7 @@ impl Run<'_> {
             self.recognise_products(&own, &fields, erp).await?;
         }
         for some in open.chunks(TOGETHER as usize) {
-            self.unsent(model, some, gathered).await?;
+            self.unsent(model, (some, changes), gathered).await?;
             let own: Vec<ErpId> = some.iter().copied().filter(|id| !others.contains(id)).collect();
             if is_recognised {
                 for (id, now) in self.read(model, &own, fields.clone()).await? {
@@ -152,8 +158,13 @@ impl Run<'_> {
     }
 
     /// Records that were made since the way out is looked at, and that nobody sent.
-    async fn unsent(&self, model: &str, ids: &[ErpId], gathered: &mut Gathered) -> Result<(), RunError> {
-        if !self.context.out.contains(&self.wanted.object) {
+    async fn unsent(
+        &self,
+        model: &str,
+        (ids, changes): (&[ErpId], &Changes),
+        gathered: &mut Gathered,
+    ) -> Result<(), RunError> {
+        if !self.is_sent() {
             return Ok(());
         }
         let Some(since) = self.out_since(model).await? else {
@@ -161,20 +172,29 @@ impl Run<'_> {
         };
         let erp = &self.context.erp;
         let new = self.ask(erp.made_since(model, ids, since)).await?;
-        let suspects = new
-            .into_iter()
-            .map(|id| Suspect::new(Sign::Unsent, None, Some(id)));
+        let written = self.written(model, &new).await?;
+        let suspects = new.into_iter().map(|id| Suspect {
+            // Of a product, its variants may be what changed.
+            written_at: written
+                .get(&id)
+                .max(changes.get(&id))
+                .copied()
+                .unwrap_or_default(),
+            ..Suspect::new(Sign::Unsent, None, Some(id))
+        });
         gathered.suspects.extend(suspects);
         Ok(())
     }
 
     /// Since when new records of the ERP are sent out, by the ERP's clock: what was there when the first run looked is left
     /// alone, as polls leave it. None at that first run.
-    async fn out_since(&self, model: &str) -> Result<Option<Timestamp>, RunError> {
-        let name = format!("full:out:{}", self.wanted.object);
+    pub(super) async fn out_since(&self, model: &str) -> Result<Option<Timestamp>, RunError> {
+        let name = sent_since(self.wanted.object);
         let store = &self.context.store;
-        if let Some(text) = store.cursor(&self.shop.name, &name).await? {
-            return Ok(Timestamp::parse_rfc3339(&text).ok());
+        let text = store.cursor(&self.shop.name, &name).await?;
+        // What is empty was forgotten.
+        if let Some(since) = text.and_then(|text| Timestamp::parse_rfc3339(&text).ok()) {
+            return Ok(Some(since));
         }
         if self.wanted.dry_run {
             return Ok(None);

@@ -176,11 +176,11 @@ pub(super) const fn class_of(sign: Sign) -> DriftClass {
         Sign::GoneFromShop => DriftClass::Deleted,
         Sign::GoneFromErp => DriftClass::GoneFromErp,
         Sign::GoneFromBoth => DriftClass::OrphanedLink,
-        Sign::Changed | Sign::Moved | Sign::Picked | Sign::Unnoted => DriftClass::FieldDiffers,
+        Sign::Changed | Sign::Edited | Sign::Moved | Sign::Picked | Sign::Unnoted => DriftClass::FieldDiffers,
         Sign::Level => DriftClass::StockDiffers,
         Sign::Alive => DriftClass::Archived,
         Sign::Total => DriftClass::TotalDiffers,
-        Sign::Unsent => DriftClass::MissingOnShopify,
+        Sign::Unsent | Sign::UnsentVariant => DriftClass::MissingOnShopify,
         Sign::ErpTwin => DriftClass::DuplicateInErp,
     }
 }

@@ -25,11 +25,12 @@ pub(super) fn findings(comparison: &Comparison) -> Vec<Finding> {
         .find_map(|preview| preview.record_name.clone());
     if let Some(into) = &comparison.into_erp {
         let way = comparison.is_carried.then_some(Direction::In);
-        fields(into, Direction::In, way, &mut found);
+        fields(into, (Direction::In, way), false, &mut found);
         acts(into, way, &mut found);
     }
     if let Some(out) = &comparison.out {
-        fields(out, Direction::Out, Some(Direction::Out), &mut found);
+        let is_second = !found.is_empty();
+        fields(out, (Direction::Out, Some(Direction::Out)), is_second, &mut found);
         acts(out, Some(Direction::Out), &mut found);
     }
     for finding in &mut found {
@@ -43,7 +44,13 @@ fn is_difference(field: &ComparedField) -> bool {
     field.differs && (field.is_written || !field.is_agreed)
 }
 
-fn fields(preview: &Preview, direction: Direction, way: Option<Direction>, found: &mut Vec<Finding>) {
+/// `is_second` says that the way in told of something already: what the way out leaves as it is adds nothing then.
+fn fields(
+    preview: &Preview,
+    (direction, way): (Direction, Option<Direction>),
+    is_second: bool,
+    found: &mut Vec<Finding>,
+) {
     for record in preview.compared.iter().flatten() {
         for field in record.fields.iter().filter(|field| is_difference(field)) {
             let (shopify, erp) = match direction {
@@ -61,7 +68,7 @@ fn fields(preview: &Preview, direction: Direction, way: Option<Direction>, found
                 same.way = same.way.or(way);
                 continue;
             }
-            if direction == Direction::Out && way.is_none() && preview_is_second(found) {
+            if is_second && way.is_none() {
                 continue;
             }
             found.push(Finding {
@@ -77,11 +84,6 @@ fn fields(preview: &Preview, direction: Direction, way: Option<Direction>, found
             });
         }
     }
-}
-
-/// Whether the way in told of something already: what the way out leaves as it is adds nothing then.
-fn preview_is_second(found: &[Finding]) -> bool {
-    !found.is_empty()
 }
 
 fn class_of(field: &str) -> DriftClass {

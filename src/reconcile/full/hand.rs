@@ -78,6 +78,10 @@ impl Run<'_> {
         for key in self.keys(suspect) {
             let jobs = self.jobs_of(&key).await?;
             let Some(job) = jobs.first() else { continue };
+            let asks = matches!(job.state, JobState::Problem | JobState::Held);
+            if suspect.is_unsent && key.direction == Direction::In && asks {
+                continue;
+            }
             let became = if job.state.is_open() {
                 match (&job.problem, job.state) {
                     (Some(problem), JobState::Problem) => {
@@ -88,10 +92,10 @@ impl Run<'_> {
                 }
             } else {
                 let is_answer = job.state == JobState::Discarded && self.is_answer(suspect.sign, job).await?;
-                let is_later = job.updated_at >= suspect.updated_at.plus(CLOCKS);
+                let is_later = job.updated_at >= suspect.changed_at().plus(CLOCKS);
                 match (job.state, &job.reason) {
                     (JobState::Discarded, _)
-                        if job.updated_at >= suspect.updated_at && is_asked(suspect.sign) && is_answer =>
+                        if job.updated_at >= suspect.changed_at() && is_asked(suspect.sign) && is_answer =>
                     {
                         Became::left_alone(GIVEN_UP)
                     }
@@ -167,9 +171,12 @@ impl Run<'_> {
         for Told { class, code } in TOLD {
             let count = book.to_tell.get(&class).copied().unwrap_or_default();
             if count == 0 {
-                store
-                    .close_shop_problem(&self.shop.name, code, object.as_str(), now)
-                    .await?;
+                // What a job is at work on is not put right yet: neither told anew nor closed.
+                if !book.counts.contains_key(&(class, DriftFate::InWork)) {
+                    store
+                        .close_shop_problem(&self.shop.name, code, object.as_str(), now)
+                        .await?;
+                }
                 continue;
             }
             let problem = NewProblem {
@@ -198,7 +205,10 @@ impl Run<'_> {
 
 /// Whether an earlier job's end explains what this sign shows.
 const fn is_rule(sign: Sign) -> bool {
-    matches!(sign, Sign::Unlinked | Sign::Twin | Sign::Changed | Sign::Unsent)
+    matches!(
+        sign,
+        Sign::Unlinked | Sign::Twin | Sign::Changed | Sign::Unsent | Sign::UnsentVariant
+    )
 }
 
 /// Whether a job about this sign would ask what a person answered by giving one up.

@@ -6,7 +6,7 @@ use super::hand::TOLD;
 use super::shelf::{Sign, Suspect};
 use super::weigh::{Seen, left_alone};
 use super::{Run, RunError};
-use crate::domain::{Direction, DriftClass, DriftFate, Link, Object};
+use crate::domain::{Direction, DriftClass, DriftFate, Link, LinkState, Object};
 use crate::sync::{Comparison, expected};
 
 impl Run<'_> {
@@ -27,6 +27,10 @@ impl Run<'_> {
             Seen::Nothing => return Ok(()),
         };
         let mut found = findings(&comparison);
+        if link.state == LinkState::Adopted {
+            self.only_matched(&suspect, found, book);
+            return Ok(());
+        }
         self.amounts(&suspect, &link, &mut found).await?;
         if suspect.is_away && found.iter().all(|finding| finding.class != DriftClass::Archived) {
             found.push(self.put_away(&link));
@@ -35,7 +39,9 @@ impl Run<'_> {
         let problem_out = problem(comparison.out.as_ref());
         let goes = |way| found.iter().any(|finding: &Finding| finding.way == Some(way));
         let mut into = None;
-        if goes(Direction::In) || problem_in.is_some() {
+        // Where only the ERP changed it, what the way in makes a problem of has its job by its own sign.
+        let is_only_unsent = suspect.is_unsent && suspect.sign == Sign::Moved;
+        if goes(Direction::In) || (problem_in.is_some() && !is_only_unsent) {
             into = Some(told(self.job_in(source).await?, problem_in.as_deref()));
         } else if matches!(suspect.sign, Sign::Changed | Sign::Unnoted) && !self.wanted.dry_run {
             // Nothing is carried in, and nobody noted yet what is to stand there: the job does, so that the next run need not read
@@ -66,6 +72,9 @@ impl Run<'_> {
         }
         if found.is_empty() {
             book.looked.in_step += 1;
+            if let (Sign::Edited, Some(moves)) = (suspect.sign, suspect.moves) {
+                self.has_told(source, moves, 0).await?;
+            }
             return Ok(());
         }
         let (count, mut stands) = (found.len(), true);
@@ -88,8 +97,40 @@ impl Run<'_> {
         }
         // Where less was found than had moved, something of it is on its way.
         let moves = suspect.moves.filter(|moves| count as u64 >= moves.fields());
-        if let (Sign::Moved, true, Some(moves)) = (suspect.sign, stands, moves) {
+        if let (Sign::Moved | Sign::Edited, true, Some(moves)) = (suspect.sign, stands, moves) {
             self.has_told(source, moves, count).await?;
+        }
+        Ok(())
+    }
+
+    /// What differs of two records that were matched and of which nobody wrote anything yet: told, and left as it stands. The
+    /// first change of either side decides by the mapping's `truth`; a run must not write over a catalogue ahead of that.
+    fn only_matched(&self, suspect: &Suspect, found: Vec<Finding>, book: &mut Book) {
+        book.looked.adopted += 1;
+        for finding in found {
+            let became = Became::left_alone("only_matched");
+            book.enter(finding.class, suspect, finding.about, became);
+        }
+    }
+
+    /// An order that comes to something else, and a job of which waits for a person: that job is no answer to it.
+    pub(super) async fn amounts_first(
+        &self,
+        suspect: Suspect,
+        hand: Became,
+        book: &mut Book,
+    ) -> Result<(), RunError> {
+        let Some(link) = self.live(&suspect).await? else {
+            return Ok(());
+        };
+        let mut found = Vec::new();
+        self.amounts(&suspect, &link, &mut found).await?;
+        if found.is_empty() {
+            book.enter(DriftClass::FieldDiffers, &suspect, About::default(), hand);
+        }
+        for finding in found {
+            let became = of_amount(finding.class);
+            book.enter(finding.class, &suspect, finding.about, became);
         }
         Ok(())
     }
@@ -128,6 +169,8 @@ impl Run<'_> {
             "toggle_off".to_owned()
         } else if finding.class == DriftClass::Archived {
             "put_away_in_the_erp".to_owned()
+        } else if !comparison.is_carried {
+            "toggle_off".to_owned()
         } else if self.wanted.object == Object::Order {
             "booked_as_sold".to_owned()
         } else {

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::book::Book;
+use super::book::{About, Became, Book};
 use super::shelf::{ErpShelf, InErp, OnShop, ShopShelf, Sign, Suspect};
 use super::{Run, RunError};
-use crate::domain::{DriftClass, DriftFate, ErpId, FieldValue, Link, LinkState, Object, ShopifyId};
+use crate::domain::{DriftClass, ErpId, FieldValue, Link, LinkState, Object, ShopifyId, Timestamp};
 use crate::erp::ErpError;
 use crate::store::Correction;
 use crate::sync::{agreed_fields, moved};
@@ -28,6 +28,8 @@ pub(super) struct Looked {
     pub(super) suspects: Vec<Suspect>,
     pub(super) gone_from_shop: u64,
     pub(super) gone_from_erp: u64,
+    /// Up to when this run knows the ERP's changes, where they are sent out.
+    pub(super) seen: Option<Timestamp>,
 }
 
 /// What is gathered.
@@ -41,6 +43,32 @@ pub(super) struct Gathered {
     pub(super) unnoted: Vec<Suspect>,
     /// Products of the ERP of which a variant moved.
     pub(super) moved_products: BTreeSet<ErpId>,
+    /// Records that the shop changed where that is not carried in: told without a look at them, and those that are looked at.
+    off: u64,
+    edited: usize,
+}
+
+impl Gathered {
+    /// Has these looked at, each once, and also where an earlier run told of other changes of them.
+    pub(super) fn look_at(&mut self, suspects: Vec<Suspect>) {
+        let places = self.suspects.iter().enumerate();
+        let places: BTreeMap<ShopifyId, usize> = places
+            .filter_map(|(place, one)| Some((one.source?, place)))
+            .collect();
+        for suspect in suspects {
+            let place = suspect.source.and_then(|source| places.get(&source));
+            match place.and_then(|place| self.suspects.get_mut(*place)) {
+                None => self.suspects.push(suspect),
+                Some(known) => {
+                    if known.sign == Sign::Edited {
+                        (known.sign, known.written_at) = (suspect.sign, suspect.written_at);
+                    }
+                    (known.moves, known.told) = (None, None);
+                    known.is_unsent |= suspect.is_unsent;
+                }
+            }
+        }
+    }
 }
 
 impl Run<'_> {
@@ -50,6 +78,8 @@ impl Run<'_> {
             Some(model) => self.ask(self.context.erp.newest_change(model)).await?,
             None => None,
         };
+        let seen = self.newest_of_all().await?;
+        let changes = self.changes().await?;
         let mut shop = self.shop_side().await?;
         let mut erp = self.erp_side().await?;
         book.looked.on_shopify = shop.len();
@@ -60,8 +90,9 @@ impl Run<'_> {
         }
         if object != Object::Order {
             book.looked.in_erp = erp.len();
-            self.beside(&mut erp, &mut gathered).await?;
+            self.beside(&mut erp, &changes, &mut gathered).await?;
         }
+        self.not_sent(&changes, &shop, &mut gathered).await?;
         let starts_at = self.starts_at().await?;
         self.unlinked(&shop, starts_at, &mut gathered, book);
         self.leave_what_moved_since(began, &mut gathered, book).await?;
@@ -74,8 +105,10 @@ impl Run<'_> {
             )
         };
         let suspects = gathered.suspects.iter().filter(is_of_link).count() as u64;
-        book.looked.in_step = book.looked.linked.saturating_sub(suspects);
+        let others = suspects + gathered.off + book.looked.adopted;
+        book.looked.in_step = book.looked.linked.saturating_sub(others);
         Ok(Looked {
+            seen,
             suspects: gathered.suspects,
             gone_from_shop: gathered.gone_from_shop,
             gone_from_erp: gathered.gone_from_erp,
@@ -225,6 +258,7 @@ impl Run<'_> {
             };
             if link.state == LinkState::Adopted {
                 // Nothing was written yet, and nothing is agreed: the first change of either side begins that.
+                book.looked.adopted += 1;
                 continue;
             }
             let moved = now.map(|now| moved(link, now)).unwrap_or_default();
@@ -259,20 +293,21 @@ impl Run<'_> {
                     },
                 );
             }
-            self.suspect(link, suspect, !moved.is_empty() || is_archived, gathered, book);
+            self.suspect(link, suspect, !moved.is_empty() || is_archived, gathered, book)
+                .await?;
         }
         Ok(())
     }
 
     /// Looks at a record that both sides have, where something about it changed.
-    pub(super) fn suspect(
+    pub(super) async fn suspect(
         &self,
         link: &Link,
         suspect: Suspect,
         has_moved: bool,
         gathered: &mut Gathered,
         book: &mut Book,
-    ) {
+    ) -> Result<(), RunError> {
         let is_newer = link
             .source_updated_at
             .is_none_or(|applied| applied < suspect.updated_at);
@@ -288,9 +323,43 @@ impl Run<'_> {
                 sign: Sign::Moved,
                 ..suspect
             });
-        } else if is_newer && is_off {
-            book.tally(DriftClass::FieldDiffers, DriftFate::LeftAlone, 1);
+        } else if is_newer && is_asked && is_off {
+            self.edited(suspect, gathered, book).await?;
         }
+        Ok(())
+    }
+
+    /// A record that the shop changed, where that is not carried in. What it says instead of the ERP is looked at where the ERP's
+    /// word goes out, once after each change: nobody takes such a change away.
+    async fn edited(
+        &self,
+        suspect: Suspect,
+        gathered: &mut Gathered,
+        book: &mut Book,
+    ) -> Result<(), RunError> {
+        let (Some(source), true) = (suspect.source, self.is_sent()) else {
+            gathered.off += 1;
+            let became = Became::left_alone("toggle_off");
+            book.enter(DriftClass::FieldDiffers, &suspect, About::default(), became);
+            return Ok(());
+        };
+        let moves = self.moves(suspect.updated_at, 0, "edited");
+        let told = self.told(source, moves).await?;
+        gathered.edited += usize::from(told.is_none());
+        if told.is_none() && gathered.edited > MOST_UNNOTED {
+            // The next runs come to it.
+            gathered.off += 1;
+            let became = Became::left_alone("toggle_off");
+            book.enter(DriftClass::FieldDiffers, &suspect, About::default(), became);
+            return Ok(());
+        }
+        gathered.suspects.push(Suspect {
+            sign: Sign::Edited,
+            moves: Some(moves),
+            told,
+            ..suspect
+        });
+        Ok(())
     }
 
     /// What the ERP's records of these links hold; those that are gone are absent.

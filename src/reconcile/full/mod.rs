@@ -19,6 +19,7 @@ mod look;
 mod notes;
 mod orders;
 mod sample;
+mod sent;
 mod shelf;
 mod stock;
 mod variants;
@@ -31,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::book::Book;
 use self::life::Life;
 use self::look::Looked;
+pub use self::sent::forget_sent;
 use super::{RunEnded, RunError, RunNotifier, told};
 use crate::domain::{LinkKind, NewProblem, Object, SharedEntropy, ShopName, Timestamp};
 use crate::store::{DriftKind, NewRun, RunKind, RunOutcome, StoreError};
@@ -277,6 +279,7 @@ impl Run<'_> {
             suspects,
             gone_from_shop,
             gone_from_erp,
+            seen,
         } = self.look(book).await?;
         let linked = book.looked.linked;
         let is_too_much =
@@ -307,6 +310,7 @@ impl Run<'_> {
             store
                 .close_shop_problem(&self.shop.name, TOO_MUCH_GONE, object.as_str(), now)
                 .await?;
+            self.has_seen(seen).await?;
         }
         Ok(())
     }

@@ -92,7 +92,7 @@ impl Run<'_> {
             } else {
                 let has_moved = suspect.is_away || moved.is_anything();
                 let before = gathered.suspects.len();
-                self.suspect(link, suspect, has_moved, gathered, book);
+                self.suspect(link, suspect, has_moved, gathered, book).await?;
                 let is_known = is_by_hand || is_cancelled || booked_fields(link).is_some();
                 if is_carried && !is_known && gathered.suspects.len() == before {
                     gathered.unnoted.push(Suspect {

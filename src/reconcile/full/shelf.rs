@@ -228,6 +228,10 @@ pub(super) enum Sign {
     Total,
     /// In the ERP, new, and not on the shop.
     Unsent,
+    /// Linked, and the ERP has a new variant of it that the shop has not.
+    UnsentVariant,
+    /// The shop's record changed where its changes are not carried in, and the ERP's are carried out.
+    Edited,
     /// In the ERP beside a linked one that it is recognised by the same as.
     ErpTwin,
     /// Picked at random.
@@ -248,10 +252,14 @@ pub(super) struct Suspect {
     /// When it was made and changed on the shop, as the list said.
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
+    /// When it was written in the ERP, where that decides whether an earlier job's end still explains it.
+    pub(super) written_at: Timestamp,
     /// Of a twin: the other one.
     pub(super) beside: Option<ErpId>,
     /// Whether one side has it put away and the other does not.
     pub(super) is_away: bool,
+    /// Whether the way out makes something else of it: a job of the way in that waits for a person is no answer to that.
+    pub(super) is_unsent: bool,
     /// Whether it is an order that Shopify hides: then only what the ERP has can be looked at.
     pub(super) is_hidden: bool,
     /// What moved of it, where that can be told without reading it whole.
@@ -268,8 +276,10 @@ impl Suspect {
             erp,
             created_at: Timestamp::from_millis(0),
             updated_at: Timestamp::from_millis(0),
+            written_at: Timestamp::from_millis(0),
             beside: None,
             is_away: false,
+            is_unsent: false,
             is_hidden: false,
             moves: None,
             told: None,
@@ -280,6 +290,11 @@ impl Suspect {
         self.created_at = Timestamp::from_millis(record.created_at);
         self.updated_at = Timestamp::from_millis(record.updated_at);
         self
+    }
+
+    /// When it changed last, on whichever side that is known of.
+    pub(super) fn changed_at(&self) -> Timestamp {
+        self.updated_at.max(self.written_at)
     }
 }
 

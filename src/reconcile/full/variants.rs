@@ -28,6 +28,8 @@ struct OfProducts {
     deleted: Vec<Deleted>,
     /// Products of which it was never noted which of their variants stand, or not as it is.
     unnoted: BTreeSet<ErpId>,
+    /// Products of the shop of which the ERP has a variant no more.
+    gone: BTreeSet<ShopifyId>,
 }
 
 impl Run<'_> {
@@ -42,8 +44,8 @@ impl Run<'_> {
         let ways = self.shop.engine.identities(&self.shop.name, Object::Product);
         let watched = self.context.erp.watched(Object::Product);
         let owner = watched.iter().find_map(|watched| watched.owner);
-        let mut known: BTreeSet<ShopifyId> = gathered.suspects.iter().filter_map(|one| one.source).collect();
         let mut found = OfProducts::default();
+        let mut linked: Vec<ErpId> = Vec::new();
         let mut after = None;
         loop {
             let store = &self.context.store;
@@ -51,6 +53,7 @@ impl Run<'_> {
             let links = self.life.with(links).await??;
             let is_last = links.len() < TOGETHER as usize;
             after = links.last().map(|link| link.erp_id);
+            linked.extend(links.iter().map(|link| link.erp_id));
             let links: Vec<&Link> = links
                 .iter()
                 .filter(|link| link.state == LinkState::Linked && source_of(link).is_some())
@@ -65,11 +68,7 @@ impl Run<'_> {
                 let product = shop.product_of(source);
                 let Some(now) = held.get_mut(&link.erp_id) else {
                     // Known only where the list tells of variants. One that the shop has no more is nobody's.
-                    if let Some(product) = product.filter(|product| known.insert(*product)) {
-                        gathered
-                            .suspects
-                            .push(Suspect::new(Sign::Moved, Some(product), None));
-                    }
+                    found.gone.extend(product);
                     continue;
                 };
                 let template = match owner.and_then(|owner| now.get(owner)) {
@@ -129,17 +128,26 @@ impl Run<'_> {
         }
         let moved = std::mem::take(&mut gathered.moved_products);
         let moved = self.products_of(moved, Sign::Moved).await?;
+        gathered.look_at(moved);
+        let gone = found.gone.into_iter();
+        gathered.look_at(
+            gone.map(|one| Suspect::new(Sign::Moved, Some(one), None))
+                .collect(),
+        );
+        let mut known: BTreeSet<ShopifyId> = gathered.suspects.iter().filter_map(|one| one.source).collect();
         let new =
             |suspect: &Suspect, known: &mut BTreeSet<_>| suspect.source.is_some_and(|one| known.insert(one));
-        gathered
-            .suspects
-            .extend(moved.into_iter().filter(|suspect| new(suspect, &mut known)));
         if !self.context.not_in.contains(&Object::Product) {
             let unnoted = self.products_of(found.unnoted, Sign::Unnoted).await?;
             gathered
                 .unnoted
                 .extend(unnoted.into_iter().filter(|suspect| new(suspect, &mut known)));
         }
+        linked.sort_unstable();
+        let mut new = self.new_variants(&linked).await?;
+        new.retain(|variant| erp.is_active(variant.product));
+        let unsent = self.of_linked(new).await?;
+        self.unsent_variants(unsent, shop, gathered, book).await?;
         self.deleted_variants(found.deleted, shop, book).await
     }
 
@@ -153,7 +161,7 @@ impl Run<'_> {
         Ok(suspects.collect())
     }
 
-    async fn links_of_products(&self, products: BTreeSet<ErpId>) -> Result<Vec<Link>, RunError> {
+    pub(super) async fn links_of_products(&self, products: BTreeSet<ErpId>) -> Result<Vec<Link>, RunError> {
         let products: Vec<ErpId> = products.into_iter().collect();
         let mut found = Vec::new();
         for some in products.chunks(TOGETHER as usize) {

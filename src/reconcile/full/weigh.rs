@@ -41,6 +41,9 @@ impl Run<'_> {
             }
         }
         if let Some(became) = hand {
+            if suspect.sign == Sign::Total && !is_new(&became) {
+                return self.amounts_first(suspect, became, book).await;
+            }
             if suspect.sign == Sign::Unnoted && became.why.as_deref() != Some(GIVEN_UP) {
                 // Nothing says that it differs. Its job notes what the mapping makes of it: the next run tells by that what does.
                 return Ok(());
@@ -48,9 +51,10 @@ impl Run<'_> {
             book.enter(class_of(suspect.sign), &suspect, About::default(), became);
             return Ok(());
         }
-        if let (Sign::Moved, Some(told)) = (suspect.sign, suspect.told) {
+        if let (Sign::Moved | Sign::Edited, Some(told)) = (suspect.sign, suspect.told) {
             // People edit many records and leave them so: what was found once is counted, not read whole every night.
             book.tally(DriftClass::FieldDiffers, DriftFate::LeftAlone, told);
+            book.looked.in_step += u64::from(told == 0);
             return Ok(());
         }
         match suspect.sign {
@@ -60,9 +64,14 @@ impl Run<'_> {
             Sign::Unsent => self.unsent_one(suspect, book).await,
             Sign::Unlinked | Sign::Twin => self.unlinked_one(suspect, book).await,
             _ if suspect.is_hidden => self.hidden_one(suspect, book).await,
-            Sign::Changed | Sign::Moved | Sign::Alive | Sign::Total | Sign::Picked | Sign::Unnoted => {
-                self.linked_one(suspect, book).await
-            }
+            Sign::Changed
+            | Sign::Edited
+            | Sign::Moved
+            | Sign::Alive
+            | Sign::Total
+            | Sign::Picked
+            | Sign::Unnoted
+            | Sign::UnsentVariant => self.linked_one(suspect, book).await,
             // Each is seen to where it is found.
             Sign::ErpTwin | Sign::Level => Ok(()),
         }
@@ -216,7 +225,14 @@ impl Run<'_> {
         };
         let Some(unsent) = unsent else { return Ok(()) };
         let became = match unsent.left_alone {
-            Some(rule) => Became::left_alone(rule),
+            Some(rule) => {
+                // As of what the shop alone has: its job says so again, and the next run takes its word.
+                let is_settled = self.context.clock.now() >= suspect.written_at.plus(CLOCKS);
+                if is_settled && !self.wanted.dry_run {
+                    self.enqueue(self.key_out(id)).await?;
+                }
+                Became::left_alone(rule)
+            }
             None => self.repair(self.key_out(id)).await?,
         };
         let about = About {
@@ -343,7 +359,7 @@ impl Run<'_> {
 }
 
 /// What kept a record from being compared.
-const fn kind_of(error: &PreviewError) -> &'static str {
+pub(super) const fn kind_of(error: &PreviewError) -> &'static str {
     match error {
         PreviewError::UnknownShop(_) => "no such shop",
         PreviewError::NotFound { .. } => "not found",

@@ -140,6 +140,29 @@ pub(super) async fn no_job_wakes_itself(fixture: Fixture) {
     );
 }
 
+pub(super) async fn a_job_of_a_newer_version_that_is_given_up_waits_in_the_outbox(fixture: Fixture) {
+    let key = order("killer");
+    fixture.store.enqueue(new_job(&key, START)).await.unwrap();
+    claim_one(&fixture.store, Object::Order, START).await;
+    let often = "UPDATE jobs SET unclean_attempts = 4 RETURNING CAST(1 AS BIGINT)";
+    assert_eq!(fixture.number(often).await, 1);
+    // After an upgrade of one node of several.
+    let newer = "UPDATE lanes SET object = 'gift_card' RETURNING CAST(1 AS BIGINT)";
+    assert_eq!(fixture.number(newer).await, 1);
+    let fixture = fixture.crash().await;
+    let told = fixture.store.outbox(10).await.unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(GivenUpJob::from_body(&told[0].body), None);
+    let body: serde_json::Value = serde_json::from_str(&told[0].body).unwrap();
+    let about = &body["given_up_job"]["key"];
+    assert_eq!(
+        (&about["object"], &about["source_id"]),
+        (&"gift_card".into(), &"killer".into())
+    );
+    let code = &body["given_up_job"]["problem"]["code"];
+    assert_eq!(code, "attempt_killed_the_process");
+}
+
 pub(super) async fn ready_work_stays_ready_when_the_clock_is_set_back(fixture: Fixture) {
     let store = &fixture.store;
     let at = START.plus(SECOND * 5);

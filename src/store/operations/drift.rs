@@ -114,6 +114,9 @@ pub struct DriftLooked {
     /// Orders, or products, of which not all that is compared is remembered yet: later runs read them whole, once.
     #[serde(default)]
     pub unnoted: u64,
+    /// Linked records that were only matched so far: nothing is agreed on of them, and a full run compares none.
+    #[serde(default)]
+    pub adopted: u64,
     /// Values that people put in place of what was written, found for the first time.
     pub corrections: u64,
 }

@@ -1,6 +1,7 @@
 //! Jobs that the store gives up by itself, as they stand in the outbox.
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::domain::{JobId, JobKey, NewProblem, ShopName};
 
@@ -36,6 +37,27 @@ impl GivenUpJob {
             shop: self.key.shop.clone(),
             given_up_job: self.clone(),
         })
+    }
+
+    /// The same of a job that only a newer version knows the kind of: it waits in the outbox until one reads it. `key` is what it is
+    /// about, as it stands: shop, object, direction and the record's id.
+    ///
+    /// # Errors
+    /// None that is known: all of it can be written down.
+    pub fn body_of_texts(
+        job: JobId,
+        [shop, object, direction, source_id]: &[String; 4],
+        record: Option<&str>,
+        problem: &NewProblem,
+    ) -> Result<String, serde_json::Error> {
+        let key = json!({
+            "shop": shop,
+            "object": object,
+            "direction": direction,
+            "source_id": source_id,
+        });
+        let given_up = json!({ "job": job, "key": key, "record": record, "problem": problem });
+        serde_json::to_string(&json!({ "shop": shop, "given_up_job": given_up }))
     }
 
     /// Reads it from there; none where the body is something else.
@@ -78,7 +100,17 @@ mod tests {
         let read: serde_json::Value = serde_json::from_str(&body).unwrap();
         assert_eq!(read["shop"], "main");
         assert!(body.contains("\"4711\""), "{body}");
-        assert_eq!(GivenUpJob::from_body(&body), Some(told));
+        assert_eq!(GivenUpJob::from_body(&body), Some(told.clone()));
+        let texts = |object: &str| {
+            let key = ["main", object, "in", "4711"].map(str::to_owned);
+            GivenUpJob::body_of_texts(told.job, &key, told.record.as_deref(), &told.problem).unwrap()
+        };
+        assert_eq!(GivenUpJob::from_body(&texts("order")), Some(told.clone()));
+        assert_eq!(
+            GivenUpJob::from_body(&texts("gift_card")),
+            None,
+            "for a newer version"
+        );
         assert_eq!(GivenUpJob::from_body(r#"{"id":"evt_1","shop":"main"}"#), None);
     }
 }

@@ -62,7 +62,8 @@ pub trait Notices: Send + Sync {
     /// The endpoints that anything was ever made for or known of, by name.
     async fn endpoints(&self) -> Result<Vec<EndpointRow>, StoreError>;
 
-    /// Pauses an endpoint or lets it go on, with its line in the audit log. False where it stood like that.
+    /// Pauses an endpoint or lets it go on, with its line in the audit log; what waits for one that goes on is due now. False where
+    /// it stood like that.
     async fn set_endpoint(&self, act: EndpointAct) -> Result<bool, StoreError>;
 
     /// Dispatches that fit, newest first.
@@ -75,7 +76,8 @@ pub trait Notices: Send + Sync {
     /// One dispatch with its tries.
     async fn dispatch(&self, id: i64) -> Result<Option<DispatchStory>, StoreError>;
 
-    /// Sends what has ended once more, with its line in the audit log. The notifications keep their ids.
+    /// Sends what has ended once more, with its line in the audit log, and makes one that is asked for by itself due where it waits.
+    /// The notifications keep their ids.
     async fn redeliver(
         &self,
         what: Redeliver,
@@ -202,6 +204,8 @@ pub struct ClaimedDispatch {
     pub batch: Option<String>,
     /// When the notification was committed.
     pub created_at: Timestamp,
+    /// Whether a person asked for it by itself: it is sent whatever its endpoint wants by now.
+    pub is_asked_for: bool,
 }
 
 /// One try to send.
@@ -242,6 +246,11 @@ pub enum DispatchEnd {
         /// Why.
         sentence: String,
     },
+    /// Not tried, because nobody wants it any more.
+    Cancelled {
+        /// Why.
+        sentence: String,
+    },
     /// Not tried: it counts as if it had not been claimed.
     GivenBack {
         /// When it is due.
@@ -254,12 +263,23 @@ pub enum DispatchEnd {
 pub struct EndpointChange {
     /// Its name.
     pub name: String,
-    /// What is known of its answers, as JSON.
-    pub health: String,
-    /// Why it is paused from now on. One that is paused already stays paused for its first reason.
+    /// What is known of its answers; none where they say nothing new.
+    pub health: Option<HealthChange>,
+    /// Why it is paused from now on. One that is paused already stays paused for its first reason, and one whose health somebody
+    /// else changed meanwhile is not paused.
     pub pause: Option<String>,
     /// When others were told that it fails; none leaves what was noted.
     pub told_failing_at: Option<Timestamp>,
+}
+
+/// What is known of an endpoint's answers from now on. Not written where it is not what it was any more: a person has let the
+/// endpoint go on meanwhile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HealthChange {
+    /// As it was read, as JSON; empty before the first answer.
+    pub was: String,
+    /// As it is now, as JSON.
+    pub is: String,
 }
 
 /// The end of one request: of one dispatch, or of a batch.
@@ -297,7 +317,7 @@ pub struct EndpointRow {
     pub health: String,
     /// When others were told last that it fails.
     pub told_failing_at: Option<Timestamp>,
-    /// When the last delivery was given up; none once a person let the endpoint go on.
+    /// When the last delivery was given up or became a problem; none once a person let the endpoint go on.
     pub given_up_at: Option<Timestamp>,
     /// How many wait for it.
     pub waiting: u64,
@@ -409,13 +429,13 @@ pub struct DispatchStory {
     pub tries: Vec<TryRow>,
 }
 
-/// What is to be sent once more. Only what has ended is.
+/// What is to be sent once more: what has ended, and one that waits if it is asked for by itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Redeliver {
     /// This one.
     One(i64),
-    /// All that were given up.
+    /// All that were given up, and all that are a problem.
     Failed {
         /// Only those of this endpoint; none for those of every endpoint that the store knows of.
         endpoint: Option<String>,
@@ -437,7 +457,7 @@ pub enum Redeliver {
 pub enum Redelivered {
     /// So many are sent once more. Those whose text was removed on a privacy request are not among them.
     Done(u64),
-    /// It waits or is being sent at this moment.
+    /// It is being sent at this moment.
     UnderWay,
     /// A newer one about the same record was to be sent in its place.
     Replaced,

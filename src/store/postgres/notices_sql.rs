@@ -26,9 +26,10 @@ pub(super) const ENDPOINTS_HELD: &str = "
     ORDER BY name FOR UPDATE";
 
 pub(super) const ENDPOINTS_CHANGE: &str = "
-    UPDATE endpoints SET health = v ->> 1,
-        paused_because = CASE WHEN paused_at IS NULL THEN v ->> 2 ELSE paused_because END,
-        paused_at = CASE WHEN paused_at IS NULL AND v ->> 2 IS NOT NULL THEN (v ->> 4)::bigint ELSE paused_at END,
+    UPDATE endpoints SET health = CASE WHEN health = v ->> 6 THEN v ->> 1 ELSE health END,
+        paused_because = CASE WHEN paused_at IS NULL AND health = v ->> 6 THEN v ->> 2 ELSE paused_because END,
+        paused_at = CASE WHEN paused_at IS NULL AND health = v ->> 6 AND v ->> 2 IS NOT NULL THEN (v ->> 4)::bigint
+            ELSE paused_at END,
         told_failing_at = coalesce((v ->> 3)::bigint, told_failing_at),
         given_up_at = CASE WHEN (v ->> 5)::bigint = 1 THEN (v ->> 4)::bigint ELSE given_up_at END
     FROM json_array_elements($1::json) AS x (v) WHERE endpoints.name = v ->> 0";

@@ -426,8 +426,14 @@ async fn tell(
     .fetch_one(&mut *conn)
     .await?;
     let (Ok(shop), Ok(object), Ok(direction)) = (shop.parse(), object.parse(), direction.parse()) else {
-        // Only a newer version knows what it is about.
-        return Ok(());
+        // Only a newer version knows what it is about, and reads it from the outbox.
+        let key = [shop, object, direction, source_id];
+        tracing::error!(
+            %job, shop = key[0], object = key[1], direction = key[2],
+            "a job that only a newer version knows the kind of was given up: that version tells of it"
+        );
+        let body = GivenUpJob::body_of_texts(job, &key, record.as_deref(), &problem)?;
+        return notices::add(conn, &[(body.as_str(), now)]).await;
     };
     let given_up = GivenUpJob {
         job,

@@ -18,11 +18,13 @@ pub(super) const ENDPOINTS_KNOW: &str = "
 pub(super) const ENDPOINTS_HELD: &str =
     "SELECT name, paused_at FROM endpoints WHERE name IN (SELECT value FROM json_each($1))";
 
-/// `$1`: array of `[name, health, pause, told_failing_at, at, has_given_up]`.
+/// `$1`: array of `[name, health, pause, told_failing_at, at, has_given_up, health as it was read]`. Where somebody else changed the
+/// health since it was read, a person has let the endpoint go on: it is neither written nor is the endpoint paused for it.
 pub(super) const ENDPOINTS_CHANGE: &str = "
-    UPDATE endpoints SET health = x.value ->> 1,
-        paused_because = CASE WHEN paused_at IS NULL THEN x.value ->> 2 ELSE paused_because END,
-        paused_at = CASE WHEN paused_at IS NULL AND x.value ->> 2 IS NOT NULL THEN x.value ->> 4 ELSE paused_at END,
+    UPDATE endpoints SET health = CASE WHEN health = x.value ->> 6 THEN x.value ->> 1 ELSE health END,
+        paused_because = CASE WHEN paused_at IS NULL AND health = x.value ->> 6 THEN x.value ->> 2 ELSE paused_because END,
+        paused_at = CASE WHEN paused_at IS NULL AND health = x.value ->> 6 AND x.value ->> 2 IS NOT NULL THEN x.value ->> 4
+            ELSE paused_at END,
         told_failing_at = coalesce(x.value ->> 3, told_failing_at),
         given_up_at = CASE WHEN x.value ->> 5 = 1 THEN x.value ->> 4 ELSE given_up_at END
     FROM json_each($1) AS x WHERE endpoints.name = x.value ->> 0";

@@ -58,6 +58,7 @@ pub(super) async fn carry_out(
     report.erp_name = Some(cancelled.name.clone());
     let mut now = super::link(flow, order, &cancelled, model, &known).await?;
     flow.stands_for(of_erp(&now));
+    told::is_of(flow, cancelled.partner);
     let reached = told::Reached {
         cancelled: order.cancelled_at.is_some(),
         open_refunds: &BTreeSet::new(),

@@ -22,7 +22,7 @@ use crate::erp::{Document, DocumentState, Find, Lines, SalesOrder, Save};
 use crate::failpoint::{FailPoint, reach};
 use crate::mapping::in_small_units;
 
-const DOCUMENT: &str = "account.move";
+pub(super) const DOCUMENT: &str = "account.move";
 
 /// How many documents of one reference are looked at.
 const MANY: u32 = 10;
@@ -170,6 +170,7 @@ pub(super) async fn carry_out(
                     "credit_note",
                     json!({ "refund": refund.id, "document": document.label(), "total": document.total }),
                 );
+                told::has_documents(flow, [&document]);
                 flow.commit_links(vec![link(flow, refund, credit, &document)])
                     .await?;
             }

@@ -12,6 +12,7 @@ use super::super::flow::Flow;
 use super::super::settings::Fulfillments;
 use super::super::stop::Stop;
 use super::refunds::{parcels, sent};
+use super::told;
 use crate::domain::{ErpId, Fulfillment, Link, LinkKind, LinkState, Order};
 use crate::erp::{Delivery, DeliveryState, ErpError, SalesOrder};
 
@@ -31,6 +32,7 @@ pub(super) async fn carry_out(
         done.push(format!("delivered parcel {}", parcel.id));
         transfers = flow.shop.erp.deliveries(held.id).await?;
     }
+    told::has_deliveries(flow, &transfers);
     finish(flow, order, held, &transfers, done).await?;
     left_open(flow, order, held, &transfers)?;
     withdrawn(flow, order, held, lines).await

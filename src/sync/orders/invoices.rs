@@ -11,7 +11,7 @@ use super::super::flow::Flow;
 use super::super::settings::Invoices;
 use super::super::stop::Stop;
 use super::refunds::share;
-use super::{book, proof};
+use super::{book, proof, told};
 use crate::domain::{Currency, ErpId, FieldValue, Order};
 use crate::erp::{Closed, Document, DocumentKind, DocumentState, ErpError, SalesOrder, SalesOrderLine};
 use crate::failpoint::{FailPoint, reach};
@@ -51,12 +51,15 @@ pub(super) async fn carry_out(
         done.push("invoiced".to_owned());
         held = Cow::Owned(book::read(flow, held.id).await?);
     }
+    told::has_documents(flow, &documents);
     let mut bills: Vec<Document> = invoices(&documents).cloned().collect();
     for bill in &mut bills {
         if is_draft(bill) {
             *bill = draft(flow, order, bill, (&held, &documents), done).await?;
         }
     }
+    // A draft gets its number when it is posted.
+    told::has_documents(flow, &bills);
     Ok(bills)
 }
 

@@ -198,6 +198,7 @@ pub(super) async fn sync(flow: &mut Flow<'_>, id: ShopifyId) -> Result<Report, S
     let before = booked.clone();
     let whole = matches!(plan, OrderPlan::Book { .. });
     let done = book::carry_out(flow, stays, &mapped, plan, &mut known, booked).await?;
+    told::is_of(flow, done.held.partner);
     if !whole && before.is_some() {
         let kept = facts::keep(flow, &mapping, &mapped, link.as_ref(), &done.held).await?;
         known.take(&mapped, |field| kept.contains(&field.target.to_string()));

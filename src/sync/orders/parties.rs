@@ -17,7 +17,7 @@ use crate::domain::{ErpId, FieldValue, Link, Order};
 use crate::erp::SalesOrder;
 use crate::mapping::Mapped;
 
-const PARTNER: &str = "res.partner";
+pub(super) const PARTNER: &str = "res.partner";
 const NAME: &str = "display_name";
 
 /// One that the ERP's order does not carry yet.

@@ -13,11 +13,14 @@ use sha2::{Digest as _, Sha256};
 use super::super::flow::Flow;
 use super::super::settings::Payments;
 use super::super::telling::of_erp;
+use super::credits::DOCUMENT;
+use super::parties::PARTNER;
 use super::payments::moved;
 use crate::domain::{
-    About, Carried, ErpAbout, Fact, Fulfillment, Happened, HappenedDetail, Happening, Link, LinkKind, Object,
-    Order, Payment, Related, Report, ShopifyId, Timestamp,
+    About, Carried, ErpAbout, ErpId, Fact, Fulfillment, Happened, HappenedDetail, Happening, Link, LinkKind,
+    Object, Order, Payment, Related, Report, ShopifyId, Timestamp,
 };
+use crate::erp::{Delivery, Document, DocumentKind};
 
 /// What an order's link calls it.
 pub(super) const TOLD: &str = "told";
@@ -102,6 +105,40 @@ pub(super) fn about(order: &Order, link: Option<&Link>, record: &Arc<Fact>) -> A
         related: customer.into_iter().collect(),
         record: Some(Arc::clone(record)),
         ..About::new(Object::Order)
+    }
+}
+
+/// Notes whose the order is in the ERP.
+pub(super) fn is_of(flow: &Flow<'_>, partner: Option<ErpId>) {
+    if let Some(id) = partner {
+        flow.is_related("customer", ErpAbout::new(PARTNER, id));
+    }
+}
+
+/// Notes the documents that belong to the order, for those who are told of it.
+pub(super) fn has_documents<'d>(flow: &Flow<'_>, documents: impl IntoIterator<Item = &'d Document>) {
+    for document in documents {
+        let kind = match document.kind {
+            DocumentKind::Invoice => "invoice",
+            DocumentKind::CreditNote => "credit_note",
+            DocumentKind::Other => continue,
+        };
+        let erp = ErpAbout {
+            number: document.name.clone(),
+            ..ErpAbout::new(DOCUMENT, document.id)
+        };
+        flow.is_related(kind, erp);
+    }
+}
+
+/// Notes the deliveries that go to the order's customer, for those who are told of it.
+pub(super) fn has_deliveries(flow: &Flow<'_>, deliveries: &[Delivery]) {
+    for delivery in deliveries.iter().filter(|delivery| delivery.outgoing) {
+        let erp = ErpAbout {
+            number: Some(delivery.name.clone()),
+            ..ErpAbout::new("stock.picking", delivery.id)
+        };
+        flow.is_related("delivery", erp);
     }
 }
 

@@ -182,6 +182,7 @@ async fn look(
         let open = open.iter().find(|(variant, _)| *variant == article.theirs);
         let open = open.map_or_else(Open::default, |(_, open)| *open);
         article.sku.clone_from(&first.sku);
+        article.name.clone_from(&first.name);
         let known = agreed_out_of(&article.link);
         let wanted = open.taken_off(wanted, held, minus);
         all.add(plan(&wanted, held, &known, article.in_work));

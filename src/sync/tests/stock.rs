@@ -156,7 +156,9 @@ async fn counted_stock_arrives_and_a_second_push_writes_nothing() {
     {
         let told = bench.told.lock().unwrap();
         let happened = &told.last().unwrap().1[0];
-        assert_eq!(happened.about.as_ref().unwrap().sku.as_deref(), Some("SHIRT-0"));
+        let about = happened.about.as_ref().unwrap();
+        assert_eq!(about.sku.as_deref(), Some("SHIRT-0"));
+        assert!(about.title.as_deref().is_some_and(|title| !title.is_empty()));
         assert_eq!(happened.changed.len(), 1);
     }
     assert_eq!(bench.has_told().last().unwrap(), "inventory.synced Updated");

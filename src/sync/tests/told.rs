@@ -1,6 +1,7 @@
 //! What others are told: each once, with the right status, and nothing again by a repeat, an echo or a replay.
 
 mod looks;
+mod related;
 
 use super::bench::*;
 use super::*;
@@ -63,6 +64,11 @@ async fn an_order_and_what_follows_it_are_told_once_each() {
             ("sale.order", Some(bench.booked(&name).name.as_str()))
         );
         assert!(about.record.is_some() && about.related.len() == 1);
+        let customer = &about.related[0];
+        assert!(
+            customer.shopify.is_some() && customer.erp.is_some(),
+            "one of both sides"
+        );
         let fields: Vec<&str> = happened[0].changed.iter().map(|one| one.field.as_str()).collect();
         assert!(
             fields.contains(&"partner_id") && fields.contains(&"order_line"),

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::store::{
-    DispatchEnd, DispatchFilter, DispatchState, EndedDispatch, EndpointChange, FannedOut, KeptNotification,
-    NewDispatch, Redeliver,
+    DispatchEnd, DispatchFilter, DispatchState, EndedDispatch, EndpointChange, FannedOut, HealthChange,
+    KeptNotification, NewDispatch, Redeliver,
 };
 
 #[tokio::test]
@@ -223,11 +223,16 @@ async fn wrong_signatures_are_told_of_in_number() {
 
 /// With an endpoint `chat` of ada's, for which so many deliveries wait.
 async fn with_deliveries(count: usize) -> Rig {
-    let rig = Rig::new(
+    with(count, "", None).await
+}
+
+/// The same with more keys of the endpoint, and of which it cannot be said whether it wants them.
+async fn with(count: usize, keys: &str, problem: Option<&str>) -> Rig {
+    let rig = Rig::new(&format!(
         "[alerts]\nemail = ['ops@example.com']\n[alerts.smtp]\nhost = '127.0.0.1'\nfrom = 'a@example.com'\n\
          [owners.ada]\nemail = ['ada@example.com']\n[notify.endpoints.chat]\nurl = 'https://hooks.example.com/x'\n\
-         events = ['order.*']\nowner = 'ada'",
-    )
+         events = ['order.*']\nowner = 'ada'\n{keys}"
+    ))
     .await;
     let bodies = vec!["{}".to_owned(); count];
     rig.store.add_notifications(bodies, rig.now()).await.unwrap();
@@ -248,7 +253,7 @@ async fn with_deliveries(count: usize) -> Rig {
             priority: 1,
             object_key: None,
             due_at: rig.now(),
-            problem: None,
+            problem: problem.map(str::to_owned),
         }],
     });
     rig.store.fan_out(outs.collect(), rig.now()).await.unwrap();
@@ -266,6 +271,7 @@ async fn end_one(rig: &Rig, is_given_up: bool) {
         crate::notify::Ended::Taken
     };
     let (health, _) = crate::notify::Health::default().after(ended, rig.now(), None);
+    let before = rig.store.endpoints().await.unwrap();
     let end = EndedDispatch {
         ids: vec![(claimed[0].id, claimed[0].fence)],
         attempt: None,
@@ -276,7 +282,10 @@ async fn end_one(rig: &Rig, is_given_up: bool) {
         },
         endpoint: EndpointChange {
             name: "chat".to_owned(),
-            health: serde_json::to_string(&health).unwrap(),
+            health: Some(HealthChange {
+                was: before[0].health.clone(),
+                is: serde_json::to_string(&health).unwrap(),
+            }),
             pause: None,
             // Whether other endpoints were told today is no matter of people's.
             told_failing_at: None,
@@ -284,6 +293,62 @@ async fn end_one(rig: &Rig, is_given_up: bool) {
         notifications: Vec::new(),
     };
     rig.store.end_dispatches(vec![end], rig.now()).await.unwrap();
+}
+
+/// Ends the next of them by a pause.
+async fn pause_one(rig: &Rig) {
+    let until = rig.now().plus(MINUTE);
+    let claimed = rig.store.claim_dispatches("chat", rig.now(), until, 1).await;
+    let claimed = claimed.unwrap();
+    let end = EndedDispatch {
+        ids: vec![(claimed[0].id, claimed[0].fence)],
+        attempt: None,
+        end: DispatchEnd::Again { at: rig.now() },
+        endpoint: EndpointChange {
+            name: "chat".to_owned(),
+            health: Some(HealthChange {
+                was: String::new(),
+                is: serde_json::to_string(&crate::notify::Health::default()).unwrap(),
+            }),
+            pause: Some("gone".to_owned()),
+            told_failing_at: None,
+        },
+        notifications: Vec::new(),
+    };
+    rig.store.end_dispatches(vec![end], rig.now()).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_to_an_endpoint_is_told_to_its_owner() {
+    let mut rig = with(2, "", Some("its condition cannot be worked out: no record")).await;
+    let found = rig.found().await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    let text = &found[0].1;
+    assert!(
+        text.contains("The endpoint chat was not sent 2 deliveries, the last time"),
+        "{text}"
+    );
+    assert!(text.contains("can be sent once more"), "{text}");
+    rig.clock.advance(HOUR * 24);
+    assert!(rig.found().await.is_empty(), "after a day it is no news");
+    rig = with(1, "", Some("its condition cannot be worked out: no record")).await;
+    send_once_more(&rig).await;
+    assert!(rig.found().await.is_empty(), "somebody has looked after it");
+}
+
+#[tokio::test]
+async fn a_pause_that_discards_says_so() {
+    for (keys, is_said) in [("", false), ("when_paused = 'discard'", true)] {
+        let rig = with(1, keys, None).await;
+        pause_one(&rig).await;
+        let found = rig.found().await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(
+            found[0].1.contains("what comes meanwhile is discarded"),
+            is_said,
+            "{found:?}"
+        );
+    }
 }
 
 async fn send_once_more(rig: &Rig) {

@@ -126,3 +126,64 @@ async fn deliveries_are_told_without_people_to_those_who_only_look() {
     rig.daemon.stop().await;
     receiver.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_are_sent_again_what_waits_is_given_up_and_a_preview_asks_the_shop() {
+    let receiver = Receiver::start(SECRET).await.unwrap();
+    let rig = rig(&receiver).await;
+    let config = Config::load(&rig.path()).unwrap_or_else(|error| panic!("{error}"));
+    let clock: SharedClock = Arc::new(SystemClock);
+    let store = crate::app::open(&config, &clock, OpenMode::Tool).await.unwrap();
+    let now = SystemClock.now();
+    // To an endpoint that rests: what is to be sent again stays waiting.
+    for _ in 0..2 {
+        told(&store, "resting", DispatchEnd::Failed, "no", now).await;
+    }
+    told(&store, "resting", DispatchEnd::Delivered, "yes", now).await;
+    let post = async |path: &str, body: Option<Value>| {
+        rig.call("post", &format!("/api/v1/notify/{path}"), Some(TOKEN), body)
+            .await
+    };
+    let failed = json!({ "endpoint": "resting", "failed": true });
+    let (status, again) = post("redeliver", Some(failed.clone())).await;
+    assert_eq!((status, &again["count"]), (StatusCode::OK, &2.into()), "{again}");
+    let (status, none) = post("redeliver", Some(failed)).await;
+    assert_eq!((status, &none["count"]), (StatusCode::OK, &0.into()), "{none}");
+    let (status, cancelled) = post("endpoints/resting/cancel", None).await;
+    assert_eq!(
+        (status, &cancelled["cancelled"]),
+        (StatusCode::OK, &2.into()),
+        "{cancelled}"
+    );
+    let hour = std::time::Duration::from_secs(3600);
+    let range = json!({
+        "endpoint": "resting",
+        "since": now.minus(hour).to_string(),
+        "until": now.plus(hour).to_string(),
+    });
+    let (status, again) = post("redeliver", Some(range)).await;
+    assert_eq!((status, &again["count"]), (StatusCode::OK, &3.into()), "{again}");
+    let (status, refused) = post("endpoints/onw/cancel", None).await;
+    assert_eq!(
+        (status, &refused["code"]),
+        (StatusCode::NOT_FOUND, &"unknown".into())
+    );
+
+    let preview = async |path: &str| rig.get(&format!("/api/v1/notify/endpoints/{path}")).await;
+    let (status, body) = preview("own/preview/main/customer/7").await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::BAD_REQUEST, &"invalid".into()),
+        "it gets no such event: {body}"
+    );
+    // The shop does not answer here.
+    let (status, body) = preview("own/preview/main/order/1001").await;
+    assert_eq!(
+        (status, &body["code"]),
+        (StatusCode::BAD_GATEWAY, &"unreachable".into()),
+        "{body}"
+    );
+    store.close().await;
+    rig.daemon.stop().await;
+    receiver.stop().await;
+}

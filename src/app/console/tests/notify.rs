@@ -174,9 +174,9 @@ async fn endpoints_are_tried_out_paused_and_told_again() {
         let page = operator.get(&expected).await;
         assert!(page.text.contains("role=\"status\""), "{path}: {}", page.text);
     }
-    // It waits already.
+    // It waits already, and is due now.
     let again = post(&format!("/notify/deliveries/{failed}/redeliver"), &[]).await;
-    assert_eq!(again.status, 409, "{}", again.text);
+    assert_eq!(again.status, 303, "{}", again.text);
     let range = [("endpoint", "resting"), ("since", "2026-12-01T09:00")];
     let again = post("/notify/redeliver", &range).await;
     let location = again.location.unwrap_or_else(|| panic!("{}", again.text));

@@ -1,5 +1,7 @@
 //! Several nodes on one PostgreSQL whose files differ.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 use crate::store::NewGap;
 use crate::store::testing::TempPostgres;
@@ -147,6 +149,64 @@ async fn a_node_with_another_file_takes_over_when_the_first_stops_and_not_before
     assert!(!one.is_newest() && two.is_newest());
     assert_eq!(deliver(&one, 8).await, 200);
     assert!(order_jobs(&one).await.is_empty(), "off counts there, too");
+    one.stop().await;
+    two.stop().await;
+}
+
+/// A receiver on loopback that counts what it is sent.
+async fn receiver() -> (SocketAddr, Arc<AtomicUsize>) {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
+    let address = crate::transport::testing::serving(move |mut stream| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            let mut some = [0; 8192];
+            let _read = stream.read(&mut some).await;
+            let answer = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n";
+            let _written = stream.write_all(answer).await;
+        }
+    })
+    .await;
+    (address, requests)
+}
+
+#[tokio::test]
+async fn a_node_that_knows_an_old_address_sends_nothing_there() {
+    let postgres = TempPostgres::new().await;
+    let ((old, to_old), (new, to_new)) = (receiver().await, receiver().await);
+    let (first, second) = (Node::new(&postgres, "on"), Node::new(&postgres, "on"));
+    let sends_to = |node: &Node, address: SocketAddr| {
+        node.write("on");
+        let known = std::fs::read_to_string(node.place.path()).unwrap();
+        let text = format!(
+            "{known}[notify]\nallow_networks = [\"127.0.0.1\"]\n[notify.endpoints.log]\nallow_http = true\n\
+             events = [\"run.*\"]\nurl = \"http://{address}/\"\n"
+        );
+        std::fs::write(node.place.path(), text).unwrap();
+    };
+    sends_to(&first, old);
+    sends_to(&second, old);
+    let one = first.start().await;
+    let two = second.start().await;
+    let tell = async |n: u64| {
+        let (event, now) = (crate::notify::EventType::RunFinished, system_clock().now());
+        let id = crate::notify::NotificationId::new(&crate::domain::SeededEntropy::new(n));
+        let body = serde_json::to_string(&crate::notify::Notification::new(id, event, now)).unwrap();
+        two.store.add_notifications(vec![body], now).await.unwrap();
+    };
+    tell(1).await;
+    let count = |requests: &AtomicUsize| requests.load(Ordering::Relaxed);
+    until("the first is sent", async || count(&to_old) == 1).await;
+    assert!(one.is_newest() && two.is_newest());
+
+    // It is moved on the second node only.
+    sends_to(&second, new);
+    two.reload().await.unwrap();
+    until("the first learns of it", async || !one.is_newest()).await;
+    tell(2).await;
+    until("the new one is sent", async || count(&to_new) == 1).await;
+    assert_eq!(count(&to_old), 1);
     one.stop().await;
     two.stop().await;
 }

@@ -157,15 +157,22 @@ async fn switched_on_means_worked_on_and_off_means_from_now_on() {
     })
     .await;
 
+    // As full runs note it.
+    let noted = ["full:out:customer", "full:seen:customer"];
+    for name in noted {
+        let (at, now) = ("2026-01-01T00:00:00+00:00", Timestamp::from_millis(0));
+        daemon.store.set_cursor(&main(), name, at, now).await.unwrap();
+    }
     polled.write(&polled.place, "1s", "customers = { out = 'off' }", "");
     daemon.reload().await.unwrap();
     until("what was known is forgotten", async || {
-        daemon
-            .store
-            .poll_cursor(&main(), "res.partner")
-            .await
-            .unwrap()
-            .is_none()
+        let cursor = daemon.store.poll_cursor(&main(), "res.partner").await.unwrap();
+        let mut left = 0;
+        for name in noted {
+            let known = daemon.store.cursor(&main(), name).await.unwrap();
+            left += known.map_or(0, |known| known.len());
+        }
+        cursor.is_none() && left == 0
     })
     .await;
     let missed = polled.partner("made while it was off");

@@ -275,3 +275,49 @@ async fn a_toggle_that_was_switched_while_nothing_ran_discards_at_the_next_start
     );
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn the_files_that_endpoints_name_are_followed_as_the_configuration_is() {
+    let place = Place::new();
+    let folder = place.folder.path();
+    let certificates = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/tls");
+    let whole = std::fs::read_to_string(certificates.join("ca.pem")).unwrap();
+    let other = std::fs::read_to_string(certificates.join("expired-ca.pem")).unwrap();
+    std::fs::write(folder.join("body"), "{{ event.id }}").unwrap();
+    std::fs::write(folder.join("ca.pem"), &whole).unwrap();
+    let endpoint = "[notify.endpoints.chat]\nurl = \"https://hooks.example.com/1\"\nevents = [\"order.*\"]\n\
+                    ca_file = \"ca.pem\"\nbody = { template_file = \"body\", mime = \"text/plain\" }\n";
+    std::fs::write(place.path(), format!("{}{endpoint}", text("on"))).unwrap();
+    let daemon = place.start(system_clock()).await.unwrap();
+    let first = daemon.revision();
+
+    std::fs::write(folder.join("body"), "{{ event.type }}").unwrap();
+    until("the template is taken up", async || daemon.revision() != first).await;
+    let second = daemon.revision();
+
+    let not_taken = async || {
+        let noted = daemon
+            .store
+            .cursor(&reach::installation(), reach::NOT_TAKEN)
+            .await;
+        noted.unwrap().unwrap_or_default()
+    };
+    // Half of it has been written so far.
+    std::fs::write(folder.join("ca.pem"), &whole[..whole.len() / 2]).unwrap();
+    until("half a certificate is refused", async || {
+        not_taken().await.contains("ca_file")
+    })
+    .await;
+    std::fs::write(folder.join("ca.pem"), other).unwrap();
+    until("the whole one is taken up", async || not_taken().await.is_empty()).await;
+    assert_eq!(daemon.revision(), second, "what a node trusts is its own affair");
+
+    std::fs::write(folder.join("body"), "{{ event.nme }}").unwrap();
+    until("a mistake is told with its place", async || {
+        let told = not_taken().await;
+        told.contains("line 1") && told.contains("nme")
+    })
+    .await;
+    assert_eq!(daemon.revision(), second);
+    daemon.stop().await;
+}

@@ -2,11 +2,12 @@
 
 mod keep;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::keep::kept;
 use super::TROUBLE;
+use super::wanted::{guarded, tell_problems, unclear, wants};
 use crate::app::notify::events::{Audience, given_up};
 use crate::config::Config;
 use crate::domain::{SharedEntropy, Timestamp};
@@ -54,8 +55,10 @@ pub(super) struct Fan {
     entropy: SharedEntropy,
     /// What is left in the outbox for a newer version, as far as is known.
     unread: BTreeSet<i64>,
-    /// What the store refused by itself, so that it held up all that came behind.
+    /// What the store refused by itself, and what panicked, so that it held up all that came behind.
     refused: BTreeSet<i64>,
+    /// Endpoints that keep nothing while they are paused, and of which it was said that something was not kept.
+    told_discarding: BTreeSet<String>,
     /// How often a page is halved, in rows and in bytes.
     halved: u32,
     /// How many pages went well since it was halved or doubled last.
@@ -72,11 +75,17 @@ impl Fan {
             entropy,
             unread: BTreeSet::new(),
             refused: BTreeSet::new(),
+            told_discarding: BTreeSet::new(),
             halved: 0,
             went_well: 0,
             failures: 0,
             not_before: Timestamp::default(),
         }
+    }
+
+    /// The clock was set back: nothing waits for what has become a far future.
+    pub(super) fn clock_went_back(&mut self) {
+        self.not_before = Timestamp::default();
     }
 
     /// When it may be fanned out next.
@@ -149,23 +158,65 @@ impl Fan {
         }
         let endpoints = &config.endpoints;
         let discarding = discarding(store, endpoints).await?;
-        let outs: Vec<FannedOut> = rows
-            .into_iter()
-            .map(|(row, notification)| fan(row, &notification, endpoints, &discarding, now))
-            .collect();
+        let mut discarded: BTreeMap<String, u64> = BTreeMap::new();
+        let mut outs: Vec<FannedOut> = Vec::with_capacity(rows.len());
+        for (row, notification) in rows {
+            let id = row.id;
+            match guarded(|| fan(row, &notification, endpoints, &discarding, now)) {
+                Some((out, dropped)) => {
+                    outs.push(out);
+                    for name in dropped {
+                        *discarded.entry(name).or_default() += 1;
+                    }
+                }
+                None => self.panicked(id),
+            }
+        }
         for new in outs.iter().flat_map(|out| &out.dispatches) {
             if new.problem.is_none() {
                 fanned.endpoints.insert(new.endpoint.clone());
             }
         }
         let alone = outs.first().filter(|_| outs.len() == 1).map(|out| out.id);
+        let problems = problems(&outs);
         store
             .fan_out(outs, now)
             .await
             .map_err(|error| Failure { error, alone })?;
+        for (endpoint, (count, sentence)) in &problems {
+            tell_problems(endpoint, *count, sentence);
+            counted(endpoint, "problem", u64::try_from(*count).unwrap_or(0));
+        }
+        self.tell_discarded(&discarded, &discarding);
         // What is told to fail here has happened all the same.
         reach(FailPoint::NotifyFannedOut).await.ok();
         Ok(fanned)
+    }
+
+    /// What panics would panic each time, and nothing behind it would ever be told.
+    fn panicked(&mut self, id: i64) {
+        metrics::counter!(telemetry::NOTIFY_FAN_OUT_FAILURES).increment(1);
+        tracing::error!(
+            id,
+            "an internal error (a panic) ended the fan-out of a notification: it stays in the outbox until the next start, and what \
+             comes behind goes on"
+        );
+        self.refused.insert(id);
+    }
+
+    /// Says what was not kept, and once of each endpoint while it discards.
+    fn tell_discarded(&mut self, discarded: &BTreeMap<String, u64>, discarding: &BTreeSet<String>) {
+        for (endpoint, count) in discarded {
+            counted(endpoint, "discarded", *count);
+            if self.told_discarding.insert(endpoint.clone()) {
+                tracing::warn!(
+                    endpoint,
+                    "the endpoint is paused, and what comes meanwhile is discarded, as its `when_paused` says"
+                );
+            }
+        }
+        self.told_discarding
+            .retain(|endpoint| discarding.contains(endpoint));
     }
 
     /// The first page of the outbox in which something can be read, and whether more may be there. Looked for from the beginning each
@@ -188,9 +239,11 @@ impl Fan {
                 if self.refused.contains(&row.id) {
                     continue;
                 }
-                match self.read(row, config) {
-                    Ok(read) => rows.push(read),
-                    Err((id, error)) => {
+                let id = row.id;
+                match guarded(|| self.read(row, config)) {
+                    None => self.panicked(id),
+                    Some(Ok(read)) => rows.push(read),
+                    Some(Err((id, error))) => {
                         if !self.unread.contains(&id) && first_new.is_none() {
                             first_new = Some((id, error));
                         }
@@ -272,44 +325,61 @@ async fn discarding(
     Ok(names)
 }
 
+fn counted(endpoint: &str, outcome: &'static str, notifications: u64) {
+    metrics::counter!(
+        telemetry::NOTIFY_DELIVERIES, "endpoint" => endpoint.to_owned(), "outcome" => outcome
+    )
+    .increment(notifications);
+}
+
+/// How many became a problem, by endpoint, with the sentence of one of them.
+fn problems(outs: &[FannedOut]) -> BTreeMap<String, (usize, String)> {
+    let mut problems: BTreeMap<String, (usize, String)> = BTreeMap::new();
+    for new in outs.iter().flat_map(|out| &out.dispatches) {
+        if let Some(sentence) = &new.problem {
+            let of_it = problems
+                .entry(new.endpoint.clone())
+                .or_insert_with(|| (0, sentence.clone()));
+            of_it.0 += 1;
+        }
+    }
+    problems
+}
+
+/// Who gets it, and the names of the endpoints that would and keep nothing now.
 fn fan(
     row: OutboxRow,
     notification: &Notification,
     endpoints: &[Arc<Endpoint>],
     discarding: &BTreeSet<String>,
     now: Timestamp,
-) -> FannedOut {
-    let nobody = FannedOut {
-        id: row.id,
-        kept: None,
-        dispatches: Vec::new(),
-    };
-    let dispatches: Vec<NewDispatch> = endpoints
-        .iter()
-        .filter(|endpoint| !discarding.contains(&endpoint.name))
-        .filter_map(|endpoint| {
-            let problem = match endpoint.wants(notification) {
-                Wants::No => return None,
-                Wants::Yes => None,
-                Wants::Unclear(reason) => Some(format!("its condition cannot be worked out: {reason}")),
-            };
-            Some(NewDispatch {
-                endpoint: endpoint.name.clone(),
-                priority: priority(endpoint.limits.priority),
-                object_key: endpoint.unique.then(|| notification.object_key()).flatten(),
-                due_at: now,
-                problem,
-            })
-        })
-        .collect();
-    if dispatches.is_empty() {
-        return nobody;
+) -> (FannedOut, Vec<String>) {
+    let mut dispatches: Vec<NewDispatch> = Vec::new();
+    let mut discarded: Vec<String> = Vec::new();
+    for endpoint in endpoints {
+        let problem = match wants(endpoint, notification) {
+            Wants::No => continue,
+            Wants::Yes => None,
+            Wants::Unclear(reason) => Some(unclear(&reason)),
+        };
+        if discarding.contains(&endpoint.name) {
+            discarded.push(endpoint.name.clone());
+            continue;
+        }
+        dispatches.push(NewDispatch {
+            endpoint: endpoint.name.clone(),
+            priority: priority(endpoint.limits.priority),
+            object_key: endpoint.unique.then(|| notification.object_key()).flatten(),
+            due_at: now,
+            problem,
+        });
     }
-    FannedOut {
+    let out = FannedOut {
         id: row.id,
-        kept: Some(kept(notification, row.body)),
+        kept: (!dispatches.is_empty()).then(|| kept(notification, row.body)),
         dispatches,
-    }
+    };
+    (out, discarded)
 }
 
 const fn priority(priority: EndpointPriority) -> u8 {

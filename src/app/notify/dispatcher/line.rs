@@ -200,6 +200,7 @@ mod tests {
             tries: 1,
             batch: batch.map(str::to_owned),
             created_at: Timestamp::default(),
+            is_asked_for: false,
         }
     }
 

@@ -17,6 +17,7 @@ mod rounds;
 mod send;
 #[cfg(test)]
 mod tests;
+mod wanted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,6 +45,9 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// So much longer than an attempt may take, a claim holds.
 const CLAIM_MARGIN: Duration = Duration::from_secs(30);
+
+/// A clock that is back by less is none that was set back.
+const NOT_BACK: Duration = Duration::from_secs(1);
 
 /// After a failure of the store.
 const TROUBLE: Duration = Duration::from_secs(1);

@@ -15,14 +15,15 @@ use self::unsaved::{Unsaved, dispatches, take};
 use super::TROUBLE;
 use super::rounds::Heard;
 use super::send::{Done, Member, Outcome};
+use super::wanted::{NOT_WANTED, tell_problems};
 use crate::config::Config;
 use crate::domain::{Fence, SharedClock, SharedEntropy, Timestamp};
 use crate::notify::{
     Attempt, Detail, Endpoint, EndpointDetail, EventType, Health, Next, Notification, NotificationId,
-    PausedBecause, after,
+    PausedBecause, WhenPaused, after,
 };
 use crate::store::{
-    DispatchEnd, EndedDispatch, EndpointChange, EndpointRow, NewTry, SharedStore, StoreError,
+    DispatchEnd, EndedDispatch, EndpointChange, EndpointRow, HealthChange, NewTry, SharedStore, StoreError,
 };
 use crate::telemetry;
 
@@ -164,6 +165,7 @@ impl Recorder {
             saved.some_wait |= parts.iter().any(Part::waits);
             let is_given_up = parts.iter().any(|part| part.end == DispatchEnd::Failed);
             let mut pause = None;
+            let mut health = None;
             let mut told_failing_at = None;
             let mut notifications = Vec::new();
             // How one stands that the configuration does not have any more is nobody's concern.
@@ -171,22 +173,29 @@ impl Recorder {
                 Outcome::Sent {
                     attempt, rests_until, ..
                 },
-                Some(_),
+                Some(endpoint),
             ) = (&done.outcome, endpoint)
             {
                 let pause_after = Endpoint::pause_after(config.notify.pause_after_hours);
-                let (health, because) = known.health.after(attempt.ended(), now, pause_after);
-                known.health = health.resting(*rests_until);
+                let (after, because) = known.health.after(attempt.ended(), now, pause_after);
+                known.health = after.resting(*rests_until);
+                health = Some(HealthChange {
+                    was: known.was.clone(),
+                    is: serde_json::to_string(&known.health).unwrap_or_default(),
+                });
                 if because.is_some() && !known.is_paused {
                     known.is_paused = true;
                     pause = because;
                 }
-                let is_told = known.told_at.is_some_and(|told| now.since(told) < TOLD_EVERY);
+                // What seems to be told in the future was told by a clock that was ahead.
+                let is_told = known
+                    .told_at
+                    .is_some_and(|told| told <= now && now.since(told) < TOLD_EVERY);
                 if pause.is_some() || (is_given_up && !is_told) {
                     known.told_at = Some(now);
                     told_failing_at = Some(now);
                     notifications.extend(self.failing(&config, name, known, attempt, now));
-                    tell_log(name, attempt, pause);
+                    tell_log(endpoint, attempt, pause);
                 }
                 if pause.is_some() {
                     saved.paused.insert(name.to_owned());
@@ -200,7 +209,7 @@ impl Recorder {
                     end: part.end,
                     endpoint: EndpointChange {
                         name: name.to_owned(),
-                        health: serde_json::to_string(&known.health).unwrap_or_default(),
+                        health: health.clone(),
                         pause: pause.map(because),
                         told_failing_at,
                     },
@@ -217,6 +226,7 @@ impl Recorder {
             );
         }
         count(group, &outcomes);
+        problems(group);
         Ok(saved)
     }
 
@@ -229,6 +239,10 @@ impl Recorder {
             Outcome::Problem { sentence } => {
                 let sentence = sentence.clone();
                 all(DispatchEnd::Problem { sentence }, Some("problem"))
+            }
+            Outcome::NotWanted => {
+                let sentence = NOT_WANTED.to_owned();
+                all(DispatchEnd::Cancelled { sentence }, Some("cancelled"))
             }
             Outcome::Sent { attempt, .. } if attempt.is_taken() => {
                 all(DispatchEnd::Delivered, Some("delivered"))
@@ -320,6 +334,8 @@ impl Part {
 
 /// How an endpoint stands.
 struct Known {
+    /// As it was read: what a person changes meanwhile is not overwritten.
+    was: String,
     health: Health,
     is_paused: bool,
     told_at: Option<Timestamp>,
@@ -329,6 +345,7 @@ struct Known {
 impl Known {
     fn of(row: Option<&EndpointRow>) -> Self {
         Self {
+            was: row.map(|row| row.health.clone()).unwrap_or_default(),
             health: row
                 .and_then(|row| serde_json::from_str(&row.health).ok())
                 .unwrap_or_default(),
@@ -347,20 +364,29 @@ fn because(paused: PausedBecause) -> String {
     .to_owned()
 }
 
-fn tell_log(endpoint: &str, attempt: &Attempt, pause: Option<PausedBecause>) {
+fn tell_log(endpoint: &Endpoint, attempt: &Attempt, pause: Option<PausedBecause>) {
+    let meanwhile = match endpoint.when_paused {
+        WhenPaused::Keep => "kept",
+        WhenPaused::Discard => "discarded",
+    };
+    let endpoint = endpoint.name.as_str();
     let failure = attempt.failure.as_ref().map(|failure| failure.code.as_str());
     match pause {
         Some(PausedBecause::Gone) => {
             tracing::warn!(
                 endpoint,
-                "the endpoint says that it is gone (410): it is paused until somebody lets it go on"
+                meanwhile,
+                "the endpoint says that it is gone (410): it is paused until somebody lets it go on; what comes meanwhile is \
+                 kept or discarded, as its `when_paused` says"
             );
         }
         Some(PausedBecause::NothingTaken) => {
             tracing::warn!(
                 endpoint,
                 failure,
-                "the endpoint has taken nothing for too long: it is paused until somebody lets it go on"
+                meanwhile,
+                "the endpoint has taken nothing for too long: it is paused until somebody lets it go on; what comes meanwhile is \
+                 kept or discarded, as its `when_paused` says"
             );
         }
         None => {
@@ -370,6 +396,19 @@ fn tell_log(endpoint: &str, attempt: &Attempt, pause: Option<PausedBecause>) {
                 "a delivery was tried for the last time; it is kept as failed"
             );
         }
+    }
+}
+
+/// Says of each endpoint once that deliveries became problems.
+fn problems(group: &[Done]) {
+    let mut told: BTreeMap<&str, (usize, &str)> = BTreeMap::new();
+    for done in group {
+        if let Outcome::Problem { sentence } = &done.outcome {
+            told.entry(&done.endpoint).or_insert((0, sentence)).0 += done.members.len();
+        }
+    }
+    for (endpoint, (deliveries, sentence)) in told {
+        tell_problems(endpoint, deliveries, sentence);
     }
 }
 

@@ -16,7 +16,7 @@ use self::sending::give_back;
 use super::fan::Fan;
 use super::line::Line;
 use super::record::{Outcomes, Recorder, Saved, outcomes};
-use super::{Dispatcher, LOOK, TROUBLE};
+use super::{Dispatcher, LOOK, NOT_BACK, TROUBLE};
 use crate::config::Config;
 use crate::domain::{SharedClock, Timestamp};
 use crate::notify::{Endpoint, EndpointState, Pace, Sender};
@@ -53,6 +53,8 @@ pub(super) struct Kept {
     endpoints: BTreeMap<String, Arc<Endpoint>>,
     /// Those that were paused when it was looked last.
     paused: BTreeSet<String>,
+    /// Until when receivers wanted rest, as the store had it then.
+    rests: BTreeMap<String, Timestamp>,
     /// Requests that ended after all are heard of here, whoever sent them.
     tell: mpsc::UnboundedSender<Heard>,
     hear: mpsc::UnboundedReceiver<Heard>,
@@ -66,10 +68,19 @@ impl Kept {
             pace: Pace::new(clock.clone()),
             endpoints: BTreeMap::new(),
             paused: BTreeSet::new(),
+            rests: BTreeMap::new(),
             tell,
             hear,
         }
     }
+}
+
+/// The clock, as it was seen.
+struct Seen {
+    /// What it showed last.
+    at: Timestamp,
+    /// Whether times are still to be mended that a clock left in the future which was set back, now or while nothing ran.
+    mends_times: bool,
 }
 
 /// What the rounds remember.
@@ -95,6 +106,7 @@ pub(super) struct Rounds {
     /// Whether it must be asked when what is due.
     asks_due: bool,
     look_at: Timestamp,
+    seen: Seen,
 }
 
 impl Rounds {
@@ -129,6 +141,10 @@ impl Rounds {
             reads_rests: true,
             asks_due: true,
             look_at: Timestamp::default(),
+            seen: Seen {
+                at: Timestamp::default(),
+                mends_times: true,
+            },
         }
     }
 
@@ -250,17 +266,16 @@ impl Rounds {
         let Some(config) = self.config.clone() else {
             return Ok(self.clock.now().plus(LOOK));
         };
+        self.look_at_clock();
+        self.keep_what_came_back().await;
         if self.clock.now() >= self.look_at {
             self.look_around(&config).await?;
             self.look_at = self.clock.now().plus(LOOK);
             self.rung();
         }
-        // What is made for an endpoint that came back while it is still being cleared away would be cleared away, too.
-        let comes_back = |name: &String| self.kept.endpoints.contains_key(name);
-        let may_fan = !self.cancelling.keys().any(comes_back);
         for _ in 0..LOOKS {
             let now = self.clock.now();
-            if !self.fans || !may_fan || self.fan.due_at(now) > now {
+            if !self.fans || self.fan.due_at(now) > now {
                 break;
             }
             let fanned = self.fan.out(&self.store, &config, now).await;
@@ -284,10 +299,54 @@ impl Rounds {
             let at = line.claims_at().filter(|at| *at > now || may_claim);
             wake = at.map_or(wake, |at| wake.min(at));
         }
-        if self.fans && may_fan {
+        if self.fans {
             wake = wake.min(self.fan.due_at(now));
         }
         Ok(wake.min(self.look_at))
+    }
+
+    /// After a clock that was set back nothing waits for what has become a far future.
+    fn look_at_clock(&mut self) {
+        let now = self.clock.now();
+        let by = self.seen.at.since(now);
+        self.seen.at = now;
+        if by <= NOT_BACK {
+            return;
+        }
+        tracing::warn!(
+            seconds = by.as_secs(),
+            "the machine's clock was set back; what waits to be sent is due as before"
+        );
+        for line in self.lines.values_mut() {
+            // Rests and rates are remembered by the pace.
+            line.not_before = None;
+            line.in_vain = None;
+        }
+        self.fan.clock_went_back();
+        self.look_at = Timestamp::default();
+        self.seen.mends_times = true;
+    }
+
+    /// An endpoint that is declared anew is cleared away no further, or what is made for it from now on would be cleared away, too.
+    /// Nobody else is held up: what clears it away ends at once.
+    async fn keep_what_came_back(&mut self) {
+        let comes_back = |name: &String| self.kept.endpoints.contains_key(name);
+        let names: Vec<String> = self
+            .cancelling
+            .keys()
+            .filter(|name| comes_back(name))
+            .cloned()
+            .collect();
+        for name in names {
+            if let Some(cancelling) = self.cancelling.remove(&name) {
+                cancelling.abort();
+                let _aborted = cancelling.await;
+                tracing::info!(
+                    endpoint = name,
+                    "this endpoint is in the configuration again: what still waits for it is sent"
+                );
+            }
+        }
     }
 
     fn are_due(&mut self, endpoints: BTreeSet<String>, at: Timestamp) {

@@ -2,11 +2,12 @@
 
 use crate::domain::{Fence, SharedClock, Timestamp};
 use crate::failpoint::{FailPoint, reach};
-use crate::notify::{Attempt, Ended, Message, Notification, RenderError};
-use crate::store::SharedStore;
+use crate::notify::{Attempt, Ended, Message, Notification, RenderError, Wants};
+use crate::store::{ClaimedDispatch, SharedStore};
 
 use super::TROUBLE;
 use super::line::{Line, Unit};
+use super::wanted;
 
 /// What became of claimed dispatches.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ pub(super) enum Outcome {
         /// Why.
         sentence: String,
     },
+    /// The endpoint does not want them any more.
+    NotWanted,
     /// They were not sent.
     GivenBack {
         /// When they are due.
@@ -130,32 +133,48 @@ impl Carrier {
         done
     }
 
-    /// The notifications of the dispatches, with their sequence. One that cannot be read is done with.
+    /// The notifications of the dispatches, with their sequence. One that cannot be read is done with, and so is one that the endpoint
+    /// does not want any more, unless a person asked for it by itself: its settings may have changed since it was fanned out, and what
+    /// was a problem then was not asked at all.
     fn read(&self, unit: Unit, done: &mut Vec<Done>) -> (Unit, Vec<Notification>) {
         let claimed_until = unit.claimed_until;
         let (mut members, mut notifications) = (Vec::new(), Vec::new());
         for member in unit.members {
-            match serde_json::from_str::<Notification>(&member.body) {
-                Ok(mut notification) => {
-                    notification.sequence = Some(member.sequence);
-                    notifications.push(notification);
-                    members.push(member);
-                }
-                Err(_) => {
-                    let sentence = "the notification that is kept cannot be read".to_owned();
-                    let one = Unit {
-                        members: vec![member],
-                        claimed_until,
-                    };
-                    done.push(self.done(&one, Outcome::Problem { sentence }));
-                }
-            }
+            let outcome = match serde_json::from_str::<Notification>(&member.body) {
+                Ok(mut notification) => match self.wants(&member, &notification) {
+                    Wants::Yes => {
+                        notification.sequence = Some(member.sequence);
+                        notifications.push(notification);
+                        members.push(member);
+                        continue;
+                    }
+                    Wants::No => Outcome::NotWanted,
+                    Wants::Unclear(reason) => Outcome::Problem {
+                        sentence: wanted::unclear(&reason),
+                    },
+                },
+                Err(_) => Outcome::Problem {
+                    sentence: "the notification that is kept cannot be read".to_owned(),
+                },
+            };
+            let one = Unit {
+                members: vec![member],
+                claimed_until,
+            };
+            done.push(self.done(&one, outcome));
         }
         let unit = Unit {
             members,
             claimed_until,
         };
         (unit, notifications)
+    }
+
+    fn wants(&self, member: &ClaimedDispatch, notification: &Notification) -> Wants {
+        if member.is_asked_for {
+            return Wants::Yes;
+        }
+        wanted::wants(&self.endpoint, notification)
     }
 
     /// Has a batch noted before it is sent for the first time, so that every try carries the same. False when some of it is no

@@ -1,10 +1,14 @@
 //! The dispatcher on a clock that is moved by hand, with real receivers on loopback.
 
+mod clock;
+mod databases;
 mod endings;
 mod faults;
 mod pacing;
+mod paused;
 mod receiver;
 mod troubles;
+mod wanted;
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -22,7 +26,7 @@ use super::*;
 use crate::app::testing::until;
 use crate::domain::{Clock as _, ManualClock, Object, SystemEntropy};
 use crate::notify::{EventType, Notification, NotificationId, ObjectReference, ShopifyReference};
-use crate::store::testing::open_temp;
+use crate::store::testing::{TempPostgres, open_temp};
 use crate::store::{
     DispatchFilter, DispatchRow, DispatchState, EndpointAct, EndpointRow, NodeFile, Redeliver, Redelivered,
     TakenUp,
@@ -34,8 +38,21 @@ const NOON: i64 = 1_795_608_000_000;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 
+/// Which database a test is made with.
+#[derive(Clone, Copy, Debug)]
+enum On {
+    Sqlite,
+    Postgres,
+}
+
+/// Where the store is, as long as the test runs.
+enum Place {
+    Folder { _folder: TempDir },
+    Database { _database: TempPostgres },
+}
+
 struct Rig {
-    _folder: TempDir,
+    _place: Place,
     store: SharedStore,
     clock: ManualClock,
     config: watch::Sender<Arc<Config>>,
@@ -76,15 +93,35 @@ fn config(notify: &str, endpoints: &[(&str, &Receiver, &str)]) -> Arc<Config> {
 impl Rig {
     /// With these endpoints, and a dispatcher that runs.
     async fn new(notify: &str, endpoints: &[(&str, &Receiver, &str)]) -> Self {
-        let mut rig = Self::idle(notify, endpoints).await;
+        Self::new_on(On::Sqlite, notify, endpoints).await
+    }
+
+    async fn new_on(on: On, notify: &str, endpoints: &[(&str, &Receiver, &str)]) -> Self {
+        let mut rig = Self::idle_on(on, notify, endpoints).await;
         rig.start();
         rig
     }
 
     /// The same before anything runs.
     async fn idle(notify: &str, endpoints: &[(&str, &Receiver, &str)]) -> Self {
+        Self::idle_on(On::Sqlite, notify, endpoints).await
+    }
+
+    async fn idle_on(on: On, notify: &str, endpoints: &[(&str, &Receiver, &str)]) -> Self {
         let clock = ManualClock::new(Timestamp::from_millis(NOON));
-        let (folder, store) = open_temp(Arc::new(clock.clone())).await;
+        let shared: SharedClock = Arc::new(clock.clone());
+        let (place, store) = match on {
+            On::Sqlite => {
+                let (folder, store) = open_temp(shared).await;
+                (Place::Folder { _folder: folder }, store)
+            }
+            On::Postgres => {
+                let database = TempPostgres::new().await;
+                let store = database.open(shared).await;
+                let place = Place::Database { _database: database };
+                (place, store)
+            }
+        };
         let config = watch::Sender::new(config(notify, endpoints));
         let file = NodeFile {
             node: "a".to_owned(),
@@ -97,7 +134,7 @@ impl Rig {
             .await
             .unwrap();
         Self {
-            _folder: folder,
+            _place: place,
             store,
             clock,
             config,

@@ -308,6 +308,11 @@ fn a_run_is_told_and_what_differs_only_where_something_does() {
         told.iter()
             .map(|text| serde_json::from_str::<Notification>(text).unwrap())
             .map(|one| {
+                let place = |place: Option<crate::notify::Place>| place.unwrap().name;
+                assert_eq!(
+                    (place(one.source), place(one.destination)),
+                    ("main-store.myshopify.com".to_owned(), "prod".to_owned())
+                );
                 (
                     one.event,
                     one.detail["found"].as_u64(),

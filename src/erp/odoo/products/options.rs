@@ -152,7 +152,7 @@ impl Odoo {
         if let Some(attributes) = chosen(options, &self.options.seen(options).await) {
             return Ok(attributes);
         }
-        let find_or_make = self.find_or_make(product, options);
+        let find_or_make = Box::pin(self.find_or_make(product, options));
         if !calls::gives_way() {
             return find_or_make.await;
         }

@@ -151,6 +151,29 @@ async fn a_redirect_does_not_lead_into_the_open() {
 }
 
 #[tokio::test]
+async fn our_certificate_is_shown_to_the_endpoint_alone() {
+    let asking = tls_answering("server", true, OK).await;
+    let open = tls_answering("server", false, OK).await;
+    let to = |address: SocketAddr| redirect(307, &format!("https://127.0.0.1:{}/", address.port()));
+    let to_asking = tls_answering("server", true, &to(asking)).await;
+    let to_open = tls_answering("server", true, &to(open)).await;
+    for (name, first, expected) in [
+        ("where nobody asks for it", to_open, None),
+        ("where another host does", to_asking, Some(FailureCode::Tls)),
+    ] {
+        let attempt = send(Target {
+            redirects: 2,
+            ca_file: Some(fixture("ca.pem")),
+            client_certificate_file: Some(fixture("client.pem")),
+            allow_http: false,
+            ..target(&format!("https://127.0.0.1:{}/", first.port()))
+        })
+        .await;
+        assert_eq!(code(&attempt), expected, "{name}: {attempt:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_is_meant_for_the_endpoint_is_not_carried_elsewhere() {
     let (end, end_requests) = answering(OK).await;
     let (away, _) = answering(redirect(307, &format!("http://{end}/new"))).await;

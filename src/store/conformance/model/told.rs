@@ -138,11 +138,15 @@ impl Told {
                     .redeliver(Redeliver::One(dispatch.id), Actor::new("ada", Via::Console), now)
                     .await
                     .unwrap();
-                if matches!(dispatch.state, DispatchState::Waiting | DispatchState::Sending) {
+                if dispatch.state == DispatchState::Sending {
                     assert_eq!(again, Redelivered::UnderWay);
                     return;
                 }
                 assert_eq!(again, Redelivered::Done(1));
+                if dispatch.state == DispatchState::Waiting {
+                    dispatch.due_at = dispatch.due_at.min(now);
+                    return;
+                }
                 dispatch.state = DispatchState::Waiting;
                 dispatch.tries = 0;
                 dispatch.due_at = now;

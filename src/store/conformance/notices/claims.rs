@@ -3,7 +3,8 @@
 use super::super::fixture::Fixture;
 use super::super::given::START;
 use super::{MINUTE, ada, check_counts, claim, end, ids, names, states, tell, to};
-use crate::store::{DispatchEnd, DispatchState, EndpointAct, NewDispatch};
+use crate::domain::Timestamp;
+use crate::store::{DispatchEnd, DispatchState, EndpointAct, NewDispatch, SharedStore};
 
 fn of(priority: u8, due: u32) -> NewDispatch {
     NewDispatch {
@@ -98,6 +99,79 @@ pub(in super::super) async fn nothing_is_claimed_for_a_paused_endpoint(fixture: 
         lines,
         [("resume_endpoint", "ada", why), ("pause_endpoint", "ada", why)]
     );
+}
+
+/// What waits for an endpoint, oldest first, by when it is due.
+async fn due(store: &SharedStore, endpoint: &str) -> Vec<Timestamp> {
+    let filter = crate::store::DispatchFilter {
+        endpoint: Some(endpoint.to_owned()),
+        state: Some(DispatchState::Waiting),
+        ..crate::store::DispatchFilter::default()
+    };
+    let rows = super::rows(store, filter).await;
+    rows.iter().rev().map(|row| row.due_at).collect()
+}
+
+pub(in super::super) async fn what_waits_is_due_when_an_endpoint_goes_on(fixture: Fixture) {
+    let store = &fixture.store;
+    // More than one step takes, of every priority, and some of it due before.
+    for (number, priority) in [1, 1, 1, 1, 0, 2, 2].into_iter().enumerate() {
+        let name = number.to_string();
+        let other = NewDispatch {
+            endpoint: "sheet".to_owned(),
+            ..of(priority, 1_000)
+        };
+        tell(store, &name, &[of(priority, 1_000), other]).await;
+    }
+    tell(store, "before", &[of(1, 0)]).await;
+    let mut act = EndpointAct {
+        name: "slack".to_owned(),
+        pause: true,
+        health: None,
+        reason: None,
+        actor: ada(),
+        at: START,
+    };
+    assert!(store.set_endpoint(act.clone()).await.unwrap());
+    let tomorrow = START.plus(MINUTE * 1_000);
+    assert_eq!(
+        due(store, "slack").await[..7],
+        [tomorrow; 7],
+        "a pause changes nothing"
+    );
+    let now = START.plus(MINUTE);
+    (act.pause, act.at) = (false, now);
+    assert!(store.set_endpoint(act).await.unwrap());
+    let mut expected = vec![now; 7];
+    expected.push(START);
+    assert_eq!(due(store, "slack").await, expected);
+    assert_eq!(due(store, "sheet").await, [tomorrow; 7]);
+    assert_eq!(claim(store, "slack", 20, now).await.len(), 8);
+}
+
+pub(in super::super) async fn a_clock_that_was_ahead_puts_no_delivery_off(fixture: Fixture) {
+    let store = &fixture.store;
+    let month = 30 * 24 * 60;
+    let ahead = START.plus(MINUTE * month);
+    // One that is tried again in an hour, one that is tried again in a month, one whose claim ends in a month.
+    for name in ["soon", "far", "lost"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    let claimed = claim(store, "slack", 2, START).await;
+    let (soon, hour) = (&claimed[..1], START.plus(MINUTE * 60));
+    end(store, "slack", soon, DispatchEnd::Again { at: hour }).await;
+    end(store, "slack", &claimed[1..], DispatchEnd::Again { at: ahead }).await;
+    let lost = store.claim_dispatches("slack", START, ahead, 1).await.unwrap();
+    assert_eq!(names(&lost), ["lost"]);
+    // What was not tried yet, more than one step takes.
+    for number in 0..7 {
+        tell(store, &number.to_string(), &[of(1, month)]).await;
+    }
+    store.clock_went_back(START).await.unwrap();
+    let mut expected = vec![hour];
+    expected.extend([START; 8]);
+    assert_eq!(due(store, "slack").await, expected);
+    assert_eq!(store.reclaim_dispatches(hour).await.unwrap(), 1);
 }
 
 pub(in super::super) async fn what_was_sent_together_is_claimed_together(fixture: Fixture) {

@@ -7,7 +7,8 @@ use super::{
     unique,
 };
 use crate::store::{
-    AuditFilter, DispatchEnd, DispatchState, EndedDispatch, EndpointAct, EndpointAfter, OpenMode, Redeliver,
+    AuditFilter, DispatchEnd, DispatchState, EndedDispatch, EndpointAct, EndpointAfter, HealthChange,
+    OpenMode, Redeliver,
 };
 
 pub(in super::super) async fn an_end_saves_try_endpoint_and_what_is_told(fixture: Fixture) {
@@ -29,7 +30,10 @@ pub(in super::super) async fn an_end_saves_try_endpoint_and_what_is_told(fixture
     failing.endpoint.told_failing_at = Some(START);
     failing.notifications = vec![body("failing")];
     let mut taken = ended("slack", std::slice::from_ref(second), DispatchEnd::Delivered);
-    taken.endpoint.health = r#"{"failures":0}"#.to_owned();
+    taken.endpoint.health = Some(HealthChange {
+        was: String::new(),
+        is: r#"{"failures":0}"#.to_owned(),
+    });
     let stale = store.end_dispatches(vec![failing, taken], later).await.unwrap();
     assert_eq!(stale, [0_i64; 0]);
 
@@ -101,6 +105,86 @@ pub(in super::super) async fn what_is_given_back_was_not_tried(fixture: Fixture)
     check_counts(&fixture).await;
 }
 
+pub(in super::super) async fn what_nobody_wants_is_cancelled_and_was_not_tried(fixture: Fixture) {
+    let store = &fixture.store;
+    tell(store, "1", &[to("slack")]).await;
+    let claimed = claim(store, "slack", 1, START).await;
+    assert!(!claimed[0].is_asked_for);
+    let sentence = "nobody wants it".to_owned();
+    let unwanted = DispatchEnd::Cancelled {
+        sentence: sentence.clone(),
+    };
+    let mut unwanted = ended("slack", &claimed, unwanted);
+    (unwanted.attempt, unwanted.endpoint.health) = (None, None);
+    let stale = store.end_dispatches(vec![unwanted], START).await.unwrap();
+    assert_eq!(stale, [0_i64; 0]);
+    let story = store.dispatch(claimed[0].id).await.unwrap().unwrap();
+    assert_eq!(
+        (story.row.state, story.row.tries, story.row.sentence),
+        (DispatchState::Cancelled, 0, Some(sentence))
+    );
+    let row = endpoint(store, "slack").await;
+    assert_eq!((row.health.as_str(), row.given_up_at), ("", None));
+    // A person may ask for it by itself all the same, and for many, which says nothing of one.
+    let again = Redeliver::One(claimed[0].id);
+    store.redeliver(again, ada(), START).await.unwrap();
+    let claimed = claim(store, "slack", 1, START).await;
+    assert!(claimed[0].is_asked_for);
+    end(store, "slack", &claimed, DispatchEnd::Failed).await;
+    let all = Redeliver::Failed { endpoint: None };
+    store.redeliver(all, ada(), START).await.unwrap();
+    assert!(!claim(store, "slack", 1, START).await[0].is_asked_for);
+    check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn a_person_who_lets_an_endpoint_go_on_is_not_overruled(fixture: Fixture) {
+    let store = &fixture.store;
+    for name in ["1", "2", "3"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    let claimed = claim(store, "slack", 3, START).await;
+    end(store, "slack", &claimed[..1], DispatchEnd::Again { at: START }).await;
+    let read = endpoint(store, "slack").await.health;
+    let mut act = EndpointAct {
+        name: "slack".to_owned(),
+        pause: true,
+        health: None,
+        reason: None,
+        actor: ada(),
+        at: START,
+    };
+    assert!(store.set_endpoint(act.clone()).await.unwrap());
+    act.pause = false;
+    act.health = Some("resumed".to_owned());
+    assert!(store.set_endpoint(act).await.unwrap());
+    // An outcome that was worked out by what was read before.
+    let mut late = ended("slack", &claimed[1..2], DispatchEnd::Again { at: START });
+    late.endpoint.health = Some(HealthChange {
+        was: read,
+        is: "late".to_owned(),
+    });
+    late.endpoint.pause = Some("nothing_taken".to_owned());
+    store.end_dispatches(vec![late], START).await.unwrap();
+    // And one that says nothing of the endpoint.
+    let mut given_back = ended("slack", &claimed[2..], DispatchEnd::GivenBack { at: START });
+    given_back.endpoint.health = None;
+    store.end_dispatches(vec![given_back], START).await.unwrap();
+    let row = endpoint(store, "slack").await;
+    assert_eq!((row.health.as_str(), row.is_paused), ("resumed", false));
+    assert_eq!(states(store, "slack").await, [DispatchState::Waiting; 3]);
+    // The next one is worked out by that.
+    let next = claim(store, "slack", 1, START).await;
+    let mut next = ended("slack", &next, DispatchEnd::Again { at: START });
+    next.endpoint.health = Some(HealthChange {
+        was: row.health,
+        is: "next".to_owned(),
+    });
+    next.endpoint.pause = Some("gone".to_owned());
+    store.end_dispatches(vec![next], START).await.unwrap();
+    let row = endpoint(store, "slack").await;
+    assert_eq!((row.health.as_str(), row.is_paused), ("next", true));
+}
+
 pub(in super::super) async fn a_late_end_overwrites_nothing(fixture: Fixture) {
     use DispatchState::{Delivered, Sending};
     let store = &fixture.store;
@@ -121,7 +205,10 @@ pub(in super::super) async fn a_late_end_overwrites_nothing(fixture: Fixture) {
     assert_eq!(taken_over[0].tries, 2, "it may have been sent");
 
     let mut late = ended("slack", &lost, DispatchEnd::Failed);
-    late.endpoint.health = "late".to_owned();
+    late.endpoint.health = Some(HealthChange {
+        was: endpoint(store, "slack").await.health,
+        is: "late".to_owned(),
+    });
     late.notifications = vec![body("late")];
     let stale = store.end_dispatches(vec![late], later).await.unwrap();
     assert_eq!(stale, [lost[0].id, lost[1].id]);

@@ -22,7 +22,7 @@ use super::given::START;
 use crate::domain::{Actor, Fence, Timestamp, Via};
 use crate::store::{
     ClaimedDispatch, DispatchEnd, DispatchFilter, DispatchRow, DispatchState, EndedDispatch, EndpointChange,
-    EndpointRow, FannedOut, KeptNotification, NewDispatch, NewTry, SharedStore,
+    EndpointRow, FannedOut, HealthChange, KeptNotification, NewDispatch, NewTry, SharedStore,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -139,7 +139,10 @@ pub(super) fn ended(endpoint: &str, claimed: &[ClaimedDispatch], end: DispatchEn
         end,
         endpoint: EndpointChange {
             name: endpoint.to_owned(),
-            health: r#"{"failures":1}"#.to_owned(),
+            health: Some(HealthChange {
+                was: String::new(),
+                is: r#"{"failures":1}"#.to_owned(),
+            }),
             pause: None,
             told_failing_at: None,
         },

@@ -30,7 +30,8 @@ pub(in super::super) async fn what_ended_is_sent_once_more(fixture: Fixture) {
 
     // Asked for by a person: it is sent although a newer one waits.
     assert_eq!(again(store, Redeliver::One(id)).await, Redelivered::Done(1));
-    assert_eq!(again(store, Redeliver::One(id)).await, Redelivered::UnderWay);
+    // Where it waits already, it is due now.
+    assert_eq!(again(store, Redeliver::One(id)).await, Redelivered::Done(1));
     // That it is sent once more says nothing of the others, nor that it is taken.
     let row = super::endpoint(store, "slack").await;
     assert_eq!((row.failed, row.given_up_at), (0, Some(START)));
@@ -56,7 +57,7 @@ pub(in super::super) async fn what_ended_is_sent_once_more(fixture: Fixture) {
         ..AuditFilter::default()
     };
     let lines = store.audit(filter).await.unwrap();
-    assert_eq!(lines.len(), 2, "what changed nothing leaves no line");
+    assert_eq!(lines.len(), 3, "what changed nothing leaves no line");
     assert_eq!(lines[0].subject, format!("delivery:{id}"));
     check_counts(&fixture).await;
 }
@@ -122,6 +123,37 @@ pub(in super::super) async fn a_range_or_all_that_failed_is_sent_once_more(fixtu
         ]
     );
     assert_eq!(lines[1].detail["begun"], true);
+    check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn problems_are_sent_once_more_with_what_failed(fixture: Fixture) {
+    use DispatchState::{Problem, Replaced, Waiting};
+    let store = &fixture.store;
+    let unclear = |endpoint: &str| NewDispatch {
+        problem: Some("unclear".to_owned()),
+        ..unique(endpoint, "a")
+    };
+    tell(store, "1", &[unclear("slack"), unclear("mail"), to("sheet")]).await;
+    tell(store, "2", &[unique("slack", "a"), unclear("mail")]).await;
+    tell(store, "3", &[unique("slack", "a")]).await;
+    assert_eq!(states(store, "slack").await, [Problem, Replaced, Waiting]);
+    // Somebody is to look after it, and nobody after the others.
+    for (endpoint, problems, given_up_at) in [
+        ("slack", 1, Some(START)),
+        ("mail", 2, Some(START)),
+        ("sheet", 0, None),
+    ] {
+        let row = super::endpoint(store, endpoint).await;
+        assert_eq!((row.problems, row.failed), (problems, 0), "{endpoint}");
+        assert_eq!(row.given_up_at, given_up_at, "{endpoint}");
+    }
+    let failed = |endpoint: Option<&str>| Redeliver::Failed {
+        endpoint: endpoint.map(str::to_owned),
+    };
+    assert_eq!(again(store, failed(Some("slack"))).await, Redelivered::Done(1));
+    assert_eq!(states(store, "slack").await, [Waiting, Replaced, Waiting]);
+    assert_eq!(again(store, failed(None)).await, Redelivered::Done(2));
+    assert_eq!(names(&claim(store, "mail", 5, START).await), ["1", "2"]);
     check_counts(&fixture).await;
 }
 

@@ -37,7 +37,7 @@ const CLAIM: &str = concat!(
     "UPDATE dispatches SET state = 'sending', tries = tries + 1, fence = fence + 1, claimed_until = $2
      WHERE state = 'waiting' AND id ",
     sql::in_array!("$1"),
-    " RETURNING id, fence, notification_id, tries, batch, created_at,
+    " RETURNING id, fence, notification_id, tries, batch, created_at, is_asked_for,
          (SELECT n.body FROM notifications AS n WHERE n.id = notification_id) AS body"
 );
 
@@ -124,6 +124,7 @@ fn read(row: &DbRow) -> Result<Option<ClaimedDispatch>, Fault> {
         tries: u32::try_from(row.try_get::<i64, _>("tries")?).unwrap_or(u32::MAX),
         batch: row.try_get("batch")?,
         created_at: Timestamp::from_millis(row.try_get("created_at")?),
+        is_asked_for: row.try_get::<i64, _>("is_asked_for")? != 0,
     }))
 }
 

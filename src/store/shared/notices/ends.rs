@@ -10,7 +10,7 @@ use super::{Conn, DbRow, add, events, held, notices_sql, sql};
 use crate::domain::{Fence, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
-use crate::store::{DispatchEnd, EndedDispatch, NewTry};
+use crate::store::{DispatchEnd, EndedDispatch, HealthChange, NewTry};
 
 /// What stands with a dispatch whose endpoint is no more.
 pub(super) const ENDPOINT_GONE: &str = "its endpoint was removed";
@@ -76,6 +76,7 @@ fn read(row: &DbRow) -> Result<Live, Fault> {
 enum After<'a> {
     Ended { state: &'static str },
     Problem { sentence: &'a str },
+    Cancelled { sentence: &'a str },
     Waits { at: Timestamp, tries_less: i64 },
 }
 
@@ -89,6 +90,12 @@ struct Changes {
 impl Changes {
     fn end(&mut self, id: i64, state: &str, told: Option<Told<'_>>, now: Timestamp) {
         self.ended.push(row(id, state, None, 0, told, Some(now)));
+    }
+
+    /// Of one that was claimed and not tried.
+    fn cancel(&mut self, id: i64, sentence: &str, now: Timestamp) {
+        let told = Some(Told::only(sentence));
+        self.ended.push(row(id, "cancelled", None, 1, told, Some(now)));
     }
 
     fn wait(&mut self, id: i64, at: Timestamp, tries_less: i64, told: Option<Told<'_>>) {
@@ -186,6 +193,10 @@ async fn settle(
                 changes.end(live.id, "problem", Some(told), now);
                 continue;
             }
+            After::Cancelled { sentence } => {
+                changes.cancel(live.id, sentence, now);
+                continue;
+            }
             After::Waits { at, tries_less } => (at, tries_less),
         };
         if !known.contains(&live.endpoint) {
@@ -214,7 +225,7 @@ async fn settle(
 /// How an endpoint stands after all ends of one call.
 #[derive(Default)]
 struct Standing<'a> {
-    health: &'a str,
+    health: Option<&'a HealthChange>,
     pause: Option<&'a str>,
     told_at: Option<Timestamp>,
     has_given_up: bool,
@@ -272,10 +283,10 @@ pub(in super::super) async fn end(
         }
         let change = &end.endpoint;
         let merged = endpoints.entry(&change.name).or_default();
-        merged.health = &change.health;
+        merged.health = change.health.as_ref().or(merged.health);
         merged.pause = merged.pause.or(change.pause.as_deref());
         merged.told_at = change.told_failing_at.or(merged.told_at);
-        merged.has_given_up |= end.end == DispatchEnd::Failed;
+        merged.has_given_up |= matches!(end.end, DispatchEnd::Failed | DispatchEnd::Problem { .. });
         told.extend(end.notifications.iter().map(|body| (body.as_str(), now)));
     }
     settle(conn, settled, &known, now).await?;
@@ -291,11 +302,12 @@ pub(in super::super) async fn end(
             .map(|(name, standing)| {
                 json!([
                     clean(name),
-                    clean(standing.health),
+                    standing.health.map(|health| clean(&health.is)),
                     standing.pause.map(clean),
                     standing.told_at,
                     now,
                     i64::from(standing.has_given_up),
+                    standing.health.map(|health| clean(&health.was)),
                 ])
             })
             .collect();
@@ -313,6 +325,7 @@ fn after(end: &DispatchEnd) -> After<'_> {
         DispatchEnd::Delivered => After::Ended { state: "delivered" },
         DispatchEnd::Failed => After::Ended { state: "failed" },
         DispatchEnd::Problem { sentence } => After::Problem { sentence },
+        DispatchEnd::Cancelled { sentence } => After::Cancelled { sentence },
         DispatchEnd::Again { at } => After::Waits {
             at: *at,
             tries_less: 0,

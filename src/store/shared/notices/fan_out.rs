@@ -41,7 +41,22 @@ pub(in super::super) async fn fan_out(
     }
     let names: BTreeSet<&str> = all.iter().map(|(_, new)| new.endpoint.as_str()).collect();
     know(conn, &names.into_iter().collect::<Vec<_>>()).await?;
+    // All that are changed here at once: they are held in the order of their names.
+    let unclear: BTreeSet<&str> = endpoints_of(&all, |new| new.problem.is_some());
+    let mut changed = endpoints_of(&all, |new| key(new).is_some());
+    changed.extend(&unclear);
+    held(conn, &changed.into_iter().collect::<Vec<_>>()).await?;
     let newest = replace(conn, &all, now).await?;
+    if !unclear.is_empty() {
+        sqlx::query(concat!(
+            "UPDATE endpoints SET given_up_at = $2 WHERE name ",
+            sql::in_texts!("$1")
+        ))
+        .bind(serde_json::to_string(&unclear)?)
+        .bind(now.millis())
+        .execute(&mut *conn)
+        .await?;
+    }
     keep(conn, &mine, &taken).await?;
 
     let mut made = Vec::new();
@@ -76,6 +91,17 @@ pub(in super::super) async fn fan_out(
     Ok(u64::try_from(made.len()).unwrap_or(u64::MAX))
 }
 
+/// The endpoints of those that are like this.
+fn endpoints_of<'a>(
+    all: &[(i64, &'a NewDispatch)],
+    is_such: impl Fn(&NewDispatch) -> bool,
+) -> BTreeSet<&'a str> {
+    all.iter()
+        .filter(|(_, new)| is_such(new))
+        .map(|(_, new)| new.endpoint.as_str())
+        .collect()
+}
+
 fn key(new: &NewDispatch) -> Option<Key> {
     match (&new.object_key, &new.problem) {
         (Some(key), None) => Some((clean(&new.endpoint), clean(key))),
@@ -83,7 +109,7 @@ fn key(new: &NewDispatch) -> Option<Key> {
     }
 }
 
-/// Replaces what waits by what is newer. Returns the newest notification of each key.
+/// Replaces what waits by what is newer; the endpoints are held. Returns the newest notification of each key.
 async fn replace(
     conn: &mut Conn,
     all: &[(i64, &NewDispatch)],
@@ -99,8 +125,6 @@ async fn replace(
     }
     let mut keys: Vec<&Key> = newest.keys().collect();
     keys.sort();
-    let endpoints: BTreeSet<&str> = keys.iter().map(|(endpoint, _)| endpoint.as_str()).collect();
-    held(conn, &endpoints.into_iter().collect::<Vec<_>>()).await?;
     let waiting: Vec<(i64, i64, String, String)> = sqlx::query_as(notices_sql::WAITING_OF_KEYS)
         .bind(serde_json::to_string(&keys)?)
         .fetch_all(&mut *conn)

@@ -3,6 +3,7 @@
 pub(super) mod claims;
 mod ends;
 mod fan_out;
+mod hasten;
 pub(super) mod lists;
 mod people;
 mod privacy;
@@ -16,8 +17,11 @@ use crate::store::{OutboxPage, OutboxRow};
 pub(super) use claims::{batch, claim, next};
 pub(super) use ends::{end, reclaim_step};
 pub(super) use fan_out::fan_out;
+pub(super) use hasten::{Hastening, put_off, step as hasten_step};
 pub(super) use lists::{dispatch, dispatches, endpoints, tried_dispatches};
-pub(super) use people::{Begun, Cancelled, cancel_step, prune, redeliver, redeliver_step, set_endpoint};
+pub(super) use people::{
+    Begun, Cancelled, cancel_step, is_paused, prune, redeliver, redeliver_step, set_endpoint,
+};
 pub(super) use privacy::{ends_of_numbers, redact, redact_shop_outbox, redact_shop_step, waiting_mentions};
 
 /// Puts notifications with their times into the outbox, in their order.

@@ -44,6 +44,16 @@ async fn note(
     audit::write(conn, &act, action, None, subject, detail).await
 }
 
+/// Whether an endpoint is paused.
+pub(in super::super) async fn is_paused(conn: &mut Conn, name: &str) -> Result<bool, Fault> {
+    let paused_at: Option<Option<i64>> =
+        sqlx::query_scalar("SELECT paused_at FROM endpoints WHERE name = $1")
+            .bind(clean(name))
+            .fetch_optional(conn)
+            .await?;
+    Ok(paused_at.flatten().is_some())
+}
+
 /// Pauses an endpoint or lets it go on.
 pub(in super::super) async fn set_endpoint(conn: &mut Conn, act: &EndpointAct) -> Result<bool, Fault> {
     let name = clean(&act.name);
@@ -137,6 +147,9 @@ const ENDED: &[DispatchState] = &[
     DispatchState::Problem,
 ];
 
+/// What is sent once more of what failed: what cannot be told to an endpoint has not come there either.
+const FAILED: &[DispatchState] = &[DispatchState::Failed, DispatchState::Problem];
+
 /// Sends one once more, or says what is to be gone through for more of them.
 pub(in super::super) async fn redeliver(
     conn: &mut Conn,
@@ -146,10 +159,10 @@ pub(in super::super) async fn redeliver(
 ) -> Result<Begun, Fault> {
     let (endpoints, states) = match what {
         Redeliver::One(id) => return redeliver_one(conn, *id, actor, now).await.map(Begun::Over),
-        Redeliver::Failed { endpoint: None } => (endpoints_ever(conn).await?, &ENDED[..1]),
+        Redeliver::Failed { endpoint: None } => (endpoints_ever(conn).await?, FAILED),
         Redeliver::Failed {
             endpoint: Some(endpoint),
-        } => (vec![endpoint.clone()], &ENDED[..1]),
+        } => (vec![endpoint.clone()], FAILED),
         Redeliver::Range { endpoint, .. } => (vec![endpoint.clone()], ENDED),
     };
     let left = endpoints
@@ -194,7 +207,7 @@ async fn redeliver_one(
     .await?;
     let refused = match row {
         None => Some(Redelivered::Pruned),
-        Some((state, _)) if state == "waiting" || state == "sending" => Some(Redelivered::UnderWay),
+        Some((state, _)) if state == "sending" => Some(Redelivered::UnderWay),
         Some((state, _)) if state == "replaced" => Some(Redelivered::Replaced),
         Some((_, None)) => Some(Redelivered::Removed),
         Some((_, Some(_))) => None,
@@ -202,7 +215,10 @@ async fn redeliver_one(
     if let Some(refused) = refused {
         return Ok(refused);
     }
-    let count = send_again(conn, &[id], now).await?;
+    let count = match send_again(conn, &[id], true, now).await? {
+        0 => send_now(conn, id, now).await?,
+        count => count,
+    };
     if count == 0 {
         // Deleted or emptied at this moment.
         return Ok(Redelivered::Pruned);
@@ -215,14 +231,29 @@ async fn redeliver_one(
 
 /// Makes ended dispatches wait anew, as often tried as never. What a person asks for is sent, even if something newer about the
 /// same waits. What was removed meanwhile stays as it is.
-async fn send_again(conn: &mut Conn, ids: &[i64], now: Timestamp) -> Result<u64, Fault> {
+async fn send_again(conn: &mut Conn, ids: &[i64], is_asked_for: bool, now: Timestamp) -> Result<u64, Fault> {
     Ok(sqlx::query(concat!(
-        "UPDATE dispatches SET state = 'waiting', tries = 0, due_at = $2, ended_at = NULL, batch = NULL, object_key = NULL
+        "UPDATE dispatches SET state = 'waiting', tries = 0, due_at = $2, ended_at = NULL, batch = NULL, object_key = NULL,
+             is_asked_for = $3
          WHERE ended_at IS NOT NULL
            AND EXISTS (SELECT 1 FROM notifications AS n WHERE n.id = notification_id AND n.body IS NOT NULL) AND id ",
         sql::in_array!("$1")
     ))
     .bind(serde_json::to_string(ids)?)
+    .bind(now.millis())
+    .bind(i64::from(is_asked_for))
+    .execute(conn)
+    .await?
+    .rows_affected())
+}
+
+/// Makes one that waits due, as often tried as it is.
+async fn send_now(conn: &mut Conn, id: i64, now: Timestamp) -> Result<u64, Fault> {
+    Ok(sqlx::query(
+        "UPDATE dispatches SET due_at = CASE WHEN due_at > $2 THEN $2 ELSE due_at END, is_asked_for = 1
+         WHERE id = $1 AND state = 'waiting'",
+    )
+    .bind(id)
     .bind(now.millis())
     .execute(conn)
     .await?
@@ -250,7 +281,7 @@ pub(in super::super) async fn redeliver_step(
     {
         let rows = ended_after(conn, &endpoint, state, after, room).await?;
         let Some((last, ..)) = rows.last() else { continue };
-        progress.count += send_again(conn, &wanted(what, &rows, now), now).await?;
+        progress.count += send_again(conn, &wanted(what, &rows, now), false, now).await?;
         let looked = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         if looked >= room {
             progress.left.push((endpoint.clone(), state, *last));

@@ -9,6 +9,20 @@ use crate::store::{
     EndpointRow, FannedOut, Notices, OutboxPage, OutboxRow, Redeliver, Redelivered, StoreError,
 };
 
+impl Backend {
+    /// Makes due what waits until later, in steps.
+    pub(super) async fn hasten_dispatches(
+        &self,
+        trying: &'static str,
+        mut hastening: notices::Hastening,
+    ) -> Result<(), StoreError> {
+        while !hastening.is_over() {
+            hastening = change!(self, trying, |conn| notices::hasten_step(conn, hastening))?;
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Notices for Backend {
     async fn add_notifications(&self, bodies: Vec<String>, now: Timestamp) -> Result<(), StoreError> {
@@ -106,9 +120,13 @@ impl Notices for Backend {
     }
 
     async fn set_endpoint(&self, act: EndpointAct) -> Result<bool, StoreError> {
-        let changed = change!(self, "pause or resume an endpoint", |conn| {
-            notices::set_endpoint(conn, &act)
-        })?;
+        let trying = "pause or resume an endpoint";
+        // Before it goes on: whoever is killed meanwhile finds it paused, and lets it go on once more.
+        if !act.pause && ask!(self, trying, |conn| notices::is_paused(conn, &act.name))? {
+            self.hasten_dispatches(trying, notices::Hastening::of_endpoint(&act.name, act.at))
+                .await?;
+        }
+        let changed = change!(self, trying, |conn| notices::set_endpoint(conn, &act))?;
         self.ring_told().await;
         Ok(changed)
     }

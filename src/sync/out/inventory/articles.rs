@@ -17,6 +17,8 @@ pub(super) struct Article {
     pub(super) item: ShopifyId,
     /// What the ERP calls it, once it was read.
     pub(super) sku: Option<String>,
+    /// The product's name there, once it was read.
+    pub(super) name: Option<String>,
     /// Of the inventory item.
     pub(super) link: Link,
     /// An order that sells it and is still to be carried in.
@@ -48,6 +50,7 @@ pub(super) async fn articles(flow: &Flow<'_>, variants: &[ErpId]) -> Result<Vec<
                 item,
                 link: link.clone(),
                 sku: None,
+                name: None,
                 in_work: None,
                 is_changed: false,
             }),
@@ -88,6 +91,7 @@ async fn ask(flow: &Flow<'_>, variants: &[Link]) -> Result<Vec<Article>, Stop> {
                 ..variant.clone()
             },
             sku: None,
+            name: None,
             in_work: None,
             is_changed: true,
         })

@@ -122,6 +122,7 @@ impl Found {
                 new: Some(FieldValue::Integer(set.quantity)),
             });
             let about = About {
+                title: article.name.clone(),
                 sku: article.sku.clone(),
                 shopify: Some((article.item, "InventoryItem")),
                 erp: Some(ErpAbout::new(&model, article.theirs)),

@@ -5,9 +5,11 @@ mod classes;
 mod orders;
 mod random;
 mod refused;
+mod sent;
 mod shops;
 mod standing;
 mod stock;
+mod totals;
 mod variants;
 
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -1,6 +1,7 @@
 //! What is looked at from time to time, beside the bells.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use super::sending::give_back;
 use super::{Heard, Rounds};
@@ -11,6 +12,10 @@ use crate::notify::Health;
 use crate::store::{EndpointAfter, EndpointRow, StoreError};
 use crate::telemetry;
 
+/// No receiver is left alone for longer: what it asks for is capped at a day where it is read, and what seems to be more was noted by a
+/// clock that was ahead.
+const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
+
 impl Rounds {
     /// What is done from time to time: taking back what nobody ended, cancelling what waits for endpoints that are no more, keeping
     /// back what is for endpoints that somebody paused, and telling how endpoints stand.
@@ -18,6 +23,15 @@ impl Rounds {
         let now = self.clock.now();
         // One that panicked says nothing any more.
         self.cancelling.retain(|_, task| !task.is_finished());
+        if self.seen.mends_times {
+            // The others are sent meanwhile.
+            match self.store.clock_went_back(now).await {
+                Ok(_) => self.seen.mends_times = false,
+                Err(error) => {
+                    tracing::warn!(%error, "cannot mend the times of deliveries; trying again");
+                }
+            }
+        }
         match self.store.reclaim_dispatches(now).await {
             Ok(0) => {}
             Ok(again) => tracing::info!(
@@ -35,9 +49,10 @@ impl Rounds {
             .filter(|row| row.is_paused)
             .map(|row| row.name.clone())
             .collect();
-        for name in self.kept.paused.difference(&paused) {
-            self.kept.pace.resumed(name);
-            if let Some(line) = self.lines.get_mut(name) {
+        let rests = rests(&rows);
+        for name in self.let_go_on(&paused, &rests) {
+            self.kept.pace.resumed(&name);
+            if let Some(line) = self.lines.get_mut(&name) {
                 line.not_before = None;
             }
         }
@@ -48,6 +63,7 @@ impl Rounds {
             }
         }
         self.kept.paused = paused;
+        self.kept.rests = rests;
         if std::mem::take(&mut self.reads_rests) {
             self.read_rests(&rows, now);
         }
@@ -59,6 +75,19 @@ impl Rounds {
             }
         }
         Ok(())
+    }
+
+    /// The endpoints that a person let go on since it was looked last. One that was paused in between, too: the rest that it was known
+    /// to want is known no more, and nothing else ends one.
+    fn let_go_on(&self, paused: &BTreeSet<String>, rests: &BTreeMap<String, Timestamp>) -> BTreeSet<String> {
+        let is_ended = |(name, until): &(&String, &Timestamp)| rests.get(*name) < Some(*until);
+        let rested = self.kept.rests.iter().filter(is_ended).map(|(name, _)| name);
+        self.kept
+            .paused
+            .difference(paused)
+            .chain(rested)
+            .cloned()
+            .collect()
     }
 
     /// Cancels what waits for an endpoint that is no more, beside the rounds.
@@ -100,12 +129,23 @@ impl Rounds {
     /// Takes up the rests that receivers asked for before: of another process, or of another node.
     fn read_rests(&mut self, rows: &[EndpointRow], now: Timestamp) {
         for row in rows {
-            let health = serde_json::from_str::<Health>(&row.health).unwrap_or_default();
-            if let Some(until) = health.rests_until.filter(|until| *until > now) {
-                self.rest(&row.name, until);
+            if let Some(until) = rests_until(row).filter(|until| *until > now) {
+                self.rest(&row.name, until.min(now.plus(LONGEST_REST)));
             }
         }
     }
+}
+
+fn rests_until(row: &EndpointRow) -> Option<Timestamp> {
+    let health = serde_json::from_str::<Health>(&row.health).unwrap_or_default();
+    health.rests_until
+}
+
+/// Until when receivers want rest.
+fn rests(rows: &[EndpointRow]) -> BTreeMap<String, Timestamp> {
+    rows.iter()
+        .filter_map(|row| Some((row.name.clone(), rests_until(row)?)))
+        .collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a gauge: counts stay far below 2^53")]

@@ -9,13 +9,13 @@ fn ada() -> Actor {
     Actor::new("ada", Via::Cli)
 }
 
-#[tokio::test]
-async fn down_for_a_day_it_is_given_up_told_and_sent_once_more() {
+pub(super) async fn down_for_a_day_it_is_given_up_told_and_sent_once_more(on: On) {
     let (down, other) = (
         Receiver::start(Answer::Status(503)).await,
         Receiver::start(Answer::Status(200)).await,
     );
-    let mut rig = Rig::new(
+    let mut rig = Rig::new_on(
+        on,
         "pause_after_hours = 0",
         &[("down", &down, ""), ("other", &other, "events = ['endpoint.*']")],
     )
@@ -53,13 +53,13 @@ async fn down_for_a_day_it_is_given_up_told_and_sent_once_more() {
     rig.stop().await;
 }
 
-#[tokio::test]
-async fn what_takes_nothing_for_hours_is_paused_until_somebody_lets_it_go_on() {
+pub(super) async fn what_takes_nothing_for_hours_is_paused_until_somebody_lets_it_go_on(on: On) {
     let (down, other) = (
         Receiver::start(Answer::Status(500)).await,
         Receiver::start(Answer::Status(200)).await,
     );
-    let mut rig = Rig::new(
+    let mut rig = Rig::new_on(
+        on,
         "pause_after_hours = 2",
         &[("down", &down, ""), ("other", &other, "events = ['endpoint.*']")],
     )

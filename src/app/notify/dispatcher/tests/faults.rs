@@ -98,10 +98,9 @@ async fn a_request_that_panics_frees_its_place() {
     rig.stop().await;
 }
 
-#[tokio::test]
-async fn whoever_runs_the_dispatcher_sees_that_outcomes_cannot_be_saved_any_more() {
+pub(super) async fn whoever_runs_the_dispatcher_sees_that_outcomes_cannot_be_saved_any_more(on: On) {
     let receiver = Receiver::start(Answer::Status(200)).await;
-    let mut rig = Rig::idle("", &[("one", &receiver, "")]).await;
+    let mut rig = Rig::idle_on(on, "", &[("one", &receiver, "")]).await;
     let store = faulty(&mut rig);
     store.fail("end_dispatches", StoreFault::Panics, 1);
     rig.add([1]).await;

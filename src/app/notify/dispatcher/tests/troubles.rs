@@ -62,6 +62,35 @@ async fn clearing_an_endpoint_away_holds_up_no_other() {
     rig.stop().await;
 }
 
+pub(super) async fn an_endpoint_that_comes_back_while_it_is_cleared_away_holds_up_nobody(on: On) {
+    let (kept, back) = (
+        Receiver::start(Answer::Status(200)).await,
+        Receiver::start(Answer::Status(200)).await,
+    );
+    let both = [("kept", &kept, ""), ("back", &back, "")];
+    let mut rig = Rig::idle_on(on, "", &both).await;
+    let store = faulty(&mut rig);
+    rig.add([1]).await;
+    rig.start();
+    for name in ["kept", "back"] {
+        rig.reach(name, DispatchState::Delivered, 1).await;
+    }
+    store.fail("cancel_dispatches", StoreFault::Hangs, 1);
+    rig.config.send_replace(config("", &both[..1]));
+    until("it is being cleared away", async || {
+        (store.calls("cancel_dispatches") >= 1).then_some(())
+    })
+    .await;
+    rig.config.send_replace(config("", &both));
+    until("it is told again", async || {
+        // A round that had begun goes by the configuration of before to its end.
+        rig.add([2]).await;
+        (back.count() >= 2).then_some(())
+    })
+    .await;
+    rig.stop().await;
+}
+
 #[tokio::test]
 async fn what_cannot_be_taken_back_holds_up_nothing_new() {
     let receiver = Receiver::start(Answer::Status(200)).await;

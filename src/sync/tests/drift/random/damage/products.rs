@@ -25,14 +25,18 @@ pub(in super::super) enum Kind {
     VariantErpArchive,
     /// A third one, made on the shop.
     VariantLost,
+    /// A third one, made in the ERP before anybody looked at what goes out.
+    VariantErpMade,
+    /// The extra price of a variant, which only the way out maps.
+    ErpPrice,
 }
 
 use Kind::{
-    BothDelete, ErpArchive, ErpDelete, LinkLost, Lost, Name, ShopArchive, ShopDelete, Title, Twin,
-    VariantErpArchive, VariantErpDelete, VariantLost, VariantShopDelete,
+    BothDelete, ErpArchive, ErpDelete, ErpPrice, LinkLost, Lost, Name, ShopArchive, ShopDelete, Title, Twin,
+    VariantErpArchive, VariantErpDelete, VariantErpMade, VariantLost, VariantShopDelete,
 };
 
-pub(super) const ALL: [Kind; 14] = [
+pub(super) const ALL: [Kind; 16] = [
     Title,
     Name,
     ShopArchive,
@@ -47,6 +51,8 @@ pub(super) const ALL: [Kind; 14] = [
     VariantErpDelete,
     VariantErpArchive,
     VariantLost,
+    VariantErpMade,
+    ErpPrice,
 ];
 
 const TEMPLATE: &str = "product.template";
@@ -111,6 +117,8 @@ impl Place<'_> {
         let (id, variants) = self.mug().await;
         let template = bench.link(LinkKind::Product, id).await.unwrap().erp_id.0;
         match kind {
+            ErpPrice => self.price(id, template).await,
+            VariantErpMade => self.made_in_the_erp(id, template),
             VariantShopDelete | VariantErpDelete | VariantErpArchive | VariantLost => {
                 self.variant(kind, id, variants[1]).await
             }
@@ -234,6 +242,50 @@ impl Place<'_> {
                 })
             }
         }
+    }
+
+    /// The extra price of the second of two variants, after a run knew what goes out.
+    async fn price(&self, product: u64, template: i64) -> Hurt {
+        let (both, bench, out) = (self.both, &self.both.bench, self.out);
+        if out {
+            let (state, why) = bench.send(Object::Product, template).await;
+            assert_eq!(state, JobState::Completed, "{why:?}");
+            let now = crate::domain::Clock::now(&SystemClock);
+            let (place, at) = ("full:seen:product", "2020-01-01T00:00:00Z");
+            let shop = main_shop();
+            bench.store.set_cursor(&shop, place, at, now).await.unwrap();
+        }
+        let of = json!([[["product_tmpl_id", "=", template], ["name", "=", "M"]], ["name"]]);
+        let model = "product.template.attribute.value";
+        let values = bench.in_the_erp(model, "search_read", of);
+        both.write(
+            model,
+            values[0]["id"].as_i64().unwrap(),
+            json!({ "price_extra": 2 }),
+        );
+        let told = Expected::of(Object::Product, product, DriftClass::FieldDiffers).field("price", 15, 17);
+        let wanted = decimal(if out { "17" } else { "15" });
+        Hurt::new(out.then_some(told).into_iter().collect(), move |both| {
+            both.bench
+                .shop
+                .read(|shop| shop.product(product).unwrap().variants[1].price == wanted)
+        })
+    }
+
+    /// A third variant: what is older than the way out, and what nothing carries out, is told and left so.
+    fn made_in_the_erp(&self, product: u64, template: i64) -> Hurt {
+        super::super::super::sent::add_size(self.both, template);
+        let rule = if self.out {
+            "older_than_the_way_out"
+        } else {
+            "toggle_off"
+        };
+        let told = Expected::of(Object::Product, product, DriftClass::MissingOnShopify).left(rule);
+        Hurt::new(vec![told], move |both| {
+            both.bench
+                .shop
+                .read(|shop| shop.product(product).unwrap().variants.len() == 2)
+        })
     }
 
     /// The second of two variants, or a third one.

@@ -1,0 +1,41 @@
+//! What must hold on either database: the same tests with each.
+
+use super::{On, endings, faults, pacing, paused, troubles, wanted};
+
+/// Makes a test of each case for each database.
+macro_rules! on_both {
+    ($($module:ident: $($case:ident),+ $(,)?;)+) => {
+        mod on_sqlite {
+            use super::*;
+            $($(#[tokio::test]
+            async fn $case() {
+                $module::$case(On::Sqlite).await;
+            })+)+
+        }
+
+        mod on_postgres {
+            use super::*;
+            $($(#[tokio::test]
+            async fn $case() {
+                $module::$case(On::Postgres).await;
+            })+)+
+        }
+    };
+}
+
+on_both! {
+    endings:
+        down_for_a_day_it_is_given_up_told_and_sent_once_more,
+        what_takes_nothing_for_hours_is_paused_until_somebody_lets_it_go_on;
+    faults:
+        whoever_runs_the_dispatcher_sees_that_outcomes_cannot_be_saved_any_more;
+    pacing:
+        of_what_waits_about_one_record_the_newest_is_sent,
+        a_batch_that_failed_is_sent_again_as_it_was;
+    paused:
+        what_waits_for_a_receiver_that_works_again_is_sent_when_the_endpoint_goes_on;
+    troubles:
+        an_endpoint_that_comes_back_while_it_is_cleared_away_holds_up_nobody;
+    wanted:
+        after_the_mend_of_a_condition_what_it_excludes_is_not_sent;
+}
