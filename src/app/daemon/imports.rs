@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::domain::{Direction, Disposition, SharedClock, ShopName, Timestamp};
 use crate::failpoint::{FailPoint, reach};
 use crate::queue;
-use crate::shopify::{self, ShopifyError};
+use crate::shopify::{Listing, ShopifyError};
 use crate::store::{ImportPage, ImportRow, ImportState, Lane, SERVING, SharedStore, StoreError};
 use crate::subscriptions::Toggle;
 use crate::sync::Source;
@@ -62,12 +62,12 @@ struct Known {
     /// When the shop is asked again after a failure.
     again_at: Option<Timestamp>,
     /// The next page, for which a shop may let us wait long: nobody else's import waits for it.
-    listing: Option<Listing>,
+    next_page: Option<NextPage>,
 }
 
 /// A page that is being listed.
 #[derive(Debug)]
-struct Listing {
+struct NextPage {
     import: i64,
     page: AbortOnDropHandle<Result<ImportPage, ShopifyError>>,
 }
@@ -328,25 +328,25 @@ impl Known {
         import: &ImportRow,
     ) -> Option<Result<ImportPage, ShopifyError>> {
         if self
-            .listing
+            .next_page
             .as_ref()
-            .is_none_or(|listing| listing.import != import.id)
+            .is_none_or(|next| next.import != import.id)
         {
             let (source, wanted) = (Arc::clone(source), import.clone());
             let page = tokio::spawn(async move { page(&*source, &wanted).await });
-            self.listing = Some(Listing {
+            self.next_page = Some(NextPage {
                 import: import.id,
                 page: AbortOnDropHandle::new(page),
             });
         }
-        let mut listing = self.listing.take()?;
-        let soon = tokio::time::timeout(BUSY, &mut listing.page).await;
+        let mut next = self.next_page.take()?;
+        let soon = tokio::time::timeout(BUSY, &mut next.page).await;
         match soon {
             Ok(Ok(page)) => Some(page),
             // It panicked, which was logged: it is asked for again.
             Ok(Err(_)) => None,
             Err(_) => {
-                self.listing = Some(listing);
+                self.next_page = Some(next);
                 None
             }
         }
@@ -355,7 +355,7 @@ impl Known {
 
 /// The next records of an import.
 async fn page(source: &dyn Source, import: &ImportRow) -> Result<ImportPage, ShopifyError> {
-    let listing = shopify::Listing {
+    let listing = Listing {
         object: import.object,
         since: import.since,
         until: import.until,
@@ -427,7 +427,7 @@ mod tests {
         ) -> Result<Page, ShopifyError> {
             unreachable!("an import lists")
         }
-        async fn listed(&self, _: &shopify::Listing, _: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {
+        async fn listed(&self, _: &Listing, _: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {
             self.asked.fetch_add(1, Ordering::SeqCst);
             let _answered = self.answers.acquire().await;
             Ok(IdPage {
@@ -476,6 +476,9 @@ mod tests {
             }
         };
         assert_eq!((page.import, page.records), (1, vec![ShopifyId(7)]));
-        assert!(known.listing.is_none(), "the next look asks for what comes then");
+        assert!(
+            known.next_page.is_none(),
+            "the next look asks for what comes then"
+        );
     }
 }
