@@ -169,6 +169,7 @@ without! {
         note_import_error(i64, Option<&str>) -> ();
         note_import_effect(JobId, Fence, ImportEffect) -> ();
         imports(u32) -> Vec<ImportRow>;
+        imports_of(Vec<i64>) -> Vec<ImportRow>;
         open_imports() -> Vec<ImportRow>;
     }
 
@@ -190,8 +191,8 @@ without! {
         subscriptions(&ShopName) -> Vec<SubscriptionRow>;
         subscribed_shops() -> Vec<ShopName>;
         rename_subscriptions(&ShopName, &ShopName) -> ();
-        save_subscription(SubscriptionRow) -> ();
-        remove_subscription(&ShopName, ShopifyId, Timestamp) -> ();
+        save_subscription(SubscriptionRow, Option<Word>) -> ();
+        remove_subscription(&ShopName, ShopifyId, Timestamp, Option<Word>) -> ();
         saw_subscriptions(&ShopName, &[ShopifyId], Timestamp) -> ();
         count_deliveries(Vec<DeliveryCount>) -> ();
         deliveries_since(&ShopName, Timestamp) -> Vec<DeliverySum>;
@@ -232,6 +233,7 @@ without! {
         batch_dispatches(Vec<(i64, Fence)>, &str) -> bool;
         end_dispatches(Vec<EndedDispatch>, Timestamp) -> Vec<i64>;
         reclaim_dispatches(Timestamp) -> u64;
+        mend_dispatch_times(Timestamp) -> ();
         next_dispatch() -> Vec<(String, Timestamp)>;
         endpoints() -> Vec<EndpointRow>;
         set_endpoint(EndpointAct) -> bool;

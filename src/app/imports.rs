@@ -208,7 +208,7 @@ pub async fn turn_one(
 /// # Errors
 /// When the store fails.
 pub async fn of(store: &SharedStore, ids: &[i64]) -> Result<Vec<ImportRow>, StoreError> {
-    let rows = store.imports(LAST).await?;
+    let rows = store.imports_of(ids.to_vec()).await?;
     let found = ids
         .iter()
         .filter_map(|id| rows.iter().find(|row| row.id == *id).cloned());

@@ -9,6 +9,7 @@ pub mod connect;
 mod console;
 mod courtesy;
 pub mod daemon;
+pub mod edit;
 pub mod enqueue;
 pub mod gaps;
 pub mod import;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use toml_edit::{DocumentMut, Item, Table};
 
-use super::toggle::replace::{Held, Outcome};
+use super::edit::{Held, Outcome};
 use crate::config::{Config, ConfigError, Environment, is_account_name};
 use crate::domain::{Role, SharedEntropy};
 use crate::http::{PasswordError, hash_password};

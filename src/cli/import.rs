@@ -19,8 +19,9 @@ use crate::domain::{Object, SharedEntropy, ShopName, SystemEntropy, Timestamp};
 ///
 /// `import orders`, `customers`, `products` or `all`: the running daemon lists the shop page by page and carries every record
 /// over, behind everything that is live; it goes on by itself after any stop. Orders from before `start_at` are let in, because
-/// somebody asks for them. The command shows how far it is; Ctrl-C ends the watching, not the import. The exit code is 1 where
-/// records need a person.
+/// somebody asks for them. The command shows how far it is, and says where no daemon runs any more: the import goes on with the
+/// next one. Ctrl-C ends the watching, not the import. The exit code is 1 where records need a person, or an import was stopped
+/// before its end.
 ///
 /// `import --match-only` goes through both sides page by page and links customers and products that are the same by the
 /// matching keys of the mappings, of both directions: one of each side, each key exact. Nothing is written on Shopify or in the

@@ -10,6 +10,7 @@ use super::failure::{FAILED, Failure, say};
 use super::sync::{AskedForAll, all_of, tell};
 use super::{Context, the_shop, written_down};
 use crate::app;
+use crate::app::edit::EditError;
 use crate::app::import::OutCounts;
 use crate::app::toggle::{Edited, ToggleError, set};
 use crate::config::{Config, Shop};
@@ -296,18 +297,26 @@ fn waiting(after: Toggle, when_off: WhenOff, direction: Direction) -> Option<&'s
 impl From<ToggleError> for Failure {
     fn from(error: ToggleError) -> Self {
         match error {
-            ToggleError::Config(error) => error.into(),
-            ToggleError::Refused(error) => {
-                say("with this change the configuration could not be used; nothing was written");
-                error.into()
-            }
-            ToggleError::Write { ref path, .. } => {
-                Self::because(format!("cannot write {}", path.display()), error)
-            }
+            ToggleError::Edit(error) => error.into(),
             ToggleError::NoOrdersOut | ToggleError::NoSuchShop { .. } | ToggleError::NoToggle(_) => {
                 Self::usage(error.to_string())
             }
-            ToggleError::Layout { .. } | ToggleError::ChangedMeanwhile(_) => Self::new(error.to_string()),
+        }
+    }
+}
+
+impl From<EditError> for Failure {
+    fn from(error: EditError) -> Self {
+        match error {
+            EditError::Config(error) => error.into(),
+            EditError::Refused(error) => {
+                say("with this change the configuration could not be used; nothing was written");
+                error.into()
+            }
+            EditError::Write { ref path, .. } => {
+                Self::because(format!("cannot write {}", path.display()), error)
+            }
+            EditError::Layout { .. } | EditError::ChangedMeanwhile(_) => Self::new(error.to_string()),
         }
     }
 }

@@ -147,6 +147,27 @@ impl Findings {
             .any(|finding| finding.level == Level::Error && !finding.outside)
     }
 
+    /// What is wrong, with the line that is meant, and what to do: for whoever does not look at the text.
+    pub fn in_words(&self) -> String {
+        let errors = self.found.iter().filter(|finding| finding.level == Level::Error);
+        let sentences = errors.map(|finding| {
+            let (line, _) = position(&self.source, finding.span.start);
+            let line = self
+                .source
+                .lines()
+                .nth(line.saturating_sub(1))
+                .unwrap_or_default();
+            let help = finding.help.as_ref().map(|help| format!(" ({help})"));
+            format!(
+                "`{}`: {}{}",
+                line.trim(),
+                finding.message,
+                help.unwrap_or_default()
+            )
+        });
+        sentences.collect::<Vec<_>>().join("; ")
+    }
+
     /// Each finding as a report of its own, for printing.
     pub fn reports(&self) -> Vec<FindingReport> {
         let name = self.path.display().to_string();

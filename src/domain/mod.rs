@@ -70,7 +70,7 @@ pub use problem::{NewProblem, ProblemCode, TableKey};
 pub use product::{OptionValue, Product, ProductOption, Variant};
 pub use raw_schema::{RawSchema, Selected, SelectionError};
 pub use report::{Outcome, Report};
-pub use retry::{LONGEST_CALL, RetryPolicy};
+pub use retry::{LONGEST_CALL, LONGEST_RETRY_WAIT, RetryPolicy};
 pub use role::Role;
 pub use shop_fields::{
     CUSTOMER_FIELDS, PRODUCT_FIELDS, STOCK_FIELDS, ShopField, ShopFieldKind, VARIANT_FIELDS, shop_fields,

@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 /// (120 s), and some.
 pub const LONGEST_CALL: Duration = Duration::from_secs(130);
 
+/// A delivery waits no longer than that for its next try: what seems to was put off by a clock that was ahead.
+pub const LONGEST_RETRY_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
+
 /// How often and how patiently a job is retried. The defaults spread 10 attempts over about a day.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -49,6 +52,14 @@ impl RetryPolicy {
         retry_after.map_or(drawn, |asked| drawn.max(asked))
     }
 
+    /// How long a wait between two tries can get.
+    pub fn longest(&self) -> Duration {
+        if self.max_attempts < 2 {
+            return Duration::ZERO;
+        }
+        self.wait(self.max_attempts - 1, 1.0, None)
+    }
+
     /// Whether `failed` counted attempts are all that the policy allows.
     pub fn is_exhausted(&self, failed: u32) -> bool {
         failed >= self.max_attempts
@@ -66,6 +77,26 @@ mod tests {
         let policy = RetryPolicy::default();
         let total: Duration = (1..policy.max_attempts).map(|n| policy.wait(n, 0.5, None)).sum();
         assert!((8..48).contains(&(total.as_secs() / 3600)), "{total:?}");
+    }
+
+    #[test]
+    fn waits_grow_and_are_spread_over_nine_tenths_of_their_bound() {
+        let policy = RetryPolicy::default();
+        let secs = |failed, unit| policy.wait(failed, unit, None).as_secs_f64();
+        for (failed, bound) in [
+            (1, 20.0),
+            (2, 80.0),
+            (3, 320.0),
+            (6, 20_480.0),
+            (7, 21_600.0),
+            (50, 21_600.0),
+        ] {
+            for (unit, share) in [(0.0, 0.1), (0.5, 0.55), (1.0, 1.0)] {
+                let (found, expected) = (secs(failed, unit), bound * share);
+                assert!((found - expected).abs() < 0.001, "{failed} {unit}: {found}");
+            }
+        }
+        assert!(!policy.is_exhausted(9) && policy.is_exhausted(10));
     }
 
     proptest! {

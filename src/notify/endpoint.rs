@@ -121,6 +121,15 @@ impl Endpoint {
             || ((self.condition.is_some() || self.template.is_some()) && record_name(event).is_some())
     }
 
+    /// Of which type of event it is told where this one happens: another one only where it is tried out, and its template was not made
+    /// for trials.
+    pub fn told_of(&self, event: EventType) -> EventType {
+        let template = self.template.as_ref().filter(|_| self.batch <= 1);
+        template
+            .and_then(|template| template.tried_with(event))
+            .unwrap_or(event)
+    }
+
     /// What it is sent for these notifications, which are as many as it takes in one request.
     ///
     /// # Errors

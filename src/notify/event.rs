@@ -281,6 +281,8 @@ mod tests {
             ("order*", "within a word", "did you mean `order.*`?"),
             ("order.sync*", "within a word", "did you mean `order.synced`?"),
             ("order", "fits no event", "did you mean `order.*`?"),
+            ("order.sync", "fits no event", "did you mean `order.synced`?"),
+            ("ord.synced", "fits no event", "did you mean `order.synced`?"),
             ("invoice.booked", "fits no event", "write a name such as"),
             ("", "an empty text", "write a name such as"),
             ("**", "within a word", "did you mean `*`?"),

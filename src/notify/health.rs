@@ -45,6 +45,9 @@ pub enum PausedBecause {
 /// A few failures are no proof, however far they are apart: a quiet endpoint may fail once a day.
 const LEAST_FAILURES: u32 = 5;
 
+/// No receiver is left alone for longer: what it asks for is capped at a day where it is read, and the clocks of two nodes may differ.
+const LONGEST_REST: Duration = Duration::from_secs(25 * 3600);
+
 impl Health {
     /// What is known after an attempt that ended at `at`, and whether the endpoint is to be paused. `pause_after` is how long
     /// nothing but failures may come; none never pauses for that.
@@ -55,12 +58,16 @@ impl Health {
         at: Timestamp,
         pause_after: Option<Duration>,
     ) -> (Self, Option<PausedBecause>) {
+        let known = Self {
+            rests_until: self.rest(at),
+            ..self
+        };
         if ended == Ended::Taken {
             let health = Self {
                 failing_since: None,
                 failures: 0,
                 last_success_at: Some(at),
-                ..self
+                ..known
             };
             return (health, None);
         }
@@ -68,7 +75,7 @@ impl Health {
             // A clock that was ahead noted it later than it was.
             failing_since: Some(self.failing_since.map_or(at, |since| since.min(at))),
             failures: self.failures.saturating_add(1),
-            ..self
+            ..known
         };
         let failing_for = health
             .failing_since
@@ -81,6 +88,12 @@ impl Health {
             None
         };
         (health, pause)
+    }
+
+    /// Until when the receiver wants rest, as it is known at `now`. What would last longer than any rest was noted by a clock that was
+    /// ahead: nobody can tell when it ends, and it counts for nothing.
+    pub fn rest(self, now: Timestamp) -> Option<Timestamp> {
+        self.rests_until.filter(|until| *until <= now.plus(LONGEST_REST))
     }
 
     /// What is known once the receiver has asked for rest until then, if it has.
@@ -165,6 +178,19 @@ mod tests {
         assert_eq!(health.resumed().rests_until, None);
         let before = r#"{"failing_since":null,"failures":0,"last_success_at":null}"#;
         assert_eq!(serde_json::from_str::<Health>(before).unwrap(), Health::default());
+    }
+
+    #[test]
+    fn a_rest_that_a_clock_noted_which_was_ahead_is_none() {
+        let hour = |hour: i64| Timestamp::from_millis(hour * HOUR_MS);
+        let ahead = Health::default().resting(Some(hour(1_000)));
+        assert_eq!(ahead.rest(hour(999)), Some(hour(1_000)));
+        assert_eq!(ahead.rest(hour(3)), None);
+        // The next one counts, however short it is.
+        for ended in [Ended::Failed, Ended::Taken] {
+            let (health, _) = ahead.after(ended, hour(3), DAY);
+            assert_eq!(health.resting(Some(hour(4))).rest(hour(3)), Some(hour(4)));
+        }
     }
 
     #[test]

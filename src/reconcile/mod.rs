@@ -155,6 +155,16 @@ pub enum RunError {
         /// What to do.
         fix: String,
     },
+    /// What the ERP's changes make on the shop could not be worked out.
+    #[error("run {run} could not work out what goes to the shop: {reason} {fix}")]
+    Sent {
+        /// The run.
+        run: i64,
+        /// What went wrong.
+        reason: String,
+        /// What to do.
+        fix: String,
+    },
     /// Records could not be compared, one after the other.
     #[error("run {run} could compare none of {tried} records in a row")]
     Compare {
@@ -177,6 +187,7 @@ impl RunError {
             | Self::Shopify { run, .. }
             | Self::Erp { run, .. }
             | Self::Stock { run, .. }
+            | Self::Sent { run, .. }
             | Self::Compare { run, .. } => Some(*run),
             Self::NoSuchRun(_)
             | Self::UnderWay

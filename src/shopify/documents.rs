@@ -195,6 +195,10 @@ pub(super) const BULK_RUN: Document = Document {
     tells_refusals: true,
     ..document!("LockstepBulkRun", 11.0, "bulk_run")
 };
+pub(super) const BULK_CANCEL: Document = Document {
+    writes: true,
+    ..document!("LockstepBulkCancel", 11.0, "bulk_cancel")
+};
 pub(super) const BULK_STATE: Document = document!("LockstepBulkState", 1.0, "bulk_state");
 // These three are not asked for by themselves: a bulk operation carries them out.
 pub(super) const BULK_ORDERS: Document = document!("LockstepBulkOrders", 0.0, "bulk_orders", "listed_order");
@@ -290,6 +294,7 @@ pub(super) const VARIANTS_CREATE: Document = Document {
     tells_refusals: true,
     ..document!("LockstepVariantsCreate", 15.0, "variants_create", "variant")
 };
+pub(super) const ORDERS_OF: Document = document!("LockstepOrdersOf", 4.0, "orders_of");
 pub(super) const STOCK_LOCATIONS: Document = document!("LockstepStockLocations", 11.0, "stock_locations");
 pub(super) const ITEM_STOCK: Document = document!("LockstepItemStock", 28.0, "item_stock", "level");
 pub(super) const VARIANT_ITEMS: Document = document!("LockstepVariantItems", 4.0, "variant_items");
@@ -343,6 +348,7 @@ pub(super) const ALL: &[&Document] = &[
     &LIST_CUSTOMERS,
     &LIST_PRODUCTS,
     &BULK_RUN,
+    &BULK_CANCEL,
     &BULK_STATE,
     &BULK_ORDERS,
     &BULK_CUSTOMERS,
@@ -371,6 +377,7 @@ pub(super) const ALL: &[&Document] = &[
     &PRODUCT_UPDATE,
     &VARIANTS_UPDATE,
     &VARIANTS_CREATE,
+    &ORDERS_OF,
     &STOCK_LOCATIONS,
     &VARIANT_ITEMS,
     &ITEM_STOCK,

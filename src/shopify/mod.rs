@@ -22,6 +22,7 @@ mod fetch;
 mod list;
 mod listing;
 pub mod normalise;
+mod parts;
 mod recent;
 mod schema;
 mod settings;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use crate::domain::{
-    Customer, Object, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp,
+    Customer, LinkKind, Object, Order, Product, SharedClock, SharedEntropy, ShopName, ShopifyId, Timestamp,
 };
 use crate::transport;
 
@@ -50,6 +51,7 @@ pub use everything::{Everything, ListedRecord, ListedState, ListedTotal, ListedV
 pub use list::Listed;
 pub use listing::{IdPage, Listing};
 pub use normalise::NormaliseError;
+pub use parts::OrderOf;
 pub use recent::{Recent, RecentTax};
 pub use schema::AdminSchema;
 pub use settings::{Credentials, CurrencyChoice, PINNED_VERSION, Settings};
@@ -304,6 +306,18 @@ impl Shopify {
     /// A [`ShopifyError`].
     pub async fn delete_subscription(&self, id: ShopifyId) -> Result<(), ShopifyError> {
         subscriptions::delete(&self.client, id).await
+    }
+
+    /// The orders of these refunds, movements of money and parcels, each named by the kind of its link; in the order asked,
+    /// and none where Shopify does not show the part (any more).
+    ///
+    /// # Errors
+    /// A [`ShopifyError`], whose disposition says what it means.
+    pub async fn orders_of(
+        &self,
+        parts: &[(LinkKind, ShopifyId)],
+    ) -> Result<Vec<Option<OrderOf>>, ShopifyError> {
+        parts::orders_of(&self.client, parts).await
     }
 
     /// The scopes that the app was granted in the shop.

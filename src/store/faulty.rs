@@ -31,6 +31,8 @@ pub struct FaultyStore {
     /// What an operation does instead: how many calls pass first, and how many fail then.
     faults: Mutex<HashMap<&'static str, (StoreFault, u32, u32)>>,
     calls: Mutex<BTreeMap<&'static str, u32>>,
+    /// The notification in the outbox of which it makes nothing that is to be sent.
+    never_sends: Mutex<Option<i64>>,
 }
 
 impl FaultyStore {
@@ -40,6 +42,7 @@ impl FaultyStore {
             inner,
             faults: Mutex::default(),
             calls: Mutex::default(),
+            never_sends: Mutex::default(),
         }
     }
 
@@ -52,6 +55,11 @@ impl FaultyStore {
     pub fn fail_after(&self, operation: &'static str, passes: u32, fault: StoreFault, times: u32) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.insert(operation, (fault, passes, times));
+    }
+
+    /// Has every `fan_out` of this notification fail as if it took too long, unless it only becomes problems.
+    pub fn never_send(&self, notification: i64) {
+        *self.never_sends.lock().unwrap_or_else(PoisonError::into_inner) = Some(notification);
     }
 
     /// How often `operation` was called.
@@ -249,6 +257,7 @@ pass_on! {
         note_import_error(import: i64, error: Option<&str>) -> ();
         note_import_effect(job: JobId, fence: Fence, effect: ImportEffect) -> ();
         imports(limit: u32) -> Vec<ImportRow>;
+        imports_of(ids: Vec<i64>) -> Vec<ImportRow>;
         open_imports() -> Vec<ImportRow>;
     }
 
@@ -270,8 +279,8 @@ pass_on! {
         subscriptions(shop: &ShopName) -> Vec<SubscriptionRow>;
         subscribed_shops() -> Vec<ShopName>;
         rename_subscriptions(from: &ShopName, to: &ShopName) -> ();
-        save_subscription(row: SubscriptionRow) -> ();
-        remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp) -> ();
+        save_subscription(row: SubscriptionRow, word: Option<Word>) -> ();
+        remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp, word: Option<Word>) -> ();
         saw_subscriptions(shop: &ShopName, ids: &[ShopifyId], now: Timestamp) -> ();
         count_deliveries(counts: Vec<DeliveryCount>) -> ();
         deliveries_since(shop: &ShopName, since: Timestamp) -> Vec<DeliverySum>;
@@ -307,11 +316,11 @@ pass_on! {
         add_notifications(bodies: Vec<String>, now: Timestamp) -> ();
         outbox(limit: u32) -> Vec<OutboxRow>;
         outbox_after(after: i64, limit: u32, bytes: u64) -> OutboxPage;
-        fan_out(rows: Vec<FannedOut>, now: Timestamp) -> u64;
         claim_dispatches(endpoint: &str, now: Timestamp, until: Timestamp, limit: u32) -> Vec<ClaimedDispatch>;
         batch_dispatches(ids: Vec<(i64, Fence)>, batch: &str) -> bool;
         end_dispatches(ended: Vec<EndedDispatch>, now: Timestamp) -> Vec<i64>;
         reclaim_dispatches(now: Timestamp) -> u64;
+        mend_dispatch_times(now: Timestamp) -> ();
         next_dispatch() -> Vec<(String, Timestamp)>;
         endpoints() -> Vec<EndpointRow>;
         set_endpoint(act: EndpointAct) -> bool;
@@ -324,6 +333,19 @@ pass_on! {
     } + {
         async fn notifications_arrived(&self) {
             self.inner.notifications_arrived().await;
+        }
+
+        async fn fan_out(&self, rows: Vec<FannedOut>, now: Timestamp) -> Result<u64, StoreError> {
+            self.pass("fan_out").await?;
+            let never = *self.never_sends.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_sent = |row: &FannedOut| row.dispatches.iter().any(|new| new.problem.is_none());
+            if rows.iter().any(|row| Some(row.id) == never && is_sent(row)) {
+                return Err(StoreError::Unavailable {
+                    trying: "fan_out",
+                    source: sqlx::Error::PoolTimedOut,
+                });
+            }
+            self.inner.fan_out(rows, now).await
         }
     }
 

@@ -320,6 +320,7 @@ look! {
     Imports {
         pass {
             imports(limit: u32) -> Vec<ImportRow>;
+            imports_of(ids: Vec<i64>) -> Vec<ImportRow>;
             open_imports() -> Vec<ImportRow>;
         }
         refuse {
@@ -361,8 +362,8 @@ look! {
         }
         refuse {
             rename_subscriptions(from: &ShopName, to: &ShopName) -> ();
-            save_subscription(row: SubscriptionRow) -> ();
-            remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp) -> ();
+            save_subscription(row: SubscriptionRow, word: Option<Word>) -> ();
+            remove_subscription(shop: &ShopName, id: ShopifyId, at: Timestamp, word: Option<Word>) -> ();
             saw_subscriptions(shop: &ShopName, ids: &[ShopifyId], now: Timestamp) -> ();
             count_deliveries(counts: Vec<DeliveryCount>) -> ();
         }
@@ -423,6 +424,7 @@ look! {
             batch_dispatches(ids: Vec<(i64, Fence)>, batch: &str) -> bool;
             end_dispatches(ended: Vec<EndedDispatch>, now: Timestamp) -> Vec<i64>;
             reclaim_dispatches(now: Timestamp) -> u64;
+            mend_dispatch_times(now: Timestamp) -> ();
             set_endpoint(act: EndpointAct) -> bool;
             redeliver(what: Redeliver, actor: Actor, now: Timestamp) -> Redelivered;
             cancel_dispatches(endpoint: &str, after: EndpointAfter, actor: Actor, now: Timestamp) -> u64;

@@ -13,13 +13,13 @@ use futures_util::{StreamExt as _, stream};
 
 use super::desired::{Desired, object_to_heal};
 use super::lease::{Lease, NotHeld};
-use super::outcome::{Applied, Changed, Gaps, Outcome, Restored, Why};
+use super::outcome::{Applied, Changed, Gaps, Outcome, Restored, Telling, Why};
 use super::plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
 use super::{NewSubscription, Observed, Registry};
 use crate::domain::{Disposition, SharedClock, ShopName, ShopifyId, Timestamp};
 use crate::failpoint::{self, FailPoint};
 use crate::shopify::ShopifyError;
-use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow};
+use crate::store::{DeliverySum, SharedStore, StoreError, SubscriptionRow, Word};
 
 /// Changes of one shop that are under way at once.
 const AT_ONCE: usize = 4;
@@ -48,6 +48,8 @@ pub struct Site<'a> {
     pub store: &'a SharedStore,
     /// Who remembers what was missed.
     pub gaps: &'a dyn Gaps,
+    /// Who tells others.
+    pub telling: &'a dyn Telling,
     /// The time.
     pub clock: &'a SharedClock,
     /// The installation's id.
@@ -63,24 +65,26 @@ impl Site<'_> {
         Ok(ours(self.instance, &self.store.subscriptions(self.shop).await?))
     }
 
-    async fn record(&self, observed: &Observed) -> Result<(), StoreError> {
+    /// Records what stands. `rows` are ours as they were before: where one of its topic was gone, others are told that it is there
+    /// again.
+    async fn record(&self, observed: &Observed, rows: &[SubscriptionRow]) -> Result<(), StoreError> {
         let now = self.clock.now();
-        self.store
-            .save_subscription(SubscriptionRow {
-                shop: self.shop.clone(),
-                id: observed.id,
-                topic: observed.topic.clone(),
-                uri: observed.uri.clone(),
-                name: observed.name.clone(),
-                created_at: observed.created_at,
-                seen_at: now,
-                removed_at: None,
-            })
-            .await
+        let body = was_gone(rows, &observed.topic).then(|| self.telling.restored(observed, now));
+        let row = SubscriptionRow {
+            shop: self.shop.clone(),
+            id: observed.id,
+            topic: observed.topic.clone(),
+            uri: observed.uri.clone(),
+            name: observed.name.clone(),
+            created_at: observed.created_at,
+            seen_at: now,
+            removed_at: None,
+        };
+        self.store.save_subscription(row, word(body.flatten(), now)).await
     }
 
     /// Brings our records in step with what was found: what is ours by its name is recorded, what stands right was seen, what
-    /// is gone is noted as gone since it was last seen.
+    /// is gone is noted as gone since it was last seen. Others are told of what came or went.
     ///
     /// # Errors
     /// When the store fails.
@@ -92,7 +96,7 @@ impl Site<'_> {
                 .iter()
                 .any(|row| row.id == one.id && row.removed_at.is_none());
             if !known {
-                self.record(one).await?;
+                self.record(one, &rows).await?;
             }
         }
         let right: Vec<ShopifyId> = plan
@@ -109,8 +113,10 @@ impl Site<'_> {
         for row in rows.iter().filter(|row| row.removed_at.is_none()) {
             let stands = observed.iter().find(|one| one.id == row.id);
             if stands.is_none_or(|one| !ours.has(one)) {
+                let now = self.clock.now();
+                let body = stands.is_none().then(|| self.telling.removed(row, now));
                 self.store
-                    .remove_subscription(self.shop, row.id, row.seen_at)
+                    .remove_subscription(self.shop, row.id, row.seen_at, word(body.flatten(), now))
                     .await?;
             }
         }
@@ -127,16 +133,29 @@ impl Site<'_> {
         for row in self.store.subscriptions(self.shop).await? {
             let stands = observed.iter().find(|one| one.id == row.id);
             if let Some(one) = stands.filter(|one| row.removed_at.is_none() && one.uri != row.uri) {
-                self.store
-                    .save_subscription(SubscriptionRow {
-                        uri: one.uri.clone(),
-                        ..row
-                    })
-                    .await?;
+                let row = SubscriptionRow {
+                    uri: one.uri.clone(),
+                    ..row
+                };
+                self.store.save_subscription(row, None).await?;
             }
         }
         Ok(())
     }
+}
+
+fn word(body: Option<String>, at: Timestamp) -> Option<Word> {
+    body.map(|body| Word { body, at })
+}
+
+/// Whether the last one of this topic was found gone. One that we deleted ourselves was noted as gone later than it was last
+/// seen.
+fn was_gone(rows: &[SubscriptionRow], topic: &str) -> bool {
+    let last = rows
+        .iter()
+        .filter(|row| row.topic == topic)
+        .max_by_key(|row| (row.seen_at, row.id));
+    last.is_some_and(|row| row.removed_at == Some(row.seen_at))
 }
 
 /// How our subscriptions are told from others.
@@ -214,6 +233,7 @@ pub async fn apply(
     let run = Run {
         site,
         lease,
+        rows: &rows,
         gaps: &gaps,
         noted_at: site.clock.now(),
         is_stopped: AtomicBool::new(false),
@@ -305,6 +325,8 @@ impl Trouble {
 struct Run<'a> {
     site: &'a Site<'a>,
     lease: &'a Lease,
+    /// Ours, as they were before anything is changed.
+    rows: &'a [SubscriptionRow],
     /// The gaps that changes end, by topic.
     gaps: &'a BTreeMap<String, Restored>,
     /// When they were noted.
@@ -372,7 +394,7 @@ impl Run<'_> {
         }
         Ok(site
             .store
-            .remove_subscription(site.shop, id, site.clock.now())
+            .remove_subscription(site.shop, id, site.clock.now(), None)
             .await?)
     }
 
@@ -388,13 +410,13 @@ impl Run<'_> {
             };
             return self.create(&plain).await;
         }
-        Ok(site.record(&updated).await?)
+        Ok(site.record(&updated, self.rows).await?)
     }
 
     async fn take_over(&self, id: ShopifyId) -> Result<(), Trouble> {
         let observed = self.site.registry.list().await?;
         match observed.iter().find(|one| one.id == id) {
-            Some(found) => Ok(self.site.record(found).await?),
+            Some(found) => Ok(self.site.record(found, self.rows).await?),
             None => Ok(()),
         }
     }
@@ -412,7 +434,7 @@ impl Run<'_> {
             Err(trouble) => return Err(trouble),
         };
         failpoint::reach(FailPoint::SubscriptionCreated).await?;
-        Ok(site.record(&created).await?)
+        Ok(site.record(&created, self.rows).await?)
     }
 
     /// What stands in the place of a new one, if it is ours or nobody's: its creation succeeded before, and its answer was lost.

@@ -22,7 +22,7 @@ pub use desired::{
     wants_events,
 };
 pub use lease::{Lease, NotHeld, is_newest};
-pub use outcome::{Applied, Changed, Gaps, Outcome, Restored, Why};
+pub use outcome::{Applied, Changed, Gaps, Outcome, Restored, Telling, Why};
 pub use plan::{Kind, Ours, Plan, PlanLine, is_same_address, plan};
 pub use registry::Registry;
 pub use toggles::{Category, ManualReview, Settings, Toggle, Urgency, WebhookSettings, WhenOff};

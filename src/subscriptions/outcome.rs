@@ -4,9 +4,10 @@ use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Observed;
 use super::plan::{Plan, PlanLine};
 use crate::domain::{Object, ShopName, Timestamp};
-use crate::store::StoreError;
+use crate::store::{StoreError, SubscriptionRow};
 
 /// Why events of a topic were or may have been missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -41,6 +42,16 @@ pub trait Gaps: Send + Sync {
     /// Events of this topic may be missing. Called before they arrive again, and once more (`stands`) when they do: what is
     /// made up for before that may leave something out.
     async fn open(&self, shop: &ShopName, restored: &Restored, stands: bool) -> Result<(), StoreError>;
+}
+
+/// Who tells others how subscriptions come and go. What is told is committed with the record of it, so that a crash between the two
+/// neither loses it nor has it told twice.
+pub trait Telling: Send + Sync {
+    /// A subscription that stood is gone from the shop, though nobody of us deleted it; none where nobody wants to hear it.
+    fn removed(&self, row: &SubscriptionRow, now: Timestamp) -> Option<String>;
+
+    /// One stands again whose topic was found gone; none where nobody wants to hear it.
+    fn restored(&self, observed: &Observed, now: Timestamp) -> Option<String>;
 }
 
 /// What became of one change.

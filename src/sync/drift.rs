@@ -3,6 +3,8 @@
 
 mod sent;
 
+pub use sent::AnewError;
+
 use std::collections::BTreeMap;
 
 use rust_decimal::Decimal;

@@ -48,8 +48,8 @@ use crate::mapping::{Mappings, ShopFacts};
 use crate::store::{ClaimedJob, SharedStore};
 
 pub use drift::{
-    ACTIVE, BookedFields, Expected, Identities, Moved, OrderMoved, Unsent, VARIANTS_GROUP, agreed_fields,
-    booked_fields, expected, is_entered_by_hand, moved, reference_of, stood, was_confirmed,
+    ACTIVE, AnewError, BookedFields, Expected, Identities, Moved, OrderMoved, Unsent, VARIANTS_GROUP,
+    agreed_fields, booked_fields, expected, is_entered_by_hand, moved, reference_of, stood, was_confirmed,
 };
 pub use explain::{ErpAmounts, ExplainedDiscount, ExplainedLine, ExplainedRow, ExplainedTotals, Explanation};
 pub use matching::{Ambiguity, MatchError, MatchProgress, Matched, MatchedPair, NamedRecord, OutCounts};

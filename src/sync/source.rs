@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 
-use crate::domain::{Customer, Object, Order, Product, ShopifyId, Timestamp};
+use crate::domain::{Customer, LinkKind, Object, Order, Product, ShopifyId, Timestamp};
 use crate::shopify::{
-    Everything, IdPage, Listed, ListedRecord, ListedState, Listing, Page, Shopify, ShopifyError,
+    Everything, IdPage, Listed, ListedRecord, ListedState, Listing, OrderOf, Page, Shopify, ShopifyError,
 };
 
 /// Reads records as they are now, with the fields that a mapping selects besides what is always read. `None` means that
@@ -62,6 +62,14 @@ pub trait Source: Send + Sync + 'static {
     /// A source that is no shop shows all that it has.
     async fn hides_old_orders(&self) -> Result<bool, ShopifyError> {
         Ok(false)
+    }
+
+    /// The orders of these refunds, movements of money and parcels, each named by the kind of its link, in the order asked;
+    /// none where the shop does not show the part.
+    ///
+    /// A source that is no shop knows orders only as a whole.
+    async fn orders_of(&self, parts: &[(LinkKind, ShopifyId)]) -> Result<Vec<Option<OrderOf>>, ShopifyError> {
+        Ok(vec![None; parts.len()])
     }
 
     /// The numbers of the records of a listing, in their order, behind this one.
@@ -154,6 +162,10 @@ impl Source for Shopify {
     async fn hides_old_orders(&self) -> Result<bool, ShopifyError> {
         let granted = Shopify::granted_scopes(self).await?;
         Ok(!granted.contains("read_all_orders"))
+    }
+
+    async fn orders_of(&self, parts: &[(LinkKind, ShopifyId)]) -> Result<Vec<Option<OrderOf>>, ShopifyError> {
+        Shopify::orders_of(self, parts).await
     }
 
     async fn listed(&self, listing: &Listing, after: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {

@@ -434,6 +434,7 @@ async fn a_person_sees_what_other_systems_were_told_tests_an_endpoint_and_finds_
     );
     std::fs::write(&world.config, text).expect("it can be written");
     add_user(&world, "olga", "operator");
+    add_user(&world, "ada", "admin");
     let daemon = world.start(&Start::default());
     let variants = world.product();
     let (_, name) = world.order(Buyer::Nobody, variants[0]);
@@ -489,4 +490,49 @@ async fn a_person_sees_what_other_systems_were_told_tests_an_endpoint_and_finds_
     let source = browser.source().await;
     assert!(source.contains("order.synced would be sent"), "{source}");
     assert!(source.contains("order.totals.total"), "{source}");
+    assert!(
+        !browser.source().await.contains("New endpoint"),
+        "that is for administrators"
+    );
+    drop(visit);
+
+    let visit = Visit::begin(&world, &daemon).await;
+    let browser = &visit.browser;
+    visit.log_in("ada").await;
+    browser.press("Notify").await;
+    browser.press("New endpoint").await;
+    visit.look("endpoint-new").await;
+    browser.fill("Name", "warehouse").await;
+    browser
+        .fill("Address", "https://hooks.example.com/T0/secret")
+        .await;
+    browser.fill("Events", "order.fulfilled").await;
+    browser.fill("Looked after by", "stock").await;
+    browser.press("Save…").await;
+    browser.find("//h1[. = 'Look before you save']").await;
+    visit.look("endpoint-plan").await;
+    browser.press("Save and apply").await;
+    browser.find("//h1[. = 'New secret']").await;
+    visit.look("endpoint-secret").await;
+    let secret = world.config.with_file_name("notify-warehouse.secret");
+    let secret = std::fs::read_to_string(secret).expect("it is kept");
+    assert!(
+        browser.source().await.contains(secret.trim()),
+        "it is shown this once"
+    );
+    browser.press("Done").await;
+    let change = "//section[@aria-labelledby='endpoint-warehouse']//a[. = 'Change…']";
+    browser.find(change).await.click().await;
+    browser.find("//h1[. = 'Endpoint warehouse']").await;
+    visit.look("endpoint-change").await;
+    browser.press("Take it out…").await;
+    browser.press("Take it out").await;
+    browser
+        .find("//*[@role = 'status'][contains(., 'taken out of the configuration')]")
+        .await;
+    let text = std::fs::read_to_string(&world.config).expect("it can be read");
+    assert!(
+        !text.contains("warehouse") && text.contains("[notify.endpoints.crm]"),
+        "{text}"
+    );
 }

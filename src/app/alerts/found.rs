@@ -7,6 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::endpoints::{OF_ENDPOINTS, endpoints};
 use super::habit;
+use super::overdue::{OF_OVERDUE, overdue};
 use super::route::{GENERAL, of_problem, of_shop};
 use crate::app::console::{cluster_page, code_page};
 use crate::app::review::catalogue;
@@ -83,6 +84,7 @@ pub(super) async fn look(config: &Config, store: &SharedStore, known: &[AlertRow
     found.take("subscription:", losses(config, store, now).await);
     found.take("silence:", silences(config, store, known, now).await);
     found.take("signatures:", signatures(config, store, now).await);
+    found.take(OF_OVERDUE, overdue(config, store, known, now).await);
     found.take(OF_ENDPOINTS, endpoints(config, store, now).await);
     found.take("disk", Ok(told(disk(config, now))));
     found
@@ -199,11 +201,11 @@ fn takes_anything(shop: &Shop) -> bool {
         .any(|object| shop.sync.toggle(*object, Direction::In) == Toggle::On)
 }
 
-fn is_paused(shop: &Shop, pauses: &[PauseRow]) -> bool {
+pub(super) fn is_paused(shop: &Shop, pauses: &[PauseRow]) -> bool {
     pauses.iter().any(|pause| pause.shop == shop.name)
 }
 
-fn of_a_shop(
+pub(super) fn of_a_shop(
     config: &Config,
     shop: &Shop,
     kind: &str,

@@ -10,6 +10,7 @@ mod daily;
 mod endpoints;
 mod found;
 mod habit;
+mod overdue;
 mod route;
 mod send;
 #[cfg(test)]

@@ -37,7 +37,7 @@ use crate::http::{self, InstanceKey};
 use crate::shopify::Shopify;
 use crate::store::{SharedStore, StoreError};
 
-pub(in crate::app) use notify::{delivery_id, object_of};
+pub(in crate::app) use notify::{DeclaredEndpoint, delivery_id, object_of};
 pub use openapi::description;
 pub(in crate::app) use routes::OfShop;
 

@@ -2,23 +2,34 @@
 
 mod acts;
 mod answers;
+mod declares;
 
-use axum::routing::{get, post};
+use axum::routing::{delete, get, patch, post, put};
 
 pub(in crate::app) use self::acts::{delivery_id, object_of};
 use self::answers::{
     Cancelled, TurnedEndpoint, Which, fields, fields_of_record, give_up, list, log, many_again, one_again,
     pause, resume, show, show_preview, test,
 };
+pub(in crate::app) use self::declares::DeclaredEndpoint;
 use super::review::Words;
 use super::routes::{Parameter, Route, schema};
 use crate::app::notify::{Again, EndpointView, EventFields, NotifyPreview, Trial};
 use crate::domain::Role;
+use crate::notify::EndpointSection;
 use crate::store::{DispatchRow, DispatchStory};
 
 const fn parameter(name: &'static str, about: &'static str) -> Parameter {
     Parameter { name, about }
 }
+
+const DECLARED: &[Parameter] = &[
+    parameter(
+        "new_secret",
+        "true: it gets a new secret that signs, beside those that it has. The answer shows it this once; it is kept in a file beside the configuration.",
+    ),
+    parameter("dry_run", "true: only what the file would become."),
+];
 
 const LISTED: &[Parameter] = &[
     parameter("endpoint", "Only to this endpoint."),
@@ -51,6 +62,44 @@ pub(super) fn table() -> Vec<Route> {
             request: None,
             response: Some(schema::<Vec<EndpointView>>),
             handler: || get(list),
+        },
+        Route {
+            method: "put",
+            path: "/api/v1/notify/endpoints/{endpoint}",
+            id: "createEndpoint",
+            summary: "Declares a new endpoint in the configuration file, with the keys of [notify.endpoints.NAME], and takes it up.",
+            needs: Role::Admin,
+            query: DECLARED,
+            request: Some(schema::<EndpointSection>),
+            response: Some(schema::<DeclaredEndpoint>),
+            handler: || put(declares::create),
+        },
+        Route {
+            method: "patch",
+            path: "/api/v1/notify/endpoints/{endpoint}",
+            id: "changeEndpoint",
+            summary: "Changes these keys of an endpoint in the configuration file; null takes one out.",
+            needs: Role::Admin,
+            query: DECLARED,
+            request: Some(schema::<EndpointSection>),
+            response: Some(schema::<DeclaredEndpoint>),
+            handler: || patch(declares::change),
+        },
+        Route {
+            method: "delete",
+            path: "/api/v1/notify/endpoints/{endpoint}",
+            id: "removeEndpoint",
+            summary: "Takes an endpoint out of the configuration file, and gives up what waits for it.",
+            needs: Role::Admin,
+            query: const {
+                &[parameter(
+                    "dry_run",
+                    "true: only what the file would become, and what waits.",
+                )]
+            },
+            request: None,
+            response: Some(schema::<DeclaredEndpoint>),
+            handler: || delete(declares::remove),
         },
         Route {
             method: "post",

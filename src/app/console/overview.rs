@@ -13,6 +13,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 
 use super::Console;
 use super::error::{Refusal, refuse};
+use super::notify::untold;
 use super::numbers::{self, NumbersView};
 use super::parts::{direction_word, object_word, system_word};
 use super::problems::Cause;
@@ -24,7 +25,7 @@ use crate::app::review::{ClusterFilter, ClusterView};
 use crate::app::status::{self, LaneStatus, Status};
 use crate::config::Config;
 use crate::domain::{JobState, Object, ShopName, Timestamp};
-use crate::store::{DeliverySum, PauseRow, RunOutcome, RunRow};
+use crate::store::{DeliverySum, EndpointRow, PauseRow, RunOutcome, RunRow};
 use crate::subscriptions::Toggle;
 
 /// A job that is due and waits longer than this is something to look at.
@@ -181,7 +182,13 @@ impl Console {
         };
         Ok(OverviewPage {
             frame: Frame::new("Overview", "overview", Some(visitor)).noticing(notice),
-            concerns: concerns(&status, &causes, &pauses, &config),
+            concerns: concerns(
+                &status,
+                &causes,
+                &pauses,
+                &config,
+                &self.api.store.endpoints().await?,
+            ),
             outages: outages(&status, &days),
             shops,
             more_causes: causes.len().saturating_sub(CLUSTERS),
@@ -286,7 +293,13 @@ fn outages(status: &Status, days: &BTreeMap<ShopName, Numbers>) -> Vec<Outage> {
 }
 
 /// Everything that is not as it should be.
-fn concerns(status: &Status, causes: &[ClusterView], pauses: &[PauseRow], config: &Config) -> Vec<Concern> {
+fn concerns(
+    status: &Status,
+    causes: &[ClusterView],
+    pauses: &[PauseRow],
+    config: &Config,
+    endpoints: &[EndpointRow],
+) -> Vec<Concern> {
     let mut found = Vec::new();
     let mut add = |text: String, url| found.push(Concern { text, url });
     if status.open_problems > 0 {
@@ -378,6 +391,9 @@ fn concerns(status: &Status, causes: &[ClusterView], pauses: &[PauseRow], config
             refused.shop
         );
         add(text, "/webhooks");
+    }
+    for text in untold(endpoints, config) {
+        add(text, "/notify");
     }
     for warning in &status.warnings {
         add(warning.clone(), "/");

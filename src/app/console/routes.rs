@@ -106,6 +106,12 @@ pub(super) fn table() -> Vec<Page> {
         page("get", "/runs/{id}", viewer, || get(drift::show)),
         page("post", "/runs/imports/{id}/{turn}", operator, || post(runs::turn)),
         page("get", "/notify", viewer, || get(notify::list)),
+        page("get", "/notify/new", admin, || get(notify::new)),
+        page("get", "/notify/endpoints/{name}/edit", admin, || {
+            get(notify::edit)
+        }),
+        page("post", "/notify/declare/plan", admin, || post(notify::plan)),
+        page("post", "/notify/declare/apply", admin, || post(notify::apply)),
         page("post", "/notify/endpoints/{name}/{action}", operator, || {
             post(notify::act)
         }),

@@ -197,11 +197,21 @@ impl Notice {
             "applied" => ("good", "The plan was carried out, and everything was read back."),
             "endpoint_paused" => ("good", "Nothing is sent to the endpoint until it is resumed."),
             "endpoint_resumed" => ("good", "The endpoint is sent to again."),
+            "endpoint_declared" => ("good", "The endpoint is declared and in force."),
+            "endpoint_changed" => ("good", "The endpoint is changed and in force."),
+            "endpoint_removed" => (
+                "good",
+                "The endpoint is taken out of the configuration, and what waited for it is given up.",
+            ),
             "endpoint_configured" => (
                 "bad",
                 "The configuration has the endpoint paused: only a change of it lets it go on. Nothing was done.",
             ),
             "sent_again" => ("good", "What was told is sent again, under the same ids."),
+            "waits_paused" => (
+                "good",
+                "What was told waits until the endpoint is resumed, and is sent again then, under the same ids.",
+            ),
             "none_fits" => ("bad", "Nothing fits that could be sent again. Nothing was done."),
             "none_failed" => ("bad", "Nothing of it has failed (any more). Nothing was done."),
             "given_up" => ("good", "What waited for the endpoint was given up."),

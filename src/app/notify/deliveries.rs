@@ -1,8 +1,11 @@
 //! The log: what was told to whom, how that went, and telling it again.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::endpoints::paused;
 use crate::config::Config;
 use crate::domain::{Actor, SharedClock, ShopifyId, Timestamp};
 use crate::store::{
@@ -117,6 +120,8 @@ pub struct Again {
     pub result: Redelivered,
     /// How many are sent again.
     pub count: u64,
+    /// Whether their endpoint is paused, or one of several is: they wait until it is resumed.
+    pub is_paused: bool,
     /// One sentence.
     pub told: String,
 }
@@ -139,15 +144,29 @@ pub async fn redeliver(
         Redeliver::Failed { endpoint } => endpoint.clone(),
         Redeliver::Range { endpoint, .. } => Some(endpoint.clone()),
     };
-    let result = if endpoint.is_some_and(|name| !is_declared(&name)) {
-        Redelivered::Undeclared
-    } else if what == (Redeliver::Failed { endpoint: None }) {
-        all_that_failed(config, store, clock, actor).await?
-    } else {
-        store.redeliver(what, actor, clock.now()).await?
+    let rests = paused(config, store).await?;
+    let (result, is_paused) = match &endpoint {
+        Some(name) if !is_declared(name) => (Redelivered::Undeclared, false),
+        None if what == (Redeliver::Failed { endpoint: None }) => {
+            all_that_failed(config, store, clock, actor, &rests).await?
+        }
+        _ => {
+            let result = store.redeliver(what, actor, clock.now()).await?;
+            let is_paused = result.count() > 0 && endpoint.as_ref().is_some_and(|name| rests.contains(name));
+            (result, is_paused)
+        }
     };
     let told = match result {
         Redelivered::Done(0) => "nothing fits: nothing is sent again",
+        Redelivered::Done(_) if is_paused && endpoint.is_none() => {
+            "they are sent again, with the same ids; those of paused endpoints wait until these are resumed"
+        }
+        Redelivered::Done(1) if is_paused => {
+            "it waits until the endpoint is resumed, and is sent again then, with the same id"
+        }
+        Redelivered::Done(_) if is_paused => {
+            "they wait until the endpoint is resumed, and are sent again then, with the same ids"
+        }
         Redelivered::Done(1) => "it is sent again, with the same id",
         Redelivered::Done(_) => "they are sent again, with the same ids",
         Redelivered::UnderWay => "it is being sent at this moment: nothing was done",
@@ -160,26 +179,30 @@ pub async fn redeliver(
     Ok(Again {
         result,
         count: result.count(),
+        is_paused,
         told: told.to_owned(),
     })
 }
 
-/// Sends again what was given up, endpoint by endpoint.
+/// Sends again what was given up, endpoint by endpoint. Says also whether one of them is paused.
 async fn all_that_failed(
     config: &Config,
     store: &SharedStore,
     clock: &SharedClock,
     actor: Actor,
-) -> Result<Redelivered, StoreError> {
+    paused: &BTreeSet<String>,
+) -> Result<(Redelivered, bool), StoreError> {
     let mut count = 0;
+    let mut is_paused = false;
     for endpoint in &config.endpoints {
         let what = Redeliver::Failed {
             endpoint: Some(endpoint.name.clone()),
         };
         let redelivered = store.redeliver(what, actor.clone(), clock.now()).await?;
         count += redelivered.count();
+        is_paused |= redelivered.count() > 0 && paused.contains(&endpoint.name);
     }
-    Ok(Redelivered::Done(count))
+    Ok((Redelivered::Done(count), is_paused))
 }
 
 #[cfg(test)]

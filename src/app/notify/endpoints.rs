@@ -1,6 +1,6 @@
 //! The endpoints as they stand: the configuration's, and those that it does not have any more and something waits for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use reqwest::Url;
 use schemars::JsonSchema;
@@ -139,6 +139,21 @@ pub async fn endpoints(config: &Config, store: &SharedStore) -> Result<Vec<Endpo
     }
     views.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(views)
+}
+
+/// The endpoints that are sent nothing for now: by the configuration, by a person or by themselves.
+///
+/// # Errors
+/// When the store fails.
+pub async fn paused(config: &Config, store: &SharedStore) -> Result<BTreeSet<String>, StoreError> {
+    let rows = store.endpoints().await?.into_iter();
+    let paused = rows.filter(|row| row.is_paused).map(|row| row.name);
+    let configured = config
+        .endpoints
+        .iter()
+        .filter(|endpoint| endpoint.state == EndpointState::Paused)
+        .map(|endpoint| endpoint.name.clone());
+    Ok(paused.chain(configured).collect())
 }
 
 fn declared(endpoint: &Endpoint, row: Option<&EndpointRow>) -> EndpointView {

@@ -21,12 +21,12 @@ use crate::domain::{
     SharedEntropy, ShopName, System, Timestamp,
 };
 use crate::notify::{
-    ChangedValue, Detail, Endpoint, EventType, Notification, NotificationId, PaymentDetail, Place,
-    ProblemNote, RefundDetail, RunDetail, ShipmentDetail, Status, SubscriptionDetail, to_json,
+    ChangedValue, Detail, Endpoint, EndpointDetail, EventType, Notification, NotificationId, PaymentDetail,
+    Place, ProblemNote, RefundDetail, RunDetail, ShipmentDetail, Status, SubscriptionDetail, to_json,
 };
 use crate::queue::{Ending, Notifier};
 use crate::reconcile::{RunEnded, RunNotifier};
-use crate::store::{GivenUpJob, ImportRow, RunKind, RunOutcome, Verdict};
+use crate::store::{GivenUpDeliveries, GivenUpJob, ImportRow, RunKind, RunOutcome, Verdict};
 
 /// Who wants to know what, and what both sides of each shop are called.
 #[derive(Debug, Default)]
@@ -259,7 +259,7 @@ impl Notifier for Events {
 }
 
 /// What is told of a job that the store made a problem by itself. Whether anybody wants it is seen when it is fanned out.
-pub(super) fn given_up(
+pub(super) fn given_up_job(
     audience: &Audience,
     entropy: &dyn Entropy,
     job: &GivenUpJob,
@@ -271,6 +271,22 @@ pub(super) fn given_up(
     notification.status = Some(Status::Failed);
     notification.problem = Some(ProblemNote::new(&job.problem, Some(job.job.0)));
     notification
+}
+
+/// What others are told of an endpoint of which the store gave deliveries up by itself.
+pub(super) fn given_up_deliveries(
+    entropy: &dyn Entropy,
+    deliveries: &GivenUpDeliveries,
+    at: Timestamp,
+) -> Notification {
+    let detail = Detail::Endpoint(EndpointDetail {
+        endpoint: deliveries.endpoint.clone(),
+        since: None,
+        failure: Some(deliveries.failure.clone()),
+        waiting: None,
+        paused: deliveries.is_paused,
+    });
+    Notification::new(NotificationId::new(entropy), EventType::EndpointFailing, at).with_detail(&detail)
 }
 
 /// Whether this very problem is open already.

@@ -1,5 +1,6 @@
 //! Notifications: what other systems are told, from the outbox to the receiver, and what people ask about it.
 
+mod declare;
 mod deliveries;
 mod dispatcher;
 mod endpoints;
@@ -13,10 +14,11 @@ mod sample;
 mod tests;
 mod trial;
 
+pub use declare::{Declaration, Declare, DeclareError, Declared, Extent, declare};
 pub use deliveries::{Again, Wanted, deliveries, masked, masked_row, redeliver};
 pub use dispatcher::Dispatcher;
 pub use endpoints::{
-    EndpointView, LastFailure, Recent, Standing, Turned, cancel, endpoints, paused_words, turn,
+    EndpointView, LastFailure, Recent, Standing, Turned, cancel, endpoints, paused, paused_words, turn,
 };
 pub use fields::{EventFields, FieldView, fields_of, fields_with};
 pub use preview::{NotifyPreview, preview, shown_event};

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::domain::Object;
-use crate::notify::{Endpoint, EventPattern, EventType, Notification, Wants};
+use crate::notify::{Endpoint, EventPattern, EventType, Notification, Wants, WhenPaused};
 
 use super::sample::synced;
 
@@ -15,7 +15,7 @@ pub struct NotifyPreview {
     pub endpoint: String,
     /// As if this had happened.
     pub event: EventType,
-    /// Whether it would be sent.
+    /// Whether it would be sent now.
     pub is_sent: bool,
     /// Why not, or why that cannot be told.
     pub because: Option<String>,
@@ -44,9 +44,13 @@ pub fn shown_event(endpoint: &Endpoint, object: Object, named: Option<EventType>
     }
 }
 
-/// What this endpoint would be sent for this notification.
-pub fn preview(endpoint: &Endpoint, notification: &Notification) -> NotifyPreview {
+/// What this endpoint would be sent for this notification. `is_paused`: nothing is sent to it for now.
+pub fn preview(endpoint: &Endpoint, notification: &Notification, is_paused: bool) -> NotifyPreview {
     let because = match endpoint.wants(notification) {
+        Wants::Yes if is_paused => Some(match endpoint.when_paused {
+            WhenPaused::Keep => "it is paused: this would wait until it is resumed".to_owned(),
+            WhenPaused::Discard => "it is paused, and what comes meanwhile is discarded".to_owned(),
+        }),
         Wants::Yes => None,
         Wants::No if endpoint.wants_type(notification.event, notification.shop.as_ref()) => {
             Some("its condition does not hold".to_owned())

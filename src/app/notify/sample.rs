@@ -176,27 +176,3 @@ fn erp_reference(link: Link) -> ErpReference {
         number: link.erp_name.map(Shown),
     }
 }
-
-/// Something made up, for trying an endpoint out whose template is not made for `test.ping`.
-pub(super) fn made_up(event: EventType, entropy: &SharedEntropy, clock: &SharedClock) -> Notification {
-    const TEST: &str = "This is a test of lockstep. Nothing is wrong, and nothing happened.";
-    let kind = event.object().unwrap_or(Object::Order);
-    let mut notification = Notification::new(NotificationId::new(&**entropy), event, clock.now());
-    notification.object = Some(ObjectReference {
-        kind,
-        title: Some(Shown("TEST".to_owned())),
-        sku: None,
-        name: Some("TEST".to_owned()),
-        shopify: None,
-        erp: None,
-    });
-    notification.problem = Some(crate::notify::ProblemNote {
-        code: "test".to_owned(),
-        field: None,
-        reason: Some(Shown(TEST.to_owned())),
-        fix: None,
-        owner: String::new(),
-        job: None,
-    });
-    notification
-}

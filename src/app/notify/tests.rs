@@ -89,6 +89,7 @@ async fn a_test_is_signed_and_tells_what_came_back() {
     // A template cannot be made of a ping: what it makes of something else is sent.
     let chat = try_out(&config, named("chat"), &clock, &entropy).await;
     assert!(chat.taken, "{chat:?}");
+    assert_eq!(chat.event, EventType::SyncFailed, "and that is what is said");
     let text = receiver.told()[&chat.id].body["text"]
         .as_str()
         .unwrap()
@@ -298,6 +299,22 @@ async fn what_has_ended_is_found_and_sent_again() {
     assert_eq!(again(Redeliver::One(failed)).await.result, Redelivered::Done(1));
     assert_eq!(again(Redeliver::One(taken)).await.result, Redelivered::Done(1));
     assert_eq!(again(Redeliver::One(4711)).await.result, Redelivered::Unknown);
+    assert!(
+        !first.is_paused && first.told.contains("is sent again"),
+        "{first:?}"
+    );
+    let resting = rig.told("resting", DispatchEnd::Failed).await;
+    for what in [Redeliver::One(resting), Redeliver::Failed { endpoint: None }] {
+        if what != Redeliver::One(resting) {
+            rig.told("resting", DispatchEnd::Failed).await;
+        }
+        let waits = again(what).await;
+        assert_eq!((waits.count, waits.is_paused), (1, true), "{waits:?}");
+        assert!(
+            waits.told.contains("wait") && waits.told.contains("resumed"),
+            "{waits:?}"
+        );
+    }
     // Who may see no customers' data sees neither what is told nor what was answered, nor whom it is about.
     let shown = masked(story);
     assert!(!shown.tries.is_empty());
@@ -401,4 +418,32 @@ fn an_endpoint_is_shown_an_event_that_it_wants() {
         shown_event(endpoint, Object::Order, Some(EventType::OrderSynced)),
         None
     );
+}
+
+#[test]
+fn a_preview_says_that_a_paused_endpoint_is_sent_nothing_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(
+        "[notify.endpoints.keeps]\nurl = 'https://hooks.example.com/'\nevents = ['order.*']\n\
+         [notify.endpoints.throws]\nurl = 'https://hooks.example.com/'\nevents = ['order.*']\nwhen_paused = 'discard'\n",
+        folder.path(),
+    );
+    let (clock, entropy) = sources();
+    let id = crate::notify::NotificationId::new(&*entropy);
+    let told = Notification::new(id, EventType::OrderSynced, clock.now());
+    for (endpoint, is_paused, because) in [
+        (&config.endpoints[0], false, None),
+        (&config.endpoints[0], true, Some("until it is resumed")),
+        (&config.endpoints[1], true, Some("discarded")),
+    ] {
+        let shown = preview(endpoint, &told, is_paused);
+        assert_eq!(shown.is_sent, because.is_none(), "{shown:?}");
+        assert!(shown.body.is_some(), "it is shown all the same: {shown:?}");
+        assert!(
+            shown
+                .because
+                .unwrap_or_default()
+                .contains(because.unwrap_or_default())
+        );
+    }
 }

@@ -5,11 +5,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::domain::{SharedClock, SharedEntropy};
-use crate::notify::{
-    Endpoint, EventPattern, EventType, Failure, Message, Notification, NotificationId, RenderError, Sender,
-};
-
-use super::sample::made_up;
+use crate::notify::{Endpoint, EventType, Failure, Notification, NotificationId, Sender};
 
 /// What became of a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -46,11 +42,9 @@ pub async fn try_out(
     entropy: &SharedEntropy,
 ) -> Trial {
     let ping = Notification::new(NotificationId::new(&**entropy), EventType::TestPing, clock.now());
-    let (event, rendered) = match endpoint.message(std::slice::from_ref(&ping)) {
-        // Its template cannot be of use to a ping, and a chat takes nothing but its own form.
-        Err(RenderError::OtherEvent { .. }) => made_up_message(endpoint, clock, entropy),
-        rendered => (EventType::TestPing, rendered),
-    };
+    // Where its template cannot be of use to a ping, something is made up: a chat takes nothing but its own form.
+    let event = endpoint.told_of(ping.event);
+    let rendered = endpoint.message(std::slice::from_ref(&ping));
     let mut trial = Trial {
         endpoint: endpoint.name.clone(),
         event,
@@ -97,15 +91,4 @@ impl Trial {
         self.sentence = Some(sentence);
         self
     }
-}
-
-fn made_up_message(
-    endpoint: &Endpoint,
-    clock: &SharedClock,
-    entropy: &SharedEntropy,
-) -> (EventType, Result<Message, RenderError>) {
-    let event = endpoint.events.iter().flat_map(EventPattern::events).next();
-    let event = event.unwrap_or(EventType::TestPing);
-    let notification = made_up(event, entropy, clock);
-    (event, endpoint.message(std::slice::from_ref(&notification)))
 }

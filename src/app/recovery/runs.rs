@@ -33,10 +33,16 @@ pub(super) fn sends(shop: &Shop) -> bool {
 /// The delta run.
 pub(super) fn delta_run(shop: &Shop) -> String {
     match shop.runs.delta {
-        Every::Off => format!(
-            "Delta runs are off (`delta = \"off\"` in [shops.{}.runs]): what no webhook tells of is noticed by nobody.",
-            shop.name
-        ),
+        Every::Off => {
+            let by = match full_run(shop) {
+                Some(schedule) => format!("the full run alone ({schedule})"),
+                None => "nobody, since no full run is scheduled either".to_owned(),
+            };
+            format!(
+                "Delta runs are off (`delta = \"off\"` in [shops.{}.runs]): what no webhook tells of is noticed by {by}.",
+                shop.name
+            )
+        }
         Every::Each(every) => format!(
             "The delta run asks every {} for everything that changed since the last one that succeeded, and makes the jobs \
              that no webhook asked for.",

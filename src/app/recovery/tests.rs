@@ -205,8 +205,15 @@ async fn the_plan_follows_the_configuration() {
         (
             "",
             "[shops.main.runs]\ndelta = \"off\"\n",
-            "Delta runs are off (`delta = \"off\"` in [shops.main.runs])",
+            "Delta runs are off (`delta = \"off\"` in [shops.main.runs]): what no webhook tells of is noticed by the full run alone \
+             (`0 3 * * *`, ",
             "The delta run asks",
+        ),
+        (
+            "",
+            "[shops.main.runs]\ndelta = \"off\"\nfull = \"off\"\n",
+            "is noticed by nobody, since no full run is scheduled either",
+            "by the full run alone",
         ),
         (
             "",

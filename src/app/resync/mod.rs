@@ -27,7 +27,7 @@ use crate::sync::{Engine, PreviewedField};
 use once_more::OnceMore;
 
 /// Records that are read at once, with what their jobs tell: few, because one may have many stories.
-const PAGE: u32 = 10;
+const PAGE: u32 = if cfg!(test) { 2 } else { 10 };
 
 /// Stories that are read of one record. A field that the revision wrote only before all of them counts as a person's.
 pub const STORIES: u32 = 500;

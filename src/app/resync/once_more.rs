@@ -197,3 +197,91 @@ impl OnceMore<'_> {
         Ok(self.store.jobs(filter).await?.first().map(|job| job.id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::SystemClock;
+    use crate::store::testing::open_temp;
+    use crate::sync::{Preview, PreviewedField, PreviewedWrite};
+
+    fn field(then: &str) -> PreviewedField {
+        PreviewedField {
+            field: "client_order_ref".to_owned(),
+            now: Some("by hand".to_owned()),
+            then: then.to_owned(),
+            source: "order.name".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_draft_that_would_be_saved_over_what_a_person_changed_is_left_to_people() {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let (_folder, store) = open_temp(Arc::clone(&clock)).await;
+        let once_more = OnceMore {
+            engine: Engine::new([]),
+            store: &store,
+            clock: &clock,
+            becomes: Becomes::Written,
+            mapping: "wrong".to_owned(),
+            by: "right".to_owned(),
+        };
+        // Whether the plan writes what was kept, by the record.
+        for (object, written, expected, jobs) in [
+            (Object::Order, "#1001", "needs_a_person", 0),
+            (Object::Order, "#1002", "written", 1),
+            (Object::Customer, "#1001", "written", 1),
+        ] {
+            let key = JobKey {
+                shop: "main".parse().unwrap(),
+                object,
+                direction: Direction::In,
+                source_id: written.trim_start_matches('#').to_owned(),
+            };
+            let mut told = ResyncedRecord {
+                object,
+                direction: Direction::In,
+                id: key.source_id.clone(),
+                becomes: "right",
+                why: None,
+                job: None,
+                fields: Vec::new(),
+                left_alone: Vec::new(),
+                has_older_writes: false,
+            };
+            let looked = Resyncable {
+                preview: Preview {
+                    shop: key.shop.clone(),
+                    object,
+                    source_id: key.source_id.clone(),
+                    record_name: None,
+                    changed_at: None,
+                    verdict: String::new(),
+                    writes: vec![PreviewedWrite {
+                        action: "update".to_owned(),
+                        model: "sale.order".to_owned(),
+                        record: "7".to_owned(),
+                        fields: vec![field(written)],
+                    }],
+                    steps: Vec::new(),
+                    explanation: None,
+                    problem: None,
+                    left_alone: None,
+                    kept: Vec::new(),
+                    stays: false,
+                    compared: None,
+                },
+                kept: vec![field("#1001")],
+            };
+            let before = store.jobs(JobFilter::default()).await.unwrap().len();
+            once_more
+                .planned((key, BTreeMap::new()), &looked, &mut told)
+                .await
+                .unwrap();
+            let made = store.jobs(JobFilter::default()).await.unwrap().len() - before;
+            assert_eq!((told.becomes, made), (expected, jobs), "{object} {written}");
+        }
+    }
+}

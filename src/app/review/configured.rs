@@ -6,6 +6,7 @@
 use serde_json::json;
 
 use super::Reviewer;
+use crate::app::notify::{Declaration, Declare};
 use crate::app::push::Pushed;
 use crate::app::subscriptions::ApplyReport;
 use crate::app::toggle::{Edited, Switch, category_name};
@@ -99,6 +100,29 @@ impl Reviewer {
     pub async fn compared(&self, shop: &ShopName, object: Object, dry_run: bool) -> Result<(), StoreError> {
         let detail = json!({ "object": object, "dry_run": dry_run });
         self.configured("reconcile", shop, detail).await.map(drop)
+    }
+
+    /// An endpoint was declared, changed or taken out. Of what was written only the keys are told.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn declared(&self, declaration: &Declaration) -> Result<(), StoreError> {
+        let keys = |values: &serde_json::Map<String, serde_json::Value>| {
+            let keys: Vec<&String> = values.keys().collect();
+            json!({ "keys": keys, "new_secret": declaration.new_secret })
+        };
+        let (what, detail) = match &declaration.what {
+            Declare::New(values) => ("declare_endpoint", keys(values)),
+            Declare::Changed(values) => ("change_endpoint", keys(values)),
+            Declare::Removed => ("remove_endpoint", serde_json::Value::Null),
+        };
+        let action = Action::Configured {
+            what,
+            shop: None,
+            subject: format!("endpoint:{}", declaration.endpoint),
+            detail,
+        };
+        self.act(action, None).await.map(drop)
     }
 
     /// An account of the console was made, or one that was there has another password and role.

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::Reviewer;
 use super::tables::{TableEdit, TableEditError, Write, check};
+use crate::app::edit::unified;
 use crate::app::suggest::file::Tables;
-use crate::app::toggle::unified;
 use crate::domain::ShopName;
 use crate::mapping::Mappings;
 use crate::store::{AuditFilter, AuditRow, SharedStore, StoreError};

@@ -39,6 +39,9 @@ const MOST_RETRIES: usize = 5;
 /// told of a run that goes on failing.
 const MOST_PATIENCE: Duration = Duration::from_secs(3 * 3600);
 
+/// A run may take so long, or twice as long as the last one, before it counts as overdue.
+const LEEWAY: Duration = Duration::from_secs(3600);
+
 /// Shorter than a day, so that a nightly run has all its tries each night, however late the last one of the night before was.
 const A_DAYS_TRIES: Duration = Duration::from_secs(20 * 3600);
 
@@ -79,6 +82,16 @@ impl FullSchedule {
         })
     }
 
+    /// When the run was due that has not come to its end although the next one is due, too; none where there is no such run.
+    pub(crate) fn overdue_since(&self, standing: &Standing, now: Timestamp) -> Option<Timestamp> {
+        let base = self.schedule.next_after_in(standing.settled, self.zone)?;
+        let next = self.schedule.next_after_in(base, self.zone)?;
+        let last = standing.last.as_ref();
+        let took = last.and_then(|last| Some(last.ended?.since(last.began)));
+        let leeway = took.map_or(LEEWAY, |took| LEEWAY.max(took * 2));
+        (now > self.delayed(next).plus(leeway)).then(|| self.delayed(base))
+    }
+
     /// The next runs from `now` on, at most `count`. One that is overdue is told as now: what was missed is done once.
     pub(crate) fn next_runs(&self, standing: &Standing, now: Timestamp, count: usize) -> Vec<Timestamp> {
         let Some(first) = self.due(standing).map(|due| due.max(now)) else {
@@ -92,15 +105,21 @@ impl FullSchedule {
     }
 }
 
-/// Whether an object is compared: where nothing of it is carried over, there is nothing to compare.
-pub(crate) fn is_compared(shop: &Shop, object: Object) -> bool {
+/// The ways by which an object is carried over, so far as a run goes by them.
+pub(crate) fn ways(shop: &Shop, object: Object) -> Vec<Direction> {
     // Stock goes one way.
     let ways: &[Direction] = match object {
         Object::Inventory => &[Direction::Out],
         _ => &[Direction::In, Direction::Out],
     };
-    ways.iter()
-        .any(|direction| shop.sync.toggle(object, *direction) != Toggle::Off)
+    let ways = ways.iter().copied();
+    ways.filter(|direction| shop.sync.toggle(object, *direction) != Toggle::Off)
+        .collect()
+}
+
+/// Whether an object is compared: where nothing of it is carried over, there is nothing to compare.
+pub(crate) fn is_compared(shop: &Shop, object: Object) -> bool {
+    !ways(shop, object).is_empty()
 }
 
 /// What became of an object's full runs, by the database's clock.
@@ -132,9 +151,10 @@ impl Standing {
 
     /// Has nothing wait for a time that the database's clock named before it was put back. Says whether anything did.
     pub(crate) fn put_back(&mut self, now: Timestamp) -> bool {
-        let is_ahead = self.settled > now;
+        let latest = now.plus(LONGEST_WAIT.max(MOST_PATIENCE));
+        let is_ahead = self.settled > now || self.retry_at.is_some_and(|at| at > latest);
         if is_ahead {
-            self.settled = now;
+            self.settled = self.settled.min(now);
             self.retry_at = None;
             self.failed_at.clear();
         }
@@ -272,6 +292,31 @@ mod tests {
         let mut standing = standing;
         standing.succeeded(now, now.plus(DAY / 24), Some(7));
         assert_eq!(schedule.due(&standing), Some(expected[1]));
+    }
+
+    #[test]
+    fn a_run_is_overdue_when_the_next_one_is_due_too() {
+        let hour = Duration::from_secs(3600);
+        let schedule = nightly("main");
+        let mut standing = Standing::new(at("2026-11-20T12:00:00Z"));
+        let due = schedule.delayed(at("2026-11-21T02:00:00Z"));
+        let next = schedule.delayed(at("2026-11-22T02:00:00Z"));
+        assert_eq!(schedule.overdue_since(&standing, due), None);
+        assert_eq!(
+            schedule.overdue_since(&standing, next.plus(hour)),
+            None,
+            "it may run"
+        );
+        let late = next.plus(hour * 2);
+        assert_eq!(schedule.overdue_since(&standing, late), Some(due));
+        // One that takes long is none that does not come.
+        standing.succeeded(due, due.plus(hour * 5), Some(7));
+        let after = schedule.delayed(at("2026-11-23T02:00:00Z"));
+        assert_eq!(schedule.overdue_since(&standing, after.plus(hour * 10)), None);
+        assert_eq!(
+            schedule.overdue_since(&standing, after.plus(hour * 11)),
+            Some(next)
+        );
     }
 
     #[test]

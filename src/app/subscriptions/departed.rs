@@ -169,7 +169,7 @@ pub async fn note_departed(
         for row in standing(&at.store.subscriptions(&target.name).await?) {
             if !there.contains(&row.id) {
                 at.store
-                    .remove_subscription(&target.name, row.id, row.seen_at)
+                    .remove_subscription(&target.name, row.id, row.seen_at, None)
                     .await?;
             }
         }
@@ -274,7 +274,9 @@ pub async fn forget(at: &Installation, shop: &ShopName) -> Result<usize, Subscri
         let rows = at.store.subscriptions(shop).await?;
         let all: Vec<_> = standing(&rows).collect();
         for row in &all {
-            at.store.remove_subscription(shop, row.id, row.seen_at).await?;
+            at.store
+                .remove_subscription(shop, row.id, row.seen_at, None)
+                .await?;
         }
         let now = at.clock.now();
         at.store.close_shop_problems(shop, SHOP_REMOVED, now).await?;

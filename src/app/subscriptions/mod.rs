@@ -341,10 +341,15 @@ async fn apply_under(
         registry: target.registry.as_ref(),
         store: &at.store,
         gaps: &gaps::NotedGaps { at, target },
+        telling: &told::Told {
+            at,
+            shop: &target.name,
+            desired: &desired,
+        },
         clock: &at.clock,
         instance: &at.instance,
     };
-    let planned = plan_with(at, target, desired, order.adopted.clone()).await?;
+    let planned = plan_with(at, target, desired.clone(), order.adopted.clone()).await?;
     for id in &order.adopted {
         may_adopt(&planned, *id)?;
     }
@@ -357,9 +362,6 @@ async fn apply_under(
     }
     if let Some(twin) = planned.twin(&order.adopted) {
         return Err(twin);
-    }
-    if !order.remove {
-        told::removed(at, &target.name, &planned).await?;
     }
     site.remember(&planned.observed, &planned.plan).await?;
     // What stands elsewhere than it did was moved by us, or a person says that it is ours: from here on it stands there.
@@ -408,7 +410,6 @@ async fn rounds(
     let mut next = planned.plan;
     loop {
         let before = next.hash();
-        let rows = at.store.subscriptions(&target.name).await?;
         if next.is_empty() {
             if rounds.is_empty() {
                 rounds.push(Applied {
@@ -422,7 +423,6 @@ async fn rounds(
         }
         let applied = subscriptions::apply(site, lease, next, &planned.desired, &planned.granted).await?;
         told(&target.name, &applied);
-        told::restored(at, &target.name, &rows, &applied).await;
         // What was not tried waited for one that failed: when reading back shows that one, the rest follows at once.
         let stuck = applied.results.iter().any(|changed| {
             !matches!(

@@ -211,7 +211,9 @@ async fn exchange(at: &Installation, shops: &BTreeSet<ShopName>, fresh: &str) ->
     for shop in shops {
         for row in at.store.subscriptions(shop).await? {
             // Since it was last seen its events went elsewhere.
-            at.store.remove_subscription(shop, row.id, row.seen_at).await?;
+            at.store
+                .remove_subscription(shop, row.id, row.seen_at, None)
+                .await?;
         }
     }
     Ok(())

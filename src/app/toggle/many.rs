@@ -2,11 +2,9 @@
 
 use std::path::Path;
 
-use sha2::{Digest as _, Sha256};
-
-use super::replace::{Held, Outcome};
-use super::{ToggleError, changed, diff};
-use crate::config::{Config, ConfigError, Environment, redacted};
+use super::{ToggleError, changed};
+use crate::app::edit::{FileEdit, Go, edit};
+use crate::config::{Config, Environment};
 use crate::domain::{Direction, Object, ShopName};
 use crate::subscriptions::{Toggle, WhenOff};
 
@@ -75,55 +73,38 @@ pub(super) fn carry_out(
     agreed: Option<&str>,
     environment: Environment<'_>,
 ) -> Result<Switching, ToggleError> {
-    let (held, text) = Held::open(path).map_err(|source| {
-        ToggleError::Config(ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })
+    let go = agreed.map_or(Go::Plan, Go::Agreed);
+    let (file, (switches, after)) = edit(path, go, environment, |text, config| {
+        let (mut new, mut after) = (text.to_owned(), config);
+        let mut switches = Vec::new();
+        for one in wanted {
+            let step = changed(&new, path, &after, one, environment)?;
+            if let Some((next, config)) = step.new {
+                switches.push(Switch {
+                    wanted: one.clone(),
+                    before: step.before,
+                    when_off: step.when_off,
+                });
+                new = next;
+                after = config;
+            }
+        }
+        Ok::<_, ToggleError>((new, (switches, after)))
     })?;
-    let mut new = text.clone();
-    let mut after = Config::parse(&text, path, environment).map_err(ToggleError::Config)?;
-    let mut switches = Vec::new();
-    for one in wanted {
-        let step = changed(&new, path, &after, one, environment)?;
-        if let Some((next, config)) = step.new {
-            switches.push(Switch {
-                wanted: one.clone(),
-                before: step.before,
-                when_off: step.when_off,
-            });
-            new = next;
-            after = config;
-        }
-    }
-    let name = path.display().to_string();
-    let hash = hex::encode(Sha256::digest([text.as_str(), new.as_str()].join("\0")));
-    let mut switching = Switching {
-        switches,
-        diff: if new == text {
-            String::new()
-        } else {
-            diff::unified(&name, (&text, &redacted(&text)), (&new, &redacted(&new)))
-        },
-        after: Box::new(after),
-        written: false,
-        read_only: None,
-        differs: agreed.is_some_and(|agreed| agreed != hash),
+    let FileEdit {
+        diff,
         hash,
-    };
-    if agreed.is_none() || switching.differs || new == text {
-        return Ok(switching);
-    }
-    match held.replace(&text, &new) {
-        Ok(Outcome::Changed) => return Err(ToggleError::ChangedMeanwhile(path.to_owned())),
-        Ok(Outcome::Written) => switching.written = true,
-        Ok(Outcome::ReadOnly(why)) => switching.read_only = Some(why),
-        Err(source) => {
-            return Err(ToggleError::Write {
-                path: path.to_owned(),
-                source,
-            });
-        }
-    }
-    Ok(switching)
+        written,
+        read_only,
+        differs,
+    } = file;
+    Ok(Switching {
+        switches,
+        diff,
+        hash,
+        after: Box::new(after),
+        written,
+        read_only,
+        differs,
+    })
 }

@@ -1,32 +1,25 @@
-//! Changing a toggle in the configuration file for somebody: the file stays theirs, with its comments, order and layout.
-//!
-//! The whole file as it would be is checked before anything is written, and it is replaced at once, so that a running
-//! daemon never sees half of it. A file that cannot be written (a read-only mount, a file under version control that is
-//! deployed) is no failure: the difference to commit is the answer.
+//! Changing a toggle in the configuration file for somebody ([`edit`](super::edit)).
 
-mod diff;
-mod edit;
 mod many;
-pub(super) mod replace;
+mod text;
 
 use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::config::{Config, ConfigError, Environment, redacted};
+use super::edit::{EditError, FileEdit, Go, edit};
+use crate::config::{Config, Environment};
 use crate::domain::{Direction, Object, ShopName};
 use crate::subscriptions::{Settings, Toggle, WhenOff};
-pub(in crate::app) use diff::unified;
 pub use many::{Switch, Switching, Wanted, plan, set_all};
-use replace::{Held, Outcome};
 
 /// Why a toggle was not changed. Nothing was written.
 #[derive(Debug, thiserror::Error)]
 pub enum ToggleError {
-    /// The file cannot be used as it is; that must be mended first.
+    /// The file cannot be used or changed.
     #[error(transparent)]
-    Config(ConfigError),
+    Edit(#[from] EditError),
     /// The file has no such shop.
     #[error("the configuration has no shop `{shop}`; it has: {}", known.join(", "))]
     NoSuchShop {
@@ -43,31 +36,6 @@ pub enum ToggleError {
     /// The object has no toggle.
     #[error("`{0}` has no toggle")]
     NoToggle(Object),
-    /// The file would not be usable with this change.
-    #[error("with this change the configuration could not be used")]
-    Refused(#[source] ConfigError),
-    /// The file is laid out in a way that cannot be edited safely.
-    #[error("cannot change {} safely: {reason}; write {wanted} there yourself", path.display())]
-    Layout {
-        /// Which file.
-        path: PathBuf,
-        /// What is in the way.
-        reason: String,
-        /// What should stand there.
-        wanted: String,
-    },
-    /// The file changed while it was edited.
-    #[error("{} was changed by somebody else at the same moment: look at it, then try again", .0.display())]
-    ChangedMeanwhile(PathBuf),
-    /// The file cannot be written for another reason than its permissions.
-    #[error("cannot write {}", path.display())]
-    Write {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
 }
 
 /// What became of the wish.
@@ -130,21 +98,27 @@ fn set_with(
     toggle: Toggle,
     environment: Environment<'_>,
 ) -> Result<Edited, ToggleError> {
-    let (held, text) = Held::open(path).map_err(|source| {
-        ToggleError::Config(ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })
-    })?;
-    let config = Config::parse(&text, path, environment).map_err(ToggleError::Config)?;
     let wanted = Wanted {
         shop: shop.clone(),
         object,
         direction,
         toggle,
     };
-    let changed = changed(&text, path, &config, &wanted, environment)?;
-    let edited = |diff: String, outcome: Option<Outcome>| Edited {
+    let (file, changed) = edit(path, Go::Write, environment, |text, config| {
+        let changed = changed(text, path, &config, &wanted, environment)?;
+        let new = changed
+            .new
+            .as_ref()
+            .map_or_else(|| text.to_owned(), |(new, _)| new.clone());
+        Ok::<_, ToggleError>((new, changed))
+    })?;
+    let FileEdit {
+        diff,
+        written,
+        read_only,
+        ..
+    } = file;
+    Ok(Edited {
         path: path.to_owned(),
         shop: shop.clone(),
         category: changed.category,
@@ -153,25 +127,9 @@ fn set_with(
         after: toggle,
         when_off: changed.when_off,
         diff,
-        written: outcome == Some(Outcome::Written),
-        read_only: match outcome {
-            Some(Outcome::ReadOnly(why)) => Some(why),
-            _ => None,
-        },
-    };
-    let Some((new, _)) = &changed.new else {
-        return Ok(edited(String::new(), None));
-    };
-    let name = path.display().to_string();
-    let diff = diff::unified(&name, (&text, &redacted(&text)), (new, &redacted(new)));
-    match held.replace(&text, new) {
-        Ok(Outcome::Changed) => Err(ToggleError::ChangedMeanwhile(path.to_owned())),
-        Ok(outcome) => Ok(edited(diff, Some(outcome))),
-        Err(source) => Err(ToggleError::Write {
-            path: path.to_owned(),
-            source,
-        }),
-    }
+        written,
+        read_only,
+    })
 }
 
 /// A text with one toggle changed.
@@ -221,7 +179,7 @@ fn changed(
     if before == toggle {
         return Ok(changed(None));
     }
-    let wish = edit::Wish {
+    let wish = text::Wish {
         shop: shop.as_str(),
         category,
         direction,
@@ -231,25 +189,25 @@ fn changed(
             .then(|| declared.sync.category(object))
             .flatten(),
     };
-    let layout = |reason: String| ToggleError::Layout {
+    let layout = |reason: String| EditError::Layout {
         path: path.to_owned(),
         reason,
         wanted: format!("[shops.{shop}.sync] {category} = {{ {direction} = \"{toggle}\" }}"),
     };
-    let new = edit::edited(text, &wish).map_err(layout)?;
-    let after = Config::parse(&new, path, environment).map_err(ToggleError::Refused)?;
+    let new = text::edited(text, &wish).map_err(layout)?;
+    let after = Config::parse(&new, path, environment).map_err(EditError::Refused)?;
     let follows = after
         .shops
         .get(shop)
         .is_some_and(|after| after.sync == expected(&declared.sync, &wish, object));
     if !follows || after.shops.len() != config.shops.len() {
-        return Err(layout("the change would not mean what it should".to_owned()));
+        return Err(layout("the change would not mean what it should".to_owned()).into());
     }
     Ok(changed(Some((new, after))))
 }
 
 /// The toggles as they must be after the change: this one is another, everything else is what it was.
-fn expected(before: &Settings, wish: &edit::Wish<'_>, object: Object) -> Settings {
+fn expected(before: &Settings, wish: &text::Wish<'_>, object: Object) -> Settings {
     let mut after = before.clone();
     let category = match object {
         Object::Order => &mut after.orders,

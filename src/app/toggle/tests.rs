@@ -368,7 +368,10 @@ fn what_cannot_be_written_leaves_the_file_as_it_was() {
     let error = place
         .set("main", Object::Order, Direction::In, Toggle::Off)
         .unwrap_err();
-    assert!(matches!(error, ToggleError::Write { .. }), "{error:?}");
+    assert!(
+        matches!(error, ToggleError::Edit(EditError::Write { .. })),
+        "{error:?}"
+    );
     assert_eq!(place.text(), FILE);
 }
 

@@ -150,12 +150,10 @@ async fn follow(
     totals: &[Option<u64>],
 ) -> Result<(), Failure> {
     let is_terminal = std::io::stderr().is_terminal();
-    let began = clock.now();
-    let mut first: Option<u64> = None;
+    let mut attendance = Attendance::default();
+    let mut watched = None;
     for look in 0_u32.. {
         let rows = of(store, ids).await?;
-        let over: u64 = rows.iter().map(|row| row.counts.over()).sum();
-        let before = *first.get_or_insert(over);
         let is_over = rows.iter().all(|row| row.state != ImportState::Running);
         if let Some(row) = rows
             .iter()
@@ -166,10 +164,15 @@ async fn follow(
                 .iter()
                 .position(|id| *id == row.id)
                 .and_then(|at| totals.get(at).copied());
-            let pace = Pace {
-                done: over.saturating_sub(before),
-                within: clock.now().since(began),
-            };
+            let pace = Watched::pace(&mut watched, row, clock.now());
+            if row.state == ImportState::Running
+                && let Some(change) = attendance.seen(store.nodes(clock.now()).await?.len())
+            {
+                if is_terminal {
+                    let _gone = write!(std::io::stderr().lock(), "\r\x1b[K");
+                }
+                say(change);
+            }
             let line = progress(row, total.flatten(), pace);
             if is_terminal {
                 // Over the line before, whose rest is cleared.
@@ -194,6 +197,52 @@ async fn follow(
         }
     }
     Ok(())
+}
+
+/// Whether a daemon works on what is watched. One that is only started anew is no reason to end the watching.
+#[derive(Debug, Default)]
+struct Attendance {
+    is_alone: bool,
+}
+
+impl Attendance {
+    /// What is to be said now that so many daemons live; none where that is as it was.
+    fn seen(&mut self, daemons: usize) -> Option<&'static str> {
+        let was_alone = std::mem::replace(&mut self.is_alone, daemons == 0);
+        match (was_alone, self.is_alone) {
+            (false, true) => Some(
+                "no daemon runs any more: the import stands still, and goes on where it stood once `lockstep serve` runs again. \
+                 Watching on; Ctrl-C ends that",
+            ),
+            (true, false) => Some("a daemon runs again: the import goes on"),
+            (false, false) | (true, true) => None,
+        }
+    }
+}
+
+/// An import as it stood when it was shown first: of several, each has its own time.
+#[derive(Clone, Copy, Debug)]
+struct Watched {
+    import: i64,
+    over: u64,
+    at: Timestamp,
+}
+
+impl Watched {
+    /// How fast the import goes that is shown now.
+    fn pace(watched: &mut Option<Self>, row: &ImportRow, now: Timestamp) -> Pace {
+        let over = row.counts.over();
+        let first = watched.filter(|first| first.import == row.id).unwrap_or(Self {
+            import: row.id,
+            over,
+            at: now,
+        });
+        *watched = Some(first);
+        Pace {
+            done: over.saturating_sub(first.over),
+            within: now.since(first.at),
+        }
+    }
 }
 
 /// How fast it went since it was watched.
@@ -251,13 +300,35 @@ fn summary(context: &Context, rows: &[ImportRow]) -> Result<(), Failure> {
         table(context, rows);
         warn(rows);
     }
+    let mut why = Vec::new();
     if rows.iter().any(|row| row.counts.problems > 0) {
-        if !context.output.json {
-            say("`lockstep jobs list --state problem` shows what needs a person");
-        }
-        return Err(Failure::Told(FAILED));
+        why.push("`lockstep jobs list --state problem` shows what needs a person".to_owned());
     }
-    Ok(())
+    why.extend(rows.iter().filter_map(not_done));
+    if why.is_empty() {
+        return Ok(());
+    }
+    if !context.output.json {
+        for line in &why {
+            say(line);
+        }
+    }
+    Err(Failure::Told(FAILED))
+}
+
+/// Why an import that does not run any more did not come to its end.
+fn not_done(row: &ImportRow) -> Option<String> {
+    match row.state {
+        ImportState::Running | ImportState::Done => None,
+        ImportState::Stopped => Some(format!(
+            "import {} was stopped before its end: `lockstep import --resume` lets it go on",
+            row.id
+        )),
+        ImportState::Dropped => Some(format!(
+            "import {} did not come to its end: another one of the {}s began in its place",
+            row.id, row.object
+        )),
+    }
 }
 
 fn table(context: &Context, rows: &[ImportRow]) {
@@ -404,6 +475,18 @@ mod tests {
     }
 
     #[test]
+    fn that_nobody_works_on_it_is_said_once_each_time() {
+        let mut attendance = Attendance::default();
+        let seen: Vec<&str> = [1, 1, 0, 0, 0, 2, 1, 0]
+            .into_iter()
+            .map(|daemons| attendance.seen(daemons).unwrap_or_default())
+            .map(|said| said.split(':').next().unwrap())
+            .collect();
+        let (gone, back) = ("no daemon runs any more", "a daemon runs again");
+        assert_eq!(seen, ["", "", gone, "", "", back, "", gone]);
+    }
+
+    #[test]
     fn a_line_says_how_far_how_fast_and_how_long_still() {
         let pace = |done, seconds| Pace {
             done,
@@ -437,6 +520,48 @@ mod tests {
             ),
         ] {
             assert_eq!(progress(&row, total, pace), expected);
+        }
+    }
+
+    #[test]
+    fn each_import_has_its_own_pace() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let mut watched = None;
+        let mut orders = row(100, true, 0);
+        orders.id = 2;
+        for (row, seconds, expected) in [
+            // What was done before it was watched counts for nothing.
+            (&row(5_000, true, 1_000), 0, (0, 0)),
+            (&row(5_000, true, 4_000), 600, (3_000, 600)),
+            // The next one begins anew, however long the first one took.
+            (&orders, 601, (0, 0)),
+            (
+                &ImportRow {
+                    counts: row(0, true, 10).counts,
+                    ..orders.clone()
+                },
+                611,
+                (10, 10),
+            ),
+        ] {
+            let pace = Watched::pace(&mut watched, row, at(seconds));
+            assert_eq!((pace.done, pace.within.as_secs()), expected, "at {seconds} s");
+        }
+    }
+
+    #[test]
+    fn an_import_that_did_not_come_to_its_end_is_no_success() {
+        for (state, expected) in [
+            (ImportState::Done, None),
+            (ImportState::Stopped, Some("--resume")),
+            (ImportState::Dropped, Some("another one of the orders")),
+        ] {
+            let why = not_done(&ImportRow {
+                state,
+                ..row(10, true, 5)
+            });
+            assert_eq!(why.is_some(), expected.is_some(), "{state}");
+            assert!(why.unwrap_or_default().contains(expected.unwrap_or_default()));
         }
     }
 

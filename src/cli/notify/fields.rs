@@ -180,7 +180,10 @@ pub(super) async fn preview(
     })?;
     let mut notification = sampled(config, arguments.shop.as_ref(), object, &arguments.id).await?;
     notification.event = event;
-    let shown = app::notify::preview(endpoint, &notification);
+    let (store, _) = opened(config).await?;
+    let paused = app::notify::paused(config, &store).await;
+    store.close().await;
+    let shown = app::notify::preview(endpoint, &notification, paused?.contains(&endpoint.name));
     if output.json {
         output.document(&shown)?;
     } else {

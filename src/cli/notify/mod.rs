@@ -1,5 +1,6 @@
 //! `lockstep notify`: what other systems are told, and how that goes.
 
+mod declare;
 mod fields;
 mod log;
 
@@ -26,6 +27,20 @@ pub(super) struct Arguments {
 enum Command {
     /// List the endpoints: whether they are sent anything, how their last deliveries went, what waits.
     List,
+    /// Declare a new endpoint in the configuration file.
+    ///
+    /// Edits the file for you: comments, order and layout stay, and it is replaced at once, after the whole of it was checked. A
+    /// running daemon takes it up within three seconds. A file that cannot be written is left alone, and the difference to
+    /// commit is printed instead.
+    #[command(
+        after_help = "For example: lockstep notify add crm url=https://crm.example.com/in events='[\"order.*\"]' --new-secret"
+    )]
+    Add(declare::DeclareArguments),
+    /// Change keys of an endpoint in the configuration file, as `add` writes them.
+    #[command(after_help = "For example: lockstep notify change crm rate=50/s condition=")]
+    Change(declare::DeclareArguments),
+    /// Take an endpoint out of the configuration file, and give up what waits for it. Says how much that is, and asks first.
+    Remove(declare::RemoveArguments),
     /// Send a `test.ping` to an endpoint now, and tell what came back. The exit code is 1 if it was not taken.
     ///
     /// An endpoint with a body of its own gets something made up, of the first type of event that it wants. It is sent past the
@@ -72,6 +87,9 @@ struct TurnArguments {
 pub(super) async fn run(context: &Context, arguments: Arguments) -> Result<(), Failure> {
     let config = context.load()?;
     match arguments.command {
+        Command::Add(arguments) => declare::add(context, arguments).await,
+        Command::Change(arguments) => declare::change(context, arguments).await,
+        Command::Remove(arguments) => declare::remove(context, arguments).await,
         Command::List => list(context.output, &config).await,
         Command::Test { endpoint } => test(context.output, &config, &endpoint).await,
         Command::Fields(arguments) => fields::fields(context.output, &config, &arguments).await,
@@ -100,7 +118,7 @@ fn unknown(config: &Config, name: &str) -> Failure {
     match nearest(name, known.iter().copied()) {
         Some(near) => failure.help(format!("did you mean `{near}`?")),
         None if known.is_empty() => {
-            failure.help("declare it as [notify.endpoints.NAME]; docs/guides/notifications.md has examples")
+            failure.help("declare one with `lockstep notify add`, or as [notify.endpoints.NAME]; docs/guides/notifications.md has examples")
         }
         None => failure.help(format!("it has: {}", known.join(", "))),
     }

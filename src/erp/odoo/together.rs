@@ -148,7 +148,7 @@ impl Sent {
     }
 }
 
-/// The external ids in a call, of records and of their lines' records.
+/// The external ids of the records in a call: its first column. Those of their lines' records are not among them.
 fn names_of(batch: &Batch) -> impl Iterator<Item = &str> {
     batch
         .rows

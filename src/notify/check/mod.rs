@@ -19,7 +19,7 @@ use super::personal::Includes;
 use super::render::{Condition, ExpressionError, Expressions, Format, Template};
 use super::send::{Sender, Target, header};
 use super::settings::{BodySection, EndpointSection, Include, Settings};
-use crate::domain::{ShopName, nearest};
+use crate::domain::{LONGEST_RETRY_WAIT, ShopName, nearest};
 use crate::secret::Secret;
 
 /// The most redirects that may be followed.
@@ -389,6 +389,17 @@ impl Checker<'_> {
                 "take 1 for a single try",
             );
         }
+        let longest = section.retry.longest();
+        if longest > LONGEST_RETRY_WAIT {
+            self.flaw(
+                &["retry", "longest_wait_s"],
+                format!(
+                    "a try would wait for up to {} days, and none waits for more than seven",
+                    longest.as_secs() / 86_400
+                ),
+                format!("take {} or less", LONGEST_RETRY_WAIT.as_secs()),
+            );
+        }
     }
 
     fn target(&mut self, settings: &Settings, section: &EndpointSection) -> Option<Target> {
@@ -465,7 +476,8 @@ impl Checker<'_> {
         }
         let guard = Guard::new(settings.allow_networks.clone(), section.allow_http);
         match guard.check(&parsed) {
-            Ok(()) => return Some(url),
+            // As it was looked at: what changes in the file is looked at with all the rest before it is sent to.
+            Ok(()) => return Some(Secret::text(text.expose_secret())),
             Err(Refusal::NotHttps { .. }) => self.flaw(
                 &[key],
                 "this address is not https: everybody on the way could read what is sent",

@@ -175,6 +175,12 @@ fn what_cannot_be_sent_is_refused_before_it_is_needed() {
             "nothing would ever be sent",
         ),
         (
+            "too patient between tries",
+            "retry = { longest_wait_s = 864000 }",
+            "retry/longest_wait_s",
+            "wait for up to 10 days",
+        ),
+        (
             "no password",
             "auth = { user = 'ada' }",
             "auth/user",
@@ -459,4 +465,27 @@ fn new_settings_forget_no_secret_that_was_just_replaced() {
     let new = new.carry_over(&old);
     assert_eq!(known(&new), 2, "new settings");
     assert_eq!((new.batch, new.target.secrets.len()), (5, 2), "all else is new");
+}
+
+#[test]
+fn an_address_in_a_file_is_the_one_that_was_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("address");
+    std::fs::write(&file, "https://hooks.example.com/first\n").unwrap();
+    let text = format!(
+        "[endpoints.slack]\nurl_file = '{}'\nevents = ['order.*']\n",
+        file.display()
+    );
+    let (endpoints, flaws) = check(&text);
+    assert!(flaws.is_empty(), "{flaws:?}");
+    // Nobody has looked at this one yet: it leads into the own network.
+    std::fs::write(&file, "http://169.254.169.254/second").unwrap();
+    let changed = std::fs::File::options().append(true).open(&file).unwrap();
+    changed
+        .set_modified(std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(5))
+        .unwrap();
+    let url = endpoints[0].target.url.current().unwrap();
+    assert_eq!(url.expose_secret(), "https://hooks.example.com/first");
+    let (endpoints, flaws) = check(&text);
+    assert!(endpoints.is_empty() && !flaws.is_empty(), "{flaws:?}");
 }

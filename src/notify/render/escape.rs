@@ -22,10 +22,10 @@ pub enum Format {
     Text,
 }
 
-/// What Markdown gives a meaning to, besides `.`: any of it may have a backslash before it
+/// What Markdown gives a meaning to, besides some `.`: any of it may have a backslash before it
 /// (<https://spec.commonmark.org/0.31.2/#backslash-escapes>). `@` and `:` are what chats make mentions and pictures of, and links
 /// of bare addresses.
-const MARKDOWN: &str = "\\`*_{}[]()<>#+-!|~&@:";
+const MARKDOWN: &str = "\\`*_{}[]()<>#+-=!|~&@:";
 
 /// A mime type that no body can be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -217,6 +217,8 @@ pub(super) fn write(body: &mut String, value: &Fact, format: Format, quoted: boo
                     '&' => body.push_str("&amp;"),
                     '<' => body.push_str("&lt;"),
                     '>' => body.push_str("&gt;"),
+                    // The template may go on with a `>`, and `]]>` cannot stand in text.
+                    ']' => body.push_str("&#93;"),
                     '"' => body.push_str("&quot;"),
                     '\'' => body.push_str("&#39;"),
                     // An attribute's value would lose them otherwise.
@@ -231,12 +233,18 @@ pub(super) fn write(body: &mut String, value: &Fact, format: Format, quoted: boo
             let text = text_of(value)?;
             let mut characters = text.chars().peekable();
             let mut is_number = true;
+            let mut is_letter = false;
             while let Some(character) = characters.next() {
-                // `1.` at the beginning of a line makes a list of it; the end of a line could begin a list, a quote or a heading.
-                let ends = characters.peek().is_none_or(|next| next.is_whitespace());
-                if MARKDOWN.contains(character) || is_number && character == '.' && ends {
+                // `1.` at the beginning of a line makes a list of it; the end of a line could begin a list, a quote or a heading. Of
+                // `www.example.com` some make a link.
+                let next = characters.peek();
+                let ends = next.is_none_or(|next| next.is_whitespace());
+                let is_of_word = is_letter || next.is_some_and(|next| next.is_alphabetic());
+                let has_meaning = character == '.' && (is_of_word || is_number && ends);
+                if MARKDOWN.contains(character) || has_meaning {
                     body.push('\\');
                 }
+                is_letter = character.is_alphabetic();
                 body.push(if character.is_control() { ' ' } else { character });
                 is_number &= character.is_ascii_digit();
             }

@@ -246,7 +246,7 @@ impl Template {
     }
 
     /// With which type of event it is tried out, where `event` is a trial that it was not made for.
-    fn tried_with(&self, event: EventType) -> Option<EventType> {
+    pub(super) fn tried_with(&self, event: EventType) -> Option<EventType> {
         let is_trial = event == EventType::TestPing && !self.scopes.contains_key(&event);
         self.scopes.keys().next().copied().filter(|_| is_trial)
     }

@@ -422,6 +422,28 @@ fn a_batch_is_the_same_on_every_try() {
     assert!(!format!("{batch:?}").contains("S00042"));
 }
 
+#[test]
+fn each_event_of_a_batch_shows_what_it_shows_alone() {
+    let mut order = full();
+    order.record = Some(json!({ "id": "1", "email": "ada@example.com", "totals": { "total": "12.00" } }));
+    let shows = |includes: Includes| {
+        let batch = Message::batch("sheet", &[order.clone()], includes).unwrap();
+        let read: Value = serde_json::from_slice(&batch.body).unwrap();
+        let alone = Message::of(&order, includes, None).unwrap();
+        let alone: Value = serde_json::from_slice(&alone.body).unwrap();
+        assert_eq!(read["events"], json!([alone]), "{includes:?}");
+        read["events"][0]["record"]["email"].clone()
+    };
+    let with_people = |personal_data| Includes {
+        record: true,
+        personal_data,
+        ..Includes::default()
+    };
+    assert_eq!(shows(Includes::default()), Value::Null);
+    assert_eq!(shows(with_people(false)), Value::Null);
+    assert_eq!(shows(with_people(true)), "ada@example.com");
+}
+
 proptest! {
     #[test]
     fn json_stays_json_whatever_is_merged(name in any::<String>()) {

@@ -2,10 +2,13 @@
 
 use std::error::Error;
 use std::fmt;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::domain::text_enum;
 use crate::notify::guard::Refusal;
+use crate::notify::signature::SecretFormError;
+use crate::secret::SecretError;
 use crate::transport::{self, classify};
 
 text_enum! {
@@ -158,11 +161,35 @@ impl Failure {
         }
     }
 
-    /// `key` is the setting whose secret is at fault.
-    pub(super) fn secret(key: &str) -> Self {
+    /// A secret whose file cannot be read. `key` is the setting that names it.
+    pub(super) fn unreadable(key: &str, error: &SecretError) -> Self {
+        let fix = match error {
+            SecretError::Read { source, .. } => {
+                format!(" ({source}): put it there, or let the user that lockstep runs as read it")
+            }
+            SecretError::Empty { .. } => ": write the secret into it".to_owned(),
+        };
         Self {
             code: FailureCode::Secret,
-            sentence: format!("a secret of this endpoint cannot be read or used ({key}): nothing was sent"),
+            sentence: format!("nothing was sent: `{key}`: {error}{fix}; the next try reads it again"),
+        }
+    }
+
+    /// A secret that is none to sign with. `file` is where it stands, if that is a file.
+    pub(super) fn no_key(file: Option<&Path>, error: &SecretFormError) -> Self {
+        let (what, fix) = match file {
+            Some(path) => (
+                format!("the signing secret in {} (`secrets_files`)", path.display()),
+                "write the one that the receiver has into the file; the next try reads it again",
+            ),
+            None => (
+                "a signing secret in `secrets`".to_owned(),
+                "take the one that the receiver has",
+            ),
+        };
+        Self {
+            code: FailureCode::Secret,
+            sentence: format!("nothing was sent: {what} cannot be used ({error}): {fix}"),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! What it promises: the whole attempt ends within its time, whatever the receiver does; at most a few kilobytes of its
 //! answer are kept; nothing is sent to an address that the guard refuses, at no redirect either; environment variables
-//! choose no proxy; a failure says what it was in one sentence, without a path, a query or a secret.
+//! choose no proxy; a failure says what it was in one sentence, without an address's path or query and without a secret.
 //!
 //! The answer's status alone decides: a receiver that said 200 has taken the message, even if its body then never ends.
 //! Sending it again would only make a second one.
@@ -94,13 +94,13 @@ impl Sender {
         attempt
     }
 
-    /// Where to. It is read anew each time, since it may stand in a file.
+    /// Where to.
     fn address(&self) -> Result<Url, Failure> {
         let text = self
             .target
             .url
             .current()
-            .map_err(|_| Failure::secret("url_file"))?;
+            .map_err(|error| Failure::unreadable("url_file", &error))?;
         let url: Url = text.expose_secret().trim().parse().map_err(|_| Failure {
             code: FailureCode::AddressRefused,
             sentence: "the endpoint's url is no address of the form https://host/path".to_owned(),
@@ -136,14 +136,14 @@ impl Sender {
             // While its file changes, the one before signs, too: receivers may not have changed over yet.
             let texts = secret
                 .recent(now.millis(), self.target.rotation)
-                .map_err(|_| Failure::secret("secrets_files"))?;
+                .map_err(|error| Failure::unreadable("secrets_files", &error))?;
             for (n, text) in texts.iter().enumerate() {
                 secrets.add(text.expose_secret());
                 match SigningSecret::parse(text.expose_secret()) {
                     Ok(key) => keys.push(key),
                     // The one before may be what somebody wrote by mistake and has corrected since.
                     Err(_) if n > 0 => {}
-                    Err(_) => return Err(Failure::secret("secrets_files")),
+                    Err(error) => return Err(Failure::no_key(secret.path(), &error)),
                 }
             }
         }
@@ -155,7 +155,10 @@ impl Sender {
             secrets.add(&String::from_utf8_lossy(value.as_bytes()));
         }
         if let Some(hmac) = &self.target.hmac {
-            let secret = hmac.secret.current().map_err(|_| Failure::secret("hmac"))?;
+            let secret = hmac
+                .secret
+                .current()
+                .map_err(|error| Failure::unreadable("hmac.secret_file", &error))?;
             let plain = PlainHmac {
                 encoding: hmac.encoding,
                 prefix: &hmac.prefix,
@@ -167,7 +170,9 @@ impl Sender {
             secrets.add(secret.expose_secret());
         }
         if let Some(auth) = &self.target.auth {
-            let (text, secret) = auth.header().map_err(|_| Failure::secret("auth"))?;
+            let (text, secret) = auth
+                .header()
+                .map_err(|error| Failure::unreadable(auth.file_key(), &error))?;
             let mut value = value(&text)?;
             value.set_sensitive(true);
             own.push((AUTHORIZATION, value));

@@ -74,6 +74,14 @@ pub enum Auth {
 }
 
 impl Auth {
+    /// The setting that names its file.
+    pub(super) const fn file_key(&self) -> &'static str {
+        match self {
+            Self::Basic { .. } => "auth.password_file",
+            Self::Bearer(_) => "auth.bearer_file",
+        }
+    }
+
     /// The header's value, and the secret in it.
     pub(super) fn header(&self) -> Result<(String, String), SecretError> {
         Ok(match self {

@@ -318,6 +318,33 @@ async fn nobody_can_hold_an_attempt_up() {
 }
 
 #[tokio::test]
+async fn of_a_body_without_end_only_the_beginning_is_read() {
+    // Far more than is read, and then silence: who reads on waits for the end of the time.
+    let endless = serving(|mut stream| async move {
+        read_request(&mut stream).await;
+        let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await;
+        for _ in 0..64 {
+            if sent.is_ok() {
+                sent = stream.write_all(&vec![b'x'; 64 * 1024]).await;
+            }
+        }
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let timeout = Duration::from_secs(10);
+    let attempt = send(Target {
+        timeout,
+        ..target(&format!("http://{endless}/"))
+    })
+    .await;
+    assert!(attempt.is_taken(), "{attempt:?}");
+    assert!(attempt.took < timeout, "{:?}", attempt.took);
+    let answer = attempt.answer.unwrap();
+    assert_eq!((answer.body.len(), answer.is_cut), (4096, true));
+}
+
+#[tokio::test]
 async fn a_receiver_may_ask_for_time() {
     let (address, _) = answering("HTTP/1.1 429 Slow\r\nretry-after: 120\r\ncontent-length: 0\r\n\r\n").await;
     let attempt = send(target(&format!("http://{address}/"))).await;

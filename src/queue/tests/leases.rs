@@ -230,3 +230,16 @@ async fn an_attempt_that_takes_too_long_is_cut_off_and_counts() {
     rig.clock.advance(minutes(10));
     rig.until_in_state(JobState::Completed, 1).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_job_waits_for_deliveries_whose_times_cannot_be_mended() {
+    let (rig, queue) = Rig::prepare(Settings::default(), |_, _| async { done() }).await;
+    rig.store.fail("mend_dispatch_times", StoreFault::Hangs, u32::MAX);
+    rig.enqueue("main", Object::Order, 1).await;
+    let rig = rig.await_start(queue);
+    rig.until_in_state(JobState::Completed, 1).await;
+    rig.clock.set_back(minutes(60));
+    rig.enqueue("main", Object::Order, 2).await;
+    rig.until_in_state(JobState::Completed, 2).await;
+    assert_eq!(rig.store.calls("mend_dispatch_times"), 0);
+}

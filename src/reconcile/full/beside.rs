@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{Book, class_of};
 use super::look::{Gathered, PAGE, TOGETHER, source_of};
-use super::sent::{Changes, sent_since};
+use super::sent::Changes;
 use super::shelf::{ErpShelf, ShopShelf, Sign, Suspect};
 use super::{Run, RunError};
 use crate::domain::{DriftFate, ErpId, LinkState, Object, ShopifyId, Timestamp};
@@ -164,10 +164,7 @@ impl Run<'_> {
         (ids, changes): (&[ErpId], &Changes),
         gathered: &mut Gathered,
     ) -> Result<(), RunError> {
-        if !self.is_sent() {
-            return Ok(());
-        }
-        let Some(since) = self.out_since(model).await? else {
+        let Some(since) = gathered.out_since else {
             return Ok(());
         };
         let erp = &self.context.erp;
@@ -184,31 +181,6 @@ impl Run<'_> {
         });
         gathered.suspects.extend(suspects);
         Ok(())
-    }
-
-    /// Since when new records of the ERP are sent out, by the ERP's clock: what was there when the first run looked is left
-    /// alone, as polls leave it. None at that first run.
-    pub(super) async fn out_since(&self, model: &str) -> Result<Option<Timestamp>, RunError> {
-        let name = sent_since(self.wanted.object);
-        let store = &self.context.store;
-        let text = store.cursor(&self.shop.name, &name).await?;
-        // What is empty was forgotten.
-        if let Some(since) = text.and_then(|text| Timestamp::parse_rfc3339(&text).ok()) {
-            return Ok(Some(since));
-        }
-        if self.wanted.dry_run {
-            return Ok(None);
-        }
-        let newest = self.ask(self.context.erp.newest_change(model)).await?;
-        // The second of the last change is over once something later is seen.
-        let since = newest.map_or(Timestamp::from_millis(0), |newest| {
-            newest.plus(std::time::Duration::from_secs(1))
-        });
-        let text = since.to_utc().to_rfc3339();
-        store
-            .set_cursor(&self.shop.name, &name, &text, self.context.clock.now())
-            .await?;
-        Ok(None)
     }
 
     /// Since when the shop's records are carried in.
@@ -286,7 +258,8 @@ impl Run<'_> {
         gathered.suspects.retain(|suspect| {
             !(suspect.sign == Sign::Moved && suspect.erp.is_some_and(|id| fresh.contains(&id)))
         });
-        book.looked.left_to_events += (before - gathered.suspects.len()) as u64;
+        gathered.left = (before - gathered.suspects.len()) as u64;
+        book.looked.left_to_events += gathered.left;
         Ok(())
     }
 }

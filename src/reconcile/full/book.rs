@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::shelf::{Sign, Suspect};
-use crate::domain::{Direction, DriftClass, DriftFate, ErpId, JobId, Object, ShopName};
+use crate::domain::{Direction, DriftClass, DriftFate, ErpId, JobId, Object, ShopName, Timestamp};
 use crate::store::{Correction, DriftCount, DriftLooked, DriftRow};
 use crate::sync::ShopContext;
 
@@ -34,6 +34,11 @@ pub(super) struct Book {
     pub(super) withheld: Option<String>,
     /// Findings of which a person has to be told, and no job does it, by class.
     pub(super) to_tell: BTreeMap<DriftClass, u64>,
+    /// The oldest of the ERP's changes of which it was found that they are to go out, and nothing more: a job was at work, or the
+    /// record could not be compared.
+    pub(super) undecided: Option<Timestamp>,
+    /// Whether a job was at work on an order that came to something else: that it does not is nothing to go by then.
+    pub(super) amounts_in_work: bool,
     /// Comparisons that failed in a row.
     pub(super) failed_in_a_row: u32,
     /// Whether Shopify hides old orders, once that was asked.
@@ -102,6 +107,8 @@ impl Book {
             moved: BTreeMap::new(),
             withheld: None,
             to_tell: BTreeMap::new(),
+            undecided: None,
+            amounts_in_work: false,
             failed_in_a_row: 0,
             hides_old_orders: None,
             unknown_warehouses: BTreeSet::new(),
@@ -161,6 +168,14 @@ impl Book {
             .extend(place.and_then(|place| self.moved.remove(&place)));
     }
 
+    /// Notes that the way out of a record was not looked at, if something of it is to go there: the next run does.
+    pub(super) fn undecided(&mut self, suspect: &Suspect) {
+        if suspect.is_unsent && suspect.written_at > Timestamp::default() {
+            let oldest = self.undecided.unwrap_or(suspect.written_at);
+            self.undecided = Some(oldest.min(suspect.written_at));
+        }
+    }
+
     /// Notes a record that was not looked at any further.
     pub(super) fn unexplained(&mut self, suspect: &Suspect, why: &str) {
         let became = Became::of(DriftFate::Unexplained).because(why);
@@ -178,7 +193,7 @@ pub(super) const fn class_of(sign: Sign) -> DriftClass {
         Sign::GoneFromBoth => DriftClass::OrphanedLink,
         Sign::Changed | Sign::Edited | Sign::Moved | Sign::Picked | Sign::Unnoted => DriftClass::FieldDiffers,
         Sign::Level => DriftClass::StockDiffers,
-        Sign::Alive => DriftClass::Archived,
+        Sign::Alive | Sign::Document => DriftClass::Archived,
         Sign::Total => DriftClass::TotalDiffers,
         Sign::Unsent | Sign::UnsentVariant => DriftClass::MissingOnShopify,
         Sign::ErpTwin => DriftClass::DuplicateInErp,

@@ -1,10 +1,12 @@
 //! The jobs of a record, those that are made for it, and the problems of what no job tells of.
 
 use super::book::{Became, Book};
+use super::linked::is_amount;
+use super::notes::Question;
 use super::shelf::{Sign, Suspect};
 use super::{CAUSE, Run, RunError};
 use crate::domain::{
-    Direction, DriftClass, DriftFate, ErpId, JobId, JobKey, JobState, NewProblem, Priority, ShopifyId,
+    Direction, DriftClass, DriftFate, ErpId, JobId, JobKey, JobState, NewProblem, Object, Priority, ShopifyId,
 };
 use crate::store::{JobFilter, JobRow, NewJob, WAITING_FOR_APPROVAL};
 
@@ -76,44 +78,54 @@ impl Run<'_> {
     /// Whether a job works on the record, or a person said that it stays so.
     pub(super) async fn in_hand(&self, suspect: &Suspect) -> Result<Option<Became>, RunError> {
         for key in self.keys(suspect) {
-            let jobs = self.jobs_of(&key).await?;
-            let Some(job) = jobs.first() else { continue };
-            let asks = matches!(job.state, JobState::Problem | JobState::Held);
-            if suspect.is_unsent && key.direction == Direction::In && asks {
+            let Some(became) = self.hand_of(suspect, &key).await? else {
+                continue;
+            };
+            if suspect.is_unsent && key.direction == Direction::In && became.fate != DriftFate::InWork {
                 continue;
             }
-            let became = if job.state.is_open() {
-                match (&job.problem, job.state) {
-                    (Some(problem), JobState::Problem) => {
-                        Became::of(DriftFate::NeedsPerson).because(problem.code.to_string())
-                    }
-                    (_, JobState::Held) => Became::left_alone("held"),
-                    _ => Became::of(DriftFate::InWork),
-                }
-            } else {
-                let is_answer = job.state == JobState::Discarded && self.is_answer(suspect.sign, job).await?;
-                let is_later = job.updated_at >= suspect.changed_at().plus(CLOCKS);
-                match (job.state, &job.reason) {
-                    (JobState::Discarded, _)
-                        if job.updated_at >= suspect.changed_at() && is_asked(suspect.sign) && is_answer =>
-                    {
-                        Became::left_alone(GIVEN_UP)
-                    }
-                    (JobState::Obsolete, Some(reason))
-                        if is_later && job.updated_at >= self.rules_since && is_rule(suspect.sign) =>
-                    {
-                        Became::left_alone(reason.clone())
-                    }
-                    _ => continue,
-                }
-            };
-            return Ok(Some(Became {
-                job: Some(job.id),
-                direction: Some(key.direction),
-                ..became
-            }));
+            return Ok(Some(became));
         }
         Ok(None)
+    }
+
+    /// The same by the jobs of one direction.
+    pub(super) async fn hand_of(&self, suspect: &Suspect, key: &JobKey) -> Result<Option<Became>, RunError> {
+        let jobs = self.jobs_of(key).await?;
+        let Some(job) = jobs.first() else {
+            return Ok(None);
+        };
+        let became = if job.state.is_open() {
+            match (&job.problem, job.state) {
+                (Some(problem), JobState::Problem) => {
+                    Became::of(DriftFate::NeedsPerson).because(problem.code.to_string())
+                }
+                (_, JobState::Held) => Became::left_alone("held"),
+                _ => Became::of(DriftFate::InWork),
+            }
+        } else {
+            let is_asked = is_asked(suspect.sign) || (suspect.is_unsent && key.direction == Direction::Out);
+            let is_answer = job.state == JobState::Discarded && self.is_answer(suspect.sign, job).await?;
+            let is_later = job.updated_at >= suspect.changed_at().plus(CLOCKS);
+            match (job.state, &job.reason) {
+                (JobState::Discarded, _)
+                    if job.updated_at >= suspect.changed_at() && is_asked && is_answer =>
+                {
+                    Became::left_alone(GIVEN_UP)
+                }
+                (JobState::Obsolete, Some(reason))
+                    if is_later && job.updated_at >= self.rules_since && is_rule(suspect.sign) =>
+                {
+                    Became::left_alone(reason.clone())
+                }
+                _ => return Ok(None),
+            }
+        };
+        Ok(Some(Became {
+            job: Some(job.id),
+            direction: Some(key.direction),
+            ..became
+        }))
     }
 
     /// Whether giving up this job answers what a sign asks. That a record is gone has no time: what was given up before was
@@ -134,6 +146,23 @@ impl Run<'_> {
         })
     }
 
+    /// What a person said who gave up the job that an earlier run made about the very same; none where nobody did.
+    pub(super) async fn given_up(&self, question: &Question) -> Result<Option<Became>, RunError> {
+        let Some(asked) = self.asked(question).await? else {
+            return Ok(None);
+        };
+        let story = self.life.with(self.context.store.job(asked)).await??;
+        let Some(job) = story.map(|story| story.job) else {
+            return Ok(None);
+        };
+        let is_last = self.jobs_of(&job.key).await?.first().map(|last| last.id) == Some(asked);
+        Ok((is_last && job.state == JobState::Discarded).then(|| Became {
+            job: Some(asked),
+            direction: Some(job.key.direction),
+            ..Became::left_alone(GIVEN_UP)
+        }))
+    }
+
     /// Makes a job, or says that one would be made.
     pub(super) async fn repair(&self, key: JobKey) -> Result<Became, RunError> {
         let direction = Some(key.direction);
@@ -143,12 +172,35 @@ impl Run<'_> {
                 ..Became::of(DriftFate::Repairable)
             });
         }
+        if self.is_off_by_now(key.direction).await? {
+            return Ok(Became::left_alone("toggle_off"));
+        }
         let job = self.enqueue(key).await?;
         Ok(Became {
             direction,
             job: Some(job),
             ..Became::of(DriftFate::Repaired)
         })
+    }
+
+    /// Whether the newest configuration of all nodes has a direction off by now. What the run itself goes by is as it was when it
+    /// began.
+    pub(super) async fn is_off_by_now(&self, direction: Direction) -> Result<bool, RunError> {
+        let newest = self.life.with(self.context.store.newest_revision()).await??;
+        let Some(newest) = newest else {
+            return Ok(false);
+        };
+        let toggles = &newest.toggles[self.shop.name.as_str()];
+        let (category, direction) = match self.wanted.object {
+            Object::Order => ("orders", direction),
+            Object::Customer => ("customers", direction),
+            Object::Product => ("products", direction),
+            // Its notices matter only because stock is sent.
+            Object::Inventory if toggles["inventory"].is_null() => ("products", Direction::Out),
+            Object::Inventory => ("inventory", Direction::Out),
+            Object::Shop => return Ok(false),
+        };
+        Ok(toggles[category][direction.as_str()] == "off")
     }
 
     pub(super) async fn enqueue(&self, key: JobKey) -> Result<JobId, RunError> {
@@ -164,32 +216,30 @@ impl Run<'_> {
         Ok(enqueued.job)
     }
 
-    /// Opens and closes the problems of what no job tells of: one for each class.
-    pub(super) async fn keep_problems(&self, book: &Book) -> Result<(), RunError> {
+    /// Opens the problems of what no job tells of, one for each class: in every run that repairs.
+    pub(super) async fn open_problems(&self, book: &Book) -> Result<(), RunError> {
+        if self.wanted.dry_run {
+            return Ok(());
+        }
         let (store, object) = (&self.context.store, self.wanted.object);
         let now = self.context.clock.now();
+        let found = match self.wanted.sample {
+            Some(_) => "A sample found at least",
+            None => "The full run found",
+        };
         for Told { class, code } in TOLD {
             let count = book.to_tell.get(&class).copied().unwrap_or_default();
             if count == 0 {
-                // What a job is at work on is not put right yet: neither told anew nor closed.
-                if !book.counts.contains_key(&(class, DriftFate::InWork)) {
-                    store
-                        .close_shop_problem(&self.shop.name, code, object.as_str(), now)
-                        .await?;
-                }
                 continue;
             }
             let problem = NewProblem {
                 code: code.into(),
                 record: None,
                 field: Some(object.as_str().to_owned()),
-                reason: format!(
-                    "The full run found {count} {object} record(s): {}.",
-                    class.sentence()
-                ),
+                reason: format!("{found} {count} {object} record(s): {}.", class.sentence()),
                 fix: format!(
                     "See them with `lockstep reconcile --report {}`, or on the console under Runs, and put each right in \
-                     the ERP. The next full run that finds none closes this.",
+                     the ERP. The next full run of all records that finds none closes this.",
                     self.id
                 ),
                 owner: self.context.owner.clone(),
@@ -198,6 +248,24 @@ impl Run<'_> {
                 detail: serde_json::json!({ "run": self.id, "count": count }),
             };
             store.open_shop_problem(&self.shop.name, problem, now).await?;
+        }
+        Ok(())
+    }
+
+    /// Closes those of them of which nothing was found, where everything was looked at.
+    pub(super) async fn close_problems(&self, book: &Book) -> Result<(), RunError> {
+        let (store, object) = (&self.context.store, self.wanted.object);
+        let now = self.context.clock.now();
+        for Told { class, code } in TOLD {
+            let is_found = book.to_tell.contains_key(&class);
+            // What a job is at work on is not put right yet: neither told anew nor closed.
+            let is_in_work = book.counts.contains_key(&(class, DriftFate::InWork))
+                || (is_amount(class) && book.amounts_in_work);
+            if !is_found && !is_in_work {
+                store
+                    .close_shop_problem(&self.shop.name, code, object.as_str(), now)
+                    .await?;
+            }
         }
         Ok(())
     }
@@ -212,7 +280,7 @@ const fn is_rule(sign: Sign) -> bool {
 }
 
 /// Whether a job about this sign would ask what a person answered by giving one up.
-const fn is_asked(sign: Sign) -> bool {
+pub(super) const fn is_asked(sign: Sign) -> bool {
     is_rule(sign) || is_gone(sign) || matches!(sign, Sign::Alive | Sign::Unnoted)
 }
 

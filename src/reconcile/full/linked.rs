@@ -2,11 +2,12 @@
 
 use super::book::{About, Became, Book};
 use super::findings::{Finding, findings};
-use super::hand::TOLD;
+use super::hand::{GIVEN_UP, TOLD, is_asked};
+use super::notes::Question;
 use super::shelf::{Sign, Suspect};
 use super::weigh::{Seen, left_alone};
 use super::{Run, RunError};
-use crate::domain::{Direction, DriftClass, DriftFate, Link, LinkState, Object};
+use crate::domain::{Direction, DriftClass, DriftFate, JobKey, Link, LinkState, Object};
 use crate::sync::{Comparison, expected};
 
 impl Run<'_> {
@@ -18,20 +19,29 @@ impl Run<'_> {
         let is_applied = link
             .source_updated_at
             .is_some_and(|applied| applied >= suspect.updated_at);
-        if suspect.sign == Sign::Changed && is_applied {
+        if suspect.sign == Sign::Changed && is_applied && !suspect.is_unsent {
             book.looked.in_step += 1;
             return Ok(());
         }
+        let mut amounts = Vec::new();
+        self.amounts(&suspect, &link, &mut amounts).await?;
         let comparison = match self.compared(&suspect, source, book).await? {
             Seen::Fresh(comparison) => comparison,
-            Seen::Nothing => return Ok(()),
+            Seen::Nothing => {
+                // What it comes to was read all the same. One that was picked is seen to as what it is.
+                for finding in amounts.into_iter().filter(|_| suspect.sign == Sign::Total) {
+                    let became = of_amount(finding.class);
+                    book.enter(finding.class, &suspect, finding.about, became);
+                }
+                return Ok(());
+            }
         };
         let mut found = findings(&comparison);
         if link.state == LinkState::Adopted {
             self.only_matched(&suspect, found, book);
             return Ok(());
         }
-        self.amounts(&suspect, &link, &mut found).await?;
+        found.extend(amounts);
         if suspect.is_away && found.iter().all(|finding| finding.class != DriftClass::Archived) {
             found.push(self.put_away(&link));
         }
@@ -40,18 +50,28 @@ impl Run<'_> {
         let goes = |way| found.iter().any(|finding: &Finding| finding.way == Some(way));
         let mut into = None;
         // Where only the ERP changed it, what the way in makes a problem of has its job by its own sign.
-        let is_only_unsent = suspect.is_unsent && suspect.sign == Sign::Moved;
+        let is_only_unsent = suspect.is_unsent && matches!(suspect.sign, Sign::Moved | Sign::UnsentVariant);
         if goes(Direction::In) || (problem_in.is_some() && !is_only_unsent) {
-            into = Some(told(self.job_in(source).await?, problem_in.as_deref()));
-        } else if matches!(suspect.sign, Sign::Changed | Sign::Unnoted) && !self.wanted.dry_run {
+            let key = self.key_in(source);
+            into = Some(
+                self.job_about(&suspect, key, &found, problem_in.as_deref())
+                    .await?,
+            );
+        } else if matches!(suspect.sign, Sign::Changed | Sign::Unnoted)
+            && !suspect.is_unsent
+            && !self.wanted.dry_run
+        {
             // Nothing is carried in, and nobody noted yet what is to stand there: the job does, so that the next run need not read
-            // it whole.
+            // it whole. Where something is to go out, the next run sees to that.
             self.enqueue(self.key_in(source)).await?;
         }
         let mut out = None;
         if goes(Direction::Out) || problem_out.is_some() {
-            let became = self.repair(self.key_out(link.erp_id)).await?;
-            out = Some(told(became, problem_out.as_deref()));
+            let key = self.key_out(link.erp_id);
+            out = Some(
+                self.job_about(&suspect, key, &found, problem_out.as_deref())
+                    .await?,
+            );
         }
         if found.is_empty() && (into.is_some() || out.is_some()) {
             let field = [comparison.into_erp.as_ref(), comparison.out.as_ref()]
@@ -86,10 +106,11 @@ impl Run<'_> {
             let became = match finding.way {
                 Some(Direction::In) => into.clone(),
                 Some(Direction::Out) => out.clone(),
-                None => into
-                    .clone()
-                    .or_else(|| out.clone())
-                    .filter(|became| became.fate == DriftFate::NeedsPerson),
+                // That is told by itself, whatever a job asks besides.
+                None if is_amount(finding.class) => None,
+                None => into.clone().or_else(|| out.clone()).filter(|became| {
+                    became.fate == DriftFate::NeedsPerson || became.why.as_deref() == Some(GIVEN_UP)
+                }),
             };
             let became = became.unwrap_or_else(|| self.stays(&finding, &comparison));
             stands &= finding.class == DriftClass::FieldDiffers && became.fate == DriftFate::LeftAlone;
@@ -103,6 +124,37 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The job that carries over what differs in its direction, or what a person said to the one that an earlier run made about the
+    /// very same. What has a time by which that is told needs no note.
+    async fn job_about(
+        &self,
+        suspect: &Suspect,
+        key: JobKey,
+        found: &[Finding],
+        problem: Option<&str>,
+    ) -> Result<Became, RunError> {
+        let way = key.direction;
+        if suspect.is_unsent && way == Direction::In {
+            // It was left aside for the way out, and is no other for that.
+            if let Some(hand) = self.hand_of(suspect, &key).await? {
+                return Ok(hand);
+            }
+        }
+        if is_asked(suspect.sign) && !suspect.is_unsent {
+            return Ok(told(self.repair(key).await?, problem));
+        }
+        let differs: Vec<&Finding> = found.iter().filter(|finding| finding.way == Some(way)).collect();
+        let question = Question::of_record(&key, format!("{differs:?}\0{problem:?}"));
+        if let Some(given_up) = self.given_up(&question).await? {
+            return Ok(given_up);
+        }
+        let became = self.repair(key).await?;
+        if let Some(job) = became.job {
+            self.has_asked(&question, job).await?;
+        }
+        Ok(told(became, problem))
+    }
+
     /// What differs of two records that were matched and of which nobody wrote anything yet: told, and left as it stands. The
     /// first change of either side decides by the mapping's `truth`; a run must not write over a catalogue ahead of that.
     fn only_matched(&self, suspect: &Suspect, found: Vec<Finding>, book: &mut Book) {
@@ -113,7 +165,8 @@ impl Run<'_> {
         }
     }
 
-    /// An order that comes to something else, and a job of which waits for a person: that job is no answer to it.
+    /// An order that comes to something else, and of which there is a job: one that waits for a person is no answer to it, and
+    /// while one is at work it is too early to tell.
     pub(super) async fn amounts_first(
         &self,
         suspect: Suspect,
@@ -126,10 +179,16 @@ impl Run<'_> {
         let mut found = Vec::new();
         self.amounts(&suspect, &link, &mut found).await?;
         if found.is_empty() {
-            book.enter(DriftClass::FieldDiffers, &suspect, About::default(), hand);
+            book.enter(DriftClass::FieldDiffers, &suspect, About::default(), hand.clone());
         }
+        let is_in_work = hand.fate == DriftFate::InWork;
+        book.amounts_in_work |= is_in_work;
         for finding in found {
-            let became = of_amount(finding.class);
+            let became = if is_in_work {
+                hand.clone()
+            } else {
+                of_amount(finding.class)
+            };
             book.enter(finding.class, &suspect, finding.about, became);
         }
         Ok(())
@@ -239,10 +298,10 @@ fn problem(preview: Option<&crate::sync::Preview>) -> Option<String> {
 /// What becomes of a job that will ask a person.
 fn told(became: Became, problem: Option<&str>) -> Became {
     match problem {
-        Some(code) => Became {
+        Some(code) if became.fate != DriftFate::LeftAlone => Became {
             fate: DriftFate::NeedsPerson,
             ..became.because(code)
         },
-        None => became,
+        _ => became,
     }
 }

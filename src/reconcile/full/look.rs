@@ -46,6 +46,11 @@ pub(super) struct Gathered {
     /// Records that the shop changed where that is not carried in: told without a look at them, and those that are looked at.
     off: u64,
     edited: usize,
+    /// Linked records that are left aside because they changed before, and those that are left to their own events.
+    aside: u64,
+    pub(super) left: u64,
+    /// Since when new records of the ERP are sent out, by the ERP's clock; none where none are.
+    pub(super) out_since: Option<Timestamp>,
 }
 
 impl Gathered {
@@ -65,6 +70,7 @@ impl Gathered {
                     }
                     (known.moves, known.told) = (None, None);
                     known.is_unsent |= suspect.is_unsent;
+                    known.written_at = known.written_at.max(suspect.written_at);
                 }
             }
         }
@@ -79,11 +85,15 @@ impl Run<'_> {
             None => None,
         };
         let seen = self.newest_of_all().await?;
+        let out_since = self.out_since(seen).await?;
         let changes = self.changes().await?;
         let mut shop = self.shop_side().await?;
         let mut erp = self.erp_side().await?;
         book.looked.on_shopify = shop.len();
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered {
+            out_since,
+            ..Gathered::default()
+        };
         self.links(&mut shop, &mut erp, &mut gathered, book).await?;
         if object == Object::Product {
             self.variants(&shop, &mut erp, &mut gathered, book).await?;
@@ -105,7 +115,7 @@ impl Run<'_> {
             )
         };
         let suspects = gathered.suspects.iter().filter(is_of_link).count() as u64;
-        let others = suspects + gathered.off + book.looked.adopted;
+        let others = suspects + gathered.off + gathered.aside + gathered.left + book.looked.adopted;
         book.looked.in_step = book.looked.linked.saturating_sub(others);
         Ok(Looked {
             seen,
@@ -121,6 +131,9 @@ impl Run<'_> {
             return;
         }
         let mut unnoted = std::mem::take(&mut gathered.unnoted);
+        // What is looked at for another reason is noted by that.
+        let known: BTreeSet<ShopifyId> = gathered.suspects.iter().filter_map(|one| one.source).collect();
+        unnoted.retain(|one| one.source.is_none_or(|source| !known.contains(&source)));
         let left = unnoted.len().saturating_sub(MOST_UNNOTED);
         book.looked.unnoted = left as u64;
         gathered.suspects.extend(unnoted.drain(left..));
@@ -325,6 +338,8 @@ impl Run<'_> {
             });
         } else if is_newer && is_asked && is_off {
             self.edited(suspect, gathered, book).await?;
+        } else if is_newer {
+            gathered.aside += 1;
         }
         Ok(())
     }

@@ -10,6 +10,7 @@
 
 mod beside;
 mod book;
+mod documents;
 mod findings;
 mod hand;
 mod hidden;
@@ -268,6 +269,7 @@ impl Run<'_> {
                 for suspect in picked {
                     self.weigh(suspect, &mut book).await?;
                 }
+                self.open_problems(&book).await?;
             }
             None => self.all(&mut book).await?,
         }
@@ -303,14 +305,18 @@ impl Run<'_> {
         for suspect in suspects {
             self.weigh(suspect, book).await?;
         }
+        if self.wanted.object == Object::Order && self.wanted.since.is_none() {
+            self.documents(book).await?;
+        }
+        self.open_problems(book).await?;
         if !self.wanted.dry_run && self.wanted.since.is_none() {
-            self.keep_problems(book).await?;
+            self.close_problems(book).await?;
             let (store, object) = (&self.context.store, self.wanted.object);
             let now = self.context.clock.now();
             store
                 .close_shop_problem(&self.shop.name, TOO_MUCH_GONE, object.as_str(), now)
                 .await?;
-            self.has_seen(seen).await?;
+            self.has_seen(seen, book.undecided).await?;
         }
         Ok(())
     }

@@ -1,14 +1,14 @@
 //! What earlier runs told of a record, so that what stays as it was is neither read whole nor asked about every night.
 //!
-//! One note for each record that was left alone, and for each stock level that a job was made for. It holds a hash of what
-//! was found, with all else that decides what becomes of it: the record's change on the shop, and since when configuration
-//! and mappings are what they are. Another hash is another finding.
+//! One note for each record that was left alone, and for each stock level and each direction of a record that a job was made
+//! for. It holds a hash of what was found, with all else that decides what becomes of it: the record's change on the shop, and
+//! since when configuration and mappings are what they are. Another hash is another finding.
 
 use std::time::Duration;
 
 use super::shelf::short_hash;
 use super::{Run, RunError};
-use crate::domain::{JobId, ShopifyId, Timestamp};
+use crate::domain::{JobId, JobKey, ShopifyId, Timestamp};
 use crate::sync::StockLevel;
 
 /// After so long a record is read whole once more: reports are not kept for ever, and not all that a mapping asks for is in the
@@ -27,6 +27,32 @@ impl Moves {
     /// How many fields moved.
     pub(super) const fn fields(self) -> u64 {
         self.fields
+    }
+}
+
+/// What a job is made about.
+pub(super) struct Question {
+    /// Where it is noted.
+    place: String,
+    /// What was found.
+    found: String,
+}
+
+impl Question {
+    /// A stock level.
+    pub(super) fn of_level(level: &StockLevel) -> Self {
+        Self {
+            place: format!("full:told:inventory:{}:{}", level.variant, level.field),
+            found: format!("{:?}\0{}", level.shown, level.wanted),
+        }
+    }
+
+    /// What is to be carried over of a record.
+    pub(super) fn of_record(key: &JobKey, found: String) -> Self {
+        Self {
+            place: format!("full:asked:{}:{}:{}", key.object, key.direction, key.source_id),
+            found,
+        }
     }
 }
 
@@ -62,41 +88,38 @@ impl Run<'_> {
         self.remember(&self.place(source), &note).await
     }
 
-    /// The job by which an earlier run asked about a stock level, where that was as it is now.
-    pub(super) async fn asked(&self, level: &StockLevel) -> Result<Option<JobId>, RunError> {
-        let note = self.recall(&place_of(level)).await?;
+    /// The job that an earlier run made about the very same.
+    pub(super) async fn asked(&self, question: &Question) -> Result<Option<JobId>, RunError> {
+        let note = self.recall(&question.place).await?;
         let Some((hash, job)) = note.split_once(' ') else {
             return Ok(None);
         };
-        let is_same = hash == self.as_found(level);
+        let is_same = hash == self.as_found(question);
         Ok(job.parse().ok().filter(|_| is_same).map(JobId))
     }
 
-    /// Remembers the job that asks about a stock level.
-    pub(super) async fn has_asked(&self, level: &StockLevel, job: JobId) -> Result<(), RunError> {
-        let note = format!("{} {job}", self.as_found(level));
-        self.remember(&place_of(level), &note).await
+    /// Remembers the job that is made about it.
+    pub(super) async fn has_asked(&self, question: &Question, job: JobId) -> Result<(), RunError> {
+        let note = format!("{} {job}", self.as_found(question));
+        self.remember(&question.place, &note).await
     }
 
-    fn as_found(&self, level: &StockLevel) -> String {
+    fn as_found(&self, question: &Question) -> String {
         let rules_since = self.rules_since.millis();
-        shown(short_hash(&format!(
-            "{:?}\0{}\0{rules_since}",
-            level.shown, level.wanted
-        )))
+        shown(short_hash(&format!("{}\0{rules_since}", question.found)))
     }
 
     fn place(&self, source: ShopifyId) -> String {
         format!("full:told:{}:{source}", self.wanted.object)
     }
 
-    async fn recall(&self, place: &str) -> Result<String, RunError> {
+    pub(super) async fn recall(&self, place: &str) -> Result<String, RunError> {
         let store = &self.context.store;
         let note = self.life.with(store.cursor(&self.shop.name, place)).await??;
         Ok(note.unwrap_or_default())
     }
 
-    async fn remember(&self, place: &str, note: &str) -> Result<(), RunError> {
+    pub(super) async fn remember(&self, place: &str, note: &str) -> Result<(), RunError> {
         if self.wanted.dry_run {
             return Ok(());
         }
@@ -104,10 +127,6 @@ impl Run<'_> {
         store.set_cursor(&self.shop.name, place, note, now).await?;
         Ok(())
     }
-}
-
-fn place_of(level: &StockLevel) -> String {
-    format!("full:told:inventory:{}:{}", level.variant, level.field)
 }
 
 fn shown(hash: u64) -> String {

@@ -265,3 +265,50 @@ pub(super) fn has_other_amounts(link: &Link, theirs: &OrderStanding) -> bool {
         expected.total != theirs.total || expected.tax.is_some_and(|tax| tax != theirs.tax)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::{LinkState, parse_decimal};
+
+    #[test]
+    fn an_order_is_looked_at_where_its_total_or_its_tax_is_another_one() {
+        let both = json!({ "total": "119.00", "tax": "19.00" });
+        for (agreed, total, tax, expected) in [
+            (both.clone(), "119", "19", false),
+            (both.clone(), "118.99", "19", true),
+            (both, "119", "18.99", true),
+            // Booked by a version that noted no tax.
+            (json!({ "total": "119.00" }), "119", "0", false),
+            (json!({ "total": "119.00" }), "120", "0", true),
+            (json!({}), "1", "1", false),
+        ] {
+            let link = Link {
+                shop: "main".parse().unwrap(),
+                kind: LinkKind::Order,
+                source_id: "1".to_owned(),
+                model: "sale.order".to_owned(),
+                erp_id: ErpId(7),
+                erp_name: None,
+                state: LinkState::Linked,
+                source_updated_at: None,
+                agreed,
+                agreed_out: serde_json::Value::Null,
+                writes: serde_json::Value::Null,
+            };
+            let theirs = OrderStanding {
+                id: ErpId(7),
+                name: "S00007".to_owned(),
+                reference: None,
+                state: OrderState::Confirmed,
+                ordered_at: None,
+                tax: parse_decimal(tax).unwrap(),
+                total: parse_decimal(total).unwrap(),
+            };
+            let found = has_other_amounts(&link, &theirs);
+            assert_eq!(found, expected, "{} against {total} and {tax}", link.agreed);
+        }
+    }
+}

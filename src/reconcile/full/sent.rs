@@ -4,14 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::book::{About, Became, Book};
 use super::look::{Gathered, PAGE, TOGETHER, source_of};
 use super::shelf::{ShopShelf, Sign, Suspect};
-use super::weigh::kind_of;
 use super::{Run, RunError};
-use crate::domain::{DriftClass, ErpId, FieldValue, Link, LinkKind, LinkState, Object, ShopName, Timestamp};
+use crate::domain::{
+    Direction, DriftClass, DriftFate, ErpId, FieldValue, Link, LinkKind, LinkState, Object, ShopName,
+    ShopifyId, Timestamp,
+};
 use crate::poll::OVERLAP;
 use crate::store::{SharedStore, StoreError};
+use crate::sync::{AnewError, PreviewError};
 
 /// Records of the ERP that were written since the run before, or that something of theirs was, each with when.
 pub(super) type Changes = BTreeMap<ErpId, Timestamp>;
@@ -22,14 +27,17 @@ const WRITTEN: &str = "write_date";
 /// Longer than a run is ever away from the one before.
 const FOREVER: Duration = Duration::from_hours(24 * 365 * 10);
 
-/// How many variants that are not sent are asked about one by one.
-const MOST_VARIANTS: usize = 1_000;
+/// How many variants that are left unsent are told one by one; of more, how many. Tests have few.
+const MOST_VARIANTS: usize = if cfg!(test) { 2 } else { 1_000 };
+
+/// Questions to the store that are asked at once.
+const AT_ONCE: usize = 16;
 
 /// Why a variant is not sent that was there before the way out was looked at.
 const OLDER: &str = "older_than_the_way_out";
 
 /// Where it is kept since when what the ERP makes is sent out.
-pub(super) fn sent_since(object: Object) -> String {
+fn sent_since(object: Object) -> String {
     format!("full:out:{object}")
 }
 
@@ -59,6 +67,7 @@ pub async fn forget_sent(
 }
 
 /// A variant of the ERP of which the shop has none.
+#[derive(Clone, Copy)]
 pub(super) struct NewVariant {
     pub(super) product: ErpId,
     pub(super) model: &'static str,
@@ -82,18 +91,46 @@ impl Run<'_> {
         Ok(newest)
     }
 
+    /// Since when new records of the ERP are sent out, by the ERP's clock: what was there when the first run looked is left
+    /// alone, as polls leave it. None at that first run, and where nothing is sent. `newest` is when anything was written last.
+    pub(super) async fn out_since(&self, newest: Option<Timestamp>) -> Result<Option<Timestamp>, RunError> {
+        if !self.is_sent() {
+            return Ok(None);
+        }
+        let name = sent_since(self.wanted.object);
+        let known = self.noted(&name).await?;
+        if known.is_none() && !self.wanted.dry_run && !self.is_off_by_now(Direction::Out).await? {
+            // The second of the last change is over once something later is seen.
+            let since = newest.map_or(Timestamp::default(), |newest| newest.plus(Duration::from_secs(1)));
+            self.note(&name, since).await?;
+        }
+        Ok(known)
+    }
+
+    /// A time that is kept in the store; none where it was forgotten.
+    async fn noted(&self, name: &str) -> Result<Option<Timestamp>, RunError> {
+        let text = self
+            .life
+            .with(self.context.store.cursor(&self.shop.name, name))
+            .await??;
+        Ok(text.and_then(|text| Timestamp::parse_rfc3339(&text).ok()))
+    }
+
+    async fn note(&self, name: &str, at: Timestamp) -> Result<(), RunError> {
+        let (store, now) = (&self.context.store, self.context.clock.now());
+        let text = at.to_utc().to_rfc3339();
+        store.set_cursor(&self.shop.name, name, &text, now).await?;
+        Ok(())
+    }
+
     /// What was written in the ERP since the run before; nothing where that is not sent, or no run noted it yet.
     pub(super) async fn changes(&self) -> Result<Changes, RunError> {
         let mut changes = Changes::new();
         if !self.is_sent() {
             return Ok(changes);
         }
-        let (store, object) = (&self.context.store, self.wanted.object);
-        let seen = self
-            .life
-            .with(store.cursor(&self.shop.name, &seen_until(object)))
-            .await??;
-        let Some(seen) = seen.and_then(|seen| Timestamp::parse_rfc3339(&seen).ok()) else {
+        let object = self.wanted.object;
+        let Some(seen) = self.noted(&seen_until(object)).await? else {
             return Ok(changes);
         };
         // What a long transaction wrote shows late, with an earlier time.
@@ -122,13 +159,25 @@ impl Run<'_> {
         Ok(changes)
     }
 
-    /// Notes up to when this run knew the ERP's changes.
-    pub(super) async fn has_seen(&self, seen: Option<Timestamp>) -> Result<(), RunError> {
+    /// Notes up to when this run knew the ERP's changes: not past one about which nobody decided.
+    pub(super) async fn has_seen(
+        &self,
+        seen: Option<Timestamp>,
+        undecided: Option<Timestamp>,
+    ) -> Result<(), RunError> {
+        let object = self.wanted.object;
         let Some(seen) = seen else { return Ok(()) };
-        let (store, now) = (&self.context.store, self.context.clock.now());
-        let (name, text) = (seen_until(self.wanted.object), seen.to_utc().to_rfc3339());
-        store.set_cursor(&self.shop.name, &name, &text, now).await?;
-        Ok(())
+        // It was forgotten while the run looked: the way out was switched off.
+        if self.noted(&sent_since(object)).await?.is_none() {
+            return Ok(());
+        }
+        let name = seen_until(object);
+        let until = match undecided {
+            // Nor back, for what a long transaction wrote late: that is looked at again in any case.
+            Some(at) => seen.min(at.max(self.noted(&name).await?.unwrap_or_default())),
+            None => seen,
+        };
+        self.note(&name, until).await
     }
 
     /// Linked records of which the way out makes something else since the ERP changed them.
@@ -150,25 +199,33 @@ impl Run<'_> {
             }
             let engine = &self.shop.engine;
             let anew = engine.made_anew(&self.shop.name, self.wanted.object, &links);
-            let anew = self.life.with(Box::pin(anew)).await?.map_err(|error| {
-                let kind = kind_of(&error);
-                tracing::debug!(run = self.id, kind, "what is sent out cannot be worked out");
-                RunError::Compare {
-                    run: self.id,
-                    tried: u32::try_from(links.len()).unwrap_or(u32::MAX),
-                }
-            })?;
+            let anew = self.life.with(Box::pin(anew)).await?;
+            let anew = anew.map_err(|error| self.not_worked_out(error))?;
             for link in links.iter().filter(|link| anew.contains(&link.erp_id)) {
                 // What the shop does not list is looked at for that.
                 let listed = source_of(link).and_then(|source| Some((source, shop.get(source)?)));
                 suspects.extend(listed.map(|(source, listed)| Suspect {
                     is_unsent: true,
+                    written_at: changes.get(&link.erp_id).copied().unwrap_or_default(),
                     ..Suspect::new(Sign::Moved, Some(source), Some(link.erp_id)).listed(&listed)
                 }));
             }
         }
         gathered.look_at(suspects);
         Ok(())
+    }
+
+    fn not_worked_out(&self, error: AnewError) -> RunError {
+        let run = self.id;
+        match error {
+            AnewError::Erp(source) => RunError::Erp { run, source },
+            AnewError::Other(PreviewError::Failed { reason, fix }) => RunError::Sent { run, reason, fix },
+            AnewError::Other(other) => RunError::Sent {
+                run,
+                reason: other.to_string(),
+                fix: String::new(),
+            },
+        }
     }
 
     /// When these records of the ERP were written last.
@@ -214,23 +271,20 @@ impl Run<'_> {
         }
     }
 
-    /// Variants that the ERP has and the shop has not: those that were made since the way out is looked at are looked at with their
-    /// products, the others are told.
+    /// Variants that the ERP has and the shop has not, each with its product on the shop and in the ERP: those that were made
+    /// since the way out is looked at are looked at with their products, the others are told.
     pub(super) async fn unsent_variants(
         &self,
-        new: Vec<(NewVariant, Link)>,
+        new: Vec<(NewVariant, ShopifyId)>,
         shop: &ShopShelf,
         gathered: &mut Gathered,
         book: &mut Book,
     ) -> Result<(), RunError> {
-        let since = match new.first().filter(|_| self.is_sent()) {
-            Some((variant, _)) => self.variants_since(variant.model).await?,
-            None => None,
-        };
         let mut suspects: BTreeMap<ErpId, Suspect> = BTreeMap::new();
+        let mut left = 0;
         for some in new.chunks(TOGETHER as usize) {
             let ids: Vec<ErpId> = some.iter().map(|(variant, _)| variant.id).collect();
-            let (made, written) = match (some.first(), since) {
+            let (made, written) = match (some.first(), gathered.out_since) {
                 (Some((variant, _)), Some(since)) => {
                     let made = self.context.erp.made_since(variant.model, &ids, since);
                     let made = self.ask(made).await?;
@@ -239,18 +293,23 @@ impl Run<'_> {
                 }
                 _ => (Vec::new(), Changes::new()),
             };
-            for (variant, product) in some {
-                let Some((source, listed)) =
-                    source_of(product).and_then(|source| Some((source, shop.get(source)?)))
-                else {
+            for (variant, source) in some {
+                let Some(listed) = shop.get(*source) else {
                     continue;
                 };
-                let suspect = Suspect::new(Sign::UnsentVariant, Some(source), Some(product.erp_id));
-                let suspect = suspect.listed(&listed);
+                let suspect = Suspect {
+                    is_unsent: true,
+                    ..Suspect::new(Sign::UnsentVariant, Some(*source), Some(variant.product)).listed(&listed)
+                };
                 if made.contains(&variant.id) {
                     let at = written.get(&variant.id).copied().unwrap_or_default();
-                    let known = suspects.entry(product.erp_id).or_insert(suspect);
+                    let known = suspects.entry(variant.product).or_insert(suspect);
                     known.written_at = known.written_at.max(at);
+                    continue;
+                }
+                left += 1;
+                if left > MOST_VARIANTS {
+                    book.tally(DriftClass::MissingOnShopify, DriftFate::LeftAlone, 1);
                     continue;
                 }
                 let about = About {
@@ -266,38 +325,38 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Since when variants of the ERP are sent out, as its products are.
-    async fn variants_since(&self, model: &str) -> Result<Option<Timestamp>, RunError> {
-        self.out_since(self.model().unwrap_or(model)).await
-    }
-
-    /// Those of these variants whose product is linked, with its link; without those of which the shop had one and has it no
-    /// more.
-    pub(super) async fn of_linked(&self, new: Vec<NewVariant>) -> Result<Vec<(NewVariant, Link)>, RunError> {
-        let products = new.iter().map(|one| one.product).collect();
-        let products: BTreeMap<ErpId, Link> = self
-            .links_of_products(products)
-            .await?
-            .into_iter()
-            .filter(|link| link.state == LinkState::Linked)
-            .map(|link| (link.erp_id, link))
-            .collect();
+    /// Those of these variants whose product is linked, with its number on the shop; without those of which the shop had one and
+    /// has it no more.
+    pub(super) async fn of_linked(
+        &self,
+        new: Vec<NewVariant>,
+    ) -> Result<Vec<(NewVariant, ShopifyId)>, RunError> {
         let mut found = Vec::new();
-        for variant in new {
-            let Some(product) = products.get(&variant.product) else {
-                continue;
-            };
-            if found.len() >= MOST_VARIANTS {
-                break;
-            }
-            let store = &self.context.store;
-            let kind = LinkKind::Variant;
-            let link = self
-                .life
-                .with(store.link_of_erp(&self.shop.name, kind, variant.id))
-                .await??;
-            if link.is_none() {
-                found.push((variant, product.clone()));
+        for some in new.chunks(TOGETHER as usize) {
+            let products = some.iter().map(|one| one.product).collect();
+            let products: BTreeMap<ErpId, ShopifyId> = self
+                .links_of_products(products)
+                .await?
+                .iter()
+                .filter(|link| link.state == LinkState::Linked)
+                .filter_map(|link| Some((link.erp_id, source_of(link)?)))
+                .collect();
+            let of_linked: Vec<(NewVariant, ShopifyId)> = some
+                .iter()
+                .filter_map(|one| Some((*one, *products.get(&one.product)?)))
+                .collect();
+            for few in of_linked.chunks(AT_ONCE) {
+                let store = &self.context.store;
+                // One that is linked no more is among them only here.
+                let links = few
+                    .iter()
+                    .map(|(variant, _)| store.link_of_erp(&self.shop.name, LinkKind::Variant, variant.id));
+                let links = self.life.with(join_all(links)).await?;
+                for (one, link) in few.iter().zip(links) {
+                    if link?.is_none() {
+                        found.push(*one);
+                    }
+                }
             }
         }
         Ok(found)

@@ -238,6 +238,8 @@ pub(super) enum Sign {
     Picked,
     /// A stock level that differs.
     Level,
+    /// The order of a document that is gone from the ERP, or cancelled there.
+    Document,
     /// A booked order of which nothing is remembered by which its fields could be told to have moved, or a product of which it
     /// was never noted which variants stand.
     Unnoted,
@@ -258,7 +260,8 @@ pub(super) struct Suspect {
     pub(super) beside: Option<ErpId>,
     /// Whether one side has it put away and the other does not.
     pub(super) is_away: bool,
-    /// Whether the way out makes something else of it: a job of the way in that waits for a person is no answer to that.
+    /// Whether the way out makes something else of it, or has a new variant for it: how a job of the way in ended, or that one
+    /// waits for a person, is no answer to that.
     pub(super) is_unsent: bool,
     /// Whether it is an order that Shopify hides: then only what the ERP has can be looked at.
     pub(super) is_hidden: bool,

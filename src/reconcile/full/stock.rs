@@ -9,10 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::book::{About, Became, Book};
-use super::hand::GIVEN_UP;
+use super::notes::Question;
 use super::shelf::{Sign, Suspect};
 use super::{Run, RunError};
-use crate::domain::{Direction, DriftClass, DriftFate, ErpId, JobState, LinkKind, LinkState, ShopifyId};
+use crate::domain::{Direction, DriftClass, DriftFate, ErpId, LinkKind, LinkState, ShopifyId};
 use crate::sync::{PreviewError, StockFailed, StockFound, StockLevel, StockStanding};
 
 /// Variants whose stock is read at once. Tests have the variants of one product apart.
@@ -206,7 +206,7 @@ impl Run<'_> {
             }
         };
         if let (DriftFate::Repaired | DriftFate::NeedsPerson, Some(job)) = (became.fate, became.job) {
-            self.has_asked(level, job).await?;
+            self.has_asked(&Question::of_level(level), job).await?;
         }
         let about = About {
             model: Some(format!("inventory item {}", level.item)),
@@ -222,24 +222,6 @@ impl Run<'_> {
         let suspect = Suspect::new(Sign::Level, level.source, Some(level.variant));
         book.enter(DriftClass::StockDiffers, &suspect, about, became);
         Ok(())
-    }
-
-    /// What a person said who gave up the job that an earlier run made for a level; none where nobody did, the level moved since
-    /// on either side, or other rules apply.
-    async fn given_up(&self, level: &StockLevel) -> Result<Option<Became>, RunError> {
-        let Some(asked) = self.asked(level).await? else {
-            return Ok(None);
-        };
-        let story = self.life.with(self.context.store.job(asked)).await??;
-        let Some(job) = story.map(|story| story.job) else {
-            return Ok(None);
-        };
-        let is_last = self.jobs_of(&job.key).await?.first().map(|last| last.id) == Some(asked);
-        Ok((is_last && job.state == JobState::Discarded).then(|| Became {
-            job: Some(asked),
-            direction: Some(Direction::Out),
-            ..Became::left_alone(GIVEN_UP)
-        }))
     }
 
     /// The push of a product's stock, or the notice of its item that fell; none where a push is under way already.
@@ -260,9 +242,12 @@ impl Run<'_> {
             Some(became) if became.fate == DriftFate::InWork => return Ok(None),
             Some(became) => became,
             None => {
-                if let Some(given_up) = self.given_up(level).await? {
+                if let Some(given_up) = self.given_up(&Question::of_level(level)).await? {
                     // Of this level: another one of the product may have moved.
-                    return Ok(Some(given_up));
+                    return Ok(Some(Became {
+                        direction: Some(Direction::Out),
+                        ..given_up
+                    }));
                 }
                 let fallen = match fallen {
                     Some(item) => Some(item),

@@ -41,7 +41,11 @@ impl Run<'_> {
             }
         }
         if let Some(became) = hand {
-            if suspect.sign == Sign::Total && !is_new(&became) {
+            if is_new(&became) {
+                // A job that is at work may have read the record before it changed.
+                book.undecided(&suspect);
+            }
+            if suspect.sign == Sign::Total {
                 return self.amounts_first(suspect, became, book).await;
             }
             if suspect.sign == Sign::Unnoted && became.why.as_deref() != Some(GIVEN_UP) {
@@ -73,7 +77,7 @@ impl Run<'_> {
             | Sign::Unnoted
             | Sign::UnsentVariant => self.linked_one(suspect, book).await,
             // Each is seen to where it is found.
-            Sign::ErpTwin | Sign::Level => Ok(()),
+            Sign::ErpTwin | Sign::Level | Sign::Document => Ok(()),
         }
     }
 
@@ -307,6 +311,7 @@ impl Run<'_> {
             Ok(comparison) => comparison,
             // It went while the run looked: its own event tells of that.
             Err(PreviewError::NotFound { .. }) if suspect.sign != Sign::Picked => {
+                book.undecided(suspect);
                 book.looked.left_to_events += 1;
                 return Ok(Seen::Nothing);
             }
@@ -326,6 +331,7 @@ impl Run<'_> {
         let changed_at = comparison.into_erp.as_ref().and_then(|into| into.changed_at);
         let is_listed = suspect.updated_at > Timestamp::from_millis(0);
         if is_listed && changed_at.is_some_and(|changed| changed > suspect.updated_at) {
+            book.undecided(suspect);
             book.looked.left_to_events += 1;
             return Ok(Seen::Nothing);
         }
@@ -339,6 +345,7 @@ impl Run<'_> {
         error: &PreviewError,
         book: &mut Book,
     ) -> Result<(), RunError> {
+        book.undecided(&suspect);
         book.failed_in_a_row += 1;
         // What a system said may quote customers: it is told by its kind.
         tracing::debug!(

@@ -29,6 +29,7 @@ pub(super) struct BulkOperation {
     fault: Option<BulkFault>,
     /// How often it was looked at.
     looks: AtomicU32,
+    is_canceled: bool,
 }
 
 /// What the service answers that keeps the results.
@@ -45,10 +46,15 @@ pub(super) enum BulkFile {
 
 impl BulkOperation {
     fn is_over(&self, shop: &Shop) -> bool {
-        !shop.bulk_held && (self.looks.load(Ordering::Relaxed) >= 2 || shop.now() - self.created_at > LONGEST)
+        self.is_canceled
+            || !shop.bulk_held
+                && (self.looks.load(Ordering::Relaxed) >= 2 || shop.now() - self.created_at > LONGEST)
     }
 
     pub(super) fn status(&self, shop: &Shop) -> &'static str {
+        if self.is_canceled {
+            return "CANCELED";
+        }
         match (&self.fault, self.looks.load(Ordering::Relaxed)) {
             _ if !self.is_over(shop) && self.looks.load(Ordering::Relaxed) == 0 => "CREATED",
             _ if !self.is_over(shop) => "RUNNING",
@@ -169,6 +175,22 @@ impl Shop {
             .collect()
     }
 
+    /// How the bulk operations stand that were started, oldest first.
+    pub fn bulk_states(&self) -> Vec<&'static str> {
+        self.bulk.iter().map(|operation| operation.status(self)).collect()
+    }
+
+    /// Cancels an operation; one that is over stays as it is. False where there is none.
+    pub(super) fn cancel_bulk(&mut self, id: u64) -> bool {
+        let Some(at) = self.bulk.iter().position(|operation| operation.id == id) else {
+            return false;
+        };
+        if !self.bulk[at].is_over(self) {
+            self.bulk[at].is_canceled = true;
+        }
+        true
+    }
+
     pub(super) fn bulk_operation(&self, id: u64) -> Option<&BulkOperation> {
         self.bulk.iter().find(|operation| operation.id == id)
     }
@@ -210,6 +232,7 @@ impl Shop {
             lines: lines.into_iter().map(|(_, line)| line).collect(),
             fault,
             looks: AtomicU32::new(0),
+            is_canceled: false,
         });
         id
     }

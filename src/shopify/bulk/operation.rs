@@ -1,8 +1,11 @@
 //! Starting an operation and waiting for its end.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
+use tokio::time::timeout;
 
 use super::BulkError;
 use crate::shopify::client::Client;
@@ -17,6 +20,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const BUSY_PAUSE: Duration = Duration::from_secs(30);
 /// How long an operation may take: a night's run must not meet the next night's.
 const LONGEST_HOURS: u64 = 12;
+
+/// What nobody waits for any more is cancelled within this time, if it can be.
+const CANCEL_WITHIN: Duration = Duration::from_secs(10);
 
 /// An operation that ended well.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +40,13 @@ pub(in crate::shopify) struct Finished {
 }
 
 /// Runs a query as a bulk operation, to its end. While as many are under way as Shopify allows, it is tried again for as long
-/// as `patience`.
+/// as `patience`. One that nobody waits for any more, because this is dropped or it takes too long, is cancelled as well as may be:
+/// Shopify runs few at a time, and the next run wants a place.
 ///
 /// # Errors
 /// In every way in which there is no whole result.
 pub(in crate::shopify) async fn run(
-    client: &Client,
+    client: &Arc<Client>,
     query: &Document,
     patience: Duration,
 ) -> Result<Finished, ShopifyError> {
@@ -53,19 +60,31 @@ pub(in crate::shopify) async fn run(
         }
     };
     tracing::debug!(operation = query.name, id, "a bulk operation runs");
+    let mut under_way = UnderWay {
+        client: Arc::clone(client),
+        id: id.clone(),
+        is_over: false,
+    };
     let deadline = client.now().plus(Duration::from_hours(LONGEST_HOURS));
     let mut pause = FIRST_PAUSE;
     loop {
         client.rest(pause).await;
         pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
         match look(client, &id).await {
-            Ok(Some(finished)) => return Ok(finished),
+            Ok(Some(finished)) => {
+                under_way.is_over = true;
+                return Ok(finished);
+            }
             Ok(None) => {}
             // Looking is free of consequences, and the operation goes on whoever looks.
             Err(error) if error.is_passing() => {
                 tracing::debug!(id, %error, "could not look after a bulk operation");
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                // What is not told as under way is over, or may not be asked about.
+                under_way.is_over = true;
+                return Err(error);
+            }
         }
         if client.now() > deadline {
             return Err(BulkError::Endless {
@@ -74,6 +93,34 @@ pub(in crate::shopify) async fn run(
             }
             .into());
         }
+    }
+}
+
+/// An operation that somebody waits for. Dropped before its end is known, it is cancelled.
+struct UnderWay {
+    client: Arc<Client>,
+    id: String,
+    is_over: bool,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        // While the process ends there may be none any more: Shopify ends the operation by itself then.
+        let Some(runtime) = Handle::try_current().ok().filter(|_| !self.is_over) else {
+            return;
+        };
+        let (client, id) = (Arc::clone(&self.client), std::mem::take(&mut self.id));
+        runtime.spawn(async move {
+            let variables = json!({ "id": id });
+            let cancelling = client.call(&documents::BULK_CANCEL, &variables);
+            match timeout(CANCEL_WITHIN, cancelling).await {
+                Ok(Ok(_)) => {
+                    tracing::info!(id, "a bulk operation that nobody waits for any more is cancelled");
+                }
+                Ok(Err(error)) => tracing::debug!(id, %error, "could not cancel a bulk operation"),
+                Err(_) => tracing::debug!(id, "could not cancel a bulk operation in time"),
+            }
+        });
     }
 }
 

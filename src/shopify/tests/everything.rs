@@ -250,6 +250,73 @@ async fn no_failure_of_a_bulk_operation_passes_for_its_end() {
     );
 }
 
+/// A file with these lines.
+async fn file(lines: &[serde_json::Value]) -> String {
+    let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
+    let text = lines.join("\n");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/file", listener.local_addr().unwrap());
+    let router = Router::new().route("/file", get(move || async { text }));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    url
+}
+
+#[tokio::test]
+async fn a_file_that_holds_something_else_than_was_told_is_no_list() {
+    let product = |id: u64, variants: u64| {
+        let time = "2026-11-20T10:00:00Z";
+        json!({"id": format!("gid://shopify/Product/{id}"), "title": "Cup", "status": "ACTIVE", "createdAt": time,
+            "updatedAt": time, "variantsCount": {"count": variants}})
+    };
+    let variant = |id: u64, of: u64| {
+        json!({"id": format!("gid://shopify/ProductVariant/{id}"), "sku": "CUP", "inventoryItem": {"id": null},
+            "__parentId": format!("gid://shopify/Product/{of}")})
+    };
+    for (lines, objects, records, said) in [
+        (vec![product(1, 2), variant(10, 1), variant(11, 1)], 3, 1, None),
+        // A variant is not there.
+        (
+            vec![product(1, 2), variant(10, 1)],
+            3,
+            1,
+            Some("has 2 lines, Shopify says 3"),
+        ),
+        // A product is not there, and something else is in its place.
+        (
+            vec![product(1, 1), variant(10, 1)],
+            2,
+            2,
+            Some("has 1 records, Shopify says 2"),
+        ),
+        (
+            vec![product(1, 1), variant(12, 2)],
+            2,
+            1,
+            Some("1 variants without their product"),
+        ),
+        (
+            vec![product(1, 0), product(1, 0)],
+            2,
+            2,
+            Some("record 1 comes a second time"),
+        ),
+    ] {
+        let stage = Stage::new().await;
+        stage.answers(finished(
+            &json!({"status": "COMPLETED", "objectCount": objects.to_string(),
+            "rootObjectCount": records.to_string(), "url": file(&lines).await}),
+        ));
+        let found = everything(&stage.shop(), Object::Product, &bulk()).await;
+        match said {
+            None => assert_eq!(found.unwrap()[&1].variants.len(), 2),
+            Some(said) => {
+                let error = found.expect_err(said).to_string();
+                assert!(error.contains(said), "{error}");
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_broke_off_stays_broken() {
     let (sandbox, shop) = sandbox().await;
@@ -305,6 +372,50 @@ async fn while_others_run_it_is_tried_again_and_then_read_page_by_page() {
     // Ten minutes, every half minute.
     assert_eq!(calls.by_operation["LockstepBulkRun"], 5 + 20);
     assert_eq!(calls.by_operation["LockstepAllProducts"], 1);
+}
+
+#[tokio::test]
+async fn an_operation_that_nobody_waits_for_any_more_is_cancelled() {
+    let (sandbox, shop) = sandbox().await;
+    sandbox.change(|shop| {
+        product(shop, "Cup", 1);
+        shop.hold_bulk(true);
+    });
+    let shop = Arc::new(shop);
+    let reading = tokio::spawn({
+        let shop = Arc::clone(&shop);
+        async move { everything(&shop, Object::Product, &bulk()).await.map(drop) }
+    });
+    let reached = async |what: &str, is_so: &dyn Fn() -> bool| {
+        let waiting = async {
+            while !is_so() {
+                tokio::task::yield_now().await;
+            }
+        };
+        let in_time = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+        assert!(in_time.is_ok(), "{what}");
+    };
+    reached("it runs", &|| {
+        sandbox
+            .ledger()
+            .calls
+            .by_operation
+            .contains_key("LockstepBulkState")
+    })
+    .await;
+    reading.abort();
+    reached("it is cancelled", &|| {
+        sandbox.read(Shop::bulk_states) == ["CANCELED"]
+    })
+    .await;
+    // One that came to its end is left alone.
+    sandbox.change(|shop| shop.hold_bulk(false));
+    assert_eq!(
+        everything(&shop, Object::Product, &bulk()).await.unwrap().len(),
+        1
+    );
+    assert_eq!(sandbox.ledger().calls.by_operation["LockstepBulkCancel"], 1);
+    assert_eq!(sandbox.read(Shop::bulk_states), ["CANCELED", "COMPLETED"]);
 }
 
 #[tokio::test]

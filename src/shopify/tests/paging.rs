@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use wiremock::ResponseTemplate;
 
 use super::support::{Stage, data};
-use crate::domain::{Clock as _, Disposition, ShopifyId};
-use crate::shopify::ShopifyError;
+use crate::domain::{Clock as _, Disposition, LinkKind, ShopifyId};
+use crate::shopify::{OrderOf, ShopifyError};
 
 const ID: ShopifyId = ShopifyId(9);
 const THEN: &str = "2026-11-20T10:00:00Z";
@@ -209,4 +209,38 @@ async fn lists_within_refunds_are_read_to_the_end_too() {
     );
     // What is not whole is no order, whoever calls.
     assert!(order(raw, crate::shopify::CurrencyChoice::Shop).is_err());
+}
+
+#[tokio::test]
+async fn the_orders_of_parts_are_asked_for_a_hundred_at_a_time_and_in_their_order() {
+    let stage = Stage::new().await;
+    let order = |id: u64, cancelled: Option<&str>| json!({"id": format!("gid://shopify/Order/{id}"), "cancelledAt": cancelled});
+    let mut first = vec![json!({"paid": order(1, None)}); 98];
+    first.push(Value::Null);
+    first.push(json!({"paid": order(2, Some(THEN))}));
+    stage.answers([
+        data(&json!({ "nodes": first })),
+        data(&json!({"nodes": [{"status": "CANCELLED", "sent": order(3, None)}]})),
+        data(&json!({"nodes": []})),
+    ]);
+    let mut parts: Vec<_> = (1..=100).map(|id| (LinkKind::Payment, ShopifyId(id))).collect();
+    parts.push((LinkKind::Fulfillment, ShopifyId(101)));
+    let shop = stage.shop();
+    let found = shop.orders_of(&parts).await.unwrap();
+    let of = |order, is_cancelled| {
+        Some(OrderOf {
+            order: ShopifyId(order),
+            is_cancelled,
+        })
+    };
+    assert_eq!(found.len(), 101);
+    assert_eq!((found[0], found[98]), (of(1, false), None));
+    assert_eq!((found[99], found[100]), (of(2, true), of(3, true)));
+    let asked: Value = serde_json::from_str(&stage.asked()[1].body).unwrap();
+    assert_eq!(
+        asked["variables"],
+        json!({"ids": ["gid://shopify/Fulfillment/101"]})
+    );
+    let broken = shop.orders_of(&parts[..1]).await.unwrap_err();
+    assert!(matches!(broken, ShopifyError::Incomplete { .. }), "{broken:?}");
 }

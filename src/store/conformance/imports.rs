@@ -7,7 +7,7 @@ use super::given::{START, claim, claim_one, end, key, lane, new_job, shop};
 use crate::domain::{Actor, Direction, JobKey, Object, Priority, ShopifyId, Timestamp, Via};
 use crate::store::{
     AuditFilter, ImportAct, ImportCounts, ImportEffect, ImportFed, ImportPage, ImportRow, ImportState,
-    ImportsBegun, NewImport, SharedStore, Verdict,
+    ImportsBegun, JobFilter, NewImport, SharedStore, Verdict,
 };
 
 fn actor() -> Actor {
@@ -97,7 +97,9 @@ pub(super) async fn one_import_of_an_object_at_a_time_and_its_end_counts_its_job
         }
         ImportsBegun::Begun(ids) => panic!("{ids:?}"),
     }
-    assert_eq!(store.imports(100).await.unwrap().len(), 2);
+    let all = store.imports(100).await.unwrap();
+    assert_eq!(all.len(), 2);
+    assert_eq!(store.imports_of(vec![import, 4711]).await.unwrap(), all[..1]);
 
     assert!(
         !store.end_import(import, Vec::new(), START).await.unwrap(),
@@ -152,13 +154,35 @@ pub(super) async fn one_import_of_an_object_at_a_time_and_its_end_counts_its_job
     assert_eq!(imports, 3, "{lines:?}");
 }
 
+pub(super) async fn what_an_import_did_is_kept_until_its_end_counts_it(fixture: Fixture) {
+    let store = &fixture.store;
+    let import = begun(store, &[Object::Customer]).await[0];
+    let listed = page(import, None, &[1, 2], true);
+    assert!(store.save_import_page(listed).await.unwrap());
+    assert_eq!(feed(store, import, 1).await, 1);
+    assert_eq!(done(store, Verdict::Completed, START).await.len(), 1);
+    // However long the rest takes.
+    let later = START.plus(Duration::from_hours(24 * 30));
+    let kept = async || {
+        store.prune(later, 100).await.unwrap();
+        store.jobs(JobFilter::default()).await.unwrap().len()
+    };
+    assert_eq!(kept().await, 1);
+    assert_eq!(feed(store, import, 1).await, 1);
+    assert_eq!(done(store, Verdict::Completed, later).await.len(), 1);
+    assert!(store.end_import(import, body(), later).await.unwrap());
+    assert_eq!(row(store, import).await.counts.unchanged, 2);
+    assert_eq!(kept().await, 1, "the first one is counted and goes");
+    assert_eq!(row(store, import).await.counts.unchanged, 2);
+}
+
 pub(super) async fn what_was_listed_becomes_few_jobs_at_a_time_once_each(fixture: Fixture) {
     let store = &fixture.store;
     let import = begun(store, &[Object::Customer]).await[0];
     let first = page(import, None, &[1, 2, 3], false);
     assert!(store.save_import_page(first.clone()).await.unwrap());
     // Whoever lists the same page at the same time is too late; and there is no next page before the last one has jobs.
-    assert!(!store.save_import_page(first).await.unwrap());
+    assert!(!store.save_import_page(first.clone()).await.unwrap());
     assert!(
         !store
             .save_import_page(page(import, Some(3), &[4], true))
@@ -183,6 +207,9 @@ pub(super) async fn what_was_listed_becomes_few_jobs_at_a_time_once_each(fixture
     assert!(done(store, Verdict::Completed, START).await.is_empty());
     assert!(turn(store, import, true).await);
     assert_eq!(feed(store, import, 2).await, 1);
+    // Nor does it count again where whoever listed it comes back once all of it has jobs.
+    assert!(!store.save_import_page(first).await.unwrap());
+    assert_eq!(row(store, import).await.listed, 3);
     assert!(
         store
             .save_import_page(page(import, Some(3), &[4], true))

@@ -70,6 +70,7 @@ suite! {
         a_no_gives_up_what_waits_and_nothing_else;
     imports:
         one_import_of_an_object_at_a_time_and_its_end_counts_its_jobs,
+        what_an_import_did_is_kept_until_its_end_counts_it,
         what_was_listed_becomes_few_jobs_at_a_time_once_each,
         jobs_that_rest_take_no_place_of_others_in_an_import,
         an_import_keeps_what_it_does_not_see_and_why_it_waits,
@@ -202,6 +203,7 @@ suite! {
         what_is_followed_anew_is_not_forgotten_by_who_comes_late;
     subscriptions:
         subscriptions_are_remembered_by_shop_and_topic,
+        what_comes_and_goes_is_told_with_its_record_and_once,
         what_is_known_follows_a_shops_name,
         a_lease_has_one_holder_until_it_ends,
         a_crash_frees_the_leases_of_who_served,
@@ -248,13 +250,16 @@ suite! {
         deliveries_are_filtered_and_paged,
         what_ended_is_sent_once_more,
         a_range_or_all_that_failed_is_sent_once_more,
+        what_failed_by_a_clock_that_was_ahead_is_sent_once_more,
         problems_are_sent_once_more_with_what_failed,
         what_ended_long_ago_is_deleted,
         what_is_told_of_a_customer_is_removed,
+        what_was_told_of_a_customer_before_the_link_is_removed,
         what_is_told_of_a_shop_is_removed,
         what_was_emptied_holds_up_no_other;
     housekeeping:
         pruning_goes_in_steps_and_leaves_what_is_open,
+        old_notes_of_full_runs_go_and_other_positions_stay,
         redaction_removes_contents_and_keeps_ids,
         a_whole_shop_is_redacted_alone,
         pending_notices_outlive_redactions,

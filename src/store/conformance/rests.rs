@@ -179,4 +179,8 @@ pub(super) async fn ready_work_stays_ready_when_the_clock_is_set_back(fixture: F
     // What rests until a time keeps it.
     assert_eq!(story(store, resting.id).await.job.run_at, Some(at));
     assert_eq!(store.clock_went_back(back).await.unwrap(), 0);
+    // Whatever is wrong with deliveries: no job waits for them.
+    fixture.execute("ALTER TABLE dispatches RENAME TO away").await;
+    assert!(store.mend_dispatch_times(back).await.is_err());
+    assert_eq!(store.clock_went_back(back).await.unwrap(), 0);
 }

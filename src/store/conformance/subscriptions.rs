@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use super::fixture::Fixture;
 use super::given::{START, other_shop, problem, shop};
 use crate::domain::{Object, ShopifyId, Timestamp};
-use crate::store::{DeliveryCount, NewGap, SERVING, SharedStore, SubscriptionRow};
+use crate::store::{DeliveryCount, NewGap, SERVING, SharedStore, SubscriptionRow, Word};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -41,7 +41,7 @@ pub(super) async fn subscriptions_are_remembered_by_shop_and_topic(fixture: Fixt
             ..row(2, "A")
         },
     ] {
-        store.save_subscription(one).await.unwrap();
+        store.save_subscription(one, None).await.unwrap();
     }
     assert_eq!(
         store.subscriptions(&shop()).await.unwrap(),
@@ -53,7 +53,7 @@ pub(super) async fn subscriptions_are_remembered_by_shop_and_topic(fixture: Fixt
     let later = START.plus(HOUR);
     let mut moved = row(2, "A");
     moved.uri = "https://new.example.com".to_owned();
-    store.save_subscription(moved.clone()).await.unwrap();
+    store.save_subscription(moved.clone(), None).await.unwrap();
     store
         .saw_subscriptions(&shop(), &[ShopifyId(2), ShopifyId(99)], later)
         .await
@@ -61,11 +61,11 @@ pub(super) async fn subscriptions_are_remembered_by_shop_and_topic(fixture: Fixt
     moved.seen_at = later;
     assert_eq!(store.subscriptions(&shop()).await.unwrap()[0], moved);
     store
-        .remove_subscription(&shop(), ShopifyId(2), later)
+        .remove_subscription(&shop(), ShopifyId(2), later, None)
         .await
         .unwrap();
     store
-        .remove_subscription(&shop(), ShopifyId(2), later.plus(HOUR))
+        .remove_subscription(&shop(), ShopifyId(2), later.plus(HOUR), None)
         .await
         .unwrap();
     store
@@ -81,17 +81,17 @@ pub(super) async fn subscriptions_are_remembered_by_shop_and_topic(fixture: Fixt
         "the first end counts"
     );
     store
-        .remove_subscription(&shop(), largest.id, later)
+        .remove_subscription(&shop(), largest.id, later, None)
         .await
         .unwrap();
     assert_eq!(store.subscribed_shops().await.unwrap(), [other_shop()]);
 
     // Of each topic the last end is kept, until there is a successor.
-    store.save_subscription(row(3, "A")).await.unwrap();
+    store.save_subscription(row(3, "A"), None).await.unwrap();
     assert_eq!(ids(store).await, [(3, None), (largest.id.0, Some(later))]);
-    store.save_subscription(row(4, "A")).await.unwrap();
+    store.save_subscription(row(4, "A"), None).await.unwrap();
     store
-        .remove_subscription(&shop(), ShopifyId(3), later)
+        .remove_subscription(&shop(), ShopifyId(3), later, None)
         .await
         .unwrap();
     assert_eq!(
@@ -100,10 +100,41 @@ pub(super) async fn subscriptions_are_remembered_by_shop_and_topic(fixture: Fixt
         "another one of the topic stands"
     );
     store
-        .remove_subscription(&shop(), ShopifyId(4), later)
+        .remove_subscription(&shop(), ShopifyId(4), later, None)
         .await
         .unwrap();
     assert_eq!(ids(store).await, [(4, Some(later)), (largest.id.0, Some(later))]);
+}
+
+pub(super) async fn what_comes_and_goes_is_told_with_its_record_and_once(fixture: Fixture) {
+    let store = &fixture.store;
+    let word = |name: &str| {
+        Some(Word {
+            body: format!("{{\"told\":\"{name}\"}}"),
+            at: START.plus(HOUR),
+        })
+    };
+    store
+        .save_subscription(row(2, "A"), word("stands"))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        store
+            .remove_subscription(&shop(), ShopifyId(2), START, word("gone"))
+            .await
+            .unwrap();
+    }
+    store
+        .remove_subscription(&shop(), ShopifyId(3), START, word("never ours"))
+        .await
+        .unwrap();
+    let told = store.outbox(10).await.unwrap();
+    let bodies: Vec<&str> = told.iter().map(|row| row.body.as_str()).collect();
+    assert_eq!(bodies, [r#"{"told":"stands"}"#, r#"{"told":"gone"}"#]);
+    assert!(
+        told.iter().all(|row| row.created_at == START.plus(HOUR)),
+        "{told:?}"
+    );
 }
 
 pub(super) async fn what_is_known_follows_a_shops_name(fixture: Fixture) {
@@ -118,7 +149,7 @@ pub(super) async fn what_is_known_follows_a_shops_name(fixture: Fixture) {
         of(other_shop(), 2),
         of(other_shop(), 3),
     ] {
-        store.save_subscription(one).await.unwrap();
+        store.save_subscription(one, None).await.unwrap();
     }
     let count = DeliveryCount {
         shop: shop(),

@@ -49,7 +49,7 @@ pub struct AuditRow {
     pub via: Via,
     /// `retry`, `carry_over`, `discard`, `hold`, `release`, `move_ahead`, `resolve`, `link`, `pause`, `resume`, `claim`, `unclaim`,
     /// `snooze`, `note`, `start_batch`, `stop_batch`, `edit_table`, `approve`, `reject`, `choose`, `toggle`,
-    /// `apply_webhooks`, `push_all`, `reconcile`, `test_delivery`, `add_user`, `pause_endpoint`, `resume_endpoint`, `redeliver` or
+    /// `apply_webhooks`, `push_all`, `reconcile`, `test_delivery`, `add_user`, `declare_endpoint`, `change_endpoint`, `remove_endpoint`, `pause_endpoint`, `resume_endpoint`, `redeliver` or
     /// `cancel_deliveries`.
     pub action: String,
     /// In which shop, where it concerns one.

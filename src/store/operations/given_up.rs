@@ -1,4 +1,4 @@
-//! Jobs that the store gives up by itself, as they stand in the outbox.
+//! Jobs and deliveries that the store gives up by itself, as they stand in the outbox.
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -65,6 +65,47 @@ impl GivenUpJob {
         serde_json::from_str::<GivenUp>(body)
             .ok()
             .map(|read| read.given_up_job)
+    }
+}
+
+/// Deliveries to an endpoint that the store made failed by itself, since nobody could note again and again what came of them. It
+/// stands in the outbox as a [`GivenUpJob`] does, also where nobody is to be told: whoever sends counts them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUpDeliveries {
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// How many they are.
+    pub deliveries: u64,
+    /// Why they failed, as a code.
+    pub failure: String,
+    /// Whether others are to be told that the endpoint fails: they were not within a day.
+    pub is_news: bool,
+    /// Whether the endpoint was paused then.
+    pub is_paused: bool,
+}
+
+/// How [`GivenUpDeliveries`] stand in the outbox.
+#[derive(Debug, Serialize, Deserialize)]
+struct GivenUpSending {
+    given_up_deliveries: GivenUpDeliveries,
+}
+
+impl GivenUpDeliveries {
+    /// As it stands in the outbox.
+    ///
+    /// # Errors
+    /// None that is known: all of it can be written down.
+    pub fn to_body(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(&GivenUpSending {
+            given_up_deliveries: self.clone(),
+        })
+    }
+
+    /// Reads it from there; none where the body is something else.
+    pub fn from_body(body: &str) -> Option<Self> {
+        serde_json::from_str::<GivenUpSending>(body)
+            .ok()
+            .map(|read| read.given_up_deliveries)
     }
 }
 

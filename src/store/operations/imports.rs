@@ -61,6 +61,9 @@ pub trait Imports: Send + Sync {
     /// The last imports, newest first.
     async fn imports(&self, limit: u32) -> Result<Vec<ImportRow>, StoreError>;
 
+    /// The imports with these numbers, newest first.
+    async fn imports_of(&self, ids: Vec<i64>) -> Result<Vec<ImportRow>, StoreError>;
+
     /// The imports that are not over, oldest first, without the counts of their jobs.
     async fn open_imports(&self) -> Result<Vec<ImportRow>, StoreError>;
 }

@@ -3,6 +3,8 @@
 //! A notification is committed with what it tells of (the *outbox*) and fanned out later: one [`DispatchRow`] for each endpoint
 //! that wants it. Its body is opaque here.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -53,8 +55,13 @@ pub trait Notices: Send + Sync {
     -> Result<Vec<i64>, StoreError>;
 
     /// Takes back dispatches whose claim ended without a word, and makes them due. One with which that happened time and again,
-    /// with no outcome noted in between, is given up: kept as failed. Returns how many they are together.
+    /// with no outcome noted in between, is given up: kept as failed, and its endpoint is told of as one that fails
+    /// ([`GivenUpDeliveries`](crate::store::GivenUpDeliveries)). Returns how many they are together.
     async fn reclaim_dispatches(&self, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// The clock was set back: what only a clock that was ahead can have put off is due now, and claims that only it holds end soon.
+    /// It looks at everything that waits until later, step by step: of a long list it takes its time.
+    async fn mend_dispatch_times(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// When the first waiting dispatch of each endpoint that is not paused is due, the earliest first.
     async fn next_dispatch(&self) -> Result<Vec<(String, Timestamp)>, StoreError>;
@@ -296,6 +303,9 @@ pub struct EndedDispatch {
     /// What is told because of it, e.g. that the endpoint fails.
     pub notifications: Vec<String>,
 }
+
+/// Others are told of an endpoint that fails once in this time.
+pub const FAILING_TOLD_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// Why an endpoint is paused that a person paused.
 pub const PAUSED_BY_PERSON: &str = "person";

@@ -57,8 +57,8 @@ pub trait Queue: Send + Sync {
     /// fifth makes it a problem.
     async fn reclaim(&self, now: Timestamp) -> Result<u64, StoreError>;
 
-    /// The clock was set back: what was ready stays ready, although its time lies in the future now: jobs, and deliveries that only a
-    /// clock that was ahead can have put off. Returns how many jobs that concerned.
+    /// The clock was set back: jobs that were ready stay ready, although their time lies in the future now. Returns how many that
+    /// concerned. Deliveries have [`Notices::mend_dispatch_times`](super::Notices::mend_dispatch_times): no job waits for them.
     async fn clock_went_back(&self, now: Timestamp) -> Result<u64, StoreError>;
 
     /// Makes retryable jobs of the shop due now whose last attempt failed because `system` was down.

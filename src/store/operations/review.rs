@@ -222,7 +222,7 @@ pub enum Action {
     },
     /// Something else than jobs was changed. (The change itself is made elsewhere: only the line is written.)
     Configured {
-        /// `toggle`, `apply_webhooks`, `push_all`, `reconcile`, `test_delivery` or `add_user`.
+        /// `toggle`, `apply_webhooks`, `push_all`, `reconcile`, `test_delivery`, `add_user`, `declare_endpoint`, `change_endpoint` or `remove_endpoint`.
         what: &'static str,
         /// In which shop, where it concerns one.
         shop: Option<ShopName>,

@@ -18,15 +18,17 @@ pub trait Subscriptions: Send + Sync {
     /// A shop has another name now: what is known of its subscriptions and of what arrives through them follows.
     async fn rename_subscriptions(&self, from: &ShopName, to: &ShopName) -> Result<(), StoreError>;
 
-    /// Notes a subscription as ours, or what it is now.
-    async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError>;
+    /// Notes a subscription as ours, or what it is now, and tells others of it, all or nothing.
+    async fn save_subscription(&self, row: SubscriptionRow, word: Option<Word>) -> Result<(), StoreError>;
 
-    /// Notes that a subscription of ours stands no more, since `at`.
+    /// Notes that a subscription of ours stands no more, since `at`, and tells others of it, all or nothing. Of one of which that is
+    /// known already nothing is told.
     async fn remove_subscription(
         &self,
         shop: &ShopName,
         id: ShopifyId,
         at: Timestamp,
+        word: Option<Word>,
     ) -> Result<(), StoreError>;
 
     /// Notes that these subscriptions stand as they are wanted.
@@ -47,6 +49,15 @@ pub trait Subscriptions: Send + Sync {
         shop: &ShopName,
         since: Timestamp,
     ) -> Result<Vec<DeliverySum>, StoreError>;
+}
+
+/// What others are told together with a change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The notification, as it stands in the outbox.
+    pub body: String,
+    /// When it happened.
+    pub at: Timestamp,
 }
 
 /// A webhook subscription of ours.

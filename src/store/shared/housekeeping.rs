@@ -10,12 +10,28 @@ use crate::store::fault::Fault;
 /// for unless somebody says otherwise, that makes 400.
 const AUDIT_LONGER: Duration = Duration::from_secs(310 * 24 * 3600);
 
+/// Notes of full runs are kept so much longer than jobs: what a run told of a record is told once more when it is that old
+/// (`reconcile::full::notes`), and until then the note keeps it from being told.
+const NOTES_LONGER: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Notes of full runs that nobody asks for any more: what was told of a record, and which job asked about a stock level, once that job
+/// is deleted, too.
+const NOTES: &str = "
+    DELETE FROM cursors WHERE (shop, name) IN (SELECT c.shop, c.name FROM cursors AS c
+        WHERE c.name LIKE 'full:told:%' AND c.updated_at < $1 AND CASE WHEN c.name LIKE 'full:told:inventory:%'
+            THEN NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.id = CAST(nullif(substr(c.value, 18), '') AS BIGINT))
+            ELSE true END
+        LIMIT $2)";
+
 /// Deletes at most `limit` closed jobs (with what belongs to them), then recorded-only events, closed problems of shops,
-/// counts of refusals and deliveries, and the oldest lines of the audit log. Open jobs and open problems are never touched.
+/// counts of refusals and deliveries, old notes of full runs, and the oldest lines of the audit log. Open jobs and open problems
+/// are never touched, and closed jobs of an import stay until its end: that counts them.
 pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Result<u64, Fault> {
     let limit = u64::from(limit);
     let jobs: Vec<i64> = sqlx::query_scalar(
-        "SELECT id FROM jobs WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2",
+        "SELECT id FROM jobs WHERE ended_at IS NOT NULL AND ended_at < $1
+           AND (import_id IS NULL OR NOT EXISTS (SELECT 1 FROM imports AS i WHERE i.id = import_id AND i.ended_at IS NULL))
+         ORDER BY ended_at LIMIT $2",
     )
     .bind(before.millis())
     .bind(i64::try_from(limit).unwrap_or(i64::MAX))
@@ -82,17 +98,25 @@ pub(super) async fn prune(conn: &mut Conn, before: Timestamp, limit: u32) -> Res
             .await?
             .rows_affected();
     }
-    for statement in [
-        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
-        "DELETE FROM batches WHERE id IN (SELECT id FROM batches
-             WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
+    let audit = before.minus(AUDIT_LONGER);
+    for (statement, before) in [
+        (NOTES, before.minus(NOTES_LONGER)),
+        (
+            "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
+            audit,
+        ),
+        (
+            "DELETE FROM batches WHERE id IN (SELECT id FROM batches
+                 WHERE ended_at IS NOT NULL AND ended_at < $1 ORDER BY ended_at LIMIT $2)",
+            audit,
+        ),
     ] {
         let left = limit.saturating_sub(deleted);
         if left == 0 {
             break;
         }
         deleted += sqlx::query(statement)
-            .bind(before.minus(AUDIT_LONGER).millis())
+            .bind(before.millis())
             .bind(i64::try_from(left).unwrap_or(i64::MAX))
             .execute(&mut *conn)
             .await?

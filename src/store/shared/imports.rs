@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::Row as _;
 
 use super::intake::{self, Want, Wants};
-use super::{Conn, DbRow, audit, notices};
+use super::{Conn, DbRow, audit, notices, sql};
 use crate::domain::{Actor, Fence, JobId, JobState, Priority, ShopifyId, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::{clean, millis};
@@ -290,6 +290,18 @@ pub(super) async fn effect(
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Those with these numbers, newest first.
+pub(super) async fn of(conn: &mut Conn, ids: &[i64]) -> Result<Vec<ImportRow>, Fault> {
+    let rows = sqlx::query(sqlx::AssertSqlSafe(format!(
+        "SELECT {COLUMNS} FROM imports WHERE id {} ORDER BY id DESC",
+        sql::in_array!("$1")
+    )))
+    .bind(serde_json::to_string(ids)?)
+    .fetch_all(&mut *conn)
+    .await?;
+    read_all(conn, &rows).await
 }
 
 /// The last imports, newest first.

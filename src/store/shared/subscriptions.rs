@@ -1,10 +1,10 @@
 //! Our webhook subscriptions, and what arrives through them.
 
-use super::{Conn, DbRow};
+use super::{Conn, DbRow, notices};
 use crate::domain::{ShopName, ShopifyId, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
-use crate::store::{DeliveryCount, DeliverySum, SubscriptionRow};
+use crate::store::{DeliveryCount, DeliverySum, SubscriptionRow, Word};
 use sqlx::Row as _;
 
 fn number(id: ShopifyId) -> i64 {
@@ -95,7 +95,7 @@ pub(super) async fn rename(conn: &mut Conn, from: &ShopName, to: &ShopName) -> R
 }
 
 /// Notes one that stands, new or known. Those of the same topic that stand no more are forgotten.
-pub(super) async fn save(conn: &mut Conn, row: &SubscriptionRow) -> Result<(), Fault> {
+pub(super) async fn save(conn: &mut Conn, row: &SubscriptionRow, word: Option<&Word>) -> Result<(), Fault> {
     sqlx::query(
         "INSERT INTO subscriptions (shop, id, topic, uri, name, created_at, seen_at, removed_at)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
@@ -112,7 +112,15 @@ pub(super) async fn save(conn: &mut Conn, row: &SubscriptionRow) -> Result<(), F
     .bind(row.removed_at.map(Timestamp::millis))
     .execute(&mut *conn)
     .await?;
+    tell(conn, word).await?;
     forget_others(conn, &row.shop, row.id).await
+}
+
+async fn tell(conn: &mut Conn, word: Option<&Word>) -> Result<(), Fault> {
+    match word {
+        Some(word) => notices::add(conn, &[(&word.body, word.at)]).await,
+        None => Ok(()),
+    }
 }
 
 /// Notes that it stands no more, since then.
@@ -121,8 +129,9 @@ pub(super) async fn remove(
     shop: &ShopName,
     id: ShopifyId,
     at: Timestamp,
+    word: Option<&Word>,
 ) -> Result<(), Fault> {
-    sqlx::query(
+    let removed = sqlx::query(
         "UPDATE subscriptions SET removed_at = $3 WHERE shop = $1 AND id = $2 AND removed_at IS NULL",
     )
     .bind(shop.as_str())
@@ -130,6 +139,9 @@ pub(super) async fn remove(
     .bind(at.millis())
     .execute(&mut *conn)
     .await?;
+    if removed.rows_affected() > 0 {
+        tell(conn, word).await?;
+    }
     forget_others(conn, shop, id).await?;
     // Where another one of the topic stands, this one's end is of no interest.
     sqlx::query(

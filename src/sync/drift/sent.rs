@@ -11,7 +11,19 @@ use super::super::writes::Writes;
 use super::super::{Engine, PreviewError, preview};
 use super::told;
 use crate::domain::{Canonical as _, Direction, ErpId, Fact, Link, LinkKind, LinkState, Object, ShopName};
+use crate::erp::ErpError;
 use crate::mapping::{Mapped, MappedField, Mapping, VARIANTS};
+
+/// Why it cannot be told what the way out makes of records.
+#[derive(Debug, thiserror::Error)]
+pub enum AnewError {
+    /// The ERP could not be asked.
+    #[error("the ERP could not be asked")]
+    Erp(#[source] ErpError),
+    /// Anything else.
+    #[error(transparent)]
+    Other(PreviewError),
+}
 
 impl Engine {
     /// Those of these links of which the way out makes something else now than when both sides last agreed, or a problem. Read
@@ -24,9 +36,9 @@ impl Engine {
         shop: &ShopName,
         object: Object,
         links: &[Link],
-    ) -> Result<BTreeSet<ErpId>, PreviewError> {
+    ) -> Result<BTreeSet<ErpId>, AnewError> {
         let Some(context) = self.shop(shop) else {
-            return Err(PreviewError::UnknownShop(shop.clone()));
+            return Err(AnewError::Other(PreviewError::UnknownShop(shop.clone())));
         };
         let mappings = Arc::clone(&context.mappings.borrow());
         let subject = Subject {
@@ -41,7 +53,11 @@ impl Engine {
             Ok(()) => anew(&flow, object, links).await,
             Err(stop) => Err(stop),
         };
-        found.map_err(|stop| told(context, stop))
+        found.map_err(|stop| match stop {
+            // Whoever tries again asks it for how long to wait.
+            Stop::Erp(source) => AnewError::Erp(source),
+            other => AnewError::Other(told(context, other)),
+        })
     }
 }
 

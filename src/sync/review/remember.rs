@@ -7,8 +7,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::domain::{Customer, Direction, JobKey, Object, Order, Product, ShopifyId, Timestamp};
-use crate::shopify::{Everything, IdPage, Listed, Listing, Page, ShopifyError};
+use crate::domain::{Customer, Direction, JobKey, LinkKind, Object, Order, Product, ShopifyId, Timestamp};
+use crate::shopify::{Everything, IdPage, Listed, Listing, OrderOf, Page, ShopifyError};
 use crate::sync::{ShopContext, Source};
 
 /// Records by number; none where the shop has none.
@@ -83,6 +83,10 @@ impl Source for Remembering {
 
     async fn hides_old_orders(&self) -> Result<bool, ShopifyError> {
         self.source.hides_old_orders().await
+    }
+
+    async fn orders_of(&self, parts: &[(LinkKind, ShopifyId)]) -> Result<Vec<Option<OrderOf>>, ShopifyError> {
+        self.source.orders_of(parts).await
     }
 
     async fn listed(&self, listing: &Listing, after: Option<ShopifyId>) -> Result<IdPage, ShopifyError> {

@@ -1,6 +1,7 @@
 //! What people are told of besides problems: what is late, silent, lost or refused.
 
 use super::*;
+use crate::app::schedules::full::{Standing, write};
 use crate::store::{
     DispatchEnd, DispatchFilter, DispatchState, EndedDispatch, EndpointChange, FannedOut, HealthChange,
     KeptNotification, NewDispatch, Redeliver,
@@ -50,6 +51,57 @@ async fn orders_without_a_record_are_told_of_when_they_are_late() {
     };
     rig.store.act(act).await.unwrap();
     assert!(late().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_comparison_that_does_not_come_is_told_of() {
+    let rig = Rig::new("[shops.main.runs]\nfull = \"0 3 * * *\"\n").await;
+    let shop = "main".parse().unwrap();
+    rig.clock.advance(HOUR * 72);
+    assert!(rig.found().await.is_empty(), "nobody has looked yet");
+    let standing = Standing::new(Timestamp::from_millis(NOON));
+    write(&rig.store, &shop, Object::Order, Some(&standing), rig.now())
+        .await
+        .unwrap();
+    let found = rig.found().await;
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].0, "overdue_run");
+    assert!(
+        found[0]
+            .1
+            .contains("the comparison of order records that was due at 2026-11-26 0"),
+        "{found:?}"
+    );
+    // After a start it may be under way: it is told when that was seen for a while.
+    let seen_since = rig.now();
+    let told = async |rig: &Rig| {
+        let known = crate::store::AlertRow {
+            id: 1,
+            key: "overdue:main/order".to_owned(),
+            kind: "overdue_run".to_owned(),
+            shop: None,
+            owner: "shop".to_owned(),
+            text: String::new(),
+            url: None,
+            quotes: false,
+            since: seen_since,
+            told_at: None,
+            absent_since: None,
+            ended_at: None,
+        };
+        let config = Arc::clone(&rig.config.borrow());
+        let found = found::look(&config, &rig.store, &[known], rig.now()).await;
+        found.alerts[0].1
+    };
+    assert!(!told(&rig).await);
+    rig.clock.advance(MINUTE * 30);
+    assert!(told(&rig).await);
+    // It was made.
+    let standing = Standing::new(rig.now());
+    write(&rig.store, &shop, Object::Order, Some(&standing), rig.now())
+        .await
+        .unwrap();
+    assert!(rig.found().await.is_empty());
 }
 
 #[tokio::test]

@@ -6,8 +6,8 @@ use crate::app::api::review::{capitalised, conflict};
 use crate::app::api::{Api, Refused};
 use crate::app::connect;
 use crate::app::notify::{
-    Again, EventType, NotifyPreview, SampleError, Trial, Turned, cancel, preview, redeliver, sample_named,
-    shown_event, synced, try_out, turn,
+    Again, EventType, NotifyPreview, SampleError, Trial, Turned, cancel, paused, preview, redeliver,
+    sample_named, shown_event, synced, try_out, turn,
 };
 use crate::domain::{Actor, Object};
 use crate::notify::{Endpoint, Notification};
@@ -109,7 +109,14 @@ impl Api {
         })?;
         let mut notification = self.sampled(shop, object, id).await?;
         notification.event = event;
-        Ok(preview(&endpoint, &notification))
+        let is_paused = self.is_paused(&endpoint).await?;
+        Ok(preview(&endpoint, &notification, is_paused))
+    }
+
+    /// Whether nothing is sent to an endpoint for now.
+    pub(in crate::app) async fn is_paused(&self, endpoint: &Endpoint) -> Result<bool, Refused> {
+        let config = Arc::clone(&self.config.borrow());
+        Ok(paused(&config, &self.store).await?.contains(&endpoint.name))
     }
 
     /// Sends once more what has ended.

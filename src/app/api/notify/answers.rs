@@ -54,7 +54,7 @@ pub(super) struct Which {
     until: Option<String>,
 }
 
-fn caller(request: &Extensions) -> Actor {
+pub(super) fn caller(request: &Extensions) -> Actor {
     let name = request.get::<Caller>().map_or("-", |caller| caller.name.as_str());
     Actor::new(name, Via::Api)
 }

@@ -187,3 +187,118 @@ async fn many_are_sent_again_what_waits_is_given_up_and_a_preview_asks_the_shop(
     rig.daemon.stop().await;
     receiver.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn endpoints_are_declared_changed_and_taken_out_with_what_waits() {
+    let receiver = Receiver::start(SECRET).await.unwrap();
+    let rig = rig(&receiver).await;
+    let call = async |method: &str, path: &str, body: Option<Value>| {
+        rig.call(
+            method,
+            &format!("/api/v1/notify/endpoints/{path}"),
+            Some(TOKEN),
+            body,
+        )
+        .await
+    };
+    let names = async || -> Vec<String> {
+        let (_, listed) = rig.get("/api/v1/notify/endpoints").await;
+        let names = listed.as_array().unwrap().iter();
+        names
+            .map(|one| one["name"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let crm = json!({ "url": "https://crm.example.com/T0/secret", "events": ["order.*"], "owner": null });
+    let (status, planned) = call("put", "crm?dry_run=true&new_secret=true", Some(crm.clone())).await;
+    assert_eq!(
+        (status, &planned["written"]),
+        (StatusCode::OK, &false.into()),
+        "{planned}"
+    );
+    assert_eq!(names().await, ["own", "resting"]);
+    let (status, made) = call("put", "crm?new_secret=true", Some(crm.clone())).await;
+    assert_eq!(
+        (status, &made["written"]),
+        (StatusCode::OK, &true.into()),
+        "{made}"
+    );
+    let secret = made["secret"].as_str().unwrap();
+    assert!(
+        secret.starts_with("whsec_") && made["revision"].is_i64(),
+        "{made}"
+    );
+    assert!(!made["diff"].as_str().unwrap().contains("T0"), "{made}");
+    assert_eq!(names().await, ["crm", "own", "resting"], "it is in force");
+    let (status, changed) = call("patch", "crm", Some(json!({ "rate": "5/s", "state": "paused" }))).await;
+    assert_eq!(status, StatusCode::OK, "{changed}");
+    let (_, listed) = rig.get("/api/v1/notify/endpoints").await;
+    assert_eq!(listed[0]["standing"], "paused", "{listed}");
+    assert!(!listed.to_string().contains("secret"), "{listed}");
+
+    for (method, path, body, status, code) in [
+        ("put", "crm", Some(crm), StatusCode::CONFLICT, "endpoint_exists"),
+        ("patch", "crn", Some(json!({})), StatusCode::NOT_FOUND, "unknown"),
+        ("delete", "crn", None, StatusCode::NOT_FOUND, "unknown"),
+        ("put", "A", Some(json!({})), StatusCode::BAD_REQUEST, "invalid"),
+        ("put", "new", Some(json!([])), StatusCode::BAD_REQUEST, "invalid"),
+        (
+            "patch",
+            "crm?wet_run=true",
+            None,
+            StatusCode::BAD_REQUEST,
+            "invalid",
+        ),
+        (
+            "patch",
+            "crm",
+            Some(json!({ "evnets": ["*"] })),
+            StatusCode::CONFLICT,
+            "endpoint_refused",
+        ),
+    ] {
+        let (found, answer) = call(method, path, body).await;
+        assert_eq!(
+            (found, &answer["code"]),
+            (status, &code.into()),
+            "{method} {path}: {answer}"
+        );
+    }
+    let (status, _) = rig
+        .call("delete", "/api/v1/notify/endpoints/crm", Some(VIEWER), None)
+        .await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+
+    // What waits for it goes with it.
+    let clock: SharedClock = Arc::new(SystemClock);
+    let config = Config::load(&rig.path()).unwrap();
+    let store = crate::app::open(&config, &clock, OpenMode::Tool).await.unwrap();
+    let waiting = told(&store, "resting", DispatchEnd::Failed, "x", clock.now()).await;
+    let (_, again) = rig
+        .call(
+            "post",
+            &format!("/api/v1/notify/deliveries/{waiting}/redeliver"),
+            Some(TOKEN),
+            None,
+        )
+        .await;
+    assert_eq!(again["result"]["done"], 1, "{again}");
+    let (status, gone) = call("delete", "resting", None).await;
+    assert_eq!((status, &gone["waiting"]), (StatusCode::OK, &1.into()), "{gone}");
+    let (_, row) = rig.get(&format!("/api/v1/notify/deliveries/{waiting}")).await;
+    assert_eq!(row["row"]["state"], "cancelled", "{row}");
+    assert_eq!(names().await, ["crm", "own"]);
+    let kept = std::fs::read_to_string(rig.path()).unwrap();
+    assert!(
+        !kept.contains("resting") && kept.contains("# the toggles"),
+        "{kept}"
+    );
+    let (_, audit) = rig.get("/api/v1/audit?limit=20").await;
+    let audit = audit.to_string();
+    for action in ["declare_endpoint", "change_endpoint", "remove_endpoint"] {
+        assert!(audit.contains(action), "{action}: {audit}");
+    }
+    assert!(!audit.contains("T0") && !audit.contains(secret), "{audit}");
+    store.close().await;
+    rig.daemon.stop().await;
+    receiver.stop().await;
+}

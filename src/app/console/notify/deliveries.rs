@@ -16,6 +16,7 @@ use super::super::jobs::Choice;
 use super::super::parts::Chip;
 use super::super::session::Visitor;
 use super::super::view::{Frame, Moment, field, form_fields, page, percent_encoded, span};
+use super::sent_again;
 use crate::app::api::delivery_id;
 use crate::app::notify::{EventType, Wanted, deliveries, masked, masked_row};
 use crate::domain::{Actor, Role, Timestamp, Via};
@@ -334,11 +335,12 @@ pub(in crate::app::console) async fn again(
     let actor = Actor::new(visitor.name.clone(), Via::Console);
     let done = async {
         let id = delivery_id(&id)?;
-        console.api.again(actor, Redeliver::One(id)).await?;
-        Ok::<i64, Refusal>(id)
+        let again = console.api.again(actor, Redeliver::One(id)).await?;
+        let notice = sent_again(&again);
+        Ok::<String, Refusal>(format!("/notify/deliveries/{id}?notice={notice}"))
     };
     match done.await {
-        Ok(id) => Redirect::to(&format!("/notify/deliveries/{id}?notice=sent_again")).into_response(),
+        Ok(url) => Redirect::to(&url).into_response(),
         Err(refusal) => refuse(Some(&visitor), refusal),
     }
 }
@@ -373,7 +375,7 @@ pub(in crate::app::console) async fn range_again(
         let notice = if again.count == 0 {
             "none_fits"
         } else {
-            "sent_again"
+            sent_again(&again)
         };
         Ok::<String, Refusal>(format!("{url}&notice={notice}"))
     };

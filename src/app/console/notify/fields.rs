@@ -162,9 +162,10 @@ impl Console {
             Refusal::Not(StatusCode::BAD_REQUEST, text)
         })?;
         notification.event = event;
+        let is_paused = self.api.is_paused(&endpoint).await?;
         Ok((
             fields_with(&notification),
-            Some(preview(&endpoint, &notification)),
+            Some(preview(&endpoint, &notification, is_paused)),
         ))
     }
 }

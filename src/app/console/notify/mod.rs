@@ -1,5 +1,6 @@
 //! The endpoints that are told what happens, the log of what was told, and what conditions and templates can read.
 
+mod declare;
 mod deliveries;
 mod fields;
 
@@ -18,10 +19,12 @@ use super::error::{Refusal, refuse};
 use super::parts::Chip;
 use super::session::Visitor;
 use super::view::{Frame, Moment, field, form_fields, page, percent_encoded, span};
-use crate::app::notify::{EndpointView, Standing, Trial, Turned, endpoints, paused_words};
+use crate::app::notify::{Again, EndpointView, Standing, Trial, Turned, endpoints, paused_words};
+use crate::config::Config;
 use crate::domain::{Actor, Role, Timestamp, Via};
-use crate::store::{Redeliver, Redelivered};
+use crate::store::{EndpointRow, PAUSED_BY_PERSON, Redeliver, Redelivered};
 
+pub(super) use declare::{apply, edit, new, plan};
 pub(super) use deliveries::{again, list as deliveries, range_again, show as delivery};
 pub(super) use fields::show as fields;
 
@@ -51,6 +54,8 @@ struct EndpointLine {
     can_pause: bool,
     can_resume: bool,
     is_removed: bool,
+    /// Where it is changed.
+    edit: String,
 }
 
 /// A delivery whose last try failed.
@@ -147,6 +152,7 @@ fn line(view: EndpointView, now: Timestamp) -> EndpointLine {
         can_resume: view.standing == Standing::Paused
             && view.paused_because.as_deref() != Some("configuration"),
         is_removed: view.standing == Standing::Removed,
+        edit: declare::edit_url(&view.name),
         name: view.name,
     }
 }
@@ -157,6 +163,51 @@ struct TrialPage {
     frame: Frame,
     trial: Trial,
     took: String,
+}
+
+/// What people should know of endpoints that others are not told by, in one line about deliveries and one about pauses. What a person
+/// or the configuration paused is meant to be.
+pub(super) fn untold(rows: &[EndpointRow], config: &Config) -> Vec<String> {
+    let declared = |row: &&EndpointRow| config.endpoints.iter().any(|endpoint| endpoint.name == row.name);
+    let names = |rows: &[&EndpointRow]| match rows {
+        [one] => format!("the endpoint {}", one.name),
+        many => format!("{} endpoints", many.len()),
+    };
+    let mut told = Vec::new();
+    let failed: Vec<&EndpointRow> = rows
+        .iter()
+        .filter(declared)
+        .filter(|row| row.failed + row.problems > 0)
+        .collect();
+    if !failed.is_empty() {
+        let count = match failed.iter().map(|row| row.failed + row.problems).sum::<u64>() {
+            1 => "1 delivery".to_owned(),
+            many => format!("{many} deliveries"),
+        };
+        told.push(format!("{count} to {} failed", names(&failed)));
+    }
+    let paused: Vec<&EndpointRow> = rows
+        .iter()
+        .filter(declared)
+        .filter(|row| row.is_paused && row.paused_because.as_deref() != Some(PAUSED_BY_PERSON))
+        .collect();
+    if !paused.is_empty() {
+        let is = if paused.len() == 1 { "is" } else { "are" };
+        told.push(format!(
+            "{} {is} paused because of failures: nothing is sent there until somebody resumes",
+            names(&paused)
+        ));
+    }
+    told
+}
+
+/// The notice about what is sent again.
+pub(super) fn sent_again(again: &Again) -> &'static str {
+    if again.is_paused {
+        "waits_paused"
+    } else {
+        "sent_again"
+    }
 }
 
 /// Does what a person wants of an endpoint.
@@ -206,9 +257,10 @@ impl Console {
                 let what = Redeliver::Failed {
                     endpoint: Some(name.to_owned()),
                 };
-                match self.api.again(actor, what).await?.result {
+                let again = self.api.again(actor, what).await?;
+                match again.result {
                     Redelivered::Done(0) => "none_failed",
-                    _ => "sent_again",
+                    _ => sent_again(&again),
                 }
             }
             "cancel" if visitor.role.may(Role::Admin) => {

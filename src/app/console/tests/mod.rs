@@ -2,6 +2,7 @@
 
 mod access;
 mod bad_input;
+mod declares;
 mod drift;
 mod kept;
 mod live;

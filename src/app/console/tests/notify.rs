@@ -8,7 +8,7 @@ const HOSTILE: &str = "<script>alert(1)</script> \"><img src=x onerror=alert(1)>
 
 impl Rig {
     /// With an endpoint that is sent nothing, since it rests, and one that does not answer.
-    async fn telling() -> Self {
+    pub(super) async fn telling() -> Self {
         let notify = "[notify]\nallow_networks = ['127.0.0.1']\n[notify.endpoints.resting]\n\
                       url = 'https://hooks.example.com/T0/secret'\nevents = ['customer.*']\nstate = 'paused'\n\
                       description = 'For <b>them</b>'\nowner = 'ops'\n[notify.endpoints.own]\n\
@@ -160,7 +160,7 @@ async fn endpoints_are_tried_out_paused_and_told_again() {
         ("/notify/endpoints/own/pause", "already"),
         ("/notify/endpoints/own/resume", "endpoint_resumed"),
         ("/notify/endpoints/resting/resume", "endpoint_configured"),
-        ("/notify/endpoints/resting/redeliver", "sent_again"),
+        ("/notify/endpoints/resting/redeliver", "waits_paused"),
         ("/notify/endpoints/resting/redeliver", "none_failed"),
     ] {
         let answer = post(path, &[]).await;
@@ -177,6 +177,8 @@ async fn endpoints_are_tried_out_paused_and_told_again() {
     // It waits already, and is due now.
     let again = post(&format!("/notify/deliveries/{failed}/redeliver"), &[]).await;
     assert_eq!(again.status, 303, "{}", again.text);
+    let expected = format!("/notify/deliveries/{failed}?notice=waits_paused");
+    assert_eq!(again.location.as_deref(), Some(expected.as_str()));
     let range = [("endpoint", "resting"), ("since", "2026-12-01T09:00")];
     let again = post("/notify/redeliver", &range).await;
     let location = again.location.unwrap_or_else(|| panic!("{}", again.text));
@@ -200,5 +202,26 @@ async fn endpoints_are_tried_out_paused_and_told_again() {
     );
     let story = rig.store.dispatch(failed).await.unwrap().unwrap();
     assert_eq!(story.row.state.as_str(), "cancelled");
+    rig.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn problems_alone_can_be_sent_again_and_are_seen_on_the_overview() {
+    let rig = Rig::telling().await;
+    let operator = rig.logged_in("operator").await;
+    let button = "action=\"/notify/endpoints/resting/redeliver\"";
+    let line = "1 delivery to the endpoint resting failed";
+    assert!(!operator.get("/notify").await.text.contains(button));
+    assert!(!operator.get("/").await.text.contains(line));
+    let sentence = "its condition cannot be worked out".to_owned();
+    rig.told(DispatchEnd::Problem { sentence }).await;
+    let page = operator.get("/notify").await;
+    assert!(page.text.contains(button), "{}", page.text);
+    let overview = operator.get("/").await;
+    assert!(
+        overview.text.contains(line) && overview.text.contains("href=\"/notify\""),
+        "{}",
+        overview.text
+    );
     rig.stop().await;
 }

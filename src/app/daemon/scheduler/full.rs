@@ -12,9 +12,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Around, Key, Kind};
 use crate::app::reconcile::beside;
-use crate::app::schedules::full::{FullSchedule, OBJECTS, Standing, is_compared, read, write};
+use crate::app::schedules::full::{FullSchedule, OBJECTS, Standing, is_compared, read, ways, write};
 use crate::config::Shop;
-use crate::domain::{NewProblem, Object, SharedEntropy, ShopName, Timestamp};
+use crate::domain::{Direction, NewProblem, Object, SharedEntropy, ShopName, Timestamp};
 use crate::reconcile::{CAUSE, FullRun, FullShop, RunError, full_run, told};
 use crate::store::{SERVING, StoreError};
 use crate::sync::Engine;
@@ -66,6 +66,8 @@ pub(in crate::app::daemon) struct FullRuns {
     around: Around,
     make: Arc<dyn MakeFullRun>,
     turns: Mutex<BTreeMap<Key, Turn>>,
+    /// The ways that were on when each object's last run began. It goes by them to its end, and makes jobs for them.
+    begun: Mutex<BTreeMap<Key, Vec<Direction>>>,
     /// The shop whose run was begun last: it is looked at the others first, so that each has its turn where there are more runs
     /// than time for them.
     last: Mutex<Option<ShopName>>,
@@ -126,14 +128,19 @@ impl Kind for FullRuns {
         due
     }
 
-    fn is_wanted(&self, (shop, object): &Key) -> bool {
-        self.around.is_wanted(shop, |shop| {
-            FullSchedule::of(shop).is_some() && is_compared(shop, *object)
+    fn is_wanted(&self, key: &Key) -> bool {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = begun.get(key);
+        self.around.is_wanted(&key.0, |shop| {
+            let ways = ways(shop, key.1);
+            // With other ways it is begun anew.
+            FullSchedule::of(shop).is_some() && !ways.is_empty() && begun.is_none_or(|begun| *begun == ways)
         })
     }
 
     async fn run(&self, key: &Key, (schedule, text): Self::Due, stop: &CancellationToken) {
         let now = self.around.clock.now();
+        self.begins(key);
         let next = match self.alone(key, &schedule, stop).await {
             Ok(wait) => self.around.clock.now().plus(wait),
             Err(error) => {
@@ -151,8 +158,17 @@ impl FullRuns {
             around,
             make,
             turns: Mutex::default(),
+            begun: Mutex::default(),
             last: Mutex::default(),
         }
+    }
+
+    /// Notes by which ways a run goes. What it compares with is taken after that, so that it is never older.
+    fn begins(&self, key: &Key) {
+        let config = Arc::clone(&self.around.current.config.borrow());
+        let ways = config.shops.get(&key.0).map(|shop| ways(shop, key.1));
+        let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.insert(key.clone(), ways.unwrap_or_default());
     }
 
     /// The shops, those first that come after the one whose run was begun last.

@@ -396,6 +396,46 @@ async fn a_clock_that_was_put_back_keeps_no_run_waiting() {
     world.clock.advance(24 * HOUR);
     work(&node).await;
     assert_eq!(world.made().len(), 1, "that of the next night");
+    // So does the try after one that failed.
+    world.clock.advance(30 * 24 * HOUR);
+    world.next([Does::Fails]);
+    work(&node).await;
+    assert_eq!(world.made().len(), 1);
+    world.clock.set_back(30 * 24 * HOUR);
+    work(&node).await;
+    world.made();
+    world.clock.advance(24 * HOUR);
+    work(&node).await;
+    assert_eq!(world.made().len(), 1, "and that of the night after it");
+}
+
+#[tokio::test]
+async fn a_run_whose_directions_are_switched_begins_anew() {
+    let both = "customers = { in = 'on', out = 'on' }\n[shops.main.runs]\nfull = '0 3 * * *'";
+    let world = World::new("2026-11-20T12:00:00Z", &[("main", both)]).await;
+    work(&world.node("one")).await;
+    world.clock.advance(24 * HOUR);
+    world.next((0..3).map(|_| Does::WaitsForTheStop));
+    let stop = CancellationToken::new();
+    let following = tokio::spawn(follow(world.node("one"), stop.clone()));
+    let made = async |count: usize| {
+        let made = async || (world.fake.made.lock().unwrap().len() == count).then_some(());
+        until(&format!("{count} made"), made).await;
+        running(&world, 1).await;
+    };
+    made(1).await;
+    // One way is left: the run goes on by both.
+    for (turn, off) in ["out = 'on'", "in = 'on'"].into_iter().enumerate() {
+        let left = both.replace(off, &off.replace("on", "off"));
+        world.config.send_replace(config(&[("main", &left)]));
+        made(turn + 2).await;
+    }
+    stop.cancel();
+    tokio::time::timeout(PATIENCE, following)
+        .await
+        .expect("it ends")
+        .unwrap();
+    assert_eq!(world.made().len(), 3);
 }
 
 /// Waits until so many runs are under way.

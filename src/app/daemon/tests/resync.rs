@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::between::Between;
 use super::*;
-use crate::app::resync::{Becomes, Resync, Resynced, resync};
+use crate::app::resync::{Becomes, Resync, ResyncError, Resynced, resync};
 use crate::app::review::Reviewer;
 use crate::domain::{Actor, Clock, Via};
 use crate::store::{AuditFilter, JobRow};
@@ -51,6 +51,10 @@ impl Between {
     }
 
     async fn resync(&self, mapping: &str, becomes: Becomes) -> Resynced {
+        self.try_resync(mapping, becomes).await.unwrap()
+    }
+
+    async fn try_resync(&self, mapping: &str, becomes: Becomes) -> Result<Resynced, ResyncError> {
         let config = self.config();
         let wanted = Resync {
             mapping: mapping.to_owned(),
@@ -62,7 +66,7 @@ impl Between {
         let clock: SharedClock = Arc::new(Hurried(self.clock.clone()));
         let entropy: SharedEntropy = Arc::new(SystemEntropy);
         let shop = &config.shops[&self.name];
-        resync(&config, shop, &wanted, (&clock, &entropy)).await.unwrap()
+        resync(&config, shop, &wanted, (&clock, &entropy)).await
     }
 }
 
@@ -175,6 +179,11 @@ async fn what_a_wrong_mapping_wrote_is_put_right_but_for_what_a_person_changed_s
         Actor::new("ada".to_owned(), Via::Cli),
     );
     for id in &four {
+        world.job_is(Object::Customer, id, JobState::Held).await;
+    }
+    let waiting = world.resync(&wrong, Becomes::Shown).await;
+    assert_eq!(became(&waiting, "in_work"), four, "what has a job is left to it");
+    for id in &four {
         let job: JobRow = world.job_is(Object::Customer, id, JobState::Held).await;
         assert_eq!(world.names(&[id.parse().unwrap()]), ["ADA LOVELACE"]);
         reviewer.approve_plan(job.id, None, None).await.unwrap();
@@ -199,5 +208,10 @@ async fn what_a_wrong_mapping_wrote_is_put_right_but_for_what_a_person_changed_s
     assert_eq!(world.names(&[edited]), ["Countess Lovelace"]);
     let again = world.resync(&right, Becomes::Written).await;
     assert_eq!(became(&again, "right").len(), 4, "{again:?}");
+    // Of several revisions that begin like that none is taken.
+    let Err(ResyncError::Ambiguous(_, found)) = world.try_resync("", Becomes::Written).await else {
+        panic!("one of them was taken");
+    };
+    assert!(found.contains(&wrong) && found.contains(&right), "{found:?}");
     world.daemon.stop().await;
 }

@@ -1,19 +1,23 @@
 //! From the outbox to one dispatch for each endpoint that wants a notification.
 
 mod keep;
+mod late;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use self::keep::kept;
+use self::late::{Late, Turn};
 use super::TROUBLE;
 use super::wanted::{guarded, tell_problems, unclear, wants};
-use crate::app::notify::events::{Audience, given_up};
+use crate::app::notify::events::{Audience, given_up_deliveries, given_up_job};
 use crate::config::Config;
 use crate::domain::{SharedEntropy, Timestamp};
 use crate::failpoint::{FailPoint, reach};
 use crate::notify::{Endpoint, EndpointPriority, EndpointState, Notification, Wants, WhenPaused};
-use crate::store::{FannedOut, GivenUpJob, NewDispatch, OutboxRow, SharedStore, StoreError};
+use crate::store::{
+    FannedOut, GivenUpDeliveries, GivenUpJob, NewDispatch, OutboxRow, SharedStore, StoreError,
+};
 use crate::telemetry;
 
 /// So many notifications are fanned out in one transaction, at most.
@@ -28,6 +32,10 @@ const MOST_HALVED: u32 = AT_ONCE.ilog2();
 /// After so many pages in a row that went well a page that was halved is doubled.
 const GROWS_AFTER: u32 = 16;
 
+/// What stands with a delivery that could not be made in time.
+const TOO_LATE: &str = "the database did not take it in time, again and again, though it took others: it was not sent; look whether \
+    the database has enough time and room, and send it again by its number";
+
 /// What one look at the outbox did.
 #[derive(Default)]
 pub(super) struct Fanned {
@@ -35,6 +43,14 @@ pub(super) struct Fanned {
     pub(super) endpoints: BTreeSet<String>,
     /// Whether more may be there.
     pub(super) is_full: bool,
+}
+
+/// What a row of the outbox tells.
+struct Told {
+    row: OutboxRow,
+    notification: Notification,
+    /// The deliveries that the store gave up, where it tells of such: they are counted once it is fanned out.
+    given_up: Option<GivenUpDeliveries>,
 }
 
 /// A page that was not fanned out.
@@ -57,6 +73,8 @@ pub(super) struct Fan {
     unread: BTreeSet<i64>,
     /// What the store refused by itself, and what panicked, so that it held up all that came behind.
     refused: BTreeSet<i64>,
+    /// What the store did not take in time by itself.
+    late: Late,
     /// Endpoints that keep nothing while they are paused, and of which it was said that something was not kept.
     told_discarding: BTreeSet<String>,
     /// How often a page is halved, in rows and in bytes.
@@ -75,6 +93,7 @@ impl Fan {
             entropy,
             unread: BTreeSet::new(),
             refused: BTreeSet::new(),
+            late: Late::default(),
             told_discarding: BTreeSet::new(),
             halved: 0,
             went_well: 0,
@@ -86,6 +105,7 @@ impl Fan {
     /// The clock was set back: nothing waits for what has become a far future.
     pub(super) fn clock_went_back(&mut self) {
         self.not_before = Timestamp::default();
+        self.late.clock_went_back();
     }
 
     /// When it may be fanned out next.
@@ -110,7 +130,7 @@ impl Fan {
                 fanned
             }
             Err(failure) => {
-                self.failed(&failure);
+                self.failed(&failure, now);
                 self.not_before = now.plus(TROUBLE);
                 Fanned {
                     is_full: true,
@@ -120,7 +140,7 @@ impl Fan {
         }
     }
 
-    fn failed(&mut self, Failure { error, alone }: &Failure) {
+    fn failed(&mut self, Failure { error, alone }: &Failure, now: Timestamp) {
         metrics::counter!(telemetry::NOTIFY_FAN_OUT_FAILURES).increment(1);
         if self.failures == 0 {
             tracing::warn!(
@@ -130,16 +150,34 @@ impl Fan {
         }
         self.failures = self.failures.saturating_add(1);
         self.went_well = 0;
-        self.halved = (self.halved + 1).min(MOST_HALVED);
-        if let Some(id) = *alone
-            && !matches!(error, StoreError::Unavailable { .. } | StoreError::Closed)
-        {
-            tracing::error!(
-                id, %error,
-                "the store refuses a notification: it stays in the outbox until the next start, and what comes behind goes on"
-            );
-            self.refused.insert(id);
+        // One that is tried by itself says nothing about the others.
+        if !alone.is_some_and(|id| self.late.knows(id)) {
+            self.halved = (self.halved + 1).min(MOST_HALVED);
         }
+        let Some(id) = *alone else {
+            return;
+        };
+        match error {
+            StoreError::Closed => return,
+            StoreError::Unavailable { .. } => {
+                let is_first = !self.late.knows(id);
+                if self.late.failed(id, now) {
+                    if is_first {
+                        tracing::warn!(
+                            id, %error,
+                            "the store does not take a notification: it is tried again by itself, and what comes behind goes on"
+                        );
+                    }
+                    return;
+                }
+            }
+            _ => {}
+        }
+        tracing::error!(
+            id, %error,
+            "the store refuses a notification: it stays in the outbox until the next start, and what comes behind goes on"
+        );
+        self.refused.insert(id);
     }
 
     async fn page(
@@ -148,7 +186,7 @@ impl Fan {
         config: &Config,
         now: Timestamp,
     ) -> Result<Fanned, Failure> {
-        let (rows, is_full) = self.readable(store, config).await?;
+        let (rows, is_full) = self.readable(store, config, now).await?;
         let mut fanned = Fanned {
             endpoints: BTreeSet::new(),
             is_full,
@@ -158,11 +196,19 @@ impl Fan {
         }
         let endpoints = &config.endpoints;
         let discarding = discarding(store, endpoints).await?;
+        // One whose turn it is by itself stands alone.
+        let late = rows
+            .first()
+            .map(|told| told.row.id)
+            .filter(|id| self.late.knows(*id));
+        let is_given_up = late.is_some_and(|id| self.late.turn(id, now) == Turn::GivenUp);
         let mut discarded: BTreeMap<String, u64> = BTreeMap::new();
         let mut outs: Vec<FannedOut> = Vec::with_capacity(rows.len());
-        for (row, notification) in rows {
-            let id = row.id;
-            match guarded(|| fan(row, &notification, endpoints, &discarding, now)) {
+        let mut given_up: Vec<GivenUpDeliveries> = Vec::new();
+        for told in rows {
+            let id = told.row.id;
+            given_up.extend(told.given_up.clone());
+            match guarded(|| fan(told, is_given_up, (endpoints, &discarding), now)) {
                 Some((out, dropped)) => {
                     outs.push(out);
                     for name in dropped {
@@ -183,9 +229,25 @@ impl Fan {
             .fan_out(outs, now)
             .await
             .map_err(|error| Failure { error, alone })?;
+        if let Some(id) = late {
+            self.late.took(id);
+        }
+        self.late.took_others();
         for (endpoint, (count, sentence)) in &problems {
-            tell_problems(endpoint, *count, sentence);
+            if is_given_up {
+                tracing::error!(
+                    endpoint,
+                    deliveries = count,
+                    sentence,
+                    "a notification is not sent"
+                );
+            } else {
+                tell_problems(endpoint, *count, sentence);
+            }
             counted(endpoint, "problem", u64::try_from(*count).unwrap_or(0));
+        }
+        for deliveries in &given_up {
+            counted(&deliveries.endpoint, "failed", deliveries.deliveries);
         }
         self.tell_discarded(&discarded, &discarding);
         // What is told to fail here has happened all the same.
@@ -225,14 +287,16 @@ impl Fan {
         &mut self,
         store: &SharedStore,
         config: &Config,
-    ) -> Result<(Vec<(OutboxRow, Notification)>, bool), StoreError> {
+        now: Timestamp,
+    ) -> Result<(Vec<Told>, bool), StoreError> {
         let limit = (AT_ONCE >> self.halved).max(1);
         let bytes = MOST_BYTES >> self.halved;
         let mut rows = Vec::new();
         let mut left = BTreeSet::new();
         let mut first_new: Option<(i64, serde_json::Error)> = None;
         let mut after = 0;
-        let is_full = loop {
+        let mut last = None;
+        let mut is_full = 'pages: loop {
             let page = store.outbox_after(after, limit, bytes).await?;
             for row in page.rows {
                 after = row.id;
@@ -240,8 +304,18 @@ impl Fan {
                     continue;
                 }
                 let id = row.id;
+                let turn = self.late.turn(id, now);
+                match turn {
+                    Turn::NotYet => continue,
+                    // The others first: it comes with the next page.
+                    Turn::Alone | Turn::GivenUp if !rows.is_empty() => break 'pages true,
+                    Turn::WithOthers | Turn::OthersFirst | Turn::Alone | Turn::GivenUp => {}
+                }
                 match guarded(|| self.read(row, config)) {
                     None => self.panicked(id),
+                    Some(Ok(read)) if turn == Turn::OthersFirst => {
+                        last.get_or_insert(read);
+                    }
                     Some(Ok(read)) => rows.push(read),
                     Some(Err((id, error))) => {
                         if !self.unread.contains(&id) && first_new.is_none() {
@@ -250,11 +324,20 @@ impl Fan {
                         left.insert(id);
                     }
                 }
+                if matches!(turn, Turn::Alone | Turn::GivenUp) && !rows.is_empty() {
+                    break 'pages true;
+                }
             }
             if !page.has_more || !rows.is_empty() {
                 break page.has_more;
             }
         };
+        if rows.is_empty()
+            && let Some(last) = last
+        {
+            rows.push(last);
+            is_full = true;
+        }
         if is_full {
             self.unread.append(&mut left);
         } else {
@@ -273,21 +356,34 @@ impl Fan {
     }
 
     /// What a row of the outbox tells. What the store told by itself is made a notification of.
-    fn read(
-        &self,
-        mut row: OutboxRow,
-        config: &Config,
-    ) -> Result<(OutboxRow, Notification), (i64, serde_json::Error)> {
+    fn read(&self, mut row: OutboxRow, config: &Config) -> Result<Told, (i64, serde_json::Error)> {
         let error = match serde_json::from_str::<Notification>(&row.body) {
-            Ok(notification) => return Ok((row, notification)),
+            Ok(notification) => {
+                return Ok(Told {
+                    row,
+                    notification,
+                    given_up: None,
+                });
+            }
             Err(error) => error,
         };
-        let Some(job) = GivenUpJob::from_body(&row.body) else {
+        let at = row.created_at;
+        let mut given_up = None;
+        let notification = if let Some(job) = GivenUpJob::from_body(&row.body) {
+            given_up_job(&Audience::of(config), &*self.entropy, &job, at)
+        } else if let Some(deliveries) = GivenUpDeliveries::from_body(&row.body) {
+            let notification = given_up_deliveries(&*self.entropy, &deliveries, at);
+            given_up = Some(deliveries);
+            notification
+        } else {
             return Err((row.id, error));
         };
-        let notification = given_up(&Audience::of(config), &*self.entropy, &job, row.created_at);
         row.body = serde_json::to_string(&notification).map_err(|error| (row.id, error))?;
-        Ok((row, notification))
+        Ok(Told {
+            row,
+            notification,
+            given_up,
+        })
     }
 }
 
@@ -325,7 +421,8 @@ async fn discarding(
     Ok(names)
 }
 
-fn counted(endpoint: &str, outcome: &'static str, notifications: u64) {
+/// Counts what became of notifications for an endpoint.
+pub(super) fn counted(endpoint: &str, outcome: &'static str, notifications: u64) {
     metrics::counter!(
         telemetry::NOTIFY_DELIVERIES, "endpoint" => endpoint.to_owned(), "outcome" => outcome
     )
@@ -346,20 +443,24 @@ fn problems(outs: &[FannedOut]) -> BTreeMap<String, (usize, String)> {
     problems
 }
 
-/// Who gets it, and the names of the endpoints that would and keep nothing now.
+/// Who gets it, or has it as a problem where it is too late for it, and the names of the endpoints that would and keep nothing now.
 fn fan(
-    row: OutboxRow,
-    notification: &Notification,
-    endpoints: &[Arc<Endpoint>],
-    discarding: &BTreeSet<String>,
+    Told {
+        row,
+        notification,
+        given_up,
+    }: Told,
+    is_too_late: bool,
+    (endpoints, discarding): (&[Arc<Endpoint>], &BTreeSet<String>),
     now: Timestamp,
 ) -> (FannedOut, Vec<String>) {
     let mut dispatches: Vec<NewDispatch> = Vec::new();
     let mut discarded: Vec<String> = Vec::new();
-    for endpoint in endpoints {
-        let problem = match wants(endpoint, notification) {
+    let is_for_nobody = given_up.is_some_and(|deliveries| !deliveries.is_news);
+    for endpoint in endpoints.iter().filter(|_| !is_for_nobody) {
+        let problem = match wants(endpoint, &notification) {
             Wants::No => continue,
-            Wants::Yes => None,
+            Wants::Yes => is_too_late.then(|| TOO_LATE.to_owned()),
             Wants::Unclear(reason) => Some(unclear(&reason)),
         };
         if discarding.contains(&endpoint.name) {
@@ -376,7 +477,7 @@ fn fan(
     }
     let out = FannedOut {
         id: row.id,
-        kept: (!dispatches.is_empty()).then(|| kept(notification, row.body)),
+        kept: (!dispatches.is_empty()).then(|| kept(&notification, row.body)),
         dispatches,
     };
     (out, discarded)

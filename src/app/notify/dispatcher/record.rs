@@ -4,7 +4,6 @@ mod unsaved;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::select;
 use tokio::sync::{mpsc, watch};
@@ -23,7 +22,8 @@ use crate::notify::{
     PausedBecause, WhenPaused, after,
 };
 use crate::store::{
-    DispatchEnd, EndedDispatch, EndpointChange, EndpointRow, HealthChange, NewTry, SharedStore, StoreError,
+    DispatchEnd, EndedDispatch, EndpointChange, EndpointRow, FAILING_TOLD_EVERY, HealthChange, NewTry,
+    SharedStore, StoreError,
 };
 use crate::telemetry;
 
@@ -33,9 +33,6 @@ const AT_ONCE: usize = 1_000;
 
 /// So many failures of the store are too many for what fails alone, and for all while it stops.
 const LAST_TRIES: u32 = 3;
-
-/// Others are told of an endpoint that fails once in this time.
-const TOLD_EVERY: Duration = Duration::from_secs(24 * 3600);
 
 /// What saving changed.
 #[derive(Debug, Default)]
@@ -190,7 +187,7 @@ impl Recorder {
                 // What seems to be told in the future was told by a clock that was ahead.
                 let is_told = known
                     .told_at
-                    .is_some_and(|told| told <= now && now.since(told) < TOLD_EVERY);
+                    .is_some_and(|told| told <= now && now.since(told) < FAILING_TOLD_EVERY);
                 if pause.is_some() || (is_given_up && !is_told) {
                     known.told_at = Some(now);
                     told_failing_at = Some(now);

@@ -43,6 +43,11 @@ pub(super) enum Heard {
     Saved(Saved),
     /// What waited for this endpoint, which is not in the configuration any more, is cancelled, or could not be for now.
     Cancelled(String),
+    /// The times that a clock left in the future are mended, or could not be for now.
+    TimesMended {
+        /// Whether they are.
+        are_mended: bool,
+    },
 }
 
 /// What is remembered over a time in which another node had the right to dispatch, or nobody could tell who has it: receivers
@@ -98,6 +103,8 @@ pub(super) struct Rounds {
     outcomes: Outcomes,
     /// Endpoints that are no more and whose dispatches are being cancelled: a million of them take a while, and nobody waits for that.
     cancelling: BTreeMap<String, JoinHandle<()>>,
+    /// Mends the times that a clock left in the future: that looks at all that waits for every endpoint, and holds up none.
+    mending: Option<JoinHandle<()>>,
     /// Whether something may be in the outbox.
     fans: bool,
     fan: Fan,
@@ -136,6 +143,7 @@ impl Rounds {
             recorder_ended,
             outcomes,
             cancelling: BTreeMap::new(),
+            mending: None,
             fans: true,
             fan: Fan::new(of.entropy.clone()),
             reads_rests: true,
@@ -235,6 +243,11 @@ impl Rounds {
                 self.cancelling.remove(&endpoint);
                 self.fans = true;
             }
+            Heard::TimesMended { are_mended } => {
+                self.mending = None;
+                self.seen.mends_times |= !are_mended;
+                self.asks_due = true;
+            }
         }
     }
 
@@ -322,6 +335,8 @@ impl Rounds {
             line.not_before = None;
             line.in_vain = None;
         }
+        // What the store has of them was noted by the clock as it was: that it counts for nothing now is nobody's wish.
+        self.kept.rests.clear();
         self.fan.clock_went_back();
         self.look_at = Timestamp::default();
         self.seen.mends_times = true;
@@ -371,10 +386,13 @@ impl Rounds {
     /// # Panics
     /// When saving outcomes did: it is for whoever runs the dispatcher to begin again, and to be told of it.
     pub(super) async fn close(mut self) -> Kept {
-        for cancelling in std::mem::take(&mut self.cancelling).into_values() {
+        for beside in std::mem::take(&mut self.cancelling)
+            .into_values()
+            .chain(self.mending.take())
+        {
             // Whoever dispatches next begins again with what is left.
-            cancelling.abort();
-            let _aborted = cancelling.await;
+            beside.abort();
+            let _aborted = beside.await;
         }
         let now = self.clock.now();
         let mut longest = Duration::ZERO;

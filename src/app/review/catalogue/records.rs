@@ -318,4 +318,11 @@ pub(super) const ENTRIES: &[Entry] = &[
         fix: "See them in the run's report and put the taxes right in the ERP. The next full run closes this.",
         who: Usually::Accounting,
     },
+    Entry {
+        code: "drift_document_gone",
+        title: "Documents of orders were deleted or cancelled in the ERP",
+        cause: "A full run found that a credit note or a payment that stood for a refund or a movement of money, or the delivery of a parcel, is gone or cancelled, while its order stands. It is told once, and nothing is made again.",
+        fix: "See them in the run's report. Put back in the ERP, or make again by hand, what was meant to stand. This closes by itself a week after the last one was told.",
+        who: Usually::Accounting,
+    },
 ];

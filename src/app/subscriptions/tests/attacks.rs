@@ -124,6 +124,11 @@ async fn an_address_that_somebody_takes_meanwhile_is_looked_at() {
             at: &here.at,
             target: &here.target,
         },
+        telling: &told::Told {
+            at: &here.at,
+            shop: &here.target.name,
+            desired: &planned.desired,
+        },
         clock: &here.at.clock,
         instance: &here.at.instance,
     };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::Object;
+use crate::store::faulty::{FaultyStore, StoreFault};
 use crate::subscriptions::Why;
 
 #[tokio::test]
@@ -111,6 +112,16 @@ async fn what_was_deleted_behind_our_back_comes_back_and_the_gap_is_known() {
     );
 }
 
+/// What others were told.
+async fn told(here: &Here) -> Vec<String> {
+    let rows = here.at.store.outbox(100).await.unwrap();
+    let read = |row: &crate::store::OutboxRow| {
+        let told: crate::notify::Notification = serde_json::from_str(&row.body).unwrap();
+        format!("{} {}", told.event, told.detail["topic"].as_str().unwrap())
+    };
+    rows.iter().map(read).collect()
+}
+
 #[tokio::test]
 async fn who_wants_to_know_is_told_once_that_one_was_gone_and_that_it_stands_again() {
     let sandbox = sandbox().await;
@@ -118,14 +129,6 @@ async fn who_wants_to_know_is_told_once_that_one_was_gone_and_that_it_stands_aga
     here.at = here.at.telling(crate::app::notify::events::tests::events(&[
         "events = ['subscription.*']",
     ]));
-    let told = async |here: &Here| {
-        let rows = here.at.store.outbox(100).await.unwrap();
-        let read = |row: &crate::store::OutboxRow| {
-            let told: crate::notify::Notification = serde_json::from_str(&row.body).unwrap();
-            format!("{} {}", told.event, told.detail["topic"].as_str().unwrap())
-        };
-        rows.iter().map(read).collect::<Vec<_>>()
-    };
     here.apply().await;
     assert_eq!(told(&here).await, [""; 0], "none was there before");
     here.clock.advance(Duration::from_hours(1));
@@ -152,6 +155,50 @@ async fn who_wants_to_know_is_told_once_that_one_was_gone_and_that_it_stands_aga
     here.clock.advance(Duration::from_mins(5));
     here.apply().await;
     assert_eq!(told(&here).await, both);
+}
+
+#[tokio::test]
+async fn wherever_it_breaks_off_each_is_told_once() {
+    for (operation, passes) in [
+        ("remove_subscription", 0),
+        ("save_subscription", 0),
+        ("saw_subscriptions", 0),
+        ("saw_subscriptions", 1),
+        ("subscriptions", 2),
+        ("subscriptions", 4),
+    ] {
+        let case = format!("{operation} after {passes}");
+        let sandbox = sandbox().await;
+        let mut here = Here::new(&sandbox, ORDERS).await;
+        here.at = here.at.telling(crate::app::notify::events::tests::events(&[
+            "events = ['subscription.*']",
+        ]));
+        here.apply().await;
+        here.clock.advance(Duration::from_hours(1));
+        here.apply().await;
+        let paid = registered(&sandbox)
+            .into_iter()
+            .find(|one| one.topic == "ORDERS_PAID")
+            .unwrap();
+        sandbox.change(|shop| shop.unregister(paid.id));
+        let real = here.at.store.clone();
+        let faulty = Arc::new(FaultyStore::new(real.clone()));
+        here.at.store = Arc::clone(&faulty) as SharedStore;
+        // As if the process were killed there: nothing of the store works any more.
+        faulty.fail_after(operation, passes, StoreFault::Away, 1_000);
+        here.clock.advance(Duration::from_mins(5));
+        here.try_apply().await.ok();
+        here.at.store = real;
+        for _ in 0..2 {
+            here.clock.advance(Duration::from_mins(5));
+            here.apply().await;
+        }
+        let both = [
+            "subscription.removed orders/paid",
+            "subscription.restored orders/paid",
+        ];
+        assert_eq!(told(&here).await, both, "{case}");
+    }
 }
 
 #[tokio::test]

@@ -243,7 +243,7 @@ async fn ends_right(state: Vec<Found>, fates: Vec<Fate>, toggles: &str) {
                 seen_at: here.at.clock.now(),
                 removed_at: None,
             };
-            here.at.store.save_subscription(row).await.unwrap();
+            here.at.store.save_subscription(row, None).await.unwrap();
         }
     }
     let planned = plan(&here.at, &here.target).await.unwrap();

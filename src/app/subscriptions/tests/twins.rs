@@ -10,7 +10,7 @@ async fn copy_of(here: &Here, sandbox: &ShopSandbox) -> Here {
     let copy = Here::with(client(sandbox, "2026-10"), ORDERS, STAGING, 1).await;
     assert_eq!(copy.at.instance, here.at.instance);
     for row in here.at.store.subscriptions(&here.target.name).await.unwrap() {
-        copy.at.store.save_subscription(row).await.unwrap();
+        copy.at.store.save_subscription(row, None).await.unwrap();
     }
     copy
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use futures_util::poll;
 
+use super::super::together::may_be_about_one;
 use super::given::{VERSIONS, partner, start, text};
 use crate::domain::{ErpId, FieldValue};
 use crate::erp::{Erp as _, ErpError, Save};
@@ -151,6 +152,31 @@ async fn what_may_be_about_one_record_is_told_to_no_other() {
             assert_eq!(server.faults().pending(), 0, "{version:?} {name}: it was refused");
         }
     }
+}
+
+#[tokio::test]
+async fn a_call_has_a_most_in_records() {
+    let (server, odoo) = start(slow(VERSIONS[0])).await;
+    odoo.save(&[somebody(0)]).await.unwrap();
+    let saves: Vec<Save> = (1..62).map(somebody).collect();
+    for ids in join_all(saves.iter().map(|save| odoo.save(from_ref(save)))).await {
+        ids.unwrap();
+    }
+    assert_eq!(
+        loads(&server),
+        4,
+        "the first alone, then fifty, then the last ten"
+    );
+}
+
+#[test]
+fn a_server_that_says_when_to_come_again_is_not_asked_more_often() {
+    let busy = |retry_after| ErpError::Busy {
+        message: "too many requests".to_owned(),
+        retry_after,
+    };
+    assert!(may_be_about_one(&busy(None)), "a lost race is told like that");
+    assert!(!may_be_about_one(&busy(Some(Duration::from_secs(30)))));
 }
 
 #[tokio::test]

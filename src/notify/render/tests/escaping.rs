@@ -12,6 +12,16 @@ fn xml_may_have_all_that_xml_has() {
 }
 
 #[test]
+fn a_value_ends_no_cdata_with_what_follows_it() {
+    let mut order = full();
+    order.object.as_mut().unwrap().name = Some("a]]".to_owned());
+    let text = "<o n=\"{{ event.object.name }}\">{{ event.object.name }}></o>";
+    let template = template(text, "application/xml").unwrap();
+    let body = String::from_utf8(template.render(&order).unwrap().to_vec()).unwrap();
+    assert_eq!(body, "<o n=\"a&#93;&#93;\">a&#93;&#93;></o>");
+}
+
+#[test]
 fn values_show_as_they_are_in_markdown() {
     let shown = |name: &str| {
         let mut order = full();
@@ -24,15 +34,18 @@ fn values_show_as_they_are_in_markdown() {
         ("Ada 12.50", "Ada 12.50"),
         (
             "[Pay here](https://evil.example)",
-            "\\[Pay here\\]\\(https\\://evil.example\\)",
+            "\\[Pay here\\]\\(https\\://evil\\.example\\)",
         ),
-        ("<https://evil.example>", "\\<https\\://evil.example\\>"),
+        ("<https://evil.example>", "\\<https\\://evil\\.example\\>"),
         ("a\n# b\r\n- c", "a \\# b  \\- c"),
         (
             "**@channel** `x` ![a](b)",
             "\\*\\*\\@channel\\*\\* \\`x\\` \\!\\[a\\]\\(b\\)",
         ),
         ("1. no list", "1\\. no list"),
+        ("www.evil.example/a", "www\\.evil\\.example/a"),
+        ("www.1.de", "www\\.1\\.de"),
+        ("===", "\\=\\=\\="),
     ] {
         assert_eq!(shown(name), expected, "{name}");
     }

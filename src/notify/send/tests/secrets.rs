@@ -29,6 +29,15 @@ async fn while_a_secrets_file_changes_both_sign() {
     write("not a secret", 3);
     let attempt = sender.send(&message(), SystemClock.now()).await;
     assert_eq!(code(&attempt), Some(FailureCode::Secret), "{attempt:?}");
+    let told = attempt.failure.unwrap().to_string();
+    for part in [
+        file.to_str().unwrap(),
+        "`secrets_files`",
+        "begins with whsec_",
+        "write the one",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
     write("whsec_BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB", 4);
     let attempt = sender.send(&message(), SystemClock.now()).await;
     assert!(attempt.is_taken(), "the mistake is corrected: {attempt:?}");
@@ -80,6 +89,32 @@ async fn our_secrets_are_not_kept_when_a_receiver_repeats_them() {
 }
 
 #[tokio::test]
+async fn our_secrets_are_not_kept_when_a_receiver_that_knows_them_writes_them_otherwise() {
+    let (password, plain, code) = ("open sesame", "Jefe and friends", "YWRhOm9wZW4gc2VzYW1l");
+    let told = format!("password={password}; code={code}; signing={SECRET}; hmac={plain}.");
+    let answer = format!("HTTP/1.1 401 No\r\ncontent-length: {}\r\n\r\n{told}", told.len());
+    let (address, _) = answering(answer).await;
+    let attempt = send(Target {
+        hmac: Some(HmacHeader {
+            header: "x-hub-signature".parse().unwrap(),
+            encoding: HmacEncoding::Hex,
+            prefix: String::new(),
+            secret: Secret::text(plain),
+        }),
+        auth: Some(Auth::Basic {
+            user: "ada".to_owned(),
+            password: Secret::text(password),
+        }),
+        ..target(&format!("http://{address}/"))
+    })
+    .await;
+    assert_eq!(
+        attempt.answer.unwrap().body,
+        "password=(hidden); code=(hidden); signing=(hidden); hmac=(hidden)."
+    );
+}
+
+#[tokio::test]
 async fn a_secret_is_not_kept_where_the_kept_part_ends() {
     // Several that are repeated make the text shorter, and what was beyond its end moves into it.
     for (before, repeated) in [
@@ -107,6 +142,42 @@ async fn a_secret_is_not_kept_where_the_kept_part_ends() {
         );
         for part in ["tok", "0123", "789"] {
             assert!(!answer.body.contains(part), "{before}: {}", answer.body);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_cannot_be_read_says_which_file_and_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (none, empty) = (folder.path().join("none"), folder.path().join("empty"));
+    std::fs::write(&empty, " \n").unwrap();
+    for (auth, file, key, fix) in [
+        (
+            Auth::Bearer(Secret::file(&none)),
+            &none,
+            "`auth.bearer_file`",
+            "put it there",
+        ),
+        (
+            Auth::Basic {
+                user: "ada".to_owned(),
+                password: Secret::file(&empty),
+            },
+            &empty,
+            "`auth.password_file`",
+            "write the secret into it",
+        ),
+    ] {
+        let target = Target {
+            auth: Some(auth),
+            ..target("http://127.0.0.1:9/")
+        };
+        let sender = Sender::new(target, &loopback()).unwrap();
+        let attempt = sender.send(&message(), SystemClock.now()).await;
+        assert_eq!(code(&attempt), Some(FailureCode::Secret), "{attempt:?}");
+        let told = attempt.failure.unwrap().to_string();
+        for part in [file.to_str().unwrap(), key, fix] {
+            assert!(told.contains(part), "{part}: {told}");
         }
     }
 }

@@ -10,7 +10,7 @@ use super::execute;
 use super::mutate::Complaint;
 use super::node::{Args, Out};
 use super::view::root::Root;
-use crate::sandbox::shopify::ids::{gid, utc_text};
+use crate::sandbox::shopify::ids::{gid, parse_gid, utc_text};
 use crate::sandbox::shopify::schema::schema;
 use crate::sandbox::shopify::shop::Shop;
 
@@ -70,6 +70,15 @@ pub(super) fn start(shop: &mut Shop, args: &Args) -> Result<u64, Complaint> {
         }
     }
     Ok(shop.start_bulk(text, &rows, is_denied))
+}
+
+/// `bulkOperationCancel`: cancels an operation and returns its number.
+pub(super) fn cancel(shop: &mut Shop, args: &Args) -> Result<u64, Complaint> {
+    let id = args.get("id").and_then(Json::as_str).and_then(parse_gid);
+    match id {
+        Some(("BulkOperation", number)) if shop.cancel_bulk(number) => Ok(number),
+        _ => Err(Complaint::new(&["id"], "Bulk operation does not exist", None)),
+    }
 }
 
 /// How deep connections stand within each other; counts them.

@@ -45,7 +45,7 @@ pub(in super::super) async fn dispatches_are_claimed_by_priority_then_time(fixtu
 
 pub(in super::super) async fn nothing_is_claimed_for_a_paused_endpoint(fixture: Fixture) {
     let store = &fixture.store;
-    tell(store, "1", &[to("slack")]).await;
+    tell(store, "1", &[to("slack"), to("sheet")]).await;
     let mut act = EndpointAct {
         name: "slack".to_owned(),
         pause: true,
@@ -61,6 +61,16 @@ pub(in super::super) async fn nothing_is_claimed_for_a_paused_endpoint(fixture: 
     );
     tell(store, "2", &[to("slack")]).await;
     assert!(claim(store, "slack", 10, START).await.is_empty());
+    assert_eq!(
+        store.next_dispatch().await.unwrap(),
+        [("sheet".to_owned(), START)],
+        "another one goes on"
+    );
+    let other = EndpointAct {
+        name: "sheet".to_owned(),
+        ..act.clone()
+    };
+    assert!(store.set_endpoint(other).await.unwrap());
     assert!(store.next_dispatch().await.unwrap().is_empty());
     let row = super::endpoint(store, "slack").await;
     assert!(row.is_paused);
@@ -83,6 +93,9 @@ pub(in super::super) async fn nothing_is_claimed_for_a_paused_endpoint(fixture: 
         (false, None, None)
     );
     assert_eq!(row.health, r#"{"failures":0}"#);
+    let other = super::endpoint(store, "sheet").await;
+    assert!(other.is_paused && other.health != row.health, "{other:?}");
+    assert!(claim(store, "sheet", 10, START).await.is_empty());
     assert_eq!(names(&claim(store, "slack", 10, START).await), ["1", "2"]);
 
     let filter = crate::store::AuditFilter {
@@ -167,7 +180,10 @@ pub(in super::super) async fn a_clock_that_was_ahead_puts_no_delivery_off(fixtur
     for number in 0..7 {
         tell(store, &number.to_string(), &[of(1, month)]).await;
     }
+    let before = due(store, "slack").await;
     store.clock_went_back(START).await.unwrap();
+    assert_eq!(due(store, "slack").await, before, "jobs are mended without them");
+    store.mend_dispatch_times(START).await.unwrap();
     let mut expected = vec![hour];
     expected.extend([START; 8]);
     assert_eq!(due(store, "slack").await, expected);

@@ -7,8 +7,8 @@ use super::{
     unique,
 };
 use crate::store::{
-    AuditFilter, DispatchEnd, DispatchState, EndedDispatch, EndpointAct, EndpointAfter, HealthChange,
-    OpenMode, Redeliver,
+    AuditFilter, DispatchEnd, DispatchState, EndedDispatch, EndpointAct, EndpointAfter, GivenUpDeliveries,
+    HealthChange, OpenMode, Redeliver,
 };
 
 pub(in super::super) async fn an_end_saves_try_endpoint_and_what_is_told(fixture: Fixture) {
@@ -424,6 +424,21 @@ pub(in super::super) async fn what_ends_without_a_word_again_and_again_is_given_
         let count = u64::try_from(claimed.len()).unwrap();
         assert_eq!(store.reclaim_dispatches(now).await.unwrap(), count);
     }
+    // Others are told of the endpoint, with what is given up.
+    let told = store.outbox(10).await.unwrap();
+    assert_eq!(told.len(), 1, "{told:?}");
+    let mut expected = GivenUpDeliveries {
+        endpoint: "slack".to_owned(),
+        deliveries: 1,
+        failure: "outcome_unknown".to_owned(),
+        is_news: true,
+        is_paused: false,
+    };
+    assert_eq!(
+        GivenUpDeliveries::from_body(&told[0].body),
+        Some(expected.clone())
+    );
+    assert_eq!(endpoint(store, "slack").await.told_failing_at, Some(now));
     let story = store.dispatch(killer).await.unwrap().unwrap();
     assert_eq!(
         (story.row.state, story.row.ended_at),
@@ -442,6 +457,20 @@ pub(in super::super) async fn what_ends_without_a_word_again_and_again_is_given_
     now = now.plus(MINUTE);
     assert_eq!(store.reclaim_dispatches(now).await.unwrap(), 1);
     assert_eq!(states(store, "slack").await[0], DispatchState::Waiting);
+
+    // Given up on the same day once more it is counted, and no news.
+    let mut rounds = 1;
+    while states(store, "slack").await[0] != DispatchState::Failed {
+        assert_eq!(claim(store, "slack", 2, now).await[0].id, killer);
+        now = now.plus(MINUTE);
+        assert_eq!(store.reclaim_dispatches(now).await.unwrap(), 1);
+        rounds += 1;
+        assert!(rounds < 30, "it ends");
+    }
+    let told = store.outbox(10).await.unwrap();
+    assert_eq!(told.len(), 2, "{told:?}");
+    expected.is_news = false;
+    assert_eq!(GivenUpDeliveries::from_body(&told[1].body), Some(expected));
     check_counts(&fixture).await;
 }
 

@@ -62,6 +62,26 @@ pub(in super::super) async fn what_ended_is_sent_once_more(fixture: Fixture) {
     check_counts(&fixture).await;
 }
 
+pub(in super::super) async fn what_failed_by_a_clock_that_was_ahead_is_sent_once_more(fixture: Fixture) {
+    use DispatchState::Waiting;
+    let store = &fixture.store;
+    for number in 0..5 {
+        tell(store, &number.to_string(), &[to("slack")]).await;
+    }
+    let claimed = claim(store, "slack", 5, START).await;
+    let (first, rest) = claimed.split_at(3);
+    end(store, "slack", first, DispatchEnd::Failed).await;
+    let sentence = "it cannot be said".to_owned();
+    end(store, "slack", rest, DispatchEnd::Problem { sentence }).await;
+    let back = START.minus(MINUTE * 60);
+    let failed = Redeliver::Failed {
+        endpoint: Some("slack".to_owned()),
+    };
+    let again = store.redeliver(failed, ada(), back).await.unwrap();
+    assert_eq!(again, Redelivered::Done(5));
+    assert_eq!(states(store, "slack").await, [Waiting; 5]);
+}
+
 pub(in super::super) async fn a_range_or_all_that_failed_is_sent_once_more(fixture: Fixture) {
     use DispatchState::{Delivered, Failed, Waiting};
     let store = &fixture.store;

@@ -1,10 +1,11 @@
 //! What is told of people goes with a privacy request.
 
 use super::super::fixture::Fixture;
-use super::super::given::{START, other_shop, record, shop};
+use super::super::given::{START, link, other_shop, record, shop};
 use super::{ada, body, check_counts, claim, end, ids, kept, names, states, tell, to};
+use crate::domain::LinkKind;
 use crate::store::{
-    DispatchEnd, DispatchFilter, DispatchState, FannedOut, Redeliver, Redelivered, SharedStore,
+    Adoption, DispatchEnd, DispatchFilter, DispatchState, FannedOut, Redeliver, Redelivered, SharedStore,
 };
 
 /// A notification about a record of the other shop, fanned out.
@@ -82,6 +83,73 @@ pub(in super::super) async fn what_is_told_of_a_customer_is_removed(fixture: Fix
         .await
         .unwrap();
     assert_eq!(touched, 0);
+    check_counts(&fixture).await;
+}
+
+/// Has something told of a record of the ERP alone: nobody knew yet which one of the shop it is.
+async fn tell_of_erp(store: &SharedStore, name: &str, key: &str) {
+    store.add_notifications(vec![body(name)], START).await.unwrap();
+    let mut keep = kept(name);
+    keep.keys = vec![key.to_owned()];
+    let row = FannedOut {
+        id: store.outbox(1).await.unwrap()[0].id,
+        kept: Some(keep),
+        dispatches: vec![to("slack")],
+    };
+    store.fan_out(vec![row], START).await.unwrap();
+}
+
+pub(in super::super) async fn what_was_told_of_a_customer_before_the_link_is_removed(fixture: Fixture) {
+    use DispatchState::{Cancelled, Waiting};
+    let store = &fixture.store;
+    tell_of_erp(store, "a", "erp/res.partner/9").await;
+    tell_of_erp(store, "b", "erp/res.partner/90").await;
+    tell_of_erp(store, "c", "erp/product.template/9").await;
+    let about = |id: &str, erp: &str| {
+        format!(
+            r#"{{"id":"evt_{id}","type":"sync.failed","shop":"main","record":"{id}","object":{{"erp":{erp}}}}}"#
+        )
+    };
+    let given_up = |direction: &str, source: &str| {
+        let key = format!(r#"{{"object":"customer","direction":"{direction}","source_id":"{source}"}}"#);
+        format!(r#"{{"shop":"main","given_up_job":{{"job":1,"key":{key},"record":"Ada"}}}}"#)
+    };
+    let stay = [
+        about("d", r#"{"model":"res.partner","id":90}"#),
+        about("e", r#"{"model":"product.template","id":9}"#),
+        given_up("in", "9"),
+    ];
+    let mut told = stay.to_vec();
+    told.push(about("f", r#"{"model":"res.partner","id":9}"#));
+    told.push(given_up("out", "9"));
+    store.add_notifications(told, START).await.unwrap();
+
+    let adoption = Adoption {
+        records: Vec::new(),
+        links: vec![link(LinkKind::Customer, "7", 9)],
+    };
+    store.adopt_links(vec![adoption], START).await.unwrap();
+    store
+        .redact(&shop(), &[record("customer", "7")], START)
+        .await
+        .unwrap();
+    let filter = DispatchFilter {
+        state: Some(Cancelled),
+        ..DispatchFilter::default()
+    };
+    let gone = super::rows(store, filter).await;
+    assert_eq!(gone.len(), 1);
+    assert_eq!((gone[0].notification.as_str(), &gone[0].record), ("evt_a", &None));
+    assert_eq!(store.dispatch(gone[0].id).await.unwrap().unwrap().body, None);
+    assert_eq!(states(store, "slack").await, [Cancelled, Waiting, Waiting]);
+    let left: Vec<String> = store
+        .outbox(10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|row| row.body)
+        .collect();
+    assert_eq!(left, stay);
     check_counts(&fixture).await;
 }
 

@@ -10,7 +10,7 @@ use super::{Conn, DbRow, add, events, held, notices_sql, sql};
 use crate::domain::{Fence, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
-use crate::store::{DispatchEnd, EndedDispatch, HealthChange, NewTry};
+use crate::store::{DispatchEnd, EndedDispatch, FAILING_TOLD_EVERY, GivenUpDeliveries, HealthChange, NewTry};
 
 /// What stands with a dispatch whose endpoint is no more.
 pub(super) const ENDPOINT_GONE: &str = "its endpoint was removed";
@@ -381,11 +381,8 @@ pub(in super::super) async fn reclaim_step(
         return Ok(0);
     }
     let names: BTreeSet<&str> = overdue.iter().map(|(_, _, name, _)| name.as_str()).collect();
-    let known: HashSet<String> = held(conn, &names.into_iter().collect::<Vec<_>>())
-        .await?
-        .into_iter()
-        .map(|(name, _)| name)
-        .collect();
+    let held = held(conn, &names.into_iter().collect::<Vec<_>>()).await?;
+    let known: HashSet<String> = held.iter().map(|(name, _)| name.clone()).collect();
     let ids: Vec<(i64, Fence)> = overdue
         .iter()
         .map(|(id, fence, ..)| (*id, Fence(*fence)))
@@ -393,8 +390,8 @@ pub(in super::super) async fn reclaim_step(
     let unnoted: HashMap<i64, i64> = overdue.iter().map(|(id, .., unnoted)| (*id, *unnoted)).collect();
     let lives = live(conn, &ids).await?;
     let count = u64::try_from(lives.len()).unwrap_or(0);
+    let mut failing: BTreeMap<String, u64> = BTreeMap::new();
     let mut given_up: Vec<i64> = Vec::new();
-    let mut failing: BTreeSet<String> = BTreeSet::new();
     let mut apart = Duration::ZERO;
     let mut settled = Vec::with_capacity(lives.len());
     for live in lives {
@@ -402,7 +399,7 @@ pub(in super::super) async fn reclaim_step(
         // What nobody wants any more, or was removed, is cancelled as ever.
         if unnoted >= MOST_UNNOTED && live.has_body && known.contains(&live.endpoint) {
             given_up.push(live.id);
-            failing.insert(live.endpoint.clone());
+            *failing.entry(live.endpoint.clone()).or_default() += 1;
             let told = Told {
                 failure: Some(UNNOTED_FAILURE),
                 ..Told::only(UNNOTED)
@@ -419,14 +416,7 @@ pub(in super::super) async fn reclaim_step(
     }
     settle(conn, settled, &known, now).await?;
     if !given_up.is_empty() {
-        sqlx::query(concat!(
-            "UPDATE endpoints SET given_up_at = $2 WHERE name ",
-            sql::in_texts!("$1")
-        ))
-        .bind(serde_json::to_string(&failing)?)
-        .bind(now.millis())
-        .execute(conn)
-        .await?;
+        tell_failing(conn, &failing, &held, now).await?;
         tracing::error!(
             deliveries = ?given_up,
             endpoints = ?failing,
@@ -435,4 +425,52 @@ pub(in super::super) async fn reclaim_step(
         );
     }
     Ok(count)
+}
+
+/// Notes that deliveries to these endpoints were given up, and tells of it; others are to hear of each once a day. Whether anybody
+/// wants to is seen when it is fanned out.
+async fn tell_failing(
+    conn: &mut Conn,
+    failing: &BTreeMap<String, u64>,
+    held: &[(String, bool)],
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let names = serde_json::to_string(&failing.keys().collect::<Vec<_>>())?;
+    sqlx::query(concat!(
+        "UPDATE endpoints SET given_up_at = $2 WHERE name ",
+        sql::in_texts!("$1")
+    ))
+    .bind(&names)
+    .bind(now.millis())
+    .execute(&mut *conn)
+    .await?;
+    // What seems to be told in the future was told by a clock that was ahead.
+    let news: HashSet<String> = sqlx::query_scalar(concat!(
+        "UPDATE endpoints SET told_failing_at = $2
+         WHERE (told_failing_at IS NULL OR told_failing_at > $2 OR told_failing_at <= $3) AND name ",
+        sql::in_texts!("$1"),
+        " RETURNING name"
+    ))
+    .bind(&names)
+    .bind(now.millis())
+    .bind(now.minus(FAILING_TOLD_EVERY).millis())
+    .fetch_all(&mut *conn)
+    .await?
+    .into_iter()
+    .collect();
+    let mut bodies = Vec::with_capacity(failing.len());
+    for (endpoint, deliveries) in failing {
+        let told = GivenUpDeliveries {
+            endpoint: endpoint.clone(),
+            deliveries: *deliveries,
+            failure: UNNOTED_FAILURE.to_owned(),
+            is_news: news.contains(endpoint),
+            is_paused: held
+                .iter()
+                .any(|(name, is_paused)| name == endpoint && *is_paused),
+        };
+        bodies.push(told.to_body()?);
+    }
+    let told: Vec<(&str, Timestamp)> = bodies.iter().map(|body| (body.as_str(), now)).collect();
+    add(conn, &told).await
 }

@@ -4,16 +4,12 @@
 use std::time::Duration;
 
 use super::{Conn, held, sql};
-use crate::domain::Timestamp;
+use crate::domain::{LONGEST_RETRY_WAIT, Timestamp};
 use crate::store::fault::Fault;
 use crate::store::rules::clean;
 
 /// How many dispatches one step looks at.
 const STEP: i64 = if cfg!(test) { 3 } else { 2_000 };
-
-/// Nothing waits for longer than about so long, whatever its receiver asked for and however patiently it is tried: what seems to was
-/// put off by a clock that was ahead.
-const LONGEST_WAIT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// No claim holds for longer: an attempt may take a minute, and a claim a little longer.
 const LONGEST_CLAIM: Duration = Duration::from_secs(300);
@@ -90,7 +86,7 @@ pub(in super::super) async fn step(conn: &mut Conn, mut hastening: Hastening) ->
         .bind(STEP)
         .fetch_all(&mut *conn)
         .await?;
-    let latest = hastening.now.plus(LONGEST_WAIT).millis();
+    let latest = hastening.now.plus(LONGEST_RETRY_WAIT).millis();
     let ids: Vec<i64> = rows
         .iter()
         .filter(|(_, due_at, tries)| hastening.which == Which::Every || *tries == 0 || *due_at > latest)

@@ -110,6 +110,10 @@ pub(in super::super) struct Progress {
     /// How many it was so far.
     pub(in super::super) count: u64,
     is_noted: bool,
+    /// The highest number there was when it began.
+    upto: i64,
+    /// No time of an end was later when it began: the clock may have been set back since.
+    ended_upto: i64,
 }
 
 impl Progress {
@@ -169,8 +173,16 @@ pub(in super::super) async fn redeliver(
         .iter()
         .flat_map(|endpoint| states.iter().map(|state| (clean(endpoint), *state, 0)))
         .collect();
+    let (upto, latest): (i64, i64) = sqlx::query_as(
+        "SELECT coalesce((SELECT max(id) FROM dispatches), 0),
+             coalesce((SELECT max(ended_at) FROM dispatches WHERE ended_at IS NOT NULL), 0)",
+    )
+    .fetch_one(conn)
+    .await?;
     Ok(Begun::Steps(Progress {
         left,
+        upto,
+        ended_upto: latest.max(now.millis()),
         ..Progress::default()
     }))
 }
@@ -279,9 +291,10 @@ pub(in super::super) async fn redeliver_step(
     while room > 0
         && let Some((_, state, after)) = progress.left.pop_if(|(of, ..)| *of == endpoint)
     {
-        let rows = ended_after(conn, &endpoint, state, after, room).await?;
+        let between = (after, progress.upto.saturating_add(1));
+        let rows = ended_between(conn, &endpoint, state, between, room).await?;
         let Some((last, ..)) = rows.last() else { continue };
-        progress.count += send_again(conn, &wanted(what, &rows, now), false, now).await?;
+        progress.count += send_again(conn, &wanted(what, &rows, progress.ended_upto), false, now).await?;
         let looked = i64::try_from(rows.len()).unwrap_or(i64::MAX);
         if looked >= room {
             progress.left.push((endpoint.clone(), state, *last));
@@ -313,17 +326,17 @@ pub(in super::super) async fn redeliver_step(
 /// A dispatch, when it was made and when it ended.
 type Ended = (i64, i64, Option<i64>);
 
-/// Up to so many of an endpoint's dispatches in one state after a number, the oldest first.
-async fn ended_after(
+/// Up to so many of an endpoint's dispatches in one state with numbers between these, the oldest first.
+async fn ended_between(
     conn: &mut Conn,
     endpoint: &str,
     state: DispatchState,
-    after: i64,
+    between: (i64, i64),
     limit: i64,
 ) -> Result<Vec<Ended>, Fault> {
     let mut query = QueryBuilder::<Db>::new("SELECT d.id, d.created_at, d.ended_at FROM ");
     query.push(notices_sql::LISTED).push(" WHERE");
-    notices_sql::push_list(&mut query, endpoint, state.as_str(), (after, i64::MAX));
+    notices_sql::push_list(&mut query, endpoint, state.as_str(), between);
     query
         .push(notices_sql::LISTED_OLDEST)
         .push(" LIMIT ")
@@ -332,15 +345,13 @@ async fn ended_after(
 }
 
 /// Which of these are to be sent once more. What was sent once more and ended again meanwhile is not sent a third time.
-fn wanted(what: &Redeliver, rows: &[Ended], now: Timestamp) -> Vec<i64> {
+fn wanted(what: &Redeliver, rows: &[Ended], ended_upto: i64) -> Vec<i64> {
     let is_of = |created_at: i64| match what {
         Redeliver::Range { since, until, .. } => (since.millis()..until.millis()).contains(&created_at),
         Redeliver::One(_) | Redeliver::Failed { .. } => true,
     };
     rows.iter()
-        .filter(|(_, created_at, ended_at)| {
-            is_of(*created_at) && ended_at.is_some_and(|at| at <= now.millis())
-        })
+        .filter(|(_, created_at, ended_at)| is_of(*created_at) && ended_at.is_some_and(|at| at <= ended_upto))
         .map(|(id, ..)| *id)
         .collect()
 }

@@ -1,6 +1,7 @@
 //! Removing what notifications tell of a customer or a shop, and what receivers repeated of it.
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::{Conn, events, held, outbox, sql};
 use crate::domain::{RecordKey, ShopName, System, Timestamp};
@@ -28,12 +29,92 @@ fn key(record: &RecordKey) -> String {
     }
 }
 
+/// A record of the ERP that is linked with one of the shop. What was told of it before there was a link names only itself.
+struct Linked {
+    /// The kind of record, e.g. `customer`.
+    kind: String,
+    /// The ERP's model.
+    model: String,
+    /// The ERP's id.
+    id: String,
+}
+
+impl Linked {
+    fn key(&self) -> String {
+        format!("erp/{}/{}", self.model, self.id)
+    }
+
+    /// Whether this names it: as a record of the ERP, or as what a job is about that carries it to the shop.
+    fn is_named_by(&self, object: &Map<String, Value>) -> bool {
+        let is = |key: &str, wanted: &str| match object.get(key) {
+            Some(Value::String(text)) => text == wanted,
+            Some(Value::Number(number)) => number.to_string() == wanted,
+            _ => false,
+        };
+        is("model", &self.model) && is("id", &self.id)
+            || is("direction", "out") && is("object", &self.kind) && is("source_id", &self.id)
+    }
+
+    /// Whether a body names it anywhere. Its number alone says nothing: short ones stand everywhere.
+    fn is_named_in(&self, body: &Value) -> bool {
+        match body {
+            Value::Object(object) => {
+                self.is_named_by(object) || object.values().any(|value| self.is_named_in(value))
+            }
+            Value::Array(items) => items.iter().any(|item| self.is_named_in(item)),
+            _ => false,
+        }
+    }
+}
+
+/// The records of the ERP that these of the shop are linked with.
+async fn linked(conn: &mut Conn, shop: &ShopName, records: &[RecordKey]) -> Result<Vec<Linked>, Fault> {
+    let mut linked = Vec::new();
+    for record in records.iter().filter(|record| record.system == System::Shopify) {
+        let pairs: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT model, erp_id FROM links WHERE shop = $1 AND kind = $2 AND source_id = $3",
+        )
+        .bind(shop.as_str())
+        .bind(clean(&record.model))
+        .bind(clean(&record.id))
+        .fetch_all(&mut *conn)
+        .await?;
+        linked.extend(pairs.into_iter().map(|(model, id)| Linked {
+            kind: record.model.clone(),
+            model,
+            id: id.to_string(),
+        }));
+    }
+    Ok(linked)
+}
+
+/// Whether a body in the outbox names one of these records, or one of the ERP that is linked with them.
+fn names_one(body: &str, records: &[RecordKey], linked: &[Linked]) -> bool {
+    if records
+        .iter()
+        .any(|record| events::names(body.as_bytes(), &record.id))
+    {
+        return true;
+    }
+    if linked.is_empty() {
+        return false;
+    }
+    let read = serde_json::from_str(body);
+    linked.iter().any(|record| match &read {
+        Ok(read) => record.is_named_in(read),
+        Err(_) => [&record.model, &record.id]
+            .iter()
+            .all(|word| events::names(body.as_bytes(), word)),
+    })
+}
+
 /// Notifications of the shop in the outbox that name one of these records; all of the shop where none is given.
 pub(in super::super) async fn waiting_mentions(
     conn: &mut Conn,
     shop: &ShopName,
     records: Option<&[RecordKey]>,
 ) -> Result<Vec<i64>, Fault> {
+    let linked = linked(&mut *conn, shop, records.unwrap_or_default()).await?;
     let mut found = Vec::new();
     let mut after = 0;
     loop {
@@ -43,12 +124,7 @@ pub(in super::super) async fn waiting_mentions(
             // One that cannot be read may be of any shop.
             let is_of_shop = serde_json::from_str::<Envelope>(&body)
                 .map_or(true, |envelope| envelope.shop.as_deref() == Some(shop.as_str()));
-            let is_named = records.is_none_or(|records| {
-                records
-                    .iter()
-                    .any(|record| events::names(body.as_bytes(), &record.id))
-            });
-            if is_of_shop && is_named {
+            if is_of_shop && records.is_none_or(|records| names_one(&body, records, &linked)) {
                 found.push(id);
             }
         }
@@ -68,7 +144,7 @@ async fn drop_waiting(conn: &mut Conn, outbox: &[i64]) -> Result<u64, Fault> {
     )
 }
 
-/// Removes what is told of these records, and these notifications from the outbox. What waits is not sent any more.
+/// Removes what is told of these records and of those of the ERP that they are linked with, and these notifications from the outbox. What waits is not sent any more.
 pub(in super::super) async fn redact(
     conn: &mut Conn,
     shop: &ShopName,
@@ -77,7 +153,13 @@ pub(in super::super) async fn redact(
     now: Timestamp,
 ) -> Result<u64, Fault> {
     let mut touched = drop_waiting(conn, outbox).await?;
-    let keys: Vec<String> = records.iter().map(|record| clean(&key(record))).collect();
+    let linked = linked(&mut *conn, shop, records).await?;
+    let keys: Vec<String> = records
+        .iter()
+        .map(key)
+        .chain(linked.iter().map(Linked::key))
+        .map(|key| clean(&key))
+        .collect();
     let ids: Vec<i64> = sqlx::query_scalar(concat!(
         "SELECT DISTINCT n.id FROM notification_keys AS k JOIN notifications AS n ON n.id = k.notification_id
          WHERE n.shop = $2 AND n.body IS NOT NULL AND k.key ",

@@ -102,6 +102,10 @@ impl Imports for Backend {
         ask!(self, "list imports", |conn| imports::last(conn, limit))
     }
 
+    async fn imports_of(&self, ids: Vec<i64>) -> Result<Vec<ImportRow>, StoreError> {
+        ask!(self, "read imports", |conn| imports::of(conn, &ids))
+    }
+
     async fn open_imports(&self) -> Result<Vec<ImportRow>, StoreError> {
         ask!(self, "list open imports", |conn| imports::open(conn))
     }

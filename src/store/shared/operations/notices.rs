@@ -11,7 +11,7 @@ use crate::store::{
 
 impl Backend {
     /// Makes due what waits until later, in steps.
-    pub(super) async fn hasten_dispatches(
+    async fn hasten_dispatches(
         &self,
         trying: &'static str,
         mut hastening: notices::Hastening,
@@ -109,6 +109,12 @@ impl Notices for Backend {
             self.ring_told().await;
         }
         Ok(count)
+    }
+
+    async fn mend_dispatch_times(&self, now: Timestamp) -> Result<(), StoreError> {
+        let trying = "mend the times of deliveries";
+        let hastening = change!(self, trying, |conn| notices::put_off(conn, now))?;
+        self.hasten_dispatches(trying, hastening).await
     }
 
     async fn next_dispatch(&self) -> Result<Vec<(String, Timestamp)>, StoreError> {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use async_trait::async_trait;
 
-use super::super::{Backend, notices, queue, upcoming};
+use super::super::{Backend, queue, upcoming};
 use crate::domain::{Fence, JobId, RecordKey, ShopName, System, Timestamp};
 use crate::store::prepared::PreparedFinish;
 use crate::store::{
@@ -102,13 +102,9 @@ impl Queue for Backend {
     }
 
     async fn clock_went_back(&self, now: Timestamp) -> Result<u64, StoreError> {
-        let jobs = change!(self, "mend the times of ready jobs", |conn| {
+        change!(self, "mend the times of ready jobs", |conn| {
             queue::clock_went_back(conn, now)
-        })?;
-        let trying = "mend the times of deliveries";
-        let hastening = change!(self, trying, |conn| notices::put_off(conn, now))?;
-        self.hasten_dispatches(trying, hastening).await?;
-        Ok(jobs)
+        })
     }
 
     async fn hasten(&self, shop: &ShopName, system: System, now: Timestamp) -> Result<u64, StoreError> {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::super::{Backend, subscriptions};
 use crate::domain::{ShopName, ShopifyId, Timestamp};
-use crate::store::{DeliveryCount, DeliverySum, StoreError, SubscriptionRow, Subscriptions};
+use crate::store::{DeliveryCount, DeliverySum, StoreError, SubscriptionRow, Subscriptions, Word};
 
 #[async_trait]
 impl Subscriptions for Backend {
@@ -25,10 +25,17 @@ impl Subscriptions for Backend {
         ))
     }
 
-    async fn save_subscription(&self, row: SubscriptionRow) -> Result<(), StoreError> {
+    async fn save_subscription(&self, row: SubscriptionRow, word: Option<Word>) -> Result<(), StoreError> {
+        let is_told = word.is_some();
         change!(self, "note a subscription", |conn| subscriptions::save(
-            conn, &row
-        ))
+            conn,
+            &row,
+            word.as_ref()
+        ))?;
+        if is_told {
+            self.ring_told().await;
+        }
+        Ok(())
     }
 
     async fn remove_subscription(
@@ -36,11 +43,17 @@ impl Subscriptions for Backend {
         shop: &ShopName,
         id: ShopifyId,
         at: Timestamp,
+        word: Option<Word>,
     ) -> Result<(), StoreError> {
         let shop = shop.clone();
+        let is_told = word.is_some();
         change!(self, "note a subscription's end", |conn| {
-            subscriptions::remove(conn, &shop, id, at)
-        })
+            subscriptions::remove(conn, &shop, id, at, word.as_ref())
+        })?;
+        if is_told {
+            self.ring_told().await;
+        }
+        Ok(())
     }
 
     async fn saw_subscriptions(

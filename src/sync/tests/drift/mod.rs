@@ -2,6 +2,9 @@
 //! and quiet afterwards.
 
 mod classes;
+mod decided;
+mod documents;
+mod midway;
 mod orders;
 mod random;
 mod refused;
@@ -35,6 +38,8 @@ fn main_shop() -> ShopName {
 struct Damaged {
     bench: Bench,
     moved: Arc<AtomicI64>,
+    /// By how many seconds the ERP's clock is ahead.
+    erp_moved: Arc<AtomicI64>,
 }
 
 impl Damaged {
@@ -58,13 +63,18 @@ impl Damaged {
             clock: Arc::new(move || real() + chrono::Duration::seconds(hand.load(Ordering::SeqCst))),
             ..ShopOptions::default()
         };
+        let erp_moved = Arc::new(AtomicI64::new(0));
+        let odoo = OdooOptions::version(Version::V18);
+        let (real, hand) = (Arc::clone(&odoo.clock), Arc::clone(&erp_moved));
         let odoo = OdooOptions {
             services: services(),
-            ..OdooOptions::version(Version::V18)
+            clock: Arc::new(move || real() + chrono::Duration::seconds(hand.load(Ordering::SeqCst))),
+            ..odoo
         };
         Self {
             bench: Bench::built(options, odoo, mappings, adjust).await,
             moved,
+            erp_moved,
         }
     }
 

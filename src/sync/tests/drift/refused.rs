@@ -9,12 +9,51 @@ use crate::shopify::{Page, RequestId, ShopifyError};
 use crate::store::{Adoption, DriftReportFilter, RunOutcome};
 use crate::sync::{OUT_OF_SCOPE, ReviewSettings, RuleTexts, Rules, ScopeSettings, Source};
 
-/// A shop whose list of changes breaks after its first page, that does not show one customer, or does not list one.
-struct Broken {
-    shop: Arc<dyn Source>,
-    list_breaks: bool,
-    hidden: Option<u64>,
-    unlisted: Option<u64>,
+/// A shop whose list of changes breaks after its first page or waits, that does not show one record, does not list one, or lists
+/// all as they were a minute ago.
+pub(super) struct Broken {
+    pub(super) shop: Arc<dyn Source>,
+    pub(super) list_breaks: bool,
+    pub(super) hidden: Option<u64>,
+    pub(super) unlisted: Option<u64>,
+    pub(super) is_stale: bool,
+    pub(super) gate: Option<Arc<Gate>>,
+}
+
+impl Broken {
+    /// One of which nothing is broken.
+    pub(super) fn whole(shop: Arc<dyn Source>) -> Self {
+        Self {
+            shop,
+            list_breaks: false,
+            hidden: None,
+            unlisted: None,
+            is_stale: false,
+            gate: None,
+        }
+    }
+
+    fn shows(&self, id: ShopifyId) -> Result<(), ShopifyError> {
+        if self.hidden == Some(id.0) {
+            return Err(overloaded());
+        }
+        Ok(())
+    }
+}
+
+/// Where whoever lists the shop waits until it is opened.
+pub(super) struct Gate {
+    pub(super) arrived: tokio::sync::Notify,
+    pub(super) open: tokio::sync::Semaphore,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self {
+            arrived: tokio::sync::Notify::new(),
+            open: tokio::sync::Semaphore::new(0),
+        }
+    }
 }
 
 fn overloaded() -> ShopifyError {
@@ -28,17 +67,17 @@ fn overloaded() -> ShopifyError {
 #[async_trait]
 impl Source for Broken {
     async fn order(&self, id: ShopifyId, select: &str) -> Result<Option<Order>, ShopifyError> {
+        self.shows(id)?;
         self.shop.order(id, select).await
     }
 
     async fn customer(&self, id: ShopifyId, select: &str) -> Result<Option<Customer>, ShopifyError> {
-        if self.hidden == Some(id.0) {
-            return Err(overloaded());
-        }
+        self.shows(id)?;
         self.shop.customer(id, select).await
     }
 
     async fn product(&self, id: ShopifyId, select: &str) -> Result<Option<Product>, ShopifyError> {
+        self.shows(id)?;
         self.shop.product(id, select).await
     }
 
@@ -55,8 +94,17 @@ impl Source for Broken {
         if self.list_breaks && after.is_some() {
             return Err(overloaded());
         }
+        if let Some(gate) = &self.gate {
+            gate.arrived.notify_one();
+            drop(gate.open.acquire().await);
+        }
         let mut page = self.shop.changed_since(object, since, after).await?;
         page.records.retain(|(id, _)| self.unlisted != Some(id.0));
+        if self.is_stale {
+            for (_, changed) in &mut page.records {
+                *changed = changed.minus(Duration::from_secs(60));
+            }
+        }
         if self.list_breaks {
             page.records.truncate(1);
             page.next = Some("more".to_owned());
@@ -69,14 +117,13 @@ impl Damaged {
     /// The same behind a shop like that.
     fn behind(self, list_breaks: bool, hidden: Option<u64>) -> Self {
         self.through(|shop| Broken {
-            shop,
             list_breaks,
             hidden,
-            unlisted: None,
+            ..Broken::whole(shop)
         })
     }
 
-    fn through(mut self, broken: impl FnOnce(Arc<dyn Source>) -> Broken) -> Self {
+    pub(super) fn through(mut self, broken: impl FnOnce(Arc<dyn Source>) -> Broken) -> Self {
         let shop = self.bench.engine.shop(&main_shop()).unwrap();
         let mut context = ShopContext::clone(shop);
         context.source = Arc::new(broken(context.source));
@@ -144,10 +191,8 @@ async fn a_record_that_was_made_behind_the_list_is_not_deleted_and_one_that_is_g
     let (ada, _) = both.customer("Ada").await;
     let (grace, _) = both.customer("Grace").await;
     let both = both.through(|shop| Broken {
-        shop,
-        list_breaks: false,
-        hidden: None,
         unlisted: Some(grace),
+        ..Broken::whole(shop)
     });
     let (report, rows) = both.run(Object::Customer).await;
     assert_eq!((rows, report.looked.left_to_events), (Vec::new(), 1));
@@ -214,6 +259,69 @@ async fn where_too_much_is_gone_nothing_is_repaired_and_one_problem_says_so() {
     );
     let problems = both.bench.store.open_problems(9).await.unwrap();
     assert_eq!(problems[0].problem.code.0, TOO_MUCH_GONE);
+}
+
+#[tokio::test]
+async fn where_too_much_is_gone_from_the_erp_alone_nothing_is_made_anew_until_somebody_has_looked() {
+    let both = Damaged::new(false).await;
+    both.later();
+    let customers: Vec<u64> = (0..60)
+        .map(|n| {
+            let draft = CustomerDraft {
+                email: Some(format!("ada{n}@example.com")),
+                ..CustomerDraft::default()
+            };
+            both.bench
+                .shop
+                .change(|shop| shop.create_customer(draft).unwrap())
+        })
+        .collect();
+    let links = async |state: LinkState| {
+        let links = customers.iter().zip(800_000..).map(|(id, erp_id)| Link {
+            shop: main_shop(),
+            kind: LinkKind::Customer,
+            source_id: id.to_string(),
+            model: "res.partner".to_owned(),
+            erp_id: ErpId(erp_id),
+            erp_name: None,
+            state,
+            source_updated_at: None,
+            agreed: json!({}),
+            agreed_out: serde_json::Value::Null,
+            writes: serde_json::Value::Null,
+        });
+        let groups = links.map(|link| Adoption {
+            records: Vec::new(),
+            links: vec![link],
+        });
+        let now = crate::domain::Clock::now(&SystemClock);
+        both.bench.store.adopt_links(groups.collect(), now).await.unwrap();
+    };
+    links(LinkState::Linked).await;
+    let (report, rows) = both.run(Object::Customer).await;
+    assert_eq!(
+        report.withheld.as_deref(),
+        Some("60 of 60 linked records are gone from the ERP")
+    );
+    assert_eq!((rows.len(), report.of_fate(DriftFate::Unexplained)), (60, 60));
+    assert_eq!(both.jobs().await, 0);
+    let problems = both.bench.store.open_problems(9).await.unwrap();
+    assert_eq!(problems[0].problem.code.0, TOO_MUCH_GONE);
+    // They were deleted on purpose, and what is left of them on the shop is to stay without a partner.
+    links(LinkState::Retired).await;
+    let (report, rows) = both.run(Object::Customer).await;
+    assert_eq!(report.withheld, None);
+    let left = |row: &DriftRow| (row.class, row.fate, row.why.as_deref() == Some("link_retired"));
+    let expected = (DriftClass::MissingInErp, DriftFate::LeftAlone, true);
+    assert!(
+        rows.len() == 60 && rows.iter().all(|row| left(row) == expected),
+        "{rows:?}"
+    );
+    assert_eq!(both.jobs().await, 0);
+    assert!(
+        both.bench.store.open_problems(9).await.unwrap().is_empty(),
+        "it is over"
+    );
 }
 
 #[tokio::test]

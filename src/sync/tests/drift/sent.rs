@@ -6,10 +6,10 @@ use crate::domain::ErpId;
 use crate::reconcile::forget_sent;
 
 const TEMPLATE: &str = "product.template";
-const VALUE: &str = "product.template.attribute.value";
+pub(super) const VALUE: &str = "product.template.attribute.value";
 
 /// As if the first run had been long ago.
-async fn sent_since_long_ago(both: &Damaged, object: Object) {
+pub(super) async fn sent_since_long_ago(both: &Damaged, object: Object) {
     let now = crate::domain::Clock::now(&SystemClock);
     let (shop, name) = (main_shop(), format!("full:out:{object}"));
     let store = &both.bench.store;
@@ -18,7 +18,7 @@ async fn sent_since_long_ago(both: &Damaged, object: Object) {
 }
 
 /// A product that both directions agreed on, and its template.
-async fn settled(both: &Damaged) -> (u64, i64) {
+pub(super) async fn settled(both: &Damaged) -> (u64, i64) {
     let (product, _) = shirt(&both.bench);
     let synced = both.bench.sync(Object::Product, product).await;
     assert_eq!(synced.0, JobState::Completed, "{synced:?}");
@@ -44,6 +44,16 @@ fn of_goods(mut rows: Vec<DriftRow>) -> Vec<DriftRow> {
 
 /// The template gets the size L.
 pub(super) fn add_size(both: &Damaged, template: i64) {
+    add_size_at(both, template, "L", None);
+}
+
+/// The template gets a size, or got it then.
+pub(super) fn add_size_at(
+    both: &Damaged,
+    template: i64,
+    size: &str,
+    at: Option<chrono::DateTime<chrono::Utc>>,
+) {
     let bench = &both.bench;
     let line = bench.in_the_erp(
         "product.template.attribute.line",
@@ -51,10 +61,18 @@ pub(super) fn add_size(both: &Damaged, template: i64) {
         json!([[["product_tmpl_id", "=", template]], ["attribute_id"]]),
     );
     let (line, attribute) = (line[0]["id"].clone(), line[0]["attribute_id"][0].clone());
-    let value = json!({ "name": "L", "attribute_id": attribute });
+    let value = json!({ "name": size, "attribute_id": attribute });
     let value = bench.made_in_the_erp("product.attribute.value", value);
     let lines = json!([[1, line, { "value_ids": [[4, value]] }]]);
-    both.write(TEMPLATE, template, json!({ "attribute_line_ids": lines }));
+    let values = json!({ "attribute_line_ids": lines });
+    match at {
+        Some(at) => {
+            let erp = &bench.erp;
+            let written = erp.as_admin_since(at, TEMPLATE, "write", json!([[template], values]), json!({}));
+            written.unwrap();
+        }
+        None => both.write(TEMPLATE, template, values),
+    }
 }
 
 fn sizes(both: &Damaged, product: u64) -> Vec<String> {

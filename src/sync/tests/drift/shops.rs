@@ -36,7 +36,11 @@ async fn is_a_twin(both: &Damaged, partner: ErpId, is_beside: bool) -> bool {
 
 /// The other shop's link to this record of the ERP that it is kept in.
 async fn adopted(both: &Damaged, partner: ErpId, state: LinkState) {
-    let link = Link {
+    adopt(both, link(partner, state)).await;
+}
+
+fn link(partner: ErpId, state: LinkState) -> Link {
+    Link {
         shop: paris(),
         kind: LinkKind::Customer,
         source_id: "9".to_owned(),
@@ -48,7 +52,10 @@ async fn adopted(both: &Damaged, partner: ErpId, state: LinkState) {
         agreed: json!({}),
         agreed_out: serde_json::Value::Null,
         writes: serde_json::Value::Null,
-    };
+    }
+}
+
+async fn adopt(both: &Damaged, link: Link) {
     let group = Adoption {
         records: Vec::new(),
         links: vec![link],
@@ -63,6 +70,39 @@ async fn a_record_that_no_shop_knows_is_a_twin_whoever_else_is_kept_there() {
     let partner = twins(&both).await;
     assert!(is_a_twin(&both, partner, true).await);
     assert!(is_a_twin(&both, partner, false).await);
+}
+
+#[tokio::test]
+async fn a_record_that_has_our_name_for_what_another_one_is_linked_with_is_a_twin() {
+    let both = Damaged::new(false).await;
+    let customer = both.bench.shop.change(|shop| {
+        shop.create_customer(CustomerDraft {
+            email: Some("ada@example.com".into()),
+            ..CustomerDraft::default()
+        })
+        .unwrap()
+    });
+    // It was matched with a partner that was there, and nothing but our name tells that of the other one.
+    let partner = |name: &str| both.bench.made_in_the_erp("res.partner", json!({ "name": name }));
+    let (matched, twin) = (partner("Ada"), partner("A stranger"));
+    let link = Link {
+        shop: main_shop(),
+        source_id: customer.to_string(),
+        ..link(ErpId(matched), LinkState::Linked)
+    };
+    adopt(&both, link).await;
+    let named = json!([{
+        "module": "__lockstep_main__", "name": format!("customer_{customer}"), "model": "res.partner", "res_id": twin,
+    }]);
+    both.bench.in_the_erp("ir.model.data", "create", named);
+    let (_, rows) = both.run(Object::Customer).await;
+    let twins: Vec<_> = rows
+        .iter()
+        .filter(|row| row.class == DriftClass::DuplicateInErp)
+        .map(|row| (row.source_id, row.erp_id, row.erp.clone()))
+        .collect();
+    let beside = Some(format!("beside #{matched}"));
+    assert_eq!(twins, [(Some(ShopifyId(customer)), Some(ErpId(twin)), beside)]);
 }
 
 #[tokio::test]

@@ -3,7 +3,35 @@
 
 use super::orders::{fields, of_two_lines};
 use super::*;
+use crate::domain::{NewProblem, Outcome, Report};
 use crate::store::{NodeFile, TakenUp};
+
+/// An attempt ended so.
+pub(super) async fn ended(both: &Damaged, job: crate::store::ClaimedJob, state: JobState) {
+    let outcome = match state {
+        JobState::Completed => Outcome::Completed,
+        JobState::Held => Outcome::Held(something_else()),
+        _ => Outcome::Problem(something_else()),
+    };
+    let end = finish(job.id, job.fence, Report::of(outcome, "it ended"));
+    let finished = both.bench.store.finish(end).await.unwrap();
+    assert!(matches!(finished, Finished::Done(_)));
+}
+
+/// What a person is asked about.
+fn something_else() -> NewProblem {
+    NewProblem {
+        code: "something_else".into(),
+        record: None,
+        field: None,
+        reason: "Something else.".to_owned(),
+        fix: "See to it.".to_owned(),
+        owner: "operator".to_owned(),
+        mapping: None,
+        cluster: String::new(),
+        detail: serde_json::Value::Null,
+    }
+}
 
 impl Damaged {
     /// Another configuration is in force.

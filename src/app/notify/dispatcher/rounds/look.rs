@@ -1,7 +1,6 @@
 //! What is looked at from time to time, beside the bells.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use super::sending::give_back;
 use super::{Heard, Rounds};
@@ -12,10 +11,6 @@ use crate::notify::Health;
 use crate::store::{EndpointAfter, EndpointRow, StoreError};
 use crate::telemetry;
 
-/// No receiver is left alone for longer: what it asks for is capped at a day where it is read, and what seems to be more was noted by a
-/// clock that was ahead.
-const LONGEST_REST: Duration = Duration::from_secs(24 * 3600);
-
 impl Rounds {
     /// What is done from time to time: taking back what nobody ended, cancelling what waits for endpoints that are no more, keeping
     /// back what is for endpoints that somebody paused, and telling how endpoints stand.
@@ -23,15 +18,7 @@ impl Rounds {
         let now = self.clock.now();
         // One that panicked says nothing any more.
         self.cancelling.retain(|_, task| !task.is_finished());
-        if self.seen.mends_times {
-            // The others are sent meanwhile.
-            match self.store.clock_went_back(now).await {
-                Ok(_) => self.seen.mends_times = false,
-                Err(error) => {
-                    tracing::warn!(%error, "cannot mend the times of deliveries; trying again");
-                }
-            }
-        }
+        self.mend_times(now);
         match self.store.reclaim_dispatches(now).await {
             Ok(0) => {}
             Ok(again) => tracing::info!(
@@ -49,7 +36,7 @@ impl Rounds {
             .filter(|row| row.is_paused)
             .map(|row| row.name.clone())
             .collect();
-        let rests = rests(&rows);
+        let rests = rests(&rows, now);
         for name in self.let_go_on(&paused, &rests) {
             self.kept.pace.resumed(&name);
             if let Some(line) = self.lines.get_mut(&name) {
@@ -75,6 +62,28 @@ impl Rounds {
             }
         }
         Ok(())
+    }
+
+    /// Mends the times that a clock left in the future, beside the rounds. Where the clock is set back meanwhile, it is done once
+    /// more.
+    fn mend_times(&mut self, now: Timestamp) {
+        if self.mending.take_if(|task| task.is_finished()).is_some() {
+            // It panicked: it would have been heard of.
+            self.seen.mends_times = true;
+        }
+        if !self.seen.mends_times || self.mending.is_some() {
+            return;
+        }
+        self.seen.mends_times = false;
+        let (store, tell) = (self.store.clone(), self.kept.tell.clone());
+        self.mending = Some(tokio::spawn(async move {
+            let mended = store.mend_dispatch_times(now).await;
+            if let Err(error) = &mended {
+                tracing::warn!(%error, "cannot mend the times of deliveries; trying again");
+            }
+            let are_mended = mended.is_ok();
+            tell.send(Heard::TimesMended { are_mended }).ok();
+        }));
     }
 
     /// The endpoints that a person let go on since it was looked last. One that was paused in between, too: the rest that it was known
@@ -129,22 +138,22 @@ impl Rounds {
     /// Takes up the rests that receivers asked for before: of another process, or of another node.
     fn read_rests(&mut self, rows: &[EndpointRow], now: Timestamp) {
         for row in rows {
-            if let Some(until) = rests_until(row).filter(|until| *until > now) {
-                self.rest(&row.name, until.min(now.plus(LONGEST_REST)));
+            if let Some(until) = rest(row, now).filter(|until| *until > now) {
+                self.rest(&row.name, until);
             }
         }
     }
 }
 
-fn rests_until(row: &EndpointRow) -> Option<Timestamp> {
+fn rest(row: &EndpointRow, now: Timestamp) -> Option<Timestamp> {
     let health = serde_json::from_str::<Health>(&row.health).unwrap_or_default();
-    health.rests_until
+    health.rest(now)
 }
 
 /// Until when receivers want rest.
-fn rests(rows: &[EndpointRow]) -> BTreeMap<String, Timestamp> {
+fn rests(rows: &[EndpointRow], now: Timestamp) -> BTreeMap<String, Timestamp> {
     rows.iter()
-        .filter_map(|row| Some((row.name.clone(), rests_until(row)?)))
+        .filter_map(|row| Some((row.name.clone(), rest(row, now)?)))
         .collect()
 }
 

@@ -53,6 +53,32 @@ pub(super) async fn down_for_a_day_it_is_given_up_told_and_sent_once_more(on: On
     rig.stop().await;
 }
 
+#[tokio::test]
+async fn that_an_endpoint_fails_is_told_once_a_day() {
+    let (down, other) = (
+        Receiver::start(Answer::Status(503)).await,
+        Receiver::start(Answer::Status(200)).await,
+    );
+    let endpoints = [
+        ("down", &down, "retry = { max_attempts = 1 }"),
+        ("other", &other, "events = ['endpoint.*']"),
+    ];
+    let mut rig = Rig::new("pause_after_hours = 0", &endpoints).await;
+    for (order, hours, told) in [(1, 0, 1), (2, 23, 1), (3, 2, 2)] {
+        rig.clock.advance(Duration::from_secs(hours * 3600));
+        rig.add([order]).await;
+        rig.reach("down", DispatchState::Failed, usize::try_from(order).unwrap())
+            .await;
+        // What is told was committed with the failure.
+        let row = rig.endpoint("down").await;
+        rig.reach("other", DispatchState::Delivered, told).await;
+        let since = rig.clock.now().since(row.told_failing_at.unwrap()).as_secs() / 3600;
+        assert_eq!(since, if order == 2 { 23 } else { 0 }, "{order}");
+    }
+    assert_eq!(other.count(), 2);
+    rig.stop().await;
+}
+
 pub(super) async fn what_takes_nothing_for_hours_is_paused_until_somebody_lets_it_go_on(on: On) {
     let (down, other) = (
         Receiver::start(Answer::Status(500)).await,
@@ -97,6 +123,50 @@ pub(super) async fn what_takes_nothing_for_hours_is_paused_until_somebody_lets_i
     let received = down.ids();
     assert!(ids.iter().all(|id| received.contains(id)));
     rig.stop().await;
+}
+
+pub(super) async fn what_nobody_could_note_again_and_again_is_counted_and_told_as_failing(on: On) {
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let seen = recorder.handle();
+    let _guard = metrics::set_default_local_recorder(&recorder);
+    let receiver = Receiver::start(Answer::Status(200)).await;
+    let endpoints = [
+        ("killer", &receiver, "state = 'paused'"),
+        ("other", &receiver, "events = ['endpoint.*']"),
+    ];
+    let mut rig = Rig::new_on(on, "", &endpoints).await;
+    rig.add([1]).await;
+    rig.reach("killer", DispatchState::Waiting, 1).await;
+    rig.stop().await;
+    // Each process that claims it dies.
+    for death in 1..=20 {
+        let now = rig.clock.now();
+        let claimed = rig
+            .store
+            .claim_dispatches("killer", now, now.plus(CLAIM_MARGIN), 1);
+        assert_eq!(claimed.await.unwrap().len(), 1);
+        rig.clock.advance(CLAIM_MARGIN);
+        if death < 20 {
+            assert_eq!(rig.store.reclaim_dispatches(rig.clock.now()).await.unwrap(), 1);
+        }
+    }
+    rig.start();
+    rig.reach("killer", DispatchState::Failed, 1).await;
+    rig.reach("other", DispatchState::Delivered, 1).await;
+    let told = receiver.received();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0].body["type"], "endpoint.failing");
+    assert_eq!(told[0].body["detail"]["endpoint"], "killer");
+    assert_eq!(told[0].body["detail"]["failure"], "outcome_unknown");
+    rig.stop().await;
+    let row = rig.endpoint("killer").await;
+    assert!(
+        row.told_failing_at.is_some() && row.given_up_at.is_some(),
+        "{row:?}"
+    );
+    let metrics = seen.render();
+    let counted = "lockstep_notify_deliveries_total{endpoint=\"killer\",outcome=\"failed\"} 1";
+    assert!(metrics.contains(counted), "{metrics}");
 }
 
 #[tokio::test]
@@ -327,7 +397,10 @@ async fn what_ended_long_ago_is_deleted_and_what_waits_is_kept() {
     .await;
     rig.add([1, 2]).await;
     rig.reach("taking", DispatchState::Delivered, 2).await;
-    rig.reach("down", DispatchState::Waiting, 2).await;
+    rig.clock.advance(Duration::from_secs(20 * 24 * 3600));
+    rig.add([3]).await;
+    rig.reach("taking", DispatchState::Delivered, 3).await;
+    rig.reach("down", DispatchState::Waiting, 3).await;
     assert_eq!(down.count(), 0, "it is paused");
     rig.stop().await;
     let clock: SharedClock = Arc::new(rig.clock.clone());
@@ -336,12 +409,18 @@ async fn what_ended_long_ago_is_deleted_and_what_waits_is_kept() {
         crate::app::notify::prune_on_schedule(rig.store.clone(), clock, rig.config.subscribe(), stop.clone());
     let pruning = tokio::spawn(pruning);
     tokio::task::yield_now().await;
-    rig.clock.advance(Duration::from_secs(40 * 24 * 3600));
-    until("they are deleted", async || {
+    let day = Duration::from_secs(24 * 3600);
+    rig.clock.advance(day * 15);
+    until("those that ended long ago are deleted", async || {
+        (rig.dispatches("taking").await.len() == 1).then_some(())
+    })
+    .await;
+    until("the last one is deleted in its turn", async || {
+        rig.clock.advance(day);
         rig.dispatches("taking").await.is_empty().then_some(())
     })
     .await;
-    assert_eq!(rig.dispatches("down").await.len(), 2);
+    assert_eq!(rig.dispatches("down").await.len(), 3);
     stop.cancel();
     pruning.await.unwrap();
 }

@@ -59,6 +59,53 @@ async fn a_notification_that_the_store_refuses_stays_alone() {
     rig.stop().await;
 }
 
+pub(super) async fn what_the_store_never_takes_in_time_becomes_a_problem_and_holds_up_no_other(on: On) {
+    let receiver = Receiver::start(Answer::Status(200)).await;
+    let mut rig = Rig::idle_on(on, "", &[("one", &receiver, "")]).await;
+    let store = faulty(&mut rig);
+    let ids = rig.add(1..=3).await;
+    let first = rig.store.outbox(1).await.unwrap()[0].id;
+    store.never_send(first);
+    rig.start();
+    until("the others are sent", async || {
+        rig.clock.advance(TROUBLE);
+        (receiver.count() == 2).then_some(())
+    })
+    .await;
+    assert_eq!(once(&receiver.ids()), once(&ids[1..]));
+    // Others come from time to time. The steps are shorter than the right to dispatch lasts.
+    let mut order = 10;
+    let problem = until("it is given up", async || {
+        rig.add([order]).await;
+        order += 1;
+        rig.clock.advance(RENEW);
+        let rows = rig.dispatches("one").await;
+        rows.into_iter().find(|row| row.state == DispatchState::Problem)
+    })
+    .await;
+    assert_eq!(problem.notification, ids[0]);
+    assert!(
+        problem.sentence.as_deref().unwrap().contains("in time"),
+        "{problem:?}"
+    );
+    let row = rig.endpoint("one").await;
+    assert!(row.problems == 1 && row.given_up_at.is_some(), "{row:?}");
+    until("nothing is left in the outbox", async || {
+        rig.clock.advance(TROUBLE);
+        rig.store.outbox(10).await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    // A person may have it sent all the same.
+    let ada = Actor::new("ada", Via::Cli);
+    let again = Redeliver::One(problem.id);
+    rig.store.redeliver(again, ada, rig.clock.now()).await.unwrap();
+    until("it is sent", async || {
+        receiver.ids().contains(&ids[0]).then_some(())
+    })
+    .await;
+    rig.stop().await;
+}
+
 #[tokio::test]
 async fn large_notifications_are_fanned_out_one_by_one() {
     let receiver = Receiver::start(Answer::Status(200)).await;

@@ -68,7 +68,9 @@ async fn one_that_hangs_delays_no_other() {
 
 pub(super) async fn of_what_waits_about_one_record_the_newest_is_sent(on: On) {
     let receiver = Receiver::start(Answer::Status(200)).await;
-    let mut rig = Rig::idle_on(on, "", &[("newest", &receiver, "unique = true")]).await;
+    let every = Receiver::start(Answer::Status(200)).await;
+    let endpoints = [("newest", &receiver, "unique = true"), ("every", &every, "")];
+    let mut rig = Rig::idle_on(on, "", &endpoints).await;
     let first = rig.add([1, 2]).await;
     let second = rig.add([1]).await;
     rig.start();
@@ -84,6 +86,12 @@ pub(super) async fn of_what_waits_about_one_record_the_newest_is_sent(on: On) {
         .map(|one| one.body["sequence"].as_i64().unwrap())
         .collect();
     assert!(sequences.iter().all(|sequence| *sequence > 1), "{sequences:?}");
+    rig.reach("every", DispatchState::Delivered, 3).await;
+    assert_eq!(
+        once(&every.ids()),
+        once(&[first, second].concat()),
+        "who did not ask for it gets all"
+    );
     rig.stop().await;
 }
 
@@ -128,6 +136,43 @@ pub(super) async fn a_batch_that_failed_is_sent_again_as_it_was(on: On) {
         .collect();
     assert_eq!(once(&events), once(&ids));
     rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_failed_together_is_not_tried_again_together() {
+    let receiver = Receiver::start(Answer::Status(500)).await;
+    let mut rig = Rig::idle("", &[("down", &receiver, "concurrency = 20")]).await;
+    rig.add(1..=20).await;
+    rig.start();
+    let rows = tried_once(&rig, "down", 20).await;
+    let due: BTreeSet<Timestamp> = rows.iter().map(|row| row.due_at).collect();
+    assert!(due.len() > 10, "{due:?}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_fault_that_says_how_long_it_takes_is_waited_out_by_what_it_met_alone() {
+    let receiver = Receiver::start(Answer::Later(500, 7_200)).await;
+    let mut rig = Rig::idle("", &[("down", &receiver, "concurrency = 1")]).await;
+    rig.add([1]).await;
+    rig.start();
+    let rows = tried_once(&rig, "down", 1).await;
+    let asked_for = Timestamp::from_millis(NOON).plus(Duration::from_secs(7_200));
+    assert!(rows[0].due_at >= asked_for, "{:?}", rows[0].due_at);
+    receiver.answer(Answer::Status(200));
+    rig.add([2]).await;
+    rig.reach("down", DispatchState::Delivered, 1).await;
+    rig.stop().await;
+}
+
+/// Waits until so many of the endpoint's dispatches were tried once and wait for the next time.
+async fn tried_once(rig: &Rig, endpoint: &str, count: usize) -> Vec<DispatchRow> {
+    until("each was tried once", async || {
+        let rows = rig.dispatches(endpoint).await;
+        let is_tried = |row: &DispatchRow| row.state == DispatchState::Waiting && row.tries == 1;
+        (rows.len() == count && rows.iter().all(is_tried)).then_some(rows)
+    })
+    .await
 }
 
 #[tokio::test]

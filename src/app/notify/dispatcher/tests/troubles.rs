@@ -15,6 +15,7 @@ pub(super) fn faulty(rig: &mut Rig) -> Arc<FaultyStore> {
     faulty
 }
 
+// On one database: on the other a bell may ring between the rounds, and what failed is tried again at once.
 #[tokio::test]
 async fn the_urgent_are_claimed_first_and_a_claim_that_fails_stops_no_other() {
     let receiver = Receiver::start(Answer::Status(200)).await;
@@ -103,10 +104,43 @@ async fn what_cannot_be_taken_back_holds_up_nothing_new() {
     rig.stop().await;
 }
 
-#[tokio::test]
-async fn what_cannot_be_noted_at_once_is_noted_later_and_sent_once() {
+pub(super) async fn killed_between_sending_and_noting_it_is_sent_again_under_the_same_id(on: On) {
     let receiver = Receiver::start(Answer::Status(200)).await;
-    let mut rig = Rig::idle("", &[("one", &receiver, "")]).await;
+    let mut rig = Rig::idle_on(on, "", &[("one", &receiver, "")]).await;
+    let store = faulty(&mut rig);
+    store.fail("end_dispatches", StoreFault::Hangs, 1);
+    let ids = rig.add([1]).await;
+    rig.start();
+    until("it is sent and being noted", async || {
+        (receiver.count() == 1 && store.calls("end_dispatches") == 1).then_some(())
+    })
+    .await;
+    let running = rig.running.take().unwrap();
+    running.abort();
+    assert!(running.await.unwrap_err().is_cancelled());
+    // Whoever comes next cannot tell whether it was sent: it waits until the claim has ended.
+    let looks = store.calls("reclaim_dispatches");
+    rig.start();
+    until("it has looked", async || {
+        (store.calls("reclaim_dispatches") > looks).then_some(())
+    })
+    .await;
+    let sending = rig.reach("one", DispatchState::Sending, 1).await;
+    assert_eq!((sending[0].tries, receiver.count()), (1, 1));
+    let delivered = until("it is sent again", async || {
+        rig.clock.advance(LOOK);
+        let rows = rig.dispatches("one").await;
+        rows.into_iter().find(|row| row.state == DispatchState::Delivered)
+    })
+    .await;
+    assert_eq!(delivered.tries, 2);
+    assert_eq!(receiver.ids(), [ids[0].as_str(), ids[0].as_str()]);
+    rig.stop().await;
+}
+
+pub(super) async fn what_cannot_be_noted_at_once_is_noted_later_and_sent_once(on: On) {
+    let receiver = Receiver::start(Answer::Status(200)).await;
+    let mut rig = Rig::idle_on(on, "", &[("one", &receiver, "")]).await;
     let store = faulty(&mut rig);
     rig.add(1..=8).await;
     store.fail("end_dispatches", StoreFault::Refuses, 2);

@@ -244,20 +244,25 @@ fn apply(shop: &mut Shop, name: &str, args: &Args) -> Result<Payload, Failure> {
         "inventoryItemUpdate" => Ok(inventory::update_item(shop, args)),
         "metafieldsSet" => Ok(metafields::set(shop, args)),
         "metafieldDefinitionCreate" => Ok(metafields::define(shop, args)),
-        "bulkOperationRunQuery" => Ok(match bulk::start(shop, args) {
-            Ok(id) => {
-                let mut payload = Payload::default();
-                payload.show("bulkOperation", Shown::Record("BulkOperation", id));
-                payload
-            }
-            Err(complaint) => Payload::refused(vec![complaint]),
-        }),
+        "bulkOperationRunQuery" => Ok(bulk_payload(bulk::start(shop, args))),
+        "bulkOperationCancel" => Ok(bulk_payload(bulk::cancel(shop, args))),
         "tagsAdd" => Ok(metafields::add_tags(shop, args)),
         "tagsRemove" => Ok(metafields::remove_tags(shop, args)),
         _ => Err(Failure::new(
             format!("the stand-in shop does not carry out {name}"),
             "NOT_IMPLEMENTED",
         )),
+    }
+}
+
+fn bulk_payload(operation: Result<u64, Complaint>) -> Payload {
+    match operation {
+        Ok(id) => {
+            let mut payload = Payload::default();
+            payload.show("bulkOperation", Shown::Record("BulkOperation", id));
+            payload
+        }
+        Err(complaint) => Payload::refused(vec![complaint]),
     }
 }
 

@@ -12,11 +12,16 @@ use crate::sandbox::shopify::money::{Bag, graphql_text};
 use crate::sandbox::shopify::shop::Shop;
 
 /// A movement of money.
-pub(super) fn transaction<'a>(order: &'a Order, transaction: &'a Transaction) -> Out<'a> {
-    Out::node(TransactionNode { order, transaction })
+pub(super) fn transaction<'a>(shop: &'a Shop, order: &'a Order, transaction: &'a Transaction) -> Out<'a> {
+    Out::node(TransactionNode {
+        shop,
+        order,
+        transaction,
+    })
 }
 
 struct TransactionNode<'a> {
+    shop: &'a Shop,
     order: &'a Order,
     transaction: &'a Transaction,
 }
@@ -27,7 +32,7 @@ impl<'a> Node<'a> for TransactionNode<'a> {
     }
 
     fn field(&self, name: &str, _: &Args) -> Out<'a> {
-        let t = self.transaction;
+        let (shop, order, t) = (self.shop, self.order, self.transaction);
         match name {
             "id" => id("OrderTransaction", t.id),
             "kind" => Out::leaf(t.kind.name()),
@@ -41,13 +46,14 @@ impl<'a> Node<'a> for TransactionNode<'a> {
             "errorCode" => Out::leaf((t.status == TransactionStatus::Failure).then_some("GENERIC_ERROR")),
             "createdAt" => time(t.created_at),
             "processedAt" => time(t.processed_at),
-            "amountSet" => bag(t.amount, &self.order.money),
+            "amountSet" => bag(t.amount, &order.money),
             "amount" => Out::leaf(graphql_text(t.amount.shop)),
-            "amountRoundingSet" => t.rounding.map_or(Out::Absent, |r| bag(r, &self.order.money)),
+            "amountRoundingSet" => t.rounding.map_or(Out::Absent, |r| bag(r, &order.money)),
             "parentTransaction" => {
-                let parent = self.order.transactions.iter().find(|p| Some(p.id) == t.parent);
-                parent.map_or(Out::Absent, |p| transaction(self.order, p))
+                let parent = order.transactions.iter().find(|p| Some(p.id) == t.parent);
+                parent.map_or(Out::Absent, |p| transaction(shop, order, p))
             }
+            "order" => Out::node(super::order::OrderNode { shop, order }),
             _ => Out::Absent,
         }
     }
@@ -115,7 +121,9 @@ impl<'a> Node<'a> for RefundNode<'a> {
                     .filter(|t| t.status == TransactionStatus::Success);
                 set(done.map(|t| t.amount).sum())
             }
-            "transactions" => page_of_list(args, self.transactions().collect(), |t| transaction(order, t)),
+            "transactions" => page_of_list(args, self.transactions().collect(), |t| {
+                transaction(shop, order, t)
+            }),
             "refundLineItems" => page_of_list(args, refund.lines.iter().collect(), |part| {
                 let line = order.lines.iter().find(|l| l.id == part.line);
                 Out::record(

@@ -141,7 +141,13 @@ impl<'a> Node<'a> for OrderNode<'a> {
                 .iter()
                 .find(|l| !l.removed)
                 .map_or(Out::Absent, |l| shipping_line(order, l)),
-            "transactions" => limited(args, order.transactions.iter().map(|t| transaction(order, t))),
+            "transactions" => limited(
+                args,
+                order
+                    .transactions
+                    .iter()
+                    .map(|t| transaction(self.shop, order, t)),
+            ),
             "transactionsCount" => count(order.transactions.len()),
             "refunds" => limited(args, order.refunds.iter().map(|r| refund(self.shop, order, r))),
             "fulfillments" => limited(

@@ -2,7 +2,7 @@
 
 use serde_json::Value as Json;
 
-use super::aftersale::refund;
+use super::aftersale::{fulfillment, refund, transaction};
 use super::customer::{CompanyNode, CustomerNode};
 use super::list::{customers, items, orders, products, variants};
 use super::order::{OrderNode, visible};
@@ -11,6 +11,7 @@ use super::raw;
 use super::shop::{ShopNode, installation, location, version};
 use super::webhook::{number_of_subscriptions, subscription, subscriptions};
 use super::{address, count};
+use crate::sandbox::shopify::facts::Order;
 use crate::sandbox::shopify::graphql::bulk;
 use crate::sandbox::shopify::graphql::node::{Args, Failure, Node, Out};
 use crate::sandbox::shopify::graphql::page::{WHOLE, page_of_list};
@@ -184,14 +185,27 @@ pub(in crate::sandbox::shopify::graphql) fn record<'a>(
                 kind: "Company",
             }))
         }
-        "Refund" => {
-            let mut orders = shop.orders.values().filter(|o| visible(shop, o));
-            let found = orders.find_map(|o| o.refunds.iter().find(|r| r.id == id).map(|r| (o, r)));
-            found.map_or(Out::Absent, |(order, part)| refund(shop, order, part))
-        }
+        "Refund" => part(shop, |order| {
+            let found = order.refunds.iter().find(|part| part.id == id)?;
+            Some(refund(shop, order, found))
+        }),
+        "OrderTransaction" => part(shop, |order| {
+            let found = order.transactions.iter().find(|part| part.id == id)?;
+            Some(transaction(shop, order, found))
+        }),
+        "Fulfillment" => part(shop, |order| {
+            let found = order.fulfillments.iter().find(|part| part.id == id)?;
+            Some(fulfillment(shop, order, found))
+        }),
         "Shop" => Out::node(ShopNode(shop)),
         _ => return None,
     })
+}
+
+/// A part of an order that may be seen.
+fn part<'a>(shop: &'a Shop, of: impl Fn(&'a Order) -> Option<Out<'a>>) -> Out<'a> {
+    let mut orders = shop.orders.values().filter(|order| visible(shop, order));
+    orders.find_map(of).unwrap_or(Out::Absent)
 }
 
 fn node<'a>(shop: &'a Shop, id: Option<&Json>) -> Out<'a> {

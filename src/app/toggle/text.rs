@@ -3,6 +3,7 @@
 use toml::de::{DeTable, DeValue};
 use toml_edit::{DocumentMut, InlineTable, Item, Table, Value};
 
+use crate::app::edit::{insert, marked, rewritten, unmarked};
 use crate::domain::Direction;
 use crate::subscriptions::{Category, Toggle, Urgency, WhenOff};
 
@@ -16,23 +17,14 @@ pub(super) struct Wish<'a> {
     pub(super) also: Option<Category>,
 }
 
-/// A byte order mark, which some editors write.
-const MARK: char = '\u{feff}';
-
 /// The changed text, or what is in the way.
 pub(super) fn edited(text: &str, wish: &Wish<'_>) -> Result<String, String> {
-    let (mark, body) = match text.strip_prefix(MARK) {
-        Some(body) => (true, body),
-        None => (false, text),
-    };
-    let mut new = match replaced(body, wish) {
+    let (is_marked, body) = unmarked(text);
+    let new = match replaced(body, wish) {
         Some(new) => new,
-        None => inserted(body, wish)?,
+        None => rewritten(body, |document| insert_into(document, wish))?,
     };
-    if mark {
-        new.insert(0, MARK);
-    }
-    Ok(new)
+    Ok(marked(is_marked, new))
 }
 
 /// The text with another word in the place of the one that is there: nothing else can change.
@@ -50,23 +42,6 @@ fn replaced(body: &str, wish: &Wish<'_>) -> Option<String> {
     let quote = there.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     let word = format!("{quote}{}{quote}", wish.toggle);
     Some([&body[..place.start], &word, &body[place.end..]].concat())
-}
-
-/// The text with a word that was not there.
-fn inserted(body: &str, wish: &Wish<'_>) -> Result<String, String> {
-    // The editor knows one kind of line's end.
-    let lines_end_in_two = body.contains("\r\n");
-    let body = body.replace("\r\n", "\n");
-    let mut document: DocumentMut = body
-        .parse()
-        .map_err(|error: toml_edit::TomlError| error.to_string())?;
-    insert_into(&mut document, wish)?;
-    let new = document.to_string();
-    Ok(if lines_end_in_two {
-        new.replace('\n', "\r\n")
-    } else {
-        new
-    })
 }
 
 fn insert_into(document: &mut DocumentMut, wish: &Wish<'_>) -> Result<(), String> {
@@ -127,21 +102,4 @@ fn category(wish: &Wish<'_>) -> InlineTable {
 
 fn child<'i>(item: &'i mut Item, key: &str) -> Result<&'i mut Item, String> {
     item.get_mut(key).ok_or_else(|| format!("`{key}` is not found"))
-}
-
-/// Adds a key at the end. In a table on one line the space before its closing bracket moves behind the new value.
-fn insert(table: &mut Item, key: &str, item: Item) -> Result<(), String> {
-    if let Some(inline) = table.as_inline_table_mut()
-        && let Some((_, last)) = inline.iter_mut().last()
-    {
-        let suffix = last.decor().suffix().and_then(|suffix| suffix.as_str());
-        if suffix.is_some_and(|suffix| suffix.trim_matches(' ').is_empty()) {
-            last.decor_mut().set_suffix("");
-        }
-    }
-    table
-        .as_table_like_mut()
-        .ok_or_else(|| format!("what should hold `{key}` is no table"))?
-        .insert(key, item);
-    Ok(())
 }
