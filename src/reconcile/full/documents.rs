@@ -94,9 +94,9 @@ impl Lost {
         }
     }
 
-    /// Where it is noted what was told of it.
+    /// Where it is noted what was told of it. It is told once, so that the note stays.
     fn place(&self) -> String {
-        format!("full:told:{}:{}", self.kind.field, self.source)
+        format!("full:lost:{}:{}", self.kind.field, self.source)
     }
 
     /// What is noted, but for when.

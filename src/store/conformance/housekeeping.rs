@@ -107,6 +107,9 @@ pub(super) async fn old_notes_of_full_runs_go_and_other_positions_stay(fixture: 
         ("full:told:inventory:2:available", level(job.0)),
         ("full:told:inventory:3:available", level(job.0 + 1)),
         ("full:told:inventory:4:available", String::new()),
+        ("full:asked:product:out:5", level(job.0)),
+        ("full:asked:product:out:6", level(job.0 + 1)),
+        ("full:lost:payment:7", "7 cancel 1".to_owned()),
         ("full:order", "{}".to_owned()),
         ("full:out:order", "2026-11-20T00:00:00Z".to_owned()),
     ] {
@@ -132,7 +135,7 @@ pub(super) async fn old_notes_of_full_runs_go_and_other_positions_stay(fixture: 
         0,
         "what was told is told again after thirty days"
     );
-    assert_eq!(prune(later.plus(DAY * 30)).await, 3);
+    assert_eq!(prune(later.plus(DAY * 30)).await, 4);
     let mut left = Vec::new();
     for name in [
         "full:told:order:1",
@@ -140,6 +143,9 @@ pub(super) async fn old_notes_of_full_runs_go_and_other_positions_stay(fixture: 
         "full:told:inventory:2:available",
         "full:told:inventory:3:available",
         "full:told:inventory:4:available",
+        "full:asked:product:out:5",
+        "full:asked:product:out:6",
+        "full:lost:payment:7",
         "full:order",
         "full:out:order",
     ] {
@@ -150,6 +156,8 @@ pub(super) async fn old_notes_of_full_runs_go_and_other_positions_stay(fixture: 
     let expected = [
         "full:told:order:5",
         "full:told:inventory:2:available",
+        "full:asked:product:out:5",
+        "full:lost:payment:7",
         "full:order",
         "full:out:order",
     ];

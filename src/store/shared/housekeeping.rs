@@ -14,11 +14,12 @@ const AUDIT_LONGER: Duration = Duration::from_secs(310 * 24 * 3600);
 /// (`reconcile::full::notes`), and until then the note keeps it from being told.
 const NOTES_LONGER: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Notes of full runs that nobody asks for any more: what was told of a record, and which job asked about a stock level, once that job
-/// is deleted, too.
+/// Notes of full runs that nobody asks for any more: what was told of a record, and which job asked about one or about a stock level,
+/// once that job is deleted, too. What is told of a lost document (`full:lost:`) is told once and stays.
 const NOTES: &str = "
     DELETE FROM cursors WHERE (shop, name) IN (SELECT c.shop, c.name FROM cursors AS c
-        WHERE c.name LIKE 'full:told:%' AND c.updated_at < $1 AND CASE WHEN c.name LIKE 'full:told:inventory:%'
+        WHERE (c.name LIKE 'full:told:%' OR c.name LIKE 'full:asked:%') AND c.updated_at < $1
+            AND CASE WHEN c.name LIKE 'full:told:inventory:%' OR c.name LIKE 'full:asked:%'
             THEN NOT EXISTS (SELECT 1 FROM jobs AS j WHERE j.id = CAST(nullif(substr(c.value, 18), '') AS BIGINT))
             ELSE true END
         LIMIT $2)";

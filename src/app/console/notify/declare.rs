@@ -31,7 +31,7 @@ enum Kind {
     Tick,
     /// One of these; the first is what holds where nothing is said.
     Choice(&'static [&'static str]),
-    /// Text of several lines.
+    /// Text of what may be several lines, which a field of one line would lose.
     Lines,
 }
 
@@ -66,13 +66,13 @@ const FIELDS: &[FieldOf] = &[
     },
     FieldOf {
         key: "condition",
-        kind: Kind::Text,
+        kind: Kind::Lines,
         label: "Only where",
         hint: "An expression, e.g. order.totals.total > (\"1000\" | decimal)",
     },
     FieldOf {
         key: "description",
-        kind: Kind::Text,
+        kind: Kind::Lines,
         label: "What it is for",
         hint: "",
     },
@@ -91,7 +91,7 @@ const FIELDS: &[FieldOf] = &[
     FieldOf {
         key: "when_paused",
         kind: Kind::Choice(&["keep", "discard"]),
-        label: "While it is paused, events are",
+        label: "Events during a pause",
         hint: "",
     },
     FieldOf {

@@ -104,6 +104,10 @@ impl Dispatcher {
         while !stop.is_cancelled() {
             if let Ok(Some(until)) = self.take_lease().await {
                 kept = self.dispatch(kept, until, &stop).await;
+                if !self.standing.borrow().is_newest {
+                    // Nothing is under way any more: whoever knows the newest need not wait for the end of the lease.
+                    let _gone = self.store.release_lease(LEASE_NAME, &self.holder).await;
+                }
             }
             select! {
                 () = stop.cancelled() => {}

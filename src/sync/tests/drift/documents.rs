@@ -188,14 +188,14 @@ async fn what_is_gone_or_cancelled_is_told_once_at_its_order_and_never_made_agai
     // People have read it after a week.
     let (store, now) = (&both.bench.store, crate::domain::Clock::now(&SystemClock));
     for (field, id) in [("credit_note", sold.refund), ("payment", sold.payment)] {
-        let place = format!("full:told:{field}:{id}");
+        let place = format!("full:lost:{field}:{id}");
         let note = store.cursor(&main_shop(), &place).await.unwrap().unwrap();
         let (found, _) = note.rsplit_once(' ').unwrap();
         let at = now.minus(Duration::from_hours(8 * 24)).millis();
         let note = format!("{found} {at}");
         store.set_cursor(&main_shop(), &place, &note, now).await.unwrap();
     }
-    let place = format!("full:told:delivery:{}", sold.parcel);
+    let place = format!("full:lost:delivery:{}", sold.parcel);
     store.set_cursor(&main_shop(), &place, "", now).await.unwrap();
     let rows = both.repaired(Object::Order).await;
     assert_eq!(rows.len(), 1, "{rows:#?}");
