@@ -1,6 +1,7 @@
 //! `lockstep import`: carry everything over, or only link what exists on both sides.
 
 mod records;
+mod watch;
 
 use std::io::IsTerminal as _;
 use std::sync::Arc;

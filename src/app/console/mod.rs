@@ -8,6 +8,7 @@
 
 mod asks;
 mod audit;
+mod concerns;
 mod drift;
 mod error;
 mod gate;

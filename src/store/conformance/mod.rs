@@ -19,6 +19,7 @@ mod lists;
 mod locks;
 mod model;
 mod nodes;
+mod notes;
 mod notices;
 mod outgoing;
 mod people;
@@ -257,9 +258,10 @@ suite! {
         what_was_told_of_a_customer_before_the_link_is_removed,
         what_is_told_of_a_shop_is_removed,
         what_was_emptied_holds_up_no_other;
+    notes:
+        old_notes_of_full_runs_go_and_other_positions_stay;
     housekeeping:
         pruning_goes_in_steps_and_leaves_what_is_open,
-        old_notes_of_full_runs_go_and_other_positions_stay,
         redaction_removes_contents_and_keeps_ids,
         a_whole_shop_is_redacted_alone,
         pending_notices_outlive_redactions,

@@ -3,6 +3,7 @@
 
 mod alerts;
 mod audit;
+mod deliveries;
 mod drift;
 mod events;
 mod given_up;
@@ -28,6 +29,7 @@ mod written;
 
 pub use alerts::*;
 pub use audit::*;
+pub use deliveries::*;
 pub use drift::*;
 pub use events::*;
 pub use given_up::*;

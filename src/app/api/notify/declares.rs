@@ -121,12 +121,12 @@ pub(super) struct How {
     dry_run: bool,
 }
 
+type Asked = (Path<String>, Result<Query<How>, QueryRejection>, Extensions);
+
 async fn declared(
     api: Arc<Api>,
-    endpoint: String,
-    how: Result<Query<How>, QueryRejection>,
+    (Path(endpoint), how, request): Asked,
     what: Result<Declare, Refused>,
-    request: Extensions,
 ) -> Response {
     let done = async {
         let how = query(how)?;
@@ -141,31 +141,14 @@ async fn declared(
     answer(done.await, &request)
 }
 
-pub(super) async fn create(
-    State(api): State<Arc<Api>>,
-    Path(endpoint): Path<String>,
-    how: Result<Query<How>, QueryRejection>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    declared(api, endpoint, how, body(&bytes).map(Declare::New), request).await
+pub(super) async fn create(State(api): State<Arc<Api>>, asked: Asked, bytes: Bytes) -> Response {
+    declared(api, asked, body(&bytes).map(Declare::New)).await
 }
 
-pub(super) async fn change(
-    State(api): State<Arc<Api>>,
-    Path(endpoint): Path<String>,
-    how: Result<Query<How>, QueryRejection>,
-    request: Extensions,
-    bytes: Bytes,
-) -> Response {
-    declared(api, endpoint, how, body(&bytes).map(Declare::Changed), request).await
+pub(super) async fn change(State(api): State<Arc<Api>>, asked: Asked, bytes: Bytes) -> Response {
+    declared(api, asked, body(&bytes).map(Declare::Changed)).await
 }
 
-pub(super) async fn remove(
-    State(api): State<Arc<Api>>,
-    Path(endpoint): Path<String>,
-    how: Result<Query<How>, QueryRejection>,
-    request: Extensions,
-) -> Response {
-    declared(api, endpoint, how, Ok(Declare::Removed), request).await
+pub(super) async fn remove(State(api): State<Arc<Api>>, asked: Asked) -> Response {
+    declared(api, asked, Ok(Declare::Removed)).await
 }
