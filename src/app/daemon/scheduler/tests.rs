@@ -37,6 +37,8 @@ enum Does {
     Fails,
     IsLost,
     WaitsForTheStop,
+    /// And the daemon is told to stop at that very moment.
+    WaitsForTheEnd(CancellationToken),
 }
 
 /// Notes which runs are made, and when.
@@ -72,6 +74,11 @@ impl MakeFullRun for Fake {
             Some(Does::IsLost) => Err(RunError::Lost(7)),
             Some(Does::WaitsForTheStop) => {
                 stop.cancelled().await;
+                Err(RunError::Stopped(7))
+            }
+            Some(Does::WaitsForTheEnd(daemon)) => {
+                stop.cancelled().await;
+                daemon.cancel();
                 Err(RunError::Stopped(7))
             }
         };

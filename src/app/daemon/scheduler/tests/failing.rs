@@ -85,8 +85,8 @@ async fn a_right_that_cannot_be_renewed_for_a_moment_ends_no_run() {
         work(&node).await;
         world.clock.advance(24 * HOUR);
         let (key, due) = node.due(&BTreeMap::new()).await.remove(0);
-        world.next([Does::WaitsForTheStop]);
         let stop = CancellationToken::new();
+        world.next([Does::WaitsForTheEnd(stop.clone())]);
         let meanwhile = async {
             world.fake.began.notified().await;
             let asked = faulty.calls("take_lease");
