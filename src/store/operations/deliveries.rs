@@ -56,7 +56,7 @@ pub struct DispatchFilter {
     pub state: Option<DispatchState>,
     /// The shop's name.
     pub shop: Option<String>,
-    /// The notification's id, the record's name, or a key (see [`KeptNotification::keys`]); as a whole.
+    /// The notification's id, the record's name, or a key (see `keys` of [`super::notices::KeptNotification`]); as a whole.
     pub search: Option<String>,
     /// Committed then or later.
     pub since: Option<Timestamp>,
