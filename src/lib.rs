@@ -10,6 +10,7 @@ pub mod demo;
 pub mod domain;
 pub mod erp;
 pub mod failpoint;
+mod files;
 pub mod http;
 pub mod mapping;
 pub mod notify;

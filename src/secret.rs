@@ -179,7 +179,7 @@ fn read_if_changed(
     if known == Some(modified) {
         return Ok(None);
     }
-    let text = std::fs::read_to_string(path).map_err(failed)?;
+    let text = crate::files::read_text(path).map_err(failed)?;
     let secret = text.trim();
     if secret.is_empty() {
         return Err(SecretError::Empty {

@@ -14,7 +14,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Leaves that everybody but `domain` and `sandbox` may use.
-const LEAVES: &[&str] = &["domain", "failpoint", "secret", "telemetry", "transport"];
+const LEAVES: &[&str] = &["domain", "failpoint", "files", "secret", "telemetry", "transport"];
 
 /// What each module may use besides itself.
 fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
@@ -22,9 +22,10 @@ fn allowed() -> BTreeMap<&'static str, Vec<&'static str>> {
     BTreeMap::from([
         ("domain", vec![]),
         ("failpoint", vec!["domain"]),
-        ("secret", vec![]),
+        ("files", vec![]),
+        ("secret", vec!["files"]),
         ("telemetry", vec!["domain"]),
-        ("transport", vec!["domain"]),
+        ("transport", vec!["domain", "files"]),
         ("sandbox", vec![]),
         ("store", with_leaves(&[])),
         ("subscriptions", with_leaves(&["store", "shopify"])),

@@ -210,7 +210,7 @@ impl Preparation<'_> {
 }
 
 /// Whether values of this key are paths, relative to the configuration's folder.
-fn is_path(key: &str) -> bool {
+pub(crate) fn is_path(key: &str) -> bool {
     key.ends_with("_file") || key.ends_with("_files") || key == "dir"
 }
 

@@ -7,6 +7,8 @@ use sha2::{Digest as _, Sha256};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::files;
+
 /// What the files that endpoints name held, as hashes; none of one that cannot be read. Secrets that are read again at each use by
 /// themselves are not among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -77,7 +79,7 @@ fn gather(value: &Spanned<DeValue<'_>>, paths: &mut Vec<PathBuf>) {
 }
 
 fn content(path: &Path) -> Option<[u8; 32]> {
-    std::fs::read(path)
+    files::read(path)
         .ok()
         .map(|content| Sha256::digest(content).into())
 }

@@ -32,6 +32,7 @@ use crate::{http, queue, reconcile, shopify, store, sync, telemetry, transport};
 
 pub use alerts::{AlertSection, Alerts, Contact, Owner, OwnerSection, Smtp, SmtpSection, SmtpTls};
 pub use document::Environment;
+pub(crate) use document::is_path;
 pub use expressions::MappingExpressions;
 pub use finding::{Finding, FindingReport, FindingRow, Findings, Level};
 pub use followed::Followed;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::pace::{EndpointPriority, Rate};
 use super::signature::HmacEncoding;
@@ -179,7 +179,7 @@ pub enum WhenPaused {
 }
 
 /// What is sent besides the envelope.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Include {
     /// The whole record.

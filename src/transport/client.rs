@@ -1,6 +1,5 @@
 //! Building a client from settings, and sending with it.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +8,7 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Identity, Proxy, RequestBuilder, Url, redirect};
 
 use super::{Answer, BuildError, Failure, Settings, classify};
+use crate::files;
 
 /// Largest answer that is read unless the caller says otherwise: far above any page of records that we ask for.
 const ANSWER_LIMIT_BYTES: usize = 64 * 1024 * 1024;
@@ -224,7 +224,7 @@ fn trusted(settings: &Settings) -> Result<Vec<Certificate>, BuildError> {
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, BuildError> {
-    fs::read(path).map_err(|source| BuildError::Read {
+    files::read(path).map_err(|source| BuildError::Read {
         key,
         path: path.to_owned(),
         source,

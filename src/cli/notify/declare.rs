@@ -57,6 +57,7 @@ async fn carry_out(context: &Context, arguments: DeclareArguments, what: Declare
         endpoint: arguments.endpoint,
         what,
         new_secret: arguments.new_secret,
+        from_afar: false,
     };
     let extent = if arguments.dry_run {
         Extent::Plan
@@ -123,6 +124,7 @@ pub(super) async fn remove(context: &Context, arguments: RemoveArguments) -> Res
         endpoint: arguments.endpoint,
         what: Declare::Removed,
         new_secret: false,
+        from_afar: false,
     };
     let name = &wanted.endpoint;
     let planned = declared(context, &config, &wanted, &Extent::Plan).await?;
@@ -245,9 +247,10 @@ impl From<DeclareError> for Failure {
             DeclareError::There(name) => {
                 Self::usage(told).help(format!("change it with: lockstep notify change {name} KEY=VALUE"))
             }
-            DeclareError::Name(_) | DeclareError::Unknown(_) | DeclareError::Value { .. } => {
-                Self::usage(told)
-            }
+            DeclareError::Name(_)
+            | DeclareError::Unknown(_)
+            | DeclareError::Value { .. }
+            | DeclareError::Afar { .. } => Self::usage(told),
         }
     }
 }

@@ -7,6 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{Checker, is_local};
 use crate::config::alerts::{AlertSection, Alerts, Contact, Owner, OwnerSection, Smtp, SmtpSection, SmtpTls};
+use crate::files;
 use crate::secret::Secret;
 
 /// The name under which messages go to whoever `[alerts]` itself names.
@@ -191,7 +192,7 @@ impl Checker<'_> {
             _ => None,
         };
         if let Some(file) = &section.ca_file
-            && let Err(error) = std::fs::read(file)
+            && let Err(error) = files::read(file)
         {
             self.error_outside(
                 &at("ca_file"),

@@ -20,7 +20,7 @@ use super::sections::{File, MappingFiles, ShopSection};
 use super::{Alerts, ApiToken, Shop};
 use crate::domain::{Role, ShopName};
 use crate::queue::{self, Schedule};
-use crate::{http, store, subscriptions, telemetry};
+use crate::{files, http, store, subscriptions, telemetry};
 
 /// The sections of a file without errors.
 pub(super) struct Checked {
@@ -129,7 +129,7 @@ impl Checker<'_> {
             if self.says(&["store", "url"]) {
                 self.error(&path, "both `url` and `url_file` are set", "keep one of the two");
             }
-            match std::fs::read_to_string(file) {
+            match files::read_text(file) {
                 Ok(text) => text.trim().clone_into(&mut store.url),
                 Err(error) => {
                     self.error_outside(

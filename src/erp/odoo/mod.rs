@@ -124,25 +124,29 @@ impl Odoo {
         })
     }
 
-    /// A call of an action. One that answers with a wizard or a window has asked a person instead of doing anything.
+    /// A call of an action.
     async fn act(&self, call: &Call) -> Result<Value, ErpError> {
-        let result = self.session.call(call).await?;
-        let asks = result["type"]
-            .as_str()
-            .is_some_and(|kind| kind.starts_with("ir.actions"));
-        if asks {
-            return Err(ErpError::Asked {
-                model: call.model.clone(),
-                method: call.method.to_owned(),
-            });
-        }
-        Ok(result)
+        acted(call, self.session.call(call).await?)
     }
 
     /// The server's major version; logs in when that is not known yet.
     async fn major(&self) -> Result<u32, ErpError> {
         Ok(self.session.login().await?.about.major)
     }
+}
+
+/// The answer of an action; one that is a wizard or a window has asked a person instead of doing anything.
+fn acted(call: &Call, answer: Value) -> Result<Value, ErpError> {
+    let asks = answer["type"]
+        .as_str()
+        .is_some_and(|kind| kind.starts_with("ir.actions"));
+    if asks {
+        return Err(ErpError::Asked {
+            model: call.model.clone(),
+            method: call.method.to_owned(),
+        });
+    }
+    Ok(answer)
 }
 
 /// An answer that is not what the protocol promises.

@@ -3,8 +3,9 @@
 //! `action_confirm` overwrites the order's date with the present, and `action_cancel` of Odoo 18 answers a confirmed order
 //! with a wizard and cancels nothing. So the date is written again after a confirmation, in the same call that reads back
 //! what was confirmed, and the state is looked at after every action instead of trusting its answer. Where an import confirms
-//! several orders at the same time, dates go together in one call and what was confirmed is read back in another; each order
-//! is confirmed by a call of its own, since what somebody's module does then is done to one order at a time.
+//! several orders at the same time they are confirmed by one call, as by a person who marks them in the list; their dates go together
+//! in another, and what was confirmed is read back in a third. Of such a call Odoo carries out all or nothing: where one order cannot
+//! be confirmed, or somebody's module takes one at a time only, it is cut in halves until each order that fails fails alone.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -189,8 +190,8 @@ impl Odoo {
     /// usual case takes two calls.
     pub(super) async fn confirm(&self, id: ErpId, ordered_at: Timestamp) -> Result<SalesOrder, ErpError> {
         let confirmation = self.confirming.begin();
-        let call = Call::write(ORDER, "action_confirm").on([id]).quietly();
-        if let Err(error) = self.act(&call).await {
+        let call = Call::write(ORDER, "action_confirm").quietly();
+        if let Err(error) = self.rows(Question::of_action(call, id)).await {
             if !matches!(error, ErpError::Rejected { .. } | ErpError::Busy { .. }) {
                 return Err(error);
             }

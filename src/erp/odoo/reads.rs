@@ -2,6 +2,8 @@
 //! turn, what comes of the same kind waits with it and goes as one call. Whatever is live asks alone and at once: somebody
 //! waits for it, and there is less of it.
 //!
+//! One kind of write goes the same way: an action on records ([`Question::of_action`]), of which Odoo carries out all or none.
+//!
 //! Only such reads are joined whose answer tells which row was whose: rows by their ids, by the exact text of one field, and by
 //! the record that one field names; and those that ask the very same. A row is given to whoever asked for just it, in the order in which the same read alone would have told it. What was
 //! asked for is read after it was asked for, never an answer that was on its way already. Where one record may be what a
@@ -19,7 +21,7 @@ use super::call::Call;
 use super::session::Session;
 use super::together::may_be_about_one;
 use super::value::record;
-use super::{Odoo, nonsense};
+use super::{Odoo, acted, nonsense};
 use crate::domain::{ErpId, System};
 use crate::erp::ErpError;
 use crate::telemetry::calls;
@@ -27,6 +29,9 @@ use crate::transport::Failure;
 
 /// Most records or values of one call.
 const MOST: usize = 100;
+
+/// Most records that one call acts on: Odoo takes a third of a second to confirm an order, and what is live waits for the end.
+const MOST_ACTED_ON: usize = 20;
 
 /// Kinds of reads that are remembered while nobody uses them.
 const MOST_LINES: usize = 256;
@@ -54,6 +59,8 @@ enum By {
     Owner(String),
     /// Nothing: all of it belongs to whoever asks just this.
     Whole,
+    /// There are no rows: something is done to these records.
+    Action,
 }
 
 impl Question {
@@ -98,6 +105,16 @@ impl Question {
         }
     }
 
+    /// An action on one record, whose answer tells nothing. Whoever does it has to see to it that it may be repeated.
+    pub(super) fn of_action(call: Call, id: ErpId) -> Self {
+        Self {
+            call,
+            by: By::Action,
+            asked: vec![json!(id.0)],
+            limit: None,
+        }
+    }
+
     /// What questions that can be asked together have in common.
     fn kind(&self) -> String {
         let Self { call, by, .. } = self;
@@ -107,7 +124,7 @@ impl Question {
     fn call(&self) -> Call {
         let mut call = self.call.clone();
         match &self.by {
-            By::Id => call = call.on(self.asked.iter().filter_map(Value::as_i64).map(ErpId)),
+            By::Id | By::Action => call = call.on(self.asked.iter().filter_map(Value::as_i64).map(ErpId)),
             By::Text(field) | By::Owner(field) => {
                 let (operator, value) = match self.asked.as_slice() {
                     [one] => ("=", one.clone()),
@@ -124,6 +141,14 @@ impl Question {
             call = call.option("limit", limit);
         }
         call
+    }
+
+    /// Most that may be asked for at a time.
+    const fn most(&self) -> usize {
+        match self.by {
+            By::Action => MOST_ACTED_ON,
+            _ => MOST,
+        }
     }
 
     /// Whether a refusal may be about some of those who ask and not about others.
@@ -156,6 +181,7 @@ impl Question {
             }
             By::Text(field) => in_order(&|row| self.asked.contains(&row[field])),
             By::Whole => rows.to_vec(),
+            By::Action => Vec::new(),
             By::Owner(field) => {
                 in_order(&|row| record(&row[field]).is_some_and(|owner| self.asked.contains(&json!(owner.0))))
             }
@@ -226,7 +252,7 @@ impl Line {
                 continue;
             }
             let count = one.question.asked.len();
-            if taken.is_empty() || asked + count <= MOST {
+            if taken.is_empty() || asked + count <= one.question.most() {
                 asked += count;
                 taken.push(one);
             } else {
@@ -257,6 +283,7 @@ fn merged(parts: &[Waiting]) -> Option<Question> {
 
 fn rows_of(question: &Question, answer: Value) -> Answer {
     match answer {
+        answer if matches!(question.by, By::Action) => acted(&question.call, answer).map(|_| Vec::new()),
         Value::Array(rows) => Ok(rows),
         _ => Err(nonsense(
             &question.call.model,
@@ -274,7 +301,12 @@ impl Odoo {
             return rows_of(&question, answer);
         }
         // Each attempt notes one call, whoever sends it and however often it is cut apart.
-        let (model, method) = (question.call.model.clone(), question.call.method);
+        let Call {
+            model,
+            method,
+            writes,
+            ..
+        } = question.call.clone();
         let mut under_way = calls::begin(System::Erp, || format!("{method} {model}"));
         let line = self.reads.line(question.kind());
         let (done, told) = oneshot::channel();
@@ -295,9 +327,20 @@ impl Odoo {
                 told.answer
             }
             // Whoever sent it was broken off before the answer came.
-            Err(_) => Err(ErpError::Unreachable(Failure::Cut {
-                host: self.session.base().to_owned(),
-            })),
+            Err(_) => {
+                let cut = Failure::Cut {
+                    host: self.session.base().to_owned(),
+                };
+                Err(if writes {
+                    ErpError::Unknown {
+                        model,
+                        method: method.to_owned(),
+                        source: cut,
+                    }
+                } else {
+                    ErpError::Unreachable(cut)
+                })
+            }
         };
         under_way.ended(answer.as_ref().map_or_else(ErpError::code, |_| "ok"));
         answer

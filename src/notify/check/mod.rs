@@ -20,6 +20,7 @@ use super::render::{Condition, ExpressionError, Expressions, Format, Template};
 use super::send::{Sender, Target, header};
 use super::settings::{BodySection, EndpointSection, Include, Settings};
 use crate::domain::{LONGEST_RETRY_WAIT, ShopName, nearest};
+use crate::files;
 use crate::secret::Secret;
 
 /// The most redirects that may be followed.
@@ -297,7 +298,7 @@ impl Checker<'_> {
         let read;
         let (keys, text) = match (&body.template, &body.template_file) {
             (Some(text), None) => (["body", "template"], text),
-            (None, Some(path)) => match std::fs::read_to_string(path) {
+            (None, Some(path)) => match files::read_text(path) {
                 Ok(text) => {
                     read = text;
                     (["body", "template_file"], &read)

@@ -1,6 +1,5 @@
 //! The client of one endpoint.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +9,7 @@ use reqwest::{Certificate, Identity, redirect};
 
 use super::Target;
 use crate::domain::Network;
+use crate::files;
 use crate::notify::guard::{Guard, GuardedNames, system_names};
 
 /// The most headers of an answer that are read: more is no answer.
@@ -167,7 +167,7 @@ fn trusted(target: &Target) -> Result<Vec<Certificate>, BuildError> {
 }
 
 fn read(key: &'static str, path: &Path) -> Result<Vec<u8>, BuildError> {
-    fs::read(path).map_err(|source| BuildError::Read {
+    files::read(path).map_err(|source| BuildError::Read {
         key,
         path: path.to_owned(),
         source,

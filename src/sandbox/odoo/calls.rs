@@ -97,14 +97,18 @@ impl Call {
         }
     }
 
-    /// How many rows a `load` has; of any other method none.
+    /// How many rows a `load` has, and on how many records an action is called; of any other method none.
     fn rows(&self) -> u32 {
-        let data = match &self.arguments {
-            _ if self.method != "load" => None,
-            Arguments::Positional(arguments, named) => arguments.get(1).or_else(|| named.get("data")),
-            Arguments::Named(named) => named.get("data"),
+        let (at, name) = match self.method.as_str() {
+            "load" => (1, "data"),
+            method if method.starts_with("action_") => (0, "ids"),
+            _ => return 0,
         };
-        let rows = data.and_then(Json::as_array).map_or(0, Vec::len);
+        let rows = match &self.arguments {
+            Arguments::Positional(arguments, named) => arguments.get(at).or_else(|| named.get(name)),
+            Arguments::Named(named) => named.get(name),
+        };
+        let rows = rows.and_then(Json::as_array).map_or(0, Vec::len);
         u32::try_from(rows).unwrap_or(u32::MAX)
     }
 }

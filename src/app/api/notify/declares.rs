@@ -107,7 +107,9 @@ fn refused(error: DeclareError) -> Refused {
     }
     match error {
         DeclareError::Unknown(_) => Refused::Unknown(detail),
-        DeclareError::Name(_) | DeclareError::Value { .. } => Refused::Invalid(detail),
+        DeclareError::Name(_) | DeclareError::Value { .. } | DeclareError::Afar { .. } => {
+            Refused::Invalid(detail)
+        }
         DeclareError::There(_) => conflict("endpoint_exists", detail),
         DeclareError::Edit(_) | DeclareError::Secret { .. } => conflict("endpoint_refused", detail),
     }
@@ -134,6 +136,7 @@ async fn declared(
             endpoint,
             what: what?,
             new_secret: how.new_secret,
+            from_afar: true,
         };
         let extent = if how.dry_run { Extent::Plan } else { Extent::Write };
         api.declare_endpoint(wanted, extent, caller(&request)).await

@@ -242,6 +242,20 @@ async fn endpoints_are_declared_changed_and_taken_out_with_what_waits() {
         ("put", "A", Some(json!({})), StatusCode::BAD_REQUEST, "invalid"),
         ("put", "new", Some(json!([])), StatusCode::BAD_REQUEST, "invalid"),
         (
+            "put",
+            "spy?dry_run=true",
+            Some(json!({ "url": "https://spy.example.com", "events": ["${PATH}"] })),
+            StatusCode::BAD_REQUEST,
+            "invalid",
+        ),
+        (
+            "patch",
+            "crm",
+            Some(json!({ "body": { "template_file": "/proc/self/environ", "mime": "text/plain" } })),
+            StatusCode::BAD_REQUEST,
+            "invalid",
+        ),
+        (
             "patch",
             "crm?wet_run=true",
             None,

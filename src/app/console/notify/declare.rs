@@ -8,6 +8,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Redirect, Response};
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::Console;
@@ -95,6 +96,12 @@ const FIELDS: &[FieldOf] = &[
         hint: "",
     },
     FieldOf {
+        key: "priority",
+        kind: Kind::Choice(&["normal", "high", "low"]),
+        label: "Looked at",
+        hint: "high: before all others.",
+    },
+    FieldOf {
         key: "rate",
         kind: Kind::Text,
         label: "Most requests",
@@ -107,6 +114,18 @@ const FIELDS: &[FieldOf] = &[
         hint: "1 to 100",
     },
     FieldOf {
+        key: "concurrency",
+        kind: Kind::Number,
+        label: "Requests under way at once",
+        hint: "1 to 100",
+    },
+    FieldOf {
+        key: "timeout",
+        kind: Kind::Text,
+        label: "A request may take",
+        hint: "e.g. 5s",
+    },
+    FieldOf {
         key: "unique",
         kind: Kind::Tick,
         label: "A newer waiting event about the same record replaces the older one",
@@ -117,6 +136,12 @@ const FIELDS: &[FieldOf] = &[
         kind: Kind::Tick,
         label: "Also told where nothing had to be done",
         hint: "",
+    },
+    FieldOf {
+        key: "include",
+        kind: Kind::Words,
+        label: "Sent besides the envelope",
+        hint: "record, related, values; apart by blanks.",
     },
     FieldOf {
         key: "personal_data",
@@ -210,6 +235,13 @@ fn shown(section: &EndpointSection, key: &str) -> String {
             WhenPaused::Keep => "keep".to_owned(),
             WhenPaused::Discard => "discard".to_owned(),
         },
+        "priority" => word(&section.priority),
+        "concurrency" => section.concurrency.to_string(),
+        "timeout" => section.timeout.to_string(),
+        "include" => {
+            let words: Vec<String> = section.include.iter().map(word).collect();
+            words.join(" ")
+        }
         "rate" => section.rate.map_or_else(String::new, |rate| rate.to_string()),
         "batch" => section.batch.to_string(),
         "unique" => tick(section.unique),
@@ -223,6 +255,14 @@ fn shown(section: &EndpointSection, key: &str) -> String {
             .body
             .as_ref()
             .map_or_else(String::new, |body| body.mime.clone()),
+        _ => String::new(),
+    }
+}
+
+/// A value as the configuration writes it.
+fn word(value: &impl Serialize) -> String {
+    match serde_json::to_value(value) {
+        Ok(Value::String(word)) => word,
         _ => String::new(),
     }
 }
@@ -286,7 +326,7 @@ fn changes(fields: &[(String, String)], is_new: bool) -> Result<Map<String, Valu
             continue;
         }
         let is_default = match of.kind {
-            Kind::Choice(words) => words.first() == Some(&value.as_str()),
+            Kind::Choice(words) if !value.is_empty() => words.first() == Some(&value.as_str()),
             _ => value.is_empty(),
         };
         let written = match of.kind {
@@ -327,6 +367,7 @@ fn wanted(fields: &[(String, String)]) -> Result<Declaration, Refusal> {
     Ok(Declaration {
         endpoint,
         new_secret: what != Declare::Removed && field(fields, "new_secret").is_some(),
+        from_afar: true,
         what,
     })
 }

@@ -33,7 +33,10 @@ async fn an_administrator_declares_changes_and_takes_out_endpoints_after_a_look(
         ("events", "order.*, sync.failed"),
         ("state", "active"),
         ("when_paused", "keep"),
+        ("priority", "high"),
         ("batch", "10"),
+        ("timeout", "7s"),
+        ("include", "record, values"),
         ("new_secret", "true"),
     ];
     let wrong: Vec<(&str, &str)> = crm
@@ -55,7 +58,13 @@ async fn an_administrator_declares_changes_and_takes_out_endpoints_after_a_look(
     );
     let planned = post("plan", &crm).await;
     assert!(
-        planned.text.contains("+[notify.endpoints.crm]") && planned.text.contains("batch = 10"),
+        planned.text.contains("+[notify.endpoints.crm]")
+            && planned.text.contains("batch = 10")
+            && planned.text.contains("priority = &#34;high&#34;")
+            && planned.text.contains("timeout = &#34;7s&#34;")
+            && planned
+                .text
+                .contains("include = [&#34;record&#34;, &#34;values&#34;]"),
         "{}",
         planned.text
     );

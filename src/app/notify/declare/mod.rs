@@ -1,5 +1,6 @@
 //! Declaring an endpoint in the configuration file for somebody, changing it, or taking it out ([`edit`](crate::app::edit)).
 
+mod afar;
 mod secret;
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,16 @@ pub enum DeclareError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A value that would read something of the machine, from somebody who is not at it.
+    #[error(
+        "`{key}` names {what}: that can be declared at the machine only, by `lockstep notify` or in the file itself"
+    )]
+    Afar {
+        /// Its key.
+        key: String,
+        /// What it names.
+        what: &'static str,
+    },
     /// The file of a new secret cannot be written.
     #[error("cannot write the new secret to {}; name a file of your own in `secrets_files`", path.display())]
     Secret {
@@ -71,6 +82,8 @@ pub struct Declaration {
     pub what: Declare,
     /// Whether it gets a new secret that signs, beside those that it has.
     pub new_secret: bool,
+    /// Whether it is wanted over the network: then it names neither files nor variables of this machine.
+    pub from_afar: bool,
 }
 
 /// What the file became, or would become.
@@ -184,13 +197,15 @@ fn changed(
     let values = match &wanted.what {
         Declare::Removed => None,
         Declare::New(values) | Declare::Changed(values) => {
+            let now = text::endpoint(text, name);
+            if wanted.from_afar {
+                afar::checked(values, &now)?;
+            }
             let mut values = values.clone();
             if wanted.new_secret {
                 let made = secret::SecretFile::create(path, name, &new_secret(entropy))?;
-                let others = match values.get("secrets_files") {
-                    Some(given) => given.as_array().cloned().unwrap_or_default(),
-                    None => text::secrets_files(text, name),
-                };
+                let others = values.get("secrets_files").or_else(|| now.get("secrets_files"));
+                let others = others.and_then(Value::as_array).cloned().unwrap_or_default();
                 let all = std::iter::once(Value::from(made.name())).chain(others);
                 values.insert("secrets_files".to_owned(), all.collect());
                 secret = Some(made);

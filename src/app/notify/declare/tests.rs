@@ -84,6 +84,7 @@ fn new(endpoint: &str, values: Value) -> Declaration {
         endpoint: endpoint.to_owned(),
         what: Declare::New(object(values)),
         new_secret: false,
+        from_afar: false,
     }
 }
 

@@ -22,13 +22,13 @@ pub(super) fn checked(values: &Map<String, Value>) -> Result<(), DeclareError> {
     Ok(())
 }
 
-/// The files of secrets that an endpoint names, as they are written.
-pub(super) fn secrets_files(text: &str, endpoint: &str) -> Vec<Value> {
-    let files = read(text).and_then(|root| {
+/// What a text says of an endpoint, as it is written; nothing of one that is not there.
+pub(super) fn endpoint(text: &str, endpoint: &str) -> Map<String, Value> {
+    let section = read(text).and_then(|root| {
         let section = root.get(NOTIFY)?.get(ENDPOINTS)?.get(endpoint)?;
-        section.get("secrets_files")?.as_array().cloned()
+        section.as_object().cloned()
     });
-    files.unwrap_or_default()
+    section.unwrap_or_default()
 }
 
 /// The text with these values at an endpoint, or what is in the way.
