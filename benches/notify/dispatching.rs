@@ -98,19 +98,22 @@ fn config(ports: &[u16]) -> Config {
         "{}[shops.main]\ndomain = 'main-store.myshopify.com'\naccess_token = 'token'\nwebhook_secrets = ['secret']\n\
          [shops.main.odoo]\nurl = 'http://127.0.0.1:9'\ndatabase = 'prod'\nlogin = 'a@example.com'\napi_key = 'key'\n\
          [shops.main.sync]\norders = {{ in = 'on' }}\n",
-        tables(ports)
+        tables(ports, EVERYTHING)
     );
     Config::parse(&text, Path::new("/nowhere/lockstep.toml"), &|_| None).expect("it is right")
 }
 
-/// The configuration's tables for these receivers, which get everything.
-pub(crate) fn tables(ports: &[u16]) -> String {
+/// Of an endpoint that gets everything.
+pub(crate) const EVERYTHING: &[&str] = &["events = ['*']"];
+
+/// The configuration's tables for these receivers, which ask for this by turns.
+pub(crate) fn tables(ports: &[u16], asks: &[&str]) -> String {
     let mut text = "[notify]\nallow_networks = ['127.0.0.1']\n".to_owned();
-    for (n, port) in ports.iter().enumerate() {
+    for ((n, port), asks) in ports.iter().enumerate().zip(asks.iter().cycle()) {
         writeln!(
             text,
-            "[notify.endpoints.e{n}]\nurl = 'http://127.0.0.1:{port}/'\nallow_http = true\nevents = ['*']\n\
-             secrets = ['whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD']"
+            "[notify.endpoints.e{n}]\nurl = 'http://127.0.0.1:{port}/'\nallow_http = true\n\
+             secrets = ['whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD']\n{asks}"
         )
         .expect("texts can be written to");
     }

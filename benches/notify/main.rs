@@ -4,7 +4,7 @@
 //! - Ends of ATTEMPTS attempts (60,000) that do nothing and tell against ends that tell nobody: what the store's part of it costs.
 //! - How many of NOTIFICATIONS notifications (10,000) the dispatcher sends in a second to receivers that answer at once.
 //! - How fast the daemon imports CUSTOMERS customers (400) into an ERP that takes its time while it tells ten endpoints, against
-//!   telling nobody: what the sync pays.
+//!   telling nobody: what the sync pays, also where each endpoint has a condition, a template and whole records.
 //!
 //! Numbers are printed with the machine; a violated ratio, or a database that is missing, makes it fail. SQLite runs as in production
 //! (`synchronous=FULL`) in `$TMPDIR`; PostgreSQL runs where `LOCKSTEP_TEST_POSTGRES_URL` is set, in a schema of its own. The daemon

@@ -9,7 +9,7 @@ use lockstep::sandbox::shopify::faults::{ApiFault, DeliveryFault};
 use serde_json::Value;
 use sqlx::Connection as _;
 
-use crate::support::daemon::Start;
+use crate::support::daemon::{Start, run};
 use crate::support::world::{Database, World, rows, until};
 
 /// More than a page holds.
@@ -141,4 +141,29 @@ async fn a_full_run_of_a_command_that_is_told_to_stop_is_over_at_once() {
     assert!(said.contains("broken off"), "{said}");
     let run = runs().pop().expect("its run is listed");
     assert_eq!(run["outcome"], "stopped", "{run}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_one_kind_of_record_cannot_be_compared_the_others_reports_are_printed() {
+    let world = World::new(Database::Sqlite).await;
+    let compare = || run(&world.config, &["reconcile", "--dry-run"]);
+    let (code, reports, errors) = compare();
+    assert_eq!(code, 0, "{reports}{errors}");
+    let titles = |reports: &str| reports.lines().filter(|line| line.starts_with("# ")).count();
+    let all = titles(&reports);
+    assert!(all >= 3, "{reports}");
+    for operation in ["LockstepListCustomers", "LockstepCountCustomers"] {
+        world.shop.inject(ApiFault::Forbidden, Some(operation), u32::MAX);
+    }
+    let (code, reports, errors) = compare();
+    assert_eq!(code, 1, "{reports}{errors}");
+    assert_eq!(titles(&reports), all - 1, "{reports}");
+    assert!(
+        errors.contains("both sides could not be compared") && errors.contains("403"),
+        "{errors}"
+    );
+    // Those that it has are JSON, too.
+    let (code, reports, _) = run(&world.config, &["reconcile", "--dry-run", "--json"]);
+    let reports: Value = serde_json::from_str(&reports).expect("JSON");
+    assert_eq!((code, rows(&reports).len()), (1, all - 1), "{reports}");
 }

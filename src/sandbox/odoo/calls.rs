@@ -97,10 +97,12 @@ impl Call {
         }
     }
 
-    /// How many rows a `load` has, and on how many records an action is called; of any other method none.
+    /// How many rows or records it saves or acts on; none where it only reads.
     fn rows(&self) -> u32 {
         let (at, name) = match self.method.as_str() {
             "load" => (1, "data"),
+            "create" => (0, "vals_list"),
+            "write" | "web_save" => (0, "ids"),
             method if method.starts_with("action_") => (0, "ids"),
             _ => return 0,
         };
@@ -108,7 +110,8 @@ impl Call {
             Arguments::Positional(arguments, named) => arguments.get(at).or_else(|| named.get(name)),
             Arguments::Named(named) => named.get(name),
         };
-        let rows = rows.and_then(Json::as_array).map_or(0, Vec::len);
+        // One record may stand without a list.
+        let rows = rows.map_or(0, |rows| rows.as_array().map_or(1, Vec::len));
         u32::try_from(rows).unwrap_or(u32::MAX)
     }
 }

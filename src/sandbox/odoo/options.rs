@@ -213,7 +213,7 @@ pub struct Options {
     pub port: u16,
     /// How long every model call takes before it is applied.
     pub latency: Duration,
-    /// How long each row of a `load`, and each record of an action, takes on top.
+    /// How long each row or record that is saved or acted on takes on top.
     pub row_latency: Duration,
     /// What `common.authenticate` costs on top (the real one burns more than a second).
     pub authenticate_latency: Duration,
