@@ -111,7 +111,7 @@ impl Call {
             Arguments::Named(named) => named.get(name),
         };
         // One record may stand without a list.
-        let rows = rows.map_or(0, |rows| rows.as_array().map_or(1, Vec::len));
+        let rows = rows.map_or(0, |rows| rows.as_array().map_or(1, Vec::len)).max(1);
         u32::try_from(rows).unwrap_or(u32::MAX)
     }
 }
