@@ -98,8 +98,8 @@ const FIELDS: &[FieldOf] = &[
     FieldOf {
         key: "priority",
         kind: Kind::Choice(&["normal", "high", "low"]),
-        label: "Looked at",
-        hint: "high: before all others.",
+        label: "Priority",
+        hint: "high is looked at before all others, low after them",
     },
     FieldOf {
         key: "rate",
