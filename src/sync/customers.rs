@@ -203,6 +203,7 @@ async fn update(
 ) -> Result<Ensured, Stop> {
     let shop = flow.shop;
     let before = agreed_of(&link);
+    flow.source_stands(link.source_updated_at, party.record.updated_at);
     let writes = planned(flow, party, mapped, &before, held)?;
     let mut after = held.clone();
     if !writes.is_empty() {

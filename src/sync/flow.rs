@@ -6,6 +6,7 @@ mod story;
 mod writing;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub(super) struct Flow<'a> {
     pub(super) care: Option<ResyncMark>,
     /// What it left alone for that: the field, what stands there, and what the mapping makes of it.
     pub(super) kept: Mutex<Vec<(String, FieldValue, FieldValue)>>,
+    /// Whether its record changed at its source and nobody carried that over yet, where it is to be carried over with care.
+    pub(super) source_moved: AtomicBool,
     /// Why what is planned waits for a person.
     pub(super) reasons: Mutex<Vec<String>>,
     /// Whether it is carried out because a person approved of it.
@@ -113,6 +116,7 @@ impl<'a> Flow<'a> {
             choice: None,
             care: None,
             kept: Mutex::default(),
+            source_moved: AtomicBool::default(),
             reasons: Mutex::default(),
             approved: false,
             unasked: Vec::new(),

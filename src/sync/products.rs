@@ -148,6 +148,8 @@ async fn write(
         .unwrap_or_default();
 
     let existing = known.template.as_ref().map(|link| link.erp_id);
+    let applied = known.template.as_ref().and_then(|link| link.source_updated_at);
+    flow.source_stands(applied, product.updated_at);
     let template_agreed = known.template.as_ref().map(agreed_of).unwrap_or_default();
     let template_writes = match (existing, &held) {
         (Some(id), Some(held)) => {

@@ -1,6 +1,10 @@
 //! Records that a wrong mapping wrote, carried over once more, and with care: put right is only what that mapping wrote and what
 //! still stands in the ERP as it wrote it. Everything else stays, whatever the mapping says about the last word.
 //!
+//! Unless the record changed at its source since it was carried over last. Nothing tells which of its fields that was, and an event
+//! of it has no job but this one. So what a person changed on the other side stays then, too, and the rest is carried over as by any
+//! other job.
+//!
 //! Each write keeps in the job's story by which revision of the mappings it was made, both values, and the new one's hash. Who
 //! finds such records marks each one with these hashes and makes its job; the mark is the job's, so that a later one of the same
 //! record is an ordinary one.
@@ -280,7 +284,9 @@ impl Engine {
         if !can_be_resynced(object, Direction::In) {
             return Err(PreviewError::Unsupported(object));
         }
-        let preview = self.look(shop, object, id, None, Some(care(wrote))).await?;
+        let preview = self
+            .look(shop, object, id, None, Some(self.care(shop, wrote)))
+            .await?;
         Ok(Resyncable::of(preview))
     }
 
@@ -298,8 +304,24 @@ impl Engine {
         if !can_be_resynced(object, Direction::Out) {
             return Err(PreviewError::Unsupported(object));
         }
-        let preview = self.look_out(shop, object, id, Some(care(wrote))).await?;
+        let preview = self
+            .look_out(shop, object, id, Some(self.care(shop, wrote)))
+            .await?;
         Ok(Resyncable::of(preview))
+    }
+
+    /// The care that a job would have that was made now.
+    fn care(&self, shop: &ShopName, wrote: BTreeMap<String, String>) -> ResyncMark {
+        ResyncMark {
+            job: None,
+            at: self
+                .shop(shop)
+                .map_or_else(Timestamp::default, |shop| shop.clock.now()),
+            hold: false,
+            mapping: String::new(),
+            by: String::new(),
+            wrote,
+        }
     }
 }
 
@@ -328,17 +350,6 @@ impl Resyncable {
     fn of(mut preview: Preview) -> Self {
         let kept = std::mem::take(&mut preview.kept);
         Self { preview, kept }
-    }
-}
-
-fn care(wrote: BTreeMap<String, String>) -> ResyncMark {
-    ResyncMark {
-        job: None,
-        at: Timestamp::default(),
-        hold: false,
-        mapping: String::new(),
-        by: String::new(),
-        wrote,
     }
 }
 

@@ -142,7 +142,9 @@ impl OnceMore<'_> {
         };
         // Of a confirmed order facts are put right; that the rest stays is still to be told.
         told.becomes = if hold { "reviewed" } else { "written" };
-        let now = self.clock.now();
+        let began = self.clock.now();
+        // Whether its record changed since is told by this time, on whichever node it is carried over.
+        let now = self.store.time(began).await?;
         let name = ResyncMark::name(&key);
         let mut mark = ResyncMark {
             job: None,
@@ -175,7 +177,7 @@ impl OnceMore<'_> {
             self.store.set_cursor(&shop, &name, "", now).await?;
             told.becomes = "in_work";
         }
-        self.clock.sleep_until(now.plus(PACE)).await;
+        self.clock.sleep_until(began.plus(PACE)).await;
         Ok(())
     }
 

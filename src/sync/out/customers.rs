@@ -158,6 +158,7 @@ async fn update(
         let edited = rows.first().map(|row| both::edited(&known_in, &row.fields));
         known = both::first_way_out(&known, &fields, &now, &edited.unwrap_or_default());
     }
+    flow.source_stands(None, partner.updated_at);
     let writes = flow.changes_of(Direction::Out, &fields, &known, &now)?;
     let mut after = now;
     let mut shown = Cow::Borrowed(customer);

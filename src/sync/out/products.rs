@@ -199,6 +199,7 @@ async fn update(
     if is_first {
         known = both::first_way_out(&known, &fields, &now, &edited.template);
     }
+    flow.source_stands(None, record.updated_at);
     let decided = flow.changes_of(Direction::Out, &fields, &known, &now)?;
     if rules.archived == Archived::Problem && decided.contains(&(ARCHIVED.to_owned(), FieldValue::Bool(true)))
     {

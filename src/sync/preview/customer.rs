@@ -60,7 +60,10 @@ pub(super) async fn partner(flow: &Flow<'_>, party: &Party, preview: &mut Previe
     }
     let is_guest = customers::is_of_an_order(&party.key);
     let (action, held, agreed) = match linked {
-        Some((link, held)) => ("update", held, agreed_of(&link)),
+        Some((link, held)) => {
+            flow.source_stands(link.source_updated_at, party.record.updated_at);
+            ("update", held, agreed_of(&link))
+        }
         None => {
             let mut found = None;
             if was_linked {

@@ -38,6 +38,7 @@ pub(super) async fn preview(flow: &Flow<'_>, id: ShopifyId, preview: &mut Previe
         let there = shop.erp.read(&mapped.model, &[link.erp_id], &fields).await?;
         if let Some(row) = there.first() {
             stands = row.fields.get(ACTIVE) == Some(&FieldValue::Bool(true));
+            flow.source_stands(link.source_updated_at, record.updated_at);
             existing = Some((link.erp_id, Some(link)));
         }
     }

@@ -1,8 +1,10 @@
 //! Records that a wrong mapping wrote, carried over with care.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use super::bench::*;
 use super::*;
-use crate::domain::{Clock as _, Direction, JobKey, LinkKind, Priority};
+use crate::domain::{Clock as _, Direction, FieldValue, JobKey, LinkKind, Priority};
 use crate::store::{Claim, JobFilter, Lane, NewJob};
 use crate::sync::{ResyncMark, written_by};
 
@@ -39,6 +41,25 @@ impl Bench {
 
     async fn claim_any_with_care(&self, key: JobKey, by: &str) -> ClaimedJob {
         let (mapping, wrote) = self.told(&key).await;
+        self.claim_marked(key, by, (mapping, wrote)).await
+    }
+
+    /// The same, to put right what this revision of the mappings wrote, and nothing else.
+    async fn claim_for(&self, key: JobKey, by: &str, wrong: &str, fields: &[(&str, &str)]) -> ClaimedJob {
+        let hash = |value: &str| crate::sync::agree::hash(&FieldValue::Text(value.to_owned()));
+        let wrote = fields
+            .iter()
+            .map(|(field, value)| ((*field).to_owned(), hash(value)));
+        self.claim_marked(key, by, (wrong.to_owned(), wrote.collect()))
+            .await
+    }
+
+    async fn claim_marked(
+        &self,
+        key: JobKey,
+        by: &str,
+        (mapping, wrote): (String, BTreeMap<String, String>),
+    ) -> ClaimedJob {
         let now = SystemClock.now();
         let lane = Lane::of(&key);
         let job = NewJob {
@@ -342,4 +363,116 @@ async fn what_a_wrong_mapping_wrote_to_the_shop_is_put_right_but_for_what_was_ch
         assert!(story.contains("\"first_name\""), "{story}");
         bench.end(&job, report).await;
     }
+}
+
+#[tokio::test]
+async fn what_changed_on_the_shop_since_a_product_was_carried_over_is_carried_over_too() {
+    const TITLE: &str = "name = \"product.title\"";
+    // The shop tells whole seconds.
+    let moved = Arc::new(AtomicI64::new(0));
+    let (real, hand) = (ShopOptions::default().clock, Arc::clone(&moved));
+    let options = ShopOptions {
+        clock: Arc::new(move || real() + chrono::Duration::seconds(hand.load(Ordering::SeqCst))),
+        ..ShopOptions::default()
+    };
+    let odoo = OdooOptions {
+        services: services(),
+        ..OdooOptions::version(Version::V18)
+    };
+    let shipped = crate::app::mappings::load(None).unwrap();
+    let bench = Bench::built(options, odoo, shipped, |_| {}).await;
+    let (id, variants) = shirt(&bench);
+    assert_eq!(bench.sync(Object::Product, id).await.0, JobState::Completed);
+    let wrong = bench.remap("product.in.toml", TITLE, "name = \"product.title | upper\"");
+    let edit = |edit: &dyn Fn(&mut crate::sandbox::shopify::facts::Product)| {
+        bench.shop.change(|shop| shop.edit_product(id, edit)).unwrap();
+    };
+    edit(&|product| product.title = "Tee".into());
+    assert_eq!(bench.sync(Object::Product, id).await.0, JobState::Completed);
+    let template = bench.link(LinkKind::Product, id).await.unwrap().erp_id.0;
+    let variant = |id: u64| {
+        let link = bench.link(LinkKind::Variant, id);
+        async { link.await.unwrap().erp_id.0 }
+    };
+    let (small, medium) = (variant(variants[0]).await, variant(variants[1]).await);
+    let held = |model: &str, id: i64, field: &str| {
+        let record = bench.erp.ledger().record(model, id).unwrap();
+        record[field].as_str().unwrap_or_default().to_owned()
+    };
+    assert_eq!(held("product.template", template, "name"), "TEE");
+
+    // Nobody heard of it, or its event joined the job. A person has changed the other one's number in the ERP.
+    moved.store(10, Ordering::SeqCst);
+    edit(&|product| {
+        for variant in &mut product.variants {
+            variant.sku = variant.sku.as_ref().map(|sku| format!("{sku}-NEW"));
+        }
+    });
+    bench.in_the_erp(
+        "product.product",
+        "write",
+        serde_json::json!([[medium], { "default_code": "BY-HAND" }]),
+    );
+    let by = bench.remap("product.in.toml", TITLE, TITLE);
+    let key = bench.key(Object::Product, id);
+    let job = bench.claim_for(key, &by, &wrong, &[("name", "TEE")]).await;
+    let report = bench.attempt(&job).await;
+    assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+    bench.end(&job, report).await;
+    assert_eq!(held("product.template", template, "name"), "Tee");
+    assert_eq!(held("product.product", small, "default_code"), "SHIRT-S-NEW");
+    assert_eq!(held("product.product", medium, "default_code"), "BY-HAND");
+}
+
+#[tokio::test]
+async fn what_changed_in_the_erp_since_a_customer_was_sent_is_sent_too() {
+    let wrong = FIRST_NAME.replace("first_name\"", "first_name | upper\"");
+    let changes = [(OUT, FIRST_NAME, wrong.as_str()), (OUT, TRUTH.0, TRUTH.1)];
+    let bench = Bench::both_ways(Version::V18, &changes).await;
+    let shop: crate::domain::ShopName = "main".parse().unwrap();
+    let germany = bench.in_the_erp(
+        "res.country",
+        "search",
+        serde_json::json!([[["code", "=", "DE"]]]),
+    );
+    let values = serde_json::json!({
+        "name": "Grace Hopper", "email": "grace@example.com", "customer_rank": 1, "country_id": germany[0],
+        "city": "Berlin", "zip": "10117", "street": "Unter den Linden 1"
+    });
+    let partner = bench.made_in_the_erp("res.partner", values);
+    let (state, why) = bench.send(Object::Customer, partner).await;
+    assert_eq!(state, JobState::Completed, "{why:?}");
+    let link = bench
+        .store
+        .link_of_erp(&shop, LinkKind::Customer, crate::domain::ErpId(partner));
+    let id: u64 = link.await.unwrap().unwrap().source_id.parse().unwrap();
+    // Both sides change: one field each.
+    bench.edit_partner(partner, serde_json::json!({ "zip": "10119" }));
+    bench
+        .shop
+        .change(|shop| {
+            shop.edit_customer(id, |customer| {
+                customer.addresses[0].address1 = Some("By hand 2".into())
+            })
+        })
+        .unwrap();
+    let by = bench.remap(OUT, TRUTH.0, TRUTH.1);
+    let key = JobKey {
+        direction: Direction::Out,
+        source_id: partner.to_string(),
+        ..bench.key(Object::Customer, 1)
+    };
+    let job = bench
+        .claim_for(key, &by, "wrong", &[("first_name", "GRACE")])
+        .await;
+    let report = bench.attempt(&job).await;
+    assert!(matches!(report.outcome, Outcome::Completed), "{report:?}");
+    bench.end(&job, report).await;
+    let (first_name, address) = bench.shop.read(|shop| {
+        let customer = shop.customer(id).unwrap();
+        (customer.first_name.clone(), customer.address().unwrap().clone())
+    });
+    assert_eq!(first_name.as_deref(), Some("Grace"));
+    assert_eq!(address.zip.as_deref(), Some("10119"), "the ERP's change");
+    assert_eq!(address.address1.as_deref(), Some("By hand 2"), "the shop's");
 }

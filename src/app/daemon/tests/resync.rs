@@ -215,3 +215,81 @@ async fn what_a_wrong_mapping_wrote_is_put_right_but_for_what_a_person_changed_s
     assert!(found.contains(&wrong) && found.contains(&right), "{found:?}");
     world.daemon.stop().await;
 }
+
+#[tokio::test]
+async fn what_the_buyer_changes_while_the_plan_waits_arrives_with_it() {
+    let world = Between::new("main").await;
+    let id = world.new_customer("ada@example.com");
+    let live_in = |city: &str, last_name: &str| {
+        let (city, last_name) = (Some(city.to_owned()), Some(last_name.to_owned()));
+        let edit = |customer: &mut crate::sandbox::shopify::facts::Customer| {
+            customer.last_name = last_name;
+            customer.addresses.truncate(1);
+            customer.addresses.resize_with(1, Default::default);
+            customer.addresses[0].city = city;
+            customer.addresses[0].country_code = Some("DE".into());
+        };
+        world.shop.change(|shop| shop.edit_customer(id, edit)).unwrap();
+    };
+    let tell = async |topic: &str| {
+        let body = format!(r#"{{"id": {id}, "admin_graphql_api_id": "gid://shopify/Customer/{id}"}}"#);
+        world.deliver(topic, &body).await;
+    };
+    let partner = || {
+        let name = world.names(&[id]).remove(0);
+        let partners = world.erp.ledger().partners();
+        let found = partners.iter().find(|partner| partner.name == name);
+        let record = found.and_then(|found| world.erp.ledger().record("res.partner", found.id));
+        let city = record.and_then(|record| record["city"].as_str().map(str::to_owned));
+        (name, city.unwrap_or_default())
+    };
+    let is = |name: &str, city: &str| partner() == (name.to_owned(), city.to_owned());
+    live_in("London", "Lovelace");
+    tell("customers/create").await;
+    until("it is made", async || is("Ada Lovelace", "London")).await;
+    // The wrong mapping writes the name, and nothing else.
+    let wrong = world.name_customers("customer.display_name | upper").await;
+    live_in("London", "King");
+    tell("customers/update").await;
+    until("it is written wrongly", async || is("ADA KING", "London")).await;
+    world
+        .job_is(Object::Customer, &id.to_string(), JobState::Completed)
+        .await;
+
+    world.name_customers("customer.display_name").await;
+    let reviewed = world.resync(&wrong, Becomes::Reviewed).await;
+    let fields = reviewed.records[0]
+        .fields
+        .iter()
+        .map(|field| field.field.as_str());
+    assert_eq!(fields.collect::<Vec<_>>(), ["name"], "{reviewed:?}");
+    let held = world
+        .job_is(Object::Customer, &id.to_string(), JobState::Held)
+        .await;
+    let before = world.shop.read(|shop| shop.now().timestamp());
+    until("the shop's next second", async || {
+        world.shop.read(|shop| shop.now().timestamp()) > before
+    })
+    .await;
+    live_in("Paris", "King");
+    tell("customers/update").await;
+    // The event joins the job, and whoever looks sees both.
+    until("the plan has it", async || {
+        let job = world.daemon.store.job(held.id).await.unwrap().unwrap().job;
+        let plan = job.problem.map(|problem| problem.detail.to_string());
+        job.state == JobState::Held && plan.is_some_and(|plan| plan.contains("Paris"))
+    })
+    .await;
+    let reviewer = Reviewer::new(
+        world.daemon.store.clone(),
+        Arc::new(world.clock.clone()),
+        Actor::new("ada".to_owned(), Via::Cli),
+    );
+    reviewer.approve_plan(held.id, None, None).await.unwrap();
+    let done = world
+        .job_is(Object::Customer, &id.to_string(), JobState::Completed)
+        .await;
+    assert_eq!(done.id, held.id);
+    assert_eq!(partner(), ("Ada King".to_owned(), "Paris".to_owned()));
+    world.daemon.stop().await;
+}
