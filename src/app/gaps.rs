@@ -30,14 +30,15 @@ pub struct Missed<'a> {
 /// # Errors
 /// When the store fails.
 pub async fn open(store: &SharedStore, clock: &SharedClock, missed: Missed<'_>) -> Result<i64, StoreError> {
-    let now = clock.now();
+    // Runs on other nodes close it: what stands in it is by a clock that all share.
+    let now = store.time(clock.now()).await?;
     let first = match missed.start_at {
         Some(start_at) => start_at,
         None => store.shop_state(missed.shop, now).await?.first_seen_at,
     };
     let since = missed
         .since
-        .map_or(first, |since| since.minus(OVERLAP).max(first));
+        .map_or(first, |since| since.min(now).minus(OVERLAP).max(first));
     let gap = NewGap {
         shop: missed.shop.clone(),
         object: missed.object,
@@ -54,9 +55,33 @@ mod tests {
 
     use super::*;
     use crate::domain::{Clock as _, ManualClock};
+    use crate::store::faulty::FaultyStore;
     use crate::store::testing::open_temp;
 
     const HOUR: Duration = Duration::from_secs(3600);
+
+    #[tokio::test]
+    async fn a_node_that_is_a_day_ahead_opens_gaps_by_the_databases_clock() {
+        let manual = ManualClock::new(Timestamp::from_millis(1_795_514_400_000));
+        let clock: SharedClock = Arc::new(manual.clone());
+        let (_folder, inner) = open_temp(Arc::clone(&clock)).await;
+        let store = Arc::new(FaultyStore::new(inner));
+        store.is_behind(HOUR * 24);
+        let store: SharedStore = store;
+        let right = manual.now().minus(HOUR * 24);
+        let shop = "main".parse().unwrap();
+        let missed = Missed {
+            shop: &shop,
+            start_at: Some(Timestamp::default()),
+            object: Object::Order,
+            since: Some(manual.now()),
+            reason: "orders were switched off",
+        };
+        open(&store, &clock, missed).await.unwrap();
+        let gap = store.gaps().await.unwrap().remove(0);
+        assert_eq!((gap.stood_at, gap.next_at), (right, right));
+        assert_eq!(gap.since, right.minus(OVERLAP), "nothing is missed in the future");
+    }
 
     #[tokio::test]
     async fn it_is_looked_a_little_earlier_but_never_before_the_shop_began() {

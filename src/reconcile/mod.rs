@@ -232,7 +232,9 @@ pub async fn delta_run(
     if !matches!(object, Object::Order | Object::Customer | Object::Product) {
         return Err(RunError::NoSuchRun(object));
     }
-    let started_at = shop.clock.now();
+    let began = shop.clock.now();
+    // Whoever relies on when it began may be another node.
+    let started_at = shop.store.time(began).await?;
     let begun = shop
         .store
         .start_run(NewRun {
@@ -242,7 +244,7 @@ pub async fn delta_run(
             cause: cause.to_owned(),
             since,
             node: shop.node.clone(),
-            now: started_at,
+            now: began,
         })
         .await?;
     let mut run = Run {
@@ -253,6 +255,7 @@ pub async fn delta_run(
         known,
         stop,
         id: begun.ok_or(RunError::UnderWay)?,
+        began,
         started_at,
         counts: RunCounts::default(),
         newest: None,
@@ -348,6 +351,9 @@ struct Run<'a> {
     known: Known,
     stop: &'a CancellationToken,
     id: i64,
+    /// When it began by our clock.
+    began: Timestamp,
+    /// The same by the one that all nodes share.
     started_at: Timestamp,
     counts: RunCounts,
     newest: Option<Timestamp>,
@@ -365,7 +371,7 @@ impl Run<'_> {
             self.enqueue(&wanted).await?;
             self.remember(&page.records);
             self.live().await?;
-            let is_long = self.shop.clock.now() > horizon;
+            let is_long = self.shop.clock.now() > self.began.plus(HORIZON);
             let is_beyond = is_long
                 && page
                     .records

@@ -283,6 +283,21 @@ async fn a_run_that_waits_says_that_it_lives_and_ends_when_told_to() {
 }
 
 #[tokio::test]
+async fn when_a_run_began_is_told_by_the_databases_clock() {
+    let bench = Bench::new(vec![
+        Answer::Page(vec![1], Some("a")),
+        Answer::AfterLong(2, "b"),
+        Answer::Fails,
+    ])
+    .await;
+    let day = Duration::from_secs(24 * 3600);
+    bench.store.is_behind(day);
+    let report = bench.run().await.unwrap();
+    assert_eq!(report.started_at, START.minus(day));
+    assert_eq!(report.counts.pages, 2, "how long it takes is told by our own");
+}
+
+#[tokio::test]
 async fn a_busy_shop_does_not_keep_a_run_going() {
     let bench = Bench::new(vec![
         Answer::Page(vec![1], Some("a")),

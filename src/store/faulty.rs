@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 
@@ -33,6 +34,8 @@ pub struct FaultyStore {
     calls: Mutex<BTreeMap<&'static str, u32>>,
     /// The notification in the outbox of which it makes nothing that is to be sent.
     never_sends: Mutex<Option<i64>>,
+    /// How far the database's clock is behind the node's.
+    behind: Mutex<Duration>,
 }
 
 impl FaultyStore {
@@ -43,6 +46,7 @@ impl FaultyStore {
             faults: Mutex::default(),
             calls: Mutex::default(),
             never_sends: Mutex::default(),
+            behind: Mutex::default(),
         }
     }
 
@@ -60,6 +64,11 @@ impl FaultyStore {
     /// Has every `fan_out` of this notification fail as if it took too long, unless it only becomes problems.
     pub fn never_send(&self, notification: i64) {
         *self.never_sends.lock().unwrap_or_else(PoisonError::into_inner) = Some(notification);
+    }
+
+    /// Has the database's clock be so far behind that of the node, which is ahead.
+    pub fn is_behind(&self, by: Duration) {
+        *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = by;
     }
 
     /// How often `operation` was called.
@@ -351,9 +360,14 @@ pass_on! {
 
     Housekeeping {
         prune(before: Timestamp, limit: u32) -> u64;
-        time(now: Timestamp) -> Timestamp;
         ping() -> ();
     } + {
+        async fn time(&self, now: Timestamp) -> Result<Timestamp, StoreError> {
+            self.pass("time").await?;
+            let behind = *self.behind.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(self.inner.time(now).await?.minus(behind))
+        }
+
         async fn close(&self) {
             self.inner.close().await;
         }

@@ -4,8 +4,9 @@
 //! How far a shop's object is looked at is a time of the shop's own clock, the last change that it told of; it is moved when
 //! every page was read and every job is there. An object that is off has no such time: switched on again, it begins then.
 //!
-//! Where it begins only our own clock can say, and that may be ahead of the shop's: it begins a little earlier, and after it
-//! was off the shop is asked what it has of that time already, which is left alone.
+//! Where it begins only a clock on our side can say, and that may be ahead of the shop's: it begins a little earlier, and after it
+//! was off the shop is asked what it has of that time already, which is left alone. It is the database's clock where that has one:
+//! the clock of a node may be a day ahead, and what is stored is for all of them.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +25,7 @@ use crate::store::{SharedStore, StoreError};
 /// The cause of runs and their jobs.
 pub(crate) const CAUSE: &str = "delta";
 
-/// How far our clock may be ahead of a shop's without anything being missed where looking begins.
+/// How far the clock that it goes by may be ahead of a shop's without anything being missed where looking begins.
 const CLOCKS: Duration = Duration::from_secs(900);
 
 /// How soon a shop must tell what it has already where looking begins.
@@ -37,18 +38,22 @@ pub(crate) const OBJECTS: [Object; 3] = [Object::Order, Object::Customer, Object
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::app::daemon) struct Position {
     /// When the last run began, whether it succeeded or not.
-    ran_at: Timestamp,
+    pub(super) ran_at: Timestamp,
     /// The last change that was seen, by the shop's clock.
-    until: Timestamp,
+    pub(super) until: Timestamp,
     /// What changed shortly before: the next run reads it again.
-    seen: Vec<(ShopifyId, Timestamp)>,
+    pub(super) seen: Vec<(ShopifyId, Timestamp)>,
 }
 
 fn name(object: Object) -> String {
     format!("delta:{object}")
 }
 
-async fn read(store: &SharedStore, shop: &ShopName, object: Object) -> Result<Option<Position>, StoreError> {
+pub(super) async fn read(
+    store: &SharedStore,
+    shop: &ShopName,
+    object: Object,
+) -> Result<Option<Position>, StoreError> {
     let text = store.cursor(shop, &name(object)).await?;
     Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
 }
@@ -165,7 +170,7 @@ impl DeltaRuns {
     async fn turn(&self, key: &Key, every: Every) -> Result<Next, StoreError> {
         let (shop, object) = key;
         let Around { store, clock, .. } = &self.around;
-        let now = clock.now();
+        let ours = clock.now();
         let known = {
             let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
             turns.get(key).copied()
@@ -173,35 +178,36 @@ impl DeltaRuns {
         let every = match (every, known) {
             (Every::Off, Some(Turn::Off)) => return Ok(Next::Wait(Turn::Off)),
             (Every::Off, _) => {
-                switch_off(store, shop, *object, now).await?;
+                switch_off(store, shop, *object, ours).await?;
                 return Ok(Next::Wait(Turn::Off));
             }
             // A shorter time is in force at once.
-            (Every::Each(every), Some(Turn::At(at))) if now < at && at <= now.plus(every) => {
+            (Every::Each(every), Some(Turn::At(at))) if ours < at && at <= ours.plus(every) => {
                 return Ok(Next::Wait(Turn::At(at)));
             }
             (Every::Each(every), _) => every,
         };
         let position = read(store, shop, *object).await?;
+        let now = store.time(ours).await?;
         let grid = Grid::new(shop, *object, every);
-        // Another node may have made one. By a clock that is ahead of ours by more than that it counts for nothing: whoever has
-        // the clock that is wrong, no change waits for longer than two runs.
+        // Another node may have made one. By a clock that was ahead by more than that it counts for nothing: no change waits for
+        // longer than two runs.
         if let Some(due_at) = position.as_ref().map(|position| grid.after(position.ran_at))
             && now < due_at
             && due_at <= now.plus(every * 2)
         {
-            return Ok(Next::Wait(Turn::At(due_at)));
+            return Ok(Next::Wait(Turn::At(ours.plus(due_at.since(now)))));
         }
         let Some(connected) = self.around.connected(shop) else {
             // What changes until it begins would be missed: it begins at the next look.
             let wait = position.map_or(Duration::ZERO, |_| every);
-            return Ok(Next::Wait(Turn::At(now.plus(wait))));
+            return Ok(Next::Wait(Turn::At(ours.plus(wait))));
         };
         Ok(Next::Run(connected, position, every))
     }
 
-    /// Begins to look for changes. Returns when to look again.
-    async fn begin(
+    /// Begins to look for changes. Returns when to look again, by our own clock.
+    pub(super) async fn begin(
         &self,
         object: Object,
         shop: &DeltaShop,
@@ -209,7 +215,14 @@ impl DeltaRuns {
         stop: &CancellationToken,
     ) -> Timestamp {
         let Around { store, clock, .. } = &self.around;
-        let now = clock.now();
+        let ours = clock.now();
+        let now = match store.time(ours).await {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::warn!(shop = %shop.name, %object, error = %error, "cannot begin to look for missed changes");
+                return ours;
+            }
+        };
         let mut first = Position {
             ran_at: now,
             until: now.minus(CLOCKS),
@@ -229,16 +242,16 @@ impl DeltaRuns {
                 .collect();
         }
         match write(store, &shop.name, object, &first, now).await {
-            Ok(()) => Grid::new(&shop.name, object, every).after(first.ran_at),
+            Ok(()) => ours.plus(Grid::new(&shop.name, object, every).after(now).since(now)),
             Err(error) => {
                 tracing::warn!(shop = %shop.name, %object, error = %error, "cannot begin to look for missed changes");
-                now
+                ours
             }
         }
     }
 
-    /// Makes a run. Returns when to look again.
-    async fn look(
+    /// Makes a run. Returns when to look again, by our own clock.
+    pub(super) async fn look(
         &self,
         object: Object,
         shop: &DeltaShop,
@@ -247,7 +260,14 @@ impl DeltaRuns {
         stop: &CancellationToken,
     ) -> Timestamp {
         let Around { store, clock, .. } = &self.around;
-        let began = clock.now();
+        let ours = clock.now();
+        let began = match store.time(ours).await {
+            Ok(began) => began,
+            Err(error) => {
+                tracing::warn!(shop = %shop.name, %object, error = %error, "cannot look for missed changes");
+                return ours;
+            }
+        };
         let wanted = Delta {
             object,
             since: position.until.minus(INDEX_LAG),
@@ -263,9 +283,9 @@ impl DeltaRuns {
                 seen: report.seen.into_iter().collect(),
             },
             // It goes on when it is wanted again, at the next start at the latest.
-            Err(RunError::Stopped(_)) => return began,
+            Err(RunError::Stopped(_)) => return ours,
             // Another node's, or that of a gap: soon.
-            Err(RunError::UnderWay) => return began.plus(INDEX_LAG.min(every)),
+            Err(RunError::UnderWay) => return ours.plus(INDEX_LAG.min(every)),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::warn!(
@@ -281,6 +301,6 @@ impl DeltaRuns {
         if let Err(error) = write(store, &shop.name, object, &moved, clock.now()).await {
             tracing::warn!(shop = %shop.name, %object, error = %error, "cannot note how far a delta run came");
         }
-        Grid::new(&shop.name, object, every).after(began)
+        ours.plus(Grid::new(&shop.name, object, every).after(began).since(began))
     }
 }

@@ -41,7 +41,16 @@ impl Kind for GapRuns {
                 return Vec::new();
             }
         };
-        let now = self.0.clock.now();
+        if gaps.is_empty() {
+            return Vec::new();
+        }
+        let now = match self.0.store.time(self.0.clock.now()).await {
+            Ok(now) => now,
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot see which gaps are due");
+                return Vec::new();
+            }
+        };
         gaps.into_iter()
             .filter_map(|gap| {
                 let key = (gap.shop.clone(), gap.object);
@@ -64,7 +73,14 @@ impl Kind for GapRuns {
             known: Known::Nothing,
         };
         let result = delta_run(&shop, wanted, stop).await;
-        let now = self.0.clock.now();
+        let now = match self.0.store.time(self.0.clock.now()).await {
+            Ok(now) => now,
+            // It is due still, and looked at again at once.
+            Err(error) => {
+                tracing::warn!(error = %error, "cannot note what became of a gap");
+                return;
+            }
+        };
         let (run, covered, next_at) = match &result {
             Ok(report) => (
                 Some(report.run),

@@ -1,5 +1,6 @@
 //! Full runs by a clock that only the test moves; who makes them here compares nothing.
 
+mod delta;
 mod failing;
 
 use std::collections::{BTreeSet, VecDeque};
