@@ -12,6 +12,7 @@ mod files;
 mod imports;
 mod keys;
 mod lanes;
+mod outage;
 mod poller;
 mod reconciler;
 mod reload;
@@ -178,6 +179,7 @@ async fn run(
     )
     .await?;
     let instance_key = reach::instance_key(store, &clock, &entropy).await?;
+    outage::look_back(&config, store, &clock).await?;
 
     let stop = CancellationToken::new();
     let broken = CancellationToken::new();
@@ -229,6 +231,11 @@ async fn run(
             store_settings.subscribe(),
             stop.clone(),
         ),
+    );
+
+    part.run(
+        "signs of life",
+        outage::note_signs_of_life(store.clone(), clock.clone(), stop.clone()),
     );
 
     part.run(

@@ -178,3 +178,25 @@ async fn what_is_switched_off_is_not_asked_for_until_it_is_on_again() {
     assert!(runs.iter().all(|run| run.object == Object::Order), "{runs:?}");
     daemon.stop().await;
 }
+
+#[tokio::test]
+async fn what_changed_while_nothing_ran_arrives_also_without_delta_runs() {
+    let world = Between::new("main").await;
+    let id = world.new_customer("ada@example.com").to_string();
+    let (config, clock) = (world.config(), world.clock.clone());
+    world.daemon.stop().await;
+    // Longer than Shopify tries, and the subscriptions still stand.
+    clock.advance(HOUR * 5);
+    let daemon = start(config, DaemonOptions::new(Arc::new(clock))).await.unwrap();
+    until("it arrives", async || {
+        let filter = JobFilter {
+            object: Some(Object::Customer),
+            ..JobFilter::default()
+        };
+        let jobs = daemon.store.jobs(filter).await.unwrap();
+        jobs.iter()
+            .any(|job| job.key.source_id == id && job.state == JobState::Completed)
+    })
+    .await;
+    daemon.stop().await;
+}
