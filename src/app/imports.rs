@@ -242,7 +242,18 @@ fn told(scopes: &BTreeSet<String>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
     use super::*;
+    use crate::config::Config;
+    use crate::domain::{SystemClock, SystemEntropy, Via};
+    use crate::sandbox::shopify::options::ALL_SCOPES;
+    use crate::sandbox::shopify::{Options, ShopSandbox};
+    use crate::secret::Secret;
+    use crate::shopify::Credentials;
+    use crate::store::testing::open_temp;
+    use crate::store::{NodeFile, TakenUp};
 
     #[test]
     fn hidden_orders_are_told_of() {
@@ -271,6 +282,61 @@ mod tests {
                 until: None,
             };
             assert_eq!(is_old(&listing, now), expected, "{object} {since:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_import_of_old_orders_keeps_the_warning_that_shopify_hides_them() {
+        let clock: SharedClock = Arc::new(SystemClock);
+        let now = clock.now();
+        let (_folder, store) = open_temp(Arc::clone(&clock)).await;
+        let file = NodeFile {
+            node: "one".to_owned(),
+            hash: "h".to_owned(),
+            summary: String::new(),
+            toggles: serde_json::Value::Null,
+        };
+        store.config_revision(file, TakenUp::Found, now).await.unwrap();
+        let stand_in = ShopSandbox::start(Options::default()).await.unwrap();
+        let all = ALL_SCOPES.iter().copied();
+        let scopes: Vec<&str> = all.filter(|scope| *scope != "read_all_orders").collect();
+        stand_in.change(|shop| shop.grant_scopes(&scopes));
+        let mut settings = crate::shopify::Settings::new(stand_in.domain());
+        settings.base_url = Some(stand_in.url());
+        let shopify = Shopify::connect(
+            "main".parse().unwrap(),
+            &settings,
+            Credentials::Token(Secret::text("shpat_sandbox_0123456789abcdef")),
+            &crate::transport::Settings::default(),
+            Arc::clone(&clock),
+            Arc::new(SystemEntropy),
+        )
+        .unwrap();
+        let text = "[shops.main]\ndomain = 'main.myshopify.com'\naccess_token = 'shpat_1'\nwebhook_secrets = ['s']\n\
+             [shops.main.odoo]\nurl = 'https://erp.example.com'\ndatabase = 'prod'\nlogin = 'a@example.com'\n\
+             api_key = 'k'\n[shops.main.sync]\norders = { in = 'on' }\ncustomers = { in = 'on' }\n";
+        let config = Config::parse(text, Path::new("/etc/lockstep.toml"), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error:?}"));
+        let wanted = WantedImports {
+            objects: vec![Object::Order, Object::Customer],
+            since: None,
+            until: None,
+            actor: Actor::new("ada".to_owned(), Via::Cli),
+        };
+        let shop = config.shops.values().next().unwrap();
+        let begun = begin(shop, &wanted, &shopify, (&store, &clock)).await.unwrap();
+        let names =
+            |warning: &Option<String>| warning.as_ref().is_some_and(|it| it.contains("read_all_orders"));
+        assert!(names(&begun.warning), "whoever asks is told: {begun:?}");
+        let kept = store.imports(10).await.unwrap();
+        assert_eq!(kept.len(), 2);
+        for import in kept {
+            let is_of_orders = import.object == Object::Order;
+            assert_eq!(
+                names(&import.warning),
+                is_of_orders,
+                "whoever looks later, too: {import:?}"
+            );
         }
     }
 }

@@ -449,6 +449,37 @@ mod tests {
         }
     }
 
+    /// Whether a field is asked for by search terms.
+    fn is_a_search(document: &ExecutableDocument, set: &SelectionSet) -> bool {
+        set.selections.iter().any(|selection| match selection {
+            Selection::Field(field) => {
+                field.arguments.iter().any(|argument| argument.name == "query")
+                    || is_a_search(document, &field.selection_set)
+            }
+            Selection::InlineFragment(fragment) => is_a_search(document, &fragment.selection_set),
+            Selection::FragmentSpread(spread) => {
+                let fragment = document.fragments.get(&spread.fragment_name);
+                fragment.is_some_and(|fragment| is_a_search(document, &fragment.selection_set))
+            }
+        })
+    }
+
+    #[test]
+    fn of_every_document_that_searches_an_ignored_term_is_a_failure() {
+        let mut searching = 0;
+        // The text that a bulk operation is given is no search.
+        for document in ALL.iter().filter(|document| !document.writes) {
+            let parsed =
+                ExecutableDocument::parse_and_validate(schema::schema(), document.text, "document.graphql")
+                    .unwrap();
+            let operation = parsed.operations.get(Some(document.name)).unwrap();
+            let is_one = is_a_search(&parsed, &operation.selection_set);
+            assert_eq!(document.searches, is_one, "{}", document.name);
+            searching += usize::from(is_one);
+        }
+        assert!(searching > 10, "{searching}");
+    }
+
     #[test]
     fn a_deprecated_field_would_be_seen() {
         let text = "query Old($id: ID!) { order(id: $id) { totalPrice } }";

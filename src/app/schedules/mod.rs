@@ -178,9 +178,15 @@ fn share(whole: Duration, names: &[&str]) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+    use std::sync::Arc;
+
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::Config;
+    use crate::domain::{ManualClock, SharedClock};
 
     proptest! {
         #[test]
@@ -206,5 +212,50 @@ mod tests {
             })
             .collect();
         assert!(times.len() > 55, "{}", times.len());
+    }
+
+    #[tokio::test]
+    async fn each_row_tells_five_times_that_rise_also_across_a_clock_change() {
+        let text = "[shops.main]\ndomain = 'main.myshopify.com'\naccess_token = 'shpat_1'\nwebhook_secrets = ['s']\n\
+             time_zone = 'Europe/Berlin'\n\
+             [shops.main.odoo]\nurl = 'https://erp.example.com'\ndatabase = 'prod'\nlogin = 'a@example.com'\n\
+             api_key = 'k'\nsweep = '30 2 * * *'\n\
+             [shops.main.sync]\norders = { in = 'on' }\ncustomers = { in = 'on', out = 'on' }\n\
+             products = { in = 'on', out = 'on' }\n\
+             [shops.main.runs]\ndelta = '10m'\nfull = '30 2 * * *'\n";
+        let config = Config::parse(text, Path::new("/etc/lockstep.toml"), &|_| None);
+        let config = config.unwrap_or_else(|error| panic!("{error:?}"));
+        let shop = config.shops.values().next().unwrap();
+        // On 2026-03-29 there is no 02:30, on 2026-10-25 there are two.
+        for now in [
+            "2026-03-28T12:00:00Z",
+            "2026-03-29T00:29:30Z",
+            "2026-10-24T12:00:00Z",
+            "2026-10-25T00:29:30Z",
+            "2026-10-25T00:45:00Z",
+        ] {
+            let now = Timestamp::parse_rfc3339(now).unwrap();
+            let clock: SharedClock = Arc::new(ManualClock::new(now));
+            let (_folder, store) = crate::store::testing::open_temp(clock).await;
+            let rows = of_shop(shop, &store, &[], now).await.unwrap();
+            let whats: BTreeSet<&str> = rows.iter().map(|row| row.what).collect();
+            assert_eq!(whats.len(), 3, "{whats:?}");
+            for row in rows {
+                let told = format!("{now} {} {:?}: {:?}", row.what, row.object, row.next);
+                assert_eq!(row.next.len(), TOLD, "{told}");
+                assert!(row.next[0] >= now, "{told}");
+                assert!(row.next.windows(2).all(|pair| pair[0] < pair[1]), "{told}");
+                if row.what == "look for missed changes" {
+                    continue;
+                }
+                // Once a day, by the shop's clock.
+                let days: BTreeSet<_> = row
+                    .next
+                    .iter()
+                    .map(|at| at.to_utc().with_timezone(&chrono_tz::Europe::Berlin).date_naive())
+                    .collect();
+                assert_eq!(days.len(), TOLD, "{told}");
+            }
+        }
     }
 }

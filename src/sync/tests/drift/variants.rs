@@ -157,3 +157,29 @@ async fn a_variant_that_was_deleted_on_the_shop_is_told_once_and_counted_from_th
         [(DriftClass::Deleted, None, None, None, DriftFate::NeedsPerson)]
     );
 }
+
+#[tokio::test]
+async fn a_sample_finds_a_price_and_a_number_that_were_changed_in_the_erp() {
+    let both = Damaged::new(false).await;
+    let (product, template, variants) = in_step(&both).await;
+    let (_, theirs) = variants[0];
+    let sample = FullRun {
+        sample: Some(10),
+        ..FullRun::of(Object::Product, "test")
+    };
+    let (report, rows) = both.run_as(sample).await;
+    assert_eq!((report.looked.compared, rows), (1, Vec::new()));
+    both.write("product.template", template, json!({ "list_price": 1 }));
+    both.write("product.product", theirs, json!({ "default_code": "OTHER" }));
+    let (_, rows) = both.run_as(sample).await;
+    let of_shirt = rows
+        .iter()
+        .filter(|row| row.source_id == Some(crate::domain::ShopifyId(product)));
+    let fields: BTreeSet<&str> = of_shirt.filter_map(|row| row.field.as_deref()).collect();
+    for expected in ["list_price", "default_code"] {
+        assert!(
+            fields.iter().any(|field| field.ends_with(expected)),
+            "{expected}: {rows:?}"
+        );
+    }
+}
