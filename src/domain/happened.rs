@@ -32,7 +32,7 @@ text_enum! {
         InventorySynced = "inventory.synced",
         /// Money came in; where payments are registered in the ERP, it has been.
         PaymentCompleted = "payment.completed",
-        /// A payment failed.
+        /// A payment failed, or its refund or void.
         PaymentFailed = "payment.failed",
         /// Money went back; where that is registered in the ERP, it has been.
         PaymentRefunded = "payment.refunded",
@@ -112,7 +112,7 @@ pub struct Changed {
     pub field: String,
     /// What it was, as far as it was read.
     pub old: Option<FieldValue>,
-    /// What was written; none of a part that has no value of its own, e.g. an order's lines.
+    /// What was written; none of a part that has no value of its own, e.g. an order's lines as a whole.
     pub new: Option<FieldValue>,
 }
 

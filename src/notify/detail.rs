@@ -108,7 +108,7 @@ pub struct PaymentDetail {
     pub currency: Option<String>,
     /// Gateway, e.g. `shopify_payments`.
     pub gateway: Option<String>,
-    /// What the payment is, in the shop's own word, e.g. `SALE`, `CAPTURE`.
+    /// What the movement is, in the shop's own word, e.g. `SALE`, `CAPTURE`, `REFUND`, `VOID`.
     pub kind: Option<String>,
 }
 

@@ -31,7 +31,7 @@ text_enum! {
         InventorySynced = "inventory.synced",
         /// A payment succeeded; where payments are registered in the ERP, it has been.
         PaymentCompleted = "payment.completed",
-        /// A payment failed.
+        /// A payment failed, or its refund or void.
         PaymentFailed = "payment.failed",
         /// Money went back; where that is registered in the ERP, it has been.
         PaymentRefunded = "payment.refunded",
@@ -109,7 +109,7 @@ impl EventType {
             Self::PaymentCompleted => {
                 "A payment succeeded; where payments are registered in the ERP, it has been."
             }
-            Self::PaymentFailed => "A payment failed.",
+            Self::PaymentFailed => "A payment failed, or its refund or void.",
             Self::PaymentRefunded => "Money went back; where that is registered in the ERP, it has been.",
             Self::ShipmentCreated => "A parcel was made.",
             Self::ShipmentTrackingUpdated => "A parcel got another tracking number or carrier.",

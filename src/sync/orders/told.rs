@@ -247,7 +247,9 @@ impl Told {
             let what = match (payment.status.as_str(), payment.kind.as_str()) {
                 ("SUCCESS", "SALE" | "CAPTURE") if registered.is_done(payment) => Happening::PaymentCompleted,
                 ("SUCCESS", "REFUND") if registered.is_done(payment) => Happening::PaymentRefunded,
-                ("FAILURE" | "ERROR", "SALE" | "CAPTURE" | "AUTHORIZATION") => Happening::PaymentFailed,
+                ("FAILURE" | "ERROR", "SALE" | "CAPTURE" | "AUTHORIZATION" | "REFUND" | "VOID") => {
+                    Happening::PaymentFailed
+                }
                 _ => continue,
             };
             if self.payments.insert(payment.id) {

@@ -151,6 +151,32 @@ async fn a_payment_that_fails_and_an_order_that_is_cancelled_are_told_once() {
 }
 
 #[tokio::test]
+async fn a_refund_that_fails_is_told_once_and_by_its_kind() {
+    let bench = bench(settings()).await;
+    let (_, variants) = shirt(&bench);
+    let (id, _) = order(&bench, everyday(Buyer::Customer(ada(&bench)), variants[0]));
+    bench.sync(Object::Order, id).await;
+    let refused = bench
+        .shop
+        .change(|shop| shop.refuse_refund(id, "shopify_payments"));
+    let refused = refused.unwrap();
+    bench.has_told();
+    bench.sync(Object::Order, id).await;
+    {
+        let told = bench.told.lock().unwrap();
+        let failed = told.iter().flat_map(|(_, happened)| happened);
+        let mut failed = failed.filter(|one| one.what.as_str() == "payment.failed");
+        let Some(HappenedDetail::Payment { id, kind, .. }) = failed.next().map(|one| &one.detail) else {
+            panic!("it is not told: {told:?}");
+        };
+        assert_eq!((id.0, kind.as_str()), (refused, "REFUND"));
+        assert!(failed.next().is_none());
+    }
+    bench.has_told();
+    assert_eq!(told(&bench, id).await, ["order.synced Skipped"]);
+}
+
+#[tokio::test]
 async fn an_attempt_that_was_killed_at_its_end_leaves_all_to_be_told_by_its_repeat() {
     let bench = bench(settings()).await;
     let (_, variants) = shirt(&bench);

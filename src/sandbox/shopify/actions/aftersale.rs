@@ -52,11 +52,26 @@ impl Shop {
     /// # Errors
     /// The order does not exist.
     pub fn refuse_payment(&mut self, id: u64, gateway: &str) -> Result<u64, ActionError> {
+        self.refuse(id, TransactionKind::Sale, gateway)
+    }
+
+    /// The buyer's bank does not take back what was paid.
+    ///
+    /// # Errors
+    /// The order does not exist.
+    pub fn refuse_refund(&mut self, id: u64, gateway: &str) -> Result<u64, ActionError> {
+        self.refuse(id, TransactionKind::Refund, gateway)
+    }
+
+    fn refuse(&mut self, id: u64, kind: TransactionKind, gateway: &str) -> Result<u64, ActionError> {
         let now = self.now();
         let mut refused = 0;
         self.change_order(id, |shop, order| {
-            let open = order.totals.outstanding;
-            let mut transaction = shop.transaction(order, TransactionKind::Sale, gateway, open, now);
+            let amount = match kind {
+                TransactionKind::Refund => order.totals.received,
+                _ => order.totals.outstanding,
+            };
+            let mut transaction = shop.transaction(order, kind, gateway, amount, now);
             transaction.status = TransactionStatus::Failure;
             refused = transaction.id;
             order.transactions.push(transaction);
