@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::super::flow::Flow;
+use super::super::flow::{Flow, Held};
 use super::super::live;
 use super::super::stop::Stop;
 use super::plan::{self, LINES};
@@ -45,7 +45,10 @@ pub(super) async fn carry_out(
                 flow.commit_links(vec![plan::while_saving(link, &known.fingerprint)])
                     .await?;
             }
-            let id = save(flow, mapped, lines(flow, mapped)?, exists).await?;
+            let id = save(flow, mapped, lines(flow, mapped)?, exists, before.as_ref()).await?;
+            if let Some(before) = &before {
+                written::tell_lines(flow, mapped, before);
+            }
             reach(FailPoint::RecordSaved).await?;
             flow.note(
                 if exists { "updated" } else { "created" },
@@ -56,8 +59,11 @@ pub(super) async fn carry_out(
                     "lines_removed",
                     json!({ "lines": stale.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
                 );
-                let gone: Vec<ErpId> = stale.into_iter().map(|(_, line)| line).collect();
+                let gone: Vec<ErpId> = stale.iter().map(|(_, line)| *line).collect();
                 flow.write(flow.shop.erp.remove_order_lines(id, &gone)).await?;
+                for (name, _) in &stale {
+                    written::tell_removed(flow, name, before.as_ref());
+                }
                 reach(FailPoint::LinesRemoved).await?;
             }
             let held = compared(flow, order, mapped, read(flow, id).await?).await?;
@@ -150,6 +156,7 @@ pub(super) async fn save(
     mapped: &Mapped,
     lines: Option<Lines>,
     exists: bool,
+    before: Option<&Held>,
 ) -> Result<ErpId, Stop> {
     let save = Save {
         model: mapped.model.clone(),
@@ -165,7 +172,7 @@ pub(super) async fn save(
     let saved = flow
         .write(flow.shop.erp.save(std::slice::from_ref(&save)))
         .await?;
-    flow.has_written(&save.fields, None);
+    flow.has_written(&save.fields, before);
     if let Some(lines) = &save.lines {
         flow.has_written_part(&lines.field);
     }

@@ -84,6 +84,10 @@ pub(super) async fn carry_out(
     reach(FailPoint::LinesChanged).await?;
     let lines = mapped.group(LINES).and_then(|group| group.field.as_deref());
     flow.has_written_part(lines.unwrap_or("order_line"));
+    for edit in &edits {
+        // What is written beside it, because the ERP would work it out anew, stays as it was.
+        written::tell_line(flow, &edit.name, &differing(edit), &before);
+    }
     flow.note(
         "lines_changed",
         json!({ "order": held.name, "changes": edits.iter().map(instruction).collect::<Vec<_>>() }),

@@ -78,7 +78,7 @@ pub(super) async fn keep(
     written::note(flow, &mapped.model, &fields, Some(&before));
     flow.write(flow.shop.erp.update(&mapped.model, held.id, &fields))
         .await?;
-    flow.has_written(&fields, None);
+    flow.has_written(&fields, Some(&before));
     flow.note(
         "facts_written",
         json!({ "id": held.id, "fields": fields.iter().map(|(name, _)| name).collect::<Vec<_>>() }),
@@ -154,7 +154,7 @@ pub(super) async fn write_remarks(
     written::note(flow, &mapped.model, &fields, Some(&before));
     flow.write(flow.shop.erp.update(&mapped.model, held.id, &fields))
         .await?;
-    flow.has_written(&fields, None);
+    flow.has_written(&fields, Some(&before));
     flow.note(
         "remarks_written",
         json!({ "id": held.id, "fields": fields.iter().map(|(name, _)| name).collect::<Vec<_>>() }),

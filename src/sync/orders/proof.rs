@@ -128,7 +128,7 @@ async fn add_rounding(
         rows: vec![(flow.external_id(name)?, fields)],
     };
     if held.state == OrderState::Draft {
-        book::save(flow, mapped, Some(lines), true).await?;
+        book::save(flow, mapped, Some(lines), true, None).await?;
     } else {
         edits::save_lines(flow, mapped, lines.rows).await?;
     }

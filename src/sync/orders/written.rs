@@ -104,6 +104,40 @@ pub(super) fn note(flow: &Flow<'_>, model: &str, fields: &[(String, FieldValue)]
     );
 }
 
+/// Has others told what was written of a line, and over what.
+pub(super) fn tell_line(flow: &Flow<'_>, name: &str, fields: &[(String, FieldValue)], before: &Held) {
+    let place = of_line(name);
+    for (field, value) in fields {
+        let field = format!("{place}{field}");
+        let old = before.get(&field).cloned();
+        flow.has_written_value(field, old, value);
+    }
+}
+
+/// The same of all lines of an order that was written anew, as far as they are not what they were.
+pub(super) fn tell_lines(flow: &Flow<'_>, mapped: &Mapped, before: &Held) {
+    for row in mapped.group(LINES).into_iter().flat_map(|group| &group.rows) {
+        let place = of_line(&row.external_id);
+        let own = row.fields.iter().filter(|field| {
+            let now = before.get(&format!("{place}{}", field.target));
+            now.is_none_or(|now| !same(&field.value, now))
+        });
+        let fields: Fields = own
+            .map(|field| (field.target.to_string(), field.value.clone()))
+            .collect();
+        tell_line(flow, &row.external_id, &fields, before);
+    }
+}
+
+/// The same of a line that was removed.
+pub(super) fn tell_removed(flow: &Flow<'_>, name: &str, before: Option<&Held>) {
+    let place = of_line(name);
+    let own = before.into_iter().flatten();
+    for (field, old) in own.filter(|(field, _)| field.starts_with(&place)) {
+        flow.has_written_value(field.clone(), Some(old.clone()), &FieldValue::Clear);
+    }
+}
+
 /// What stands of a line in the fields that an edit writes.
 pub(super) fn line_before(line: &SalesOrderLine, name: &str) -> Held {
     let place = of_line(name);

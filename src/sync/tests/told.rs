@@ -2,6 +2,7 @@
 
 mod looks;
 mod related;
+mod values;
 
 use super::bench::*;
 use super::*;
