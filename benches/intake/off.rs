@@ -231,6 +231,7 @@ without! {
         fan_out(Vec<FannedOut>, Timestamp) -> u64;
         claim_dispatches(&str, Timestamp, Timestamp, u32) -> Vec<ClaimedDispatch>;
         batch_dispatches(Vec<(i64, Fence)>, &str) -> bool;
+        may_be_sent(Vec<(i64, Fence)>) -> bool;
         end_dispatches(Vec<EndedDispatch>, Timestamp) -> Vec<i64>;
         reclaim_dispatches(Timestamp) -> u64;
         mend_dispatch_times(Timestamp) -> ();

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use lockstep::domain::{Clock as _, Direction, JobKey, Object, Priority, SystemClock, SystemEntropy};
 use lockstep::notify::{EventType, Notification, NotificationId};
 use lockstep::store::{
-    Claim, DispatchEnd, EndedDispatch, EndpointChange, FannedOut, Finish, KeptNotification, Lane,
+    Claim, DispatchEnd, EndedDispatch, EndedPart, EndpointChange, FannedOut, Finish, KeptNotification, Lane,
     NewDispatch, NewJob, SharedStore, Verdict,
 };
 
@@ -110,9 +110,11 @@ async fn claim(store: &SharedStore, round: usize) -> Duration {
     let took = began.elapsed();
     assert_eq!(claimed.len(), CLAIM as usize);
     let end = EndedDispatch {
-        ids: claimed.iter().map(|one| (one.id, one.fence)).collect(),
+        parts: vec![EndedPart {
+            ids: claimed.iter().map(|one| (one.id, one.fence)).collect(),
+            end: DispatchEnd::GivenBack { at: now },
+        }],
         attempt: None,
-        end: DispatchEnd::GivenBack { at: now },
         endpoint: EndpointChange {
             name,
             health: None,

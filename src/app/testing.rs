@@ -11,8 +11,8 @@ use crate::domain::{
 };
 use crate::notify::{EventType, Notification, NotificationId, ObjectReference, ShopifyReference, Shown};
 use crate::store::{
-    Claim, DispatchEnd, DispatchFilter, EndedDispatch, EndpointChange, FannedOut, Finish, KeptNotification,
-    Lane, NewDispatch, NewJob, NewTry, SharedStore, Verdict,
+    Claim, DispatchEnd, DispatchFilter, EndedDispatch, EndedPart, EndpointChange, FannedOut, Finish,
+    KeptNotification, Lane, NewDispatch, NewJob, NewTry, SharedStore, Verdict,
 };
 
 /// How long a condition may take that usually takes milliseconds.
@@ -177,9 +177,11 @@ pub(in crate::app) async fn told(
         is_cut: false,
     };
     let ended = EndedDispatch {
-        ids: vec![(claimed.id, claimed.fence)],
+        parts: vec![EndedPart {
+            ids: vec![(claimed.id, claimed.fence)],
+            end,
+        }],
         attempt: Some(attempt),
-        end,
         endpoint: EndpointChange {
             name: endpoint.to_owned(),
             health: None,

@@ -327,6 +327,7 @@ pass_on! {
         outbox_after(after: i64, limit: u32, bytes: u64) -> OutboxPage;
         claim_dispatches(endpoint: &str, now: Timestamp, until: Timestamp, limit: u32) -> Vec<ClaimedDispatch>;
         batch_dispatches(ids: Vec<(i64, Fence)>, batch: &str) -> bool;
+        may_be_sent(ids: Vec<(i64, Fence)>) -> bool;
         end_dispatches(ended: Vec<EndedDispatch>, now: Timestamp) -> Vec<i64>;
         reclaim_dispatches(now: Timestamp) -> u64;
         mend_dispatch_times(now: Timestamp) -> ();

@@ -416,6 +416,7 @@ look! {
             dispatches(filter: DispatchFilter) -> Vec<DispatchRow>;
             tried_dispatches(endpoint: &str, limit: u32) -> Vec<DispatchRow>;
             dispatch(id: i64) -> Option<DispatchStory>;
+            may_be_sent(ids: Vec<(i64, Fence)>) -> bool;
         }
         refuse {
             add_notifications(bodies: Vec<String>, now: Timestamp) -> ();

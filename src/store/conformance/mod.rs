@@ -255,6 +255,8 @@ suite! {
         problems_are_sent_once_more_with_what_failed,
         what_ended_long_ago_is_deleted,
         what_is_told_of_a_customer_is_removed,
+        of_a_batch_that_ends_in_two_ways_no_copy_of_the_answer_stays,
+        what_is_claimed_and_removed_may_not_be_sent_any_more,
         what_was_told_of_a_customer_before_the_link_is_removed,
         what_is_told_of_a_shop_is_removed,
         what_was_emptied_holds_up_no_other;

@@ -48,6 +48,9 @@ pub trait Notices: Send + Sync {
     /// of them is no longer ours.
     async fn batch_dispatches(&self, ids: Vec<(i64, Fence)>, batch: &str) -> Result<bool, StoreError>;
 
+    /// Whether all of these claimed dispatches are still ours, and what they tell of was not removed on a privacy request.
+    async fn may_be_sent(&self, ids: Vec<(i64, Fence)>) -> Result<bool, StoreError>;
+
     /// Ends claimed dispatches, each with its try, its endpoint's standing and what is told because of it. Returns those that are
     /// no longer ours: of them nothing is saved, and where all of a request's are not, nothing of it is. One that was to be tried
     /// again is cancelled if nothing can be sent any more, and replaced if a newer one took its place.
@@ -292,14 +295,21 @@ pub struct HealthChange {
 /// The end of one request: of one dispatch, or of a batch.
 #[derive(Clone, Debug)]
 pub struct EndedDispatch {
-    /// The dispatches that it carried, with the tokens of their claims.
-    pub ids: Vec<(i64, Fence)>,
+    /// The dispatches that it carried, by what becomes of them. The answer is kept once, whatever that is.
+    pub parts: Vec<EndedPart>,
     /// How the try went; none where there was none.
     pub attempt: Option<NewTry>,
-    /// What becomes of them.
-    pub end: DispatchEnd,
     /// How the endpoint stands now.
     pub endpoint: EndpointChange,
     /// What is told because of it, e.g. that the endpoint fails.
     pub notifications: Vec<String>,
+}
+
+/// Dispatches of one request that end alike.
+#[derive(Clone, Debug)]
+pub struct EndedPart {
+    /// Which, with the tokens of their claims.
+    pub ids: Vec<(i64, Fence)>,
+    /// What becomes of them.
+    pub end: DispatchEnd,
 }

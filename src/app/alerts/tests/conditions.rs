@@ -3,8 +3,8 @@
 use super::*;
 use crate::app::schedules::full::{Standing, write};
 use crate::store::{
-    DispatchEnd, DispatchFilter, DispatchState, EndedDispatch, EndpointChange, FannedOut, HealthChange,
-    KeptNotification, NewDispatch, Redeliver,
+    DispatchEnd, DispatchFilter, DispatchState, EndedDispatch, EndedPart, EndpointChange, FannedOut,
+    HealthChange, KeptNotification, NewDispatch, Redeliver,
 };
 
 #[tokio::test]
@@ -325,13 +325,15 @@ async fn end_one(rig: &Rig, is_given_up: bool) {
     let (health, _) = crate::notify::Health::default().after(ended, rig.now(), None);
     let before = rig.store.endpoints().await.unwrap();
     let end = EndedDispatch {
-        ids: vec![(claimed[0].id, claimed[0].fence)],
+        parts: vec![EndedPart {
+            ids: vec![(claimed[0].id, claimed[0].fence)],
+            end: if is_given_up {
+                DispatchEnd::Failed
+            } else {
+                DispatchEnd::Delivered
+            },
+        }],
         attempt: None,
-        end: if is_given_up {
-            DispatchEnd::Failed
-        } else {
-            DispatchEnd::Delivered
-        },
         endpoint: EndpointChange {
             name: "chat".to_owned(),
             health: Some(HealthChange {
@@ -353,9 +355,11 @@ async fn pause_one(rig: &Rig) {
     let claimed = rig.store.claim_dispatches("chat", rig.now(), until, 1).await;
     let claimed = claimed.unwrap();
     let end = EndedDispatch {
-        ids: vec![(claimed[0].id, claimed[0].fence)],
+        parts: vec![EndedPart {
+            ids: vec![(claimed[0].id, claimed[0].fence)],
+            end: DispatchEnd::Again { at: rig.now() },
+        }],
         attempt: None,
-        end: DispatchEnd::Again { at: rig.now() },
         endpoint: EndpointChange {
             name: "chat".to_owned(),
             health: Some(HealthChange {

@@ -8,8 +8,8 @@ use crate::domain::{Fence, Timestamp};
 use crate::notify::{Endpoint, Sender};
 use crate::store::ClaimedDispatch;
 
-/// What is claimed ahead is worked off within about so long.
-const AHEAD: Duration = Duration::from_secs(1);
+/// What is claimed ahead is worked off within about so long. What waited for longer is looked at once more before it is sent.
+pub(super) const AHEAD: Duration = Duration::from_secs(1);
 
 /// At most so many requests are claimed ahead for each place.
 const MOST_AHEAD: u32 = 64;
@@ -24,13 +24,21 @@ const MOST_BYTES: usize = 8 << 20;
 /// A notification is taken to be so large, in bytes, before the first was seen.
 const GUESSED_BYTES: usize = 64 << 10;
 
+/// How long claimed dispatches are ours.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Claim {
+    /// When they were claimed.
+    pub(super) at: Timestamp,
+    /// When others may take them.
+    pub(super) until: Timestamp,
+}
+
 /// What one request carries.
 #[derive(Debug)]
 pub(super) struct Unit {
     /// The dispatches, the oldest first.
     pub(super) members: Vec<ClaimedDispatch>,
-    /// When others may take them.
-    pub(super) claimed_until: Timestamp,
+    pub(super) claim: Claim,
 }
 
 impl Unit {
@@ -44,7 +52,7 @@ impl Unit {
 }
 
 /// What is claimed, as the requests that carry it: what was sent together before stays together.
-pub(super) fn units(claimed: Vec<ClaimedDispatch>, batch: u32, claimed_until: Timestamp) -> Vec<Unit> {
+pub(super) fn units(claimed: Vec<ClaimedDispatch>, batch: u32, claim: Claim) -> Vec<Unit> {
     let most = usize::try_from(batch.max(1)).unwrap_or(1);
     let mut units: Vec<Unit> = Vec::new();
     let mut together: BTreeMap<String, usize> = BTreeMap::new();
@@ -67,7 +75,7 @@ pub(super) fn units(claimed: Vec<ClaimedDispatch>, batch: u32, claimed_until: Ti
                 }
                 units.push(Unit {
                     members: vec![one],
-                    claimed_until,
+                    claim,
                 });
             }
         }
@@ -123,13 +131,13 @@ impl Line {
     }
 
     /// Takes note of what was claimed: it is ready.
-    pub(super) fn claimed(&mut self, claimed: Vec<ClaimedDispatch>, until: Timestamp) {
+    pub(super) fn claimed(&mut self, claimed: Vec<ClaimedDispatch>, claim: Claim) {
         let bytes: usize = claimed.iter().map(|one| one.body.len()).sum();
         if let Some(each) = bytes.checked_div(claimed.len()) {
             // Large ones are not forgotten at once.
             self.body_bytes = each.max((self.body_bytes * 3 + each) / 4).max(1);
         }
-        self.ready.extend(units(claimed, self.endpoint.batch, until));
+        self.ready.extend(units(claimed, self.endpoint.batch, claim));
     }
 
     /// Takes note of how long an attempt took.
@@ -215,7 +223,7 @@ mod tests {
             claimed(3, Some("b")),
         ];
         let ids = |batch: u32| -> Vec<Vec<i64>> {
-            units(all.clone(), batch, Timestamp::default())
+            units(all.clone(), batch, Claim::default())
                 .iter()
                 .map(|unit| unit.members.iter().map(|one| one.id).collect())
                 .collect()
@@ -261,7 +269,7 @@ mod tests {
         };
         // Many small ones were seen.
         for _ in 0..50 {
-            large.claimed(some(1, 1_000), Timestamp::default());
+            large.claimed(some(1, 1_000), Claim::default());
         }
         large.ready.clear();
         assert_eq!(
@@ -269,10 +277,10 @@ mod tests {
             1_000,
             "although 640,000 would be worked off in a second"
         );
-        large.claimed(some(950, 1_000), Timestamp::default());
+        large.claimed(some(950, 1_000), Claim::default());
         assert_eq!(large.limit(100), 0, "no room for a whole request");
         large.ready.clear();
-        large.claimed(some(1, MOST_BYTES / 2), Timestamp::default());
+        large.claimed(some(1, MOST_BYTES / 2), Claim::default());
         assert_eq!(large.limit(100), 0, "large ones are not forgotten at once");
         large.ready.clear();
         assert_eq!(large.limit(100), 2, "it goes on all the same");
@@ -282,7 +290,7 @@ mod tests {
     fn what_was_put_together_for_other_batches_is_not_kept() {
         let ready = |old: &str, new: &str| {
             let (mut before, mut after) = (line(old), line(new));
-            before.claimed(vec![claimed(1, None), claimed(2, None)], Timestamp::default());
+            before.claimed(vec![claimed(1, None), claimed(2, None)], Claim::default());
             after.follow(&mut before);
             (before.ready.len(), after.ready.len())
         };

@@ -16,14 +16,14 @@ use super::rounds::Heard;
 use super::send::{Done, Member, Outcome};
 use super::wanted::{NOT_WANTED, tell_problems};
 use crate::config::Config;
-use crate::domain::{Fence, SharedClock, SharedEntropy, Timestamp};
+use crate::domain::{SharedClock, SharedEntropy, Timestamp};
 use crate::notify::{
     Attempt, Detail, Endpoint, EndpointDetail, EventType, Health, Next, Notification, NotificationId,
     PausedBecause, WhenPaused, after,
 };
 use crate::store::{
-    DispatchEnd, EndedDispatch, EndpointChange, EndpointRow, FAILING_TOLD_EVERY, HealthChange, NewTry,
-    SharedStore, StoreError,
+    DispatchEnd, EndedDispatch, EndedPart, EndpointChange, EndpointRow, FAILING_TOLD_EVERY, HealthChange,
+    NewTry, SharedStore, StoreError,
 };
 use crate::telemetry;
 
@@ -160,7 +160,7 @@ impl Recorder {
             let endpoint = config.endpoints.iter().find(|endpoint| endpoint.name == name);
             let parts = self.parts(done, endpoint, now);
             saved.some_wait |= parts.iter().any(Part::waits);
-            let is_given_up = parts.iter().any(|part| part.end == DispatchEnd::Failed);
+            let is_given_up = parts.iter().any(|part| part.ended.end == DispatchEnd::Failed);
             let mut pause = None;
             let mut health = None;
             let mut told_failing_at = None;
@@ -198,22 +198,19 @@ impl Recorder {
                     saved.paused.insert(name.to_owned());
                 }
             }
-            for part in parts {
-                outcomes.extend(part.outcome.map(|outcome| (name, outcome, part.ids.len())));
-                ended.push(EndedDispatch {
-                    ids: part.ids,
-                    attempt: new_try(&done.outcome),
-                    end: part.end,
-                    endpoint: EndpointChange {
-                        name: name.to_owned(),
-                        health: health.clone(),
-                        pause: pause.map(because),
-                        told_failing_at,
-                    },
-                    // Told once, whatever becomes of the others.
-                    notifications: std::mem::take(&mut notifications),
-                });
-            }
+            let counted = |part: &Part| Some((name, part.outcome?, part.ended.ids.len()));
+            outcomes.extend(parts.iter().filter_map(counted));
+            ended.push(EndedDispatch {
+                parts: parts.into_iter().map(|part| part.ended).collect(),
+                attempt: new_try(&done.outcome),
+                endpoint: EndpointChange {
+                    name: name.to_owned(),
+                    health,
+                    pause: pause.map(because),
+                    told_failing_at,
+                },
+                notifications,
+            });
         }
         let stale = self.store.end_dispatches(ended, now).await?;
         if !stale.is_empty() {
@@ -306,24 +303,23 @@ impl Recorder {
 
 /// What becomes of some of the dispatches of a request.
 struct Part {
-    ids: Vec<(i64, Fence)>,
-    end: DispatchEnd,
+    ended: EndedPart,
     /// The word for it in the metrics.
     outcome: Option<&'static str>,
 }
 
 impl Part {
     fn of(members: &[Member], end: DispatchEnd, outcome: Option<&'static str>) -> Self {
+        let ids = members.iter().map(|member| member.id).collect();
         Self {
-            ids: members.iter().map(|member| member.id).collect(),
-            end,
+            ended: EndedPart { ids, end },
             outcome,
         }
     }
 
     fn waits(&self) -> bool {
         matches!(
-            self.end,
+            self.ended.end,
             DispatchEnd::Again { .. } | DispatchEnd::GivenBack { .. }
         )
     }

@@ -6,7 +6,7 @@ use crate::notify::{Attempt, Ended, Message, Notification, RenderError, Wants};
 use crate::store::{ClaimedDispatch, SharedStore};
 
 use super::TROUBLE;
-use super::line::{Line, Unit};
+use super::line::{AHEAD, Line, Unit};
 use super::wanted;
 
 /// What became of claimed dispatches.
@@ -74,7 +74,7 @@ impl Carrier {
     }
 
     /// Sends the unit. Each of its dispatches is among what is done; of a batch that would be too large, what does not fit is given
-    /// back, and so is a batch of which some is no longer ours.
+    /// back, and so is all of it where some is no longer ours, or was removed.
     pub(super) async fn carry(&self, unit: Unit) -> Vec<Done> {
         let mut done = Vec::new();
         let (mut unit, mut notifications) = self.read(unit, &mut done);
@@ -89,7 +89,7 @@ impl Carrier {
                     notifications.truncate(half);
                     let rest = Unit {
                         members: unit.members.split_off(half),
-                        claimed_until: unit.claimed_until,
+                        claim: unit.claim,
                     };
                     done.push(self.given_back(&rest, self.clock.now()));
                 }
@@ -100,9 +100,9 @@ impl Carrier {
                 }
             }
         };
-        match self.marked(&unit, &message).await {
+        match self.may_go(&unit, &message).await {
             Ok(true) => {}
-            // Those that are still ours need not wait until their claim ends.
+            // Those that are still to be sent need not wait until their claim ends.
             Ok(false) => {
                 done.push(self.given_back(&unit, self.clock.now()));
                 return done;
@@ -137,7 +137,7 @@ impl Carrier {
     /// does not want any more, unless a person asked for it by itself: its settings may have changed since it was fanned out, and what
     /// was a problem then was not asked at all.
     fn read(&self, unit: Unit, done: &mut Vec<Done>) -> (Unit, Vec<Notification>) {
-        let claimed_until = unit.claimed_until;
+        let claim = unit.claim;
         let (mut members, mut notifications) = (Vec::new(), Vec::new());
         for member in unit.members {
             let outcome = match serde_json::from_str::<Notification>(&member.body) {
@@ -159,14 +159,11 @@ impl Carrier {
             };
             let one = Unit {
                 members: vec![member],
-                claimed_until,
+                claim,
             };
             done.push(self.done(&one, outcome));
         }
-        let unit = Unit {
-            members,
-            claimed_until,
-        };
+        let unit = Unit { members, claim };
         (unit, notifications)
     }
 
@@ -175,6 +172,19 @@ impl Carrier {
             return Wants::Yes;
         }
         wanted::wants(&self.endpoint, notification)
+    }
+
+    /// Whether all of it may still be sent. What waited here for its turn is looked at once more: a privacy request may have removed it.
+    async fn may_go(&self, unit: &Unit, message: &Message) -> Result<bool, ()> {
+        if !self.marked(unit, message).await? {
+            return Ok(false);
+        }
+        if self.clock.now().since(unit.claim.at) < AHEAD {
+            return Ok(true);
+        }
+        self.store.may_be_sent(unit.ids()).await.map_err(|error| {
+            tracing::warn!(%error, endpoint = self.endpoint.name, "cannot look once more at what is to be sent");
+        })
     }
 
     /// Has a batch noted before it is sent for the first time, so that every try carries the same. False when some of it is no

@@ -7,6 +7,7 @@ mod faults;
 mod pacing;
 mod paused;
 mod receiver;
+mod removed;
 mod troubles;
 mod wanted;
 

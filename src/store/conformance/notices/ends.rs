@@ -7,8 +7,8 @@ use super::{
     unique,
 };
 use crate::store::{
-    AuditFilter, DispatchEnd, DispatchState, EndedDispatch, EndpointAct, EndpointAfter, GivenUpDeliveries,
-    HealthChange, OpenMode, Redeliver,
+    AuditFilter, DispatchEnd, DispatchState, EndedDispatch, EndedPart, EndpointAct, EndpointAfter,
+    GivenUpDeliveries, HealthChange, OpenMode, Redeliver,
 };
 
 pub(in super::super) async fn an_end_saves_try_endpoint_and_what_is_told(fixture: Fixture) {
@@ -221,7 +221,10 @@ pub(in super::super) async fn a_late_end_overwrites_nothing(fixture: Fixture) {
 
     // Of a request that was lost in part the rest counts.
     let mixed = EndedDispatch {
-        ids: vec![ids(&lost)[1], ids(&taken_over)[0], ids(&taken_over)[0]],
+        parts: vec![EndedPart {
+            ids: vec![ids(&lost)[1], ids(&taken_over)[0], ids(&taken_over)[0]],
+            end: DispatchEnd::Delivered,
+        }],
         attempt: Some(attempt(None, later)),
         ..ended("slack", &taken_over, DispatchEnd::Delivered)
     };

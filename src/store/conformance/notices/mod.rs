@@ -21,8 +21,8 @@ use super::fixture::Fixture;
 use super::given::START;
 use crate::domain::{Actor, Fence, Timestamp, Via};
 use crate::store::{
-    ClaimedDispatch, DispatchEnd, DispatchFilter, DispatchRow, DispatchState, EndedDispatch, EndpointChange,
-    EndpointRow, FannedOut, HealthChange, KeptNotification, NewDispatch, NewTry, SharedStore,
+    ClaimedDispatch, DispatchEnd, DispatchFilter, DispatchRow, DispatchState, EndedDispatch, EndedPart,
+    EndpointChange, EndpointRow, FannedOut, HealthChange, KeptNotification, NewDispatch, NewTry, SharedStore,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -133,10 +133,12 @@ pub(super) fn ended(endpoint: &str, claimed: &[ClaimedDispatch], end: DispatchEn
         _ => None,
     };
     EndedDispatch {
-        ids: ids(claimed),
         attempt: (!matches!(end, DispatchEnd::GivenBack { .. } | DispatchEnd::Problem { .. }))
             .then(|| attempt(failure, START)),
-        end,
+        parts: vec![EndedPart {
+            ids: ids(claimed),
+            end,
+        }],
         endpoint: EndpointChange {
             name: endpoint.to_owned(),
             health: Some(HealthChange {

@@ -2,10 +2,11 @@
 
 use super::super::fixture::Fixture;
 use super::super::given::{START, link, other_shop, record, shop};
-use super::{ada, body, check_counts, claim, end, ids, kept, names, states, tell, to};
-use crate::domain::LinkKind;
+use super::{ada, body, check_counts, claim, end, ended, ids, kept, names, states, tell, to};
+use crate::domain::{Fence, LinkKind};
 use crate::store::{
-    Adoption, DispatchEnd, DispatchFilter, DispatchState, FannedOut, Redeliver, Redelivered, SharedStore,
+    Adoption, ClaimedDispatch, DispatchEnd, DispatchFilter, DispatchState, EndedDispatch, EndedPart,
+    FannedOut, Redeliver, Redelivered, SharedStore,
 };
 
 /// A notification about a record of the other shop, fanned out.
@@ -84,6 +85,85 @@ pub(in super::super) async fn what_is_told_of_a_customer_is_removed(fixture: Fix
         .unwrap();
     assert_eq!(touched, 0);
     check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn of_a_batch_that_ends_in_two_ways_no_copy_of_the_answer_stays(fixture: Fixture) {
+    use DispatchState::{Cancelled, Failed, Waiting};
+    let store = &fixture.store;
+    for name in ["1001", "1002", "1003"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    let claimed = claim(store, "slack", 3, START).await;
+    let in_two_ways = |claimed: &[ClaimedDispatch]| {
+        let (given_up, again) = claimed.split_at(1);
+        let part = |claimed: &[ClaimedDispatch], end| EndedPart {
+            ids: ids(claimed),
+            end,
+        };
+        EndedDispatch {
+            parts: vec![
+                part(given_up, DispatchEnd::Failed),
+                part(again, DispatchEnd::Again { at: START }),
+            ],
+            ..ended("slack", given_up, DispatchEnd::Failed)
+        }
+    };
+    store
+        .end_dispatches(vec![in_two_ways(&claimed)], START)
+        .await
+        .unwrap();
+    assert_eq!(states(store, "slack").await, [Failed, Waiting, Waiting]);
+    let answers = async || {
+        let mut answers = Vec::new();
+        for one in &claimed {
+            let story = store.dispatch(one.id).await.unwrap().unwrap();
+            answers.push(story.tries[0].answer.clone());
+        }
+        answers
+    };
+    assert_eq!(answers().await, ["thank you"; 3], "each shows what came back");
+    // It may repeat something of each of them, whatever became of the others.
+    store
+        .redact(&shop(), &[record("order", "1001")], START)
+        .await
+        .unwrap();
+    assert_eq!(answers().await, [""; 3]);
+
+    // The same where one is removed while it is under way.
+    let claimed = claim(store, "slack", 2, START).await;
+    store
+        .redact(&shop(), &[record("order", "1003")], START)
+        .await
+        .unwrap();
+    store
+        .end_dispatches(vec![in_two_ways(&claimed)], START)
+        .await
+        .unwrap();
+    assert_eq!(states(store, "slack").await, [Failed, Failed, Cancelled]);
+    let story = store.dispatch(claimed[0].id).await.unwrap().unwrap();
+    let answers: Vec<&str> = story.tries.iter().map(|one| one.answer.as_str()).collect();
+    assert_eq!(answers, ["", ""]);
+    check_counts(&fixture).await;
+}
+
+pub(in super::super) async fn what_is_claimed_and_removed_may_not_be_sent_any_more(fixture: Fixture) {
+    let store = &fixture.store;
+    for name in ["1001", "1002"] {
+        tell(store, name, &[to("slack")]).await;
+    }
+    let claimed = claim(store, "slack", 2, START).await;
+    assert!(store.may_be_sent(ids(&claimed)).await.unwrap());
+    store
+        .redact(&shop(), &[record("order", "1001")], START)
+        .await
+        .unwrap();
+    assert!(!store.may_be_sent(ids(&claimed)).await.unwrap());
+    let beside = ids(&claimed[1..]);
+    assert!(store.may_be_sent(beside.clone()).await.unwrap());
+    let anothers = beside.iter().map(|(id, fence)| (*id, Fence(fence.0 + 1)));
+    assert!(!store.may_be_sent(anothers.collect()).await.unwrap());
+    end(store, "slack", &claimed[1..], DispatchEnd::Delivered).await;
+    assert!(!store.may_be_sent(beside).await.unwrap());
 }
 
 /// Has something told of a record of the ERP alone: nobody knew yet which one of the shop it is.

@@ -151,6 +151,22 @@ pub(in super::super) async fn batch(
     Ok(true)
 }
 
+/// Whether all of these are still claimed under these tokens, and there is something to send of each.
+pub(in super::super) async fn may_be_sent(conn: &mut Conn, ids: &[(i64, Fence)]) -> Result<bool, Fault> {
+    let numbers: Vec<i64> = ids.iter().map(|(id, _)| *id).collect();
+    let held: HashMap<i64, i64> = sqlx::query_as(concat!(
+        "SELECT d.id, d.fence FROM dispatches AS d JOIN notifications AS n ON n.id = d.notification_id
+         WHERE d.state = 'sending' AND n.body IS NOT NULL AND d.id ",
+        sql::in_array!("$1")
+    ))
+    .bind(serde_json::to_string(&numbers)?)
+    .fetch_all(conn)
+    .await?
+    .into_iter()
+    .collect();
+    Ok(ids.iter().all(|(id, fence)| held.get(id) == Some(&fence.0)))
+}
+
 /// When something is due for each endpoint, the earliest first.
 pub(in super::super) async fn next(conn: &mut Conn) -> Result<Vec<(String, Timestamp)>, Fault> {
     let rows: Vec<(String, Option<i64>, Option<i64>, Option<i64>)> =

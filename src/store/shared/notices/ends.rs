@@ -243,7 +243,7 @@ pub(in super::super) async fn end(
         .into_iter()
         .map(|(name, _)| name)
         .collect();
-    let ids: Vec<(i64, Fence)> = ended.iter().flat_map(|end| end.ids.iter().copied()).collect();
+    let ids: Vec<(i64, Fence)> = ended.iter().flat_map(carried).collect();
     let mut lives: HashMap<i64, Live> = live(conn, &ids)
         .await?
         .into_iter()
@@ -260,23 +260,25 @@ pub(in super::super) async fn end(
         let mut is_live = false;
         let name = clean(&end.endpoint.name);
         // What was removed on a privacy request while it was being sent: the answer may repeat it.
-        let is_removed = end
-            .ids
-            .iter()
-            .any(|(id, _)| lives.get(id).is_some_and(|live| !live.has_body));
-        for (id, _) in &end.ids {
-            // One of another endpoint was not sent by this request. Taken out: an end that names it twice counts once.
-            let is_its = lives.get(id).is_some_and(|live| live.endpoint == name);
-            let Some(live) = is_its.then(|| lives.remove(id)).flatten() else {
-                stale.push(*id);
-                continue;
-            };
-            is_live = true;
-            if let Some(attempt) = &end.attempt {
-                tries.push(try_row(&live, attempt, told_by, is_removed)?);
-                told_by = told_by.or(Some(live.id));
+        let is_removed = carried(end).any(|(id, _)| lives.get(&id).is_some_and(|live| !live.has_body));
+        let mut has_given_up = false;
+        for part in &end.parts {
+            let gives_up = matches!(part.end, DispatchEnd::Failed | DispatchEnd::Problem { .. });
+            for (id, _) in &part.ids {
+                // One of another endpoint was not sent by this request. Taken out: an end that names it twice counts once.
+                let is_its = lives.get(id).is_some_and(|live| live.endpoint == name);
+                let Some(live) = is_its.then(|| lives.remove(id)).flatten() else {
+                    stale.push(*id);
+                    continue;
+                };
+                is_live = true;
+                has_given_up |= gives_up;
+                if let Some(attempt) = &end.attempt {
+                    tries.push(try_row(&live, attempt, told_by, is_removed)?);
+                    told_by = told_by.or(Some(live.id));
+                }
+                settled.push((live, after(&part.end), end.attempt.as_ref().map(Told::of)));
             }
-            settled.push((live, after(&end.end), end.attempt.as_ref().map(Told::of)));
         }
         if !is_live {
             continue;
@@ -286,7 +288,7 @@ pub(in super::super) async fn end(
         merged.health = change.health.as_ref().or(merged.health);
         merged.pause = merged.pause.or(change.pause.as_deref());
         merged.told_at = change.told_failing_at.or(merged.told_at);
-        merged.has_given_up |= matches!(end.end, DispatchEnd::Failed | DispatchEnd::Problem { .. });
+        merged.has_given_up |= has_given_up;
         told.extend(end.notifications.iter().map(|body| (body.as_str(), now)));
     }
     settle(conn, settled, &known, now).await?;
@@ -320,6 +322,11 @@ pub(in super::super) async fn end(
     Ok(stale)
 }
 
+/// All dispatches that a request carried.
+fn carried(end: &EndedDispatch) -> impl Iterator<Item = (i64, Fence)> {
+    end.parts.iter().flat_map(|part| part.ids.iter().copied())
+}
+
 fn after(end: &DispatchEnd) -> After<'_> {
     match end {
         DispatchEnd::Delivered => After::Ended { state: "delivered" },
@@ -337,7 +344,7 @@ fn after(end: &DispatchEnd) -> After<'_> {
     }
 }
 
-/// A batch has one answer: it is kept with the first of its dispatches.
+/// A batch has one answer: it is kept with the first of its dispatches, whatever becomes of which.
 fn try_row(live: &Live, attempt: &NewTry, told_by: Option<i64>, is_removed: bool) -> Result<Value, Fault> {
     let (headers, answer) = if told_by.is_none() && !is_removed {
         let headers = serde_json::to_string(&attempt.headers)?;

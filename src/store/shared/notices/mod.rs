@@ -14,7 +14,7 @@ use crate::store::fault::Fault;
 use crate::store::rules::clean;
 use crate::store::{OutboxPage, OutboxRow};
 
-pub(super) use claims::{batch, claim, next};
+pub(super) use claims::{batch, claim, may_be_sent, next};
 pub(super) use ends::{end, reclaim_step};
 pub(super) use fan_out::fan_out;
 pub(super) use hasten::{Hastening, put_off, step as hasten_step};

@@ -77,6 +77,12 @@ impl Notices for Backend {
         ))
     }
 
+    async fn may_be_sent(&self, ids: Vec<(i64, Fence)>) -> Result<bool, StoreError> {
+        ask!(self, "look at deliveries once more", |conn| {
+            notices::may_be_sent(conn, &ids)
+        })
+    }
+
     async fn end_dispatches(
         &self,
         ended: Vec<EndedDispatch>,

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::mpsc;
 
 use super::{Heard, Rounds};
-use crate::app::notify::dispatcher::line::Unit;
+use crate::app::notify::dispatcher::line::{Claim, Unit};
 use crate::app::notify::dispatcher::record::Outcomes;
 use crate::app::notify::dispatcher::send::{Carrier, Outcome, done};
 use crate::app::notify::dispatcher::{CLAIM_MARGIN, LOOK, TROUBLE};
@@ -62,7 +62,7 @@ impl Rounds {
         }
         // What is said to be due and cannot be claimed is not asked for again and again.
         line.in_vain = (count == 0).then(|| now.plus(TROUBLE));
-        line.claimed(claimed, until);
+        line.claimed(claimed, Claim { at: now, until });
         Ok(())
     }
 
@@ -75,7 +75,7 @@ impl Rounds {
         };
         while let Some(unit) = line.ready.front() {
             // What waited here for too long may be somebody else's by the time when it would be sent.
-            if now.plus(line.endpoint.target.timeout) >= unit.claimed_until {
+            if now.plus(line.endpoint.target.timeout) >= unit.claim.until {
                 give_back(&self.outcomes, name, &mut line.ready, now);
                 break;
             }

@@ -3,7 +3,7 @@
 use super::receiver::Answer;
 use super::troubles::faulty;
 use super::*;
-use crate::app::notify::dispatcher::line::Unit;
+use crate::app::notify::dispatcher::line::{Claim, Unit};
 use crate::app::notify::dispatcher::record::{Recorder, outcomes};
 use crate::app::notify::dispatcher::send::{Outcome, done};
 use crate::domain::{Actor, Via};
@@ -177,7 +177,7 @@ async fn at_the_end_what_is_refused_takes_nothing_else_with_it() {
     for member in claimed {
         let unit = Unit {
             members: vec![member],
-            claimed_until: until,
+            claim: Claim { at: now, until },
         };
         outcomes.add(done("one", &unit, Outcome::GivenBack { at: now }));
     }

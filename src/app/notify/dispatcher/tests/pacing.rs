@@ -38,13 +38,13 @@ async fn a_thousand_events_into_fifty_a_second_are_all_sent_and_never_faster() {
     rig.stop().await;
 }
 
-#[tokio::test]
-async fn one_that_hangs_delays_no_other() {
+pub(super) async fn one_that_hangs_delays_no_other(on: On) {
     let (hanging, quick) = (
         Receiver::start(Answer::Never).await,
         Receiver::start(Answer::Status(200)).await,
     );
-    let rig = Rig::new(
+    let rig = Rig::new_on(
+        on,
         "",
         &[
             (

@@ -15,9 +15,32 @@ pub(super) fn faulty(rig: &mut Rig) -> Arc<FaultyStore> {
     faulty
 }
 
+pub(super) async fn the_urgent_are_claimed_first(on: On) {
+    let receiver = Receiver::start(Answer::Status(200)).await;
+    let endpoints = [
+        ("early", &receiver, "priority = 'low'"),
+        ("middle", &receiver, ""),
+        ("urgent", &receiver, "priority = 'high'"),
+    ];
+    let mut rig = Rig::idle_on(on, "", &endpoints).await;
+    let store = faulty(&mut rig);
+    // Whatever is not claimed first waits.
+    store.fail_after("claim_dispatches", 1, StoreFault::Hangs, 1);
+    rig.add([1]).await;
+    rig.start();
+    rig.reach("urgent", DispatchState::Delivered, 1).await;
+    until("another claim was tried", async || {
+        (store.calls("claim_dispatches") == 2).then_some(())
+    })
+    .await;
+    for name in ["early", "middle"] {
+        rig.reach(name, DispatchState::Waiting, 1).await;
+    }
+}
+
 // On one database: on the other a bell may ring between the rounds, and what failed is tried again at once.
 #[tokio::test]
-async fn the_urgent_are_claimed_first_and_a_claim_that_fails_stops_no_other() {
+async fn a_claim_that_fails_stops_no_other() {
     let receiver = Receiver::start(Answer::Status(200)).await;
     let endpoints = [
         ("early", &receiver, "priority = 'low'"),
