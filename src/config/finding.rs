@@ -35,8 +35,21 @@ pub struct Finding {
     pub help: Option<String>,
     /// Where, in bytes of the file.
     pub span: Range<usize>,
+    /// Where in a file that is named there, if that is meant.
+    pub elsewhere: Option<Elsewhere>,
     /// Whether the same text may be right another time: a file that it names is not there, say.
     pub outside: bool,
+}
+
+/// A place in a file that the configuration names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// The file.
+    pub path: PathBuf,
+    /// What it holds, secrets blanked out.
+    pub text: Arc<str>,
+    /// Where in it, in bytes.
+    pub span: Range<usize>,
 }
 
 impl Finding {
@@ -53,6 +66,7 @@ impl Finding {
             label: String::new(),
             help: None,
             span,
+            elsewhere: None,
             outside: false,
         }
     }
@@ -71,6 +85,16 @@ impl Finding {
         self
     }
 
+    /// The place is in a file that the text names.
+    #[must_use]
+    pub(super) fn elsewhere(mut self, place: Elsewhere) -> Self {
+        self.elsewhere = Some(Elsewhere {
+            span: inside(&place.text, &place.span),
+            ..place
+        });
+        self
+    }
+
     #[must_use]
     pub(super) fn label(mut self, label: impl Into<String>) -> Self {
         self.label = label.into();
@@ -84,7 +108,7 @@ impl Finding {
     }
 }
 
-/// The findings of one file, together with its text (secrets blanked out).
+/// The findings of one file and of those that it names, together with their texts (secrets blanked out).
 #[derive(Clone, Debug)]
 pub struct Findings {
     path: PathBuf,
@@ -110,7 +134,7 @@ pub struct FindingRow {
 }
 
 impl Findings {
-    /// Findings about `source`, in the order of their places. Every place is moved inside the text.
+    /// Findings about `source`, in the order of their places in it. Every place is moved inside the text.
     pub(super) fn new(path: &Path, source: impl Into<Arc<str>>, mut found: Vec<Finding>) -> Self {
         let source = source.into();
         for finding in &mut found {
@@ -151,15 +175,15 @@ impl Findings {
     pub fn in_words(&self) -> String {
         let errors = self.found.iter().filter(|finding| finding.level == Level::Error);
         let sentences = errors.map(|finding| {
-            let (line, _) = position(&self.source, finding.span.start);
-            let line = self
-                .source
-                .lines()
-                .nth(line.saturating_sub(1))
-                .unwrap_or_default();
+            let (path, text, span) = self.place(finding);
+            let (number, _) = position(text, span.start);
+            let line = text.lines().nth(number.saturating_sub(1)).unwrap_or_default();
             let help = finding.help.as_ref().map(|help| format!(" ({help})"));
+            let file = finding.elsewhere.as_ref();
+            let file = file.map(|_| format!("{}:{number}: ", path.display()));
             format!(
-                "`{}`: {}{}",
+                "{}`{}`: {}{}",
+                file.unwrap_or_default(),
                 line.trim(),
                 finding.message,
                 help.unwrap_or_default()
@@ -168,14 +192,25 @@ impl Findings {
         sentences.collect::<Vec<_>>().join("; ")
     }
 
+    /// The file, its text, and the place in it that a finding is about.
+    fn place<'f>(&'f self, finding: &'f Finding) -> (&'f Path, &'f Arc<str>, &'f Range<usize>) {
+        match &finding.elsewhere {
+            Some(place) => (&place.path, &place.text, &place.span),
+            None => (&self.path, &self.source, &finding.span),
+        }
+    }
+
     /// Each finding as a report of its own, for printing.
     pub fn reports(&self) -> Vec<FindingReport> {
-        let name = self.path.display().to_string();
         self.found
             .iter()
-            .map(|finding| FindingReport {
-                finding: finding.clone(),
-                source: NamedSource::new(&name, Arc::clone(&self.source)),
+            .map(|finding| {
+                let (path, text, span) = self.place(finding);
+                FindingReport {
+                    finding: finding.clone(),
+                    source: NamedSource::new(path.display().to_string(), Arc::clone(text)),
+                    span: span.clone(),
+                }
             })
             .collect()
     }
@@ -185,10 +220,11 @@ impl Findings {
         self.found
             .iter()
             .map(|finding| {
-                let (line, column) = position(&self.source, finding.span.start);
+                let (path, text, span) = self.place(finding);
+                let (line, column) = position(text, span.start);
                 FindingRow {
                     level: finding.level,
-                    file: self.path.display().to_string(),
+                    file: path.display().to_string(),
                     line,
                     column,
                     message: finding.message.clone(),
@@ -219,6 +255,7 @@ impl fmt::Display for Findings {
 pub struct FindingReport {
     finding: Finding,
     source: NamedSource<Arc<str>>,
+    span: Range<usize>,
 }
 
 impl fmt::Display for FindingReport {
@@ -257,7 +294,7 @@ impl Diagnostic for FindingReport {
         };
         Some(Box::new(std::iter::once(LabeledSpan::new_with_span(
             Some(label.to_owned()),
-            self.finding.span.clone(),
+            self.span.clone(),
         ))))
     }
 }

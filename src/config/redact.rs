@@ -50,6 +50,14 @@ pub(super) fn redact(text: &str, root: &DeTable<'_>, broken: bool) -> String {
     String::from_utf8(bytes).unwrap_or_default()
 }
 
+/// The same of a file that is no TOML, e.g. a template.
+pub(super) fn redact_other(text: &str) -> String {
+    let mut bytes = text.as_bytes().to_vec();
+    redact_lines(&mut bytes, true);
+    // As above.
+    String::from_utf8(bytes).unwrap_or_default()
+}
+
 /// The table of shops, whose keys are names that people chose: `hockey` holds no key.
 fn shops<'v, 't>(key: &str, value: &'v Spanned<DeValue<'t>>) -> Option<&'v DeTable<'t>> {
     match value.get_ref() {

@@ -24,7 +24,7 @@ mod send;
 mod settings;
 mod signature;
 
-pub use check::{Flaw, Known};
+pub use check::{Flaw, Known, NamedFile};
 pub use detail::{
     Detail, EndpointDetail, PaymentDetail, RefundDetail, RunDetail, ShipmentDetail, SubscriptionDetail,
 };

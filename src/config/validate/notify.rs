@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::Checker;
 use crate::config::expressions::MappingExpressions;
-use crate::config::finding::Finding;
+use crate::config::finding::{Elsewhere, Finding};
+use crate::config::redact::redact_other;
 use crate::domain::ShopName;
 use crate::notify::{Endpoint, Flaw, Known, Settings};
 
@@ -45,16 +46,23 @@ impl Checker<'_> {
         let path: Vec<&str> = std::iter::once("notify")
             .chain(flaw.path.iter().map(String::as_str))
             .collect();
-        let place = match flaw.place {
-            Some(part) => self.inside(&path, part),
-            None => self.document.span(&path),
+        let place = match &flaw.place {
+            Some(part) if flaw.file.is_none() => self.inside(&path, part.clone()),
+            _ => self.document.span(&path),
         };
         let finding = if flaw.is_warning {
             Finding::warning(place, flaw.message)
         } else {
             Finding::error(place, flaw.message)
         };
-        let finding = finding.help(flaw.help);
+        let mut finding = finding.help(flaw.help);
+        if let Some(file) = flaw.file {
+            finding = finding.elsewhere(Elsewhere {
+                path: file.path,
+                text: redact_other(&file.text).into(),
+                span: flaw.place.unwrap_or_default(),
+            });
+        }
         self.found.push(if flaw.is_outside {
             finding.outside()
         } else {
@@ -129,6 +137,34 @@ mod tests {
              body = { template = '{\"a\": {{ event.id' }",
         );
         insta::assert_snapshot!(told);
+    }
+
+    #[test]
+    fn a_mistake_in_a_templates_file_is_shown_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("slack.json");
+        let template = "{\n  \"token\": \"hunter2\",\n  \"text\": \"Order {{ order.nam }} is in\",\n  \"key\": \"shpat_0123\"\n}\n";
+        std::fs::write(&path, template).unwrap();
+        let keys = format!(
+            "[notify.endpoints.chat]\nurl = 'https://hooks.example.com/1'\nevents = ['order.synced']\nowner = ' '\n\
+             body = {{ template_file = '{}' }}\n[notify.endpoints.plain]\nurl = 'nowhere'\nevents = ['*']",
+            path.display()
+        );
+        let Err(ConfigError::Invalid(findings)) = parse(&keys) else {
+            panic!("it is taken");
+        };
+        let folder = folder.path().display().to_string();
+        let printer =
+            miette::GraphicalReportHandler::new_themed(miette::GraphicalTheme::none()).with_width(400);
+        let mut told = String::new();
+        for report in findings.reports() {
+            printer.render_report(&mut told, &report).unwrap();
+        }
+        writeln!(told, "{}\n{findings}", findings.in_words()).unwrap();
+        assert!(!told.contains("hunter2") && !told.contains("0123"), "{told}");
+        assert!(!format!("{findings:?}").contains("hunter2"));
+        assert!(findings.are_in_the_text(), "the others are");
+        insta::assert_snapshot!(told.replace(&folder, "FOLDER"));
     }
 
     #[test]

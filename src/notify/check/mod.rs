@@ -1,16 +1,17 @@
 //! What well-formed settings must say so that they can be used.
 
+mod flaw;
 mod secrets;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeSet;
-use std::ops::Range;
 use std::time::Duration;
 
 use reqwest::Url;
 use secrecy::ExposeSecret as _;
 
+pub use self::flaw::{Flaw, NamedFile};
 use super::endpoint::Endpoint;
 use super::event::{EventPattern, EventType};
 use super::guard::{Guard, Refusal};
@@ -39,23 +40,6 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(60);
 /// process runs.
 const ROTATION: Duration = Duration::from_secs(24 * 3600);
 
-/// Something that is not right. Texts quote no secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Flaw {
-    /// Where, as keys below `[notify]`, e.g. `endpoints`, `slack`, `url`.
-    pub path: Vec<String>,
-    /// Where in the text that stands there, in bytes; none when the whole of it is meant.
-    pub place: Option<Range<usize>>,
-    /// What is wrong, in one sentence.
-    pub message: String,
-    /// What to do about it.
-    pub help: String,
-    /// Whether it is not the text that is wrong but something that it names, e.g. a file.
-    pub is_outside: bool,
-    /// Whether the settings can be used all the same.
-    pub is_warning: bool,
-}
-
 /// What endpoints are checked against.
 pub struct Known<'a> {
     /// The shops of the configuration.
@@ -72,6 +56,7 @@ impl Settings {
             flaws.push(Flaw {
                 path: vec!["keep_days".to_owned()],
                 place: None,
+                file: None,
                 message: "deliveries that ended would be forgotten at once".to_owned(),
                 help: "keep them for at least a day, to see what happened".to_owned(),
                 is_outside: false,
@@ -133,6 +118,7 @@ impl Checker<'_> {
         self.flaws.push(Flaw {
             path,
             place: None,
+            file: None,
             message: message.into(),
             help: help.into(),
             is_outside: false,
@@ -147,9 +133,11 @@ impl Checker<'_> {
         self.errors -= 1;
     }
 
-    fn expression(&mut self, keys: &[&str], error: ExpressionError) {
+    fn expression(&mut self, keys: &[&str], error: ExpressionError) -> &mut Flaw {
         let help = error.help.unwrap_or_else(|| LIST_FIELDS.to_owned());
-        self.flaw(keys, error.message, help).place = Some(error.place);
+        let flaw = self.flaw(keys, error.message, help);
+        flaw.place = Some(error.place);
+        flaw
     }
 
     fn endpoint(
@@ -172,7 +160,9 @@ impl Checker<'_> {
         let shops = self.shops(&section.shops, known.shops);
         let condition = section.condition.as_deref().and_then(|text| {
             Condition::compile(text, &wanted, known.expressions)
-                .map_err(|error| self.expression(&["condition"], error))
+                .map_err(|error| {
+                    self.expression(&["condition"], error);
+                })
                 .ok()
         });
         let template = section
@@ -335,21 +325,19 @@ impl Checker<'_> {
             return None;
         }
         match Template::compile(text, &body.mime, wanted, expressions) {
-            Ok(template) => return Some(template),
-            // The configuration's text does not hold what stands in a file: its line tells the place.
-            Err(error) if body.template_file.is_some() => {
-                let before = text.get(..error.place.start).unwrap_or(text);
-                let line = before.matches('\n').count() + 1;
-                self.flaw(
-                    &keys,
-                    format!("line {line}: {}", error.message),
-                    error.help.unwrap_or_else(|| LIST_FIELDS.to_owned()),
-                )
-                .is_outside = true;
+            Ok(template) => Some(template),
+            Err(error) => {
+                let flaw = self.expression(&keys, error);
+                if let Some(path) = &body.template_file {
+                    flaw.is_outside = true;
+                    flaw.file = Some(NamedFile {
+                        path: path.clone(),
+                        text: text.as_str().into(),
+                    });
+                }
+                None
             }
-            Err(error) => self.expression(&keys, error),
         }
-        None
     }
 
     fn limits(&mut self, section: &EndpointSection) {

@@ -307,13 +307,17 @@ fn help_names_what_was_meant() {
 }
 
 #[test]
-fn a_mistake_in_a_templates_file_is_told_by_its_line() {
+fn a_mistake_in_a_templates_file_is_told_by_its_place_there() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("slack.json");
-    std::fs::write(&path, "{\n  \"text\": \"{{ order.nam }}\"\n}").unwrap();
+    let text = "{\n  \"text\": \"{{ order.nam }}\"\n}";
+    std::fs::write(&path, text).unwrap();
     let found = flaws(&format!("body = {{ template_file = '{}' }}", path.display()));
-    assert!(found[0].message.starts_with("line 2: of order."), "{found:?}");
-    assert_eq!((found[0].place.clone(), found[0].is_outside), (None, true));
+    assert_eq!(found[0].help, "did you mean `name`?");
+    let file = found[0].file.as_ref().unwrap();
+    assert_eq!((&file.path, &*file.text), (&path, text));
+    assert_eq!(&text[found[0].place.clone().unwrap()], "order.nam");
+    assert!(found[0].is_outside);
 }
 
 #[test]
