@@ -13,6 +13,12 @@ fn demo(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
+/// The number behind this in what is told in the end.
+fn figure(text: &str, what: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.trim().strip_prefix(what))?;
+    line.trim().parse().ok()
+}
+
 #[test]
 fn the_demonstration_holds_on_every_version_of_odoo() {
     for version in ["17", "18", "19"] {
@@ -33,6 +39,11 @@ fn the_demonstration_holds_on_every_version_of_odoo() {
         ] {
             assert!(text.contains(part), "Odoo {version}, `{part}`:\n{text}");
         }
+        let taken = figure(
+            &text,
+            "notifications that the receiver took, each signed and once",
+        );
+        assert!(taken > Some(0), "Odoo {version}: {taken:?}\n{text}");
     }
 }
 

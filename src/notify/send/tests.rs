@@ -143,6 +143,15 @@ async fn a_receiver_can_verify_what_it_gets() {
         prefix: "sha256=",
     };
     assert_eq!(of("x-our-hmac"), plain.sign("Jefe and friends", &body));
+
+    let bearer = Target {
+        auth: Some(Auth::Bearer(Secret::text("token-0123456789"))),
+        ..target(&format!("http://{address}/"))
+    };
+    assert!(send(bearer).await.is_taken());
+    let (head, _) = requests.lock().unwrap().remove(0);
+    let of = |name: &str| header_of(&head, name).unwrap();
+    assert_eq!(of("authorization"), "Bearer token-0123456789");
 }
 
 #[tokio::test]

@@ -8,13 +8,14 @@ use rust_decimal::Decimal;
 use super::between::Between;
 use super::*;
 use crate::app::review::Reviewer;
-use crate::domain::{Actor, Via};
+use crate::domain::{Actor, Clock as _, Via};
 use crate::sandbox::odoo::{Fault, OdooError, Rule};
 use crate::sandbox::shopify::draft::{
     Buyer, CustomerDraft, LineDraft, OrderDraft, Payment, ProductDraft, VariantDraft,
 };
 use crate::sandbox::shopify::facts::{Address, Tax};
 use crate::sandbox::shopify::faults::ApiFault;
+use crate::store::EndpointAct;
 
 /// Log lines of this thread.
 #[derive(Clone, Default)]
@@ -192,7 +193,44 @@ async fn a_scrape_shows_an_order_a_duplicate_and_an_outage() {
             .contains(r#"lockstep_notify_deliveries_total{endpoint="closed",outcome="retried"} "#)
     })
     .await;
+    // A person pauses it. What was tried was timed, once for each request.
+    let act = EndpointAct {
+        name: "closed".to_owned(),
+        pause: true,
+        health: None,
+        reason: None,
+        actor: Actor::new("anna", Via::Cli),
+        at: world.clock.now(),
+    };
+    assert!(
+        scrape()
+            .await
+            .contains(r#"lockstep_notify_paused{endpoint="closed"} 0"#)
+    );
+    world.daemon.store.set_endpoint(act).await.unwrap();
+    until("the pause is shown", async || {
+        world.clock.advance(Duration::from_secs(5));
+        scrape()
+            .await
+            .contains(r#"lockstep_notify_paused{endpoint="closed"} 1"#)
+    })
+    .await;
     let text = scrape().await;
+    let value = |sample: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(sample));
+        line.unwrap_or_else(|| panic!("{sample} is missing:\n{text}"))
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    let (count, sum) = (
+        value(r#"lockstep_notify_seconds_count{endpoint="closed"}"#),
+        value(r#"lockstep_notify_seconds_sum{endpoint="closed"}"#),
+    );
+    assert!(
+        count >= 1.0 && sum > 0.0 && sum < 60.0,
+        "{count} requests in {sum} s"
+    );
     for sample in [
         r#"lockstep_jobs_completed_total{shop="metered",object="order",direction="in",outcome="completed"} 1"#,
         r#"lockstep_jobs_failed_total{shop="metered",object="shop",direction="in"} 1"#,
@@ -200,6 +238,8 @@ async fn a_scrape_shows_an_order_a_duplicate_and_an_outage() {
         r#"lockstep_jobs_retried_total{shop="metered",object="customer",direction="in",reason="system_down"} "#,
         "lockstep_jobs_running ",
         r#"lockstep_notify_waiting{endpoint="closed"} "#,
+        r#"lockstep_notify_paused{endpoint="closed"} 1"#,
+        r#"lockstep_notify_seconds_count{endpoint="closed"} "#,
         r#"lockstep_duplicates_skipped_total{shop="metered"} 1"#,
         r#"lockstep_queue_depth{shop="metered",object="customer",direction="in",state="#,
         r#"lockstep_queue_oldest_seconds{shop="metered",object="customer",direction="in",state="#,
