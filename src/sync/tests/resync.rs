@@ -452,7 +452,7 @@ async fn what_changed_in_the_erp_since_a_customer_was_sent_is_sent_too() {
         .shop
         .change(|shop| {
             shop.edit_customer(id, |customer| {
-                customer.addresses[0].address1 = Some("By hand 2".into())
+                customer.addresses[0].address1 = Some("By hand 2".into());
             })
         })
         .unwrap();
