@@ -195,7 +195,7 @@ fn trust(smtp: &Smtp) -> Result<TlsParameters, NotSent> {
     let mut builder = TlsParameters::builder(smtp.host.clone());
     if let Some(path) = &smtp.ca_file {
         let unusable = |error: String| NotSent::for_now(format!("ca_file {}: {error}", path.display()));
-        let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+        let pem = crate::files::read(path).map_err(|error| unusable(error.to_string()))?;
         let certificate = Certificate::from_pem(&pem).map_err(|error| unusable(chain(&error)))?;
         builder = builder.add_root_certificate(certificate);
     }

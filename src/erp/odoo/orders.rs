@@ -207,11 +207,17 @@ impl Odoo {
         } else {
             reach(FailPoint::OrderConfirmed).await?;
         }
-        let order = if confirmation.as_ref().is_some_and(Confirmation::has_company) {
+        let mut order = if confirmation.as_ref().is_some_and(Confirmation::has_company) {
             self.set_order_date_with_others(id, ordered_at).await?
         } else {
             self.set_order_date(id, ordered_at).await?
         };
+        if order.state == OrderState::Draft && confirmation.is_some() {
+            // Somebody's module confirms only the first of several.
+            let call = Call::write(ORDER, "action_confirm").on([id]).quietly();
+            self.act(&call).await?;
+            order = self.set_order_date(id, ordered_at).await?;
+        }
         if order.state != OrderState::Confirmed {
             return Err(refused(
                 "action_confirm",

@@ -31,7 +31,7 @@ use crate::transport::Failure;
 const MOST: usize = 100;
 
 /// Most records that one call acts on: Odoo takes a third of a second to confirm an order, and what is live waits for the end.
-const MOST_ACTED_ON: usize = 20;
+const MOST_ACTED_ON: usize = 10;
 
 /// Kinds of reads that are remembered while nobody uses them.
 const MOST_LINES: usize = 256;
@@ -143,6 +143,13 @@ impl Question {
         call
     }
 
+    /// The records that it acts on.
+    fn names(&self) -> impl Iterator<Item = String> {
+        let acts = matches!(self.by, By::Action);
+        let asked = self.asked.iter().filter(move |_| acts);
+        asked.map(Value::to_string)
+    }
+
     /// Most that may be asked for at a time.
     const fn most(&self) -> usize {
         match self.by {
@@ -201,6 +208,9 @@ struct Line {
     /// Held by whoever sends.
     turn: tokio::sync::Mutex<()>,
     waiting: Mutex<Vec<Waiting>>,
+    /// What was acted on together with others without an answer: one of them may be what the server broke on, or all of them were too
+    /// much for it. The next time each goes alone.
+    alone: Mutex<BTreeSet<String>>,
 }
 
 #[derive(Debug)]
@@ -245,14 +255,16 @@ impl Line {
 
     /// What goes in the next call, oldest first. Whoever gave up is left out.
     fn next(&self) -> Vec<Waiting> {
-        let mut waiting = lock(&self.waiting);
-        let (mut taken, mut left, mut asked) = (Vec::new(), Vec::new(), 0);
+        let (mut waiting, alone) = (lock(&self.waiting), lock(&self.alone));
+        let is_alone = |one: &Waiting| one.question.names().any(|name| alone.contains(&name));
+        let (mut taken, mut left, mut asked) = (Vec::<Waiting>::new(), Vec::new(), 0);
         for one in std::mem::take(&mut *waiting) {
             if one.done.is_closed() {
                 continue;
             }
             let count = one.question.asked.len();
-            if taken.is_empty() || asked + count <= one.question.most() {
+            let fits = asked + count <= one.question.most() && !is_alone(&one) && !taken.iter().any(is_alone);
+            if taken.is_empty() || fits {
                 asked += count;
                 taken.push(one);
             } else {
@@ -261,6 +273,21 @@ impl Line {
         }
         *waiting = left;
         taken
+    }
+}
+
+impl Line {
+    /// Remembers what was lost together, until it went alone.
+    fn note_lost(&self, parts: &[Waiting], answer: &Answer) {
+        let names = parts.iter().flat_map(|part| part.question.names());
+        let mut alone = lock(&self.alone);
+        if parts.len() > 1 && matches!(answer, Err(ErpError::Unknown { .. })) {
+            alone.extend(names);
+        } else {
+            for name in names {
+                alone.remove(&name);
+            }
+        }
     }
 }
 
@@ -367,6 +394,7 @@ async fn send(session: &Session, line: &Line) {
             groups.push(parts);
             continue;
         }
+        line.note_lost(&parts, &answer);
         for part in parts {
             let answer = match &answer {
                 Ok(rows) => Ok(part.question.own(rows)),

@@ -252,6 +252,8 @@ pub struct Options {
     pub races: bool,
     /// Whether confirmed orders are locked at once (a sales setting).
     pub auto_lock: bool,
+    /// Whether somebody's module confirms only the first of several orders.
+    pub confirms_first_only: bool,
     /// Whether all goods go straight from the supplier to the customer, as with Odoo's module for drop-shipping. Not observed:
     /// there are no purchase orders here.
     pub dropship: bool,
@@ -320,6 +322,7 @@ impl Default for Options {
             in_payment: false,
             races: false,
             auto_lock: false,
+            confirms_first_only: false,
             dropship: false,
             clock: Arc::new(system_time),
         }

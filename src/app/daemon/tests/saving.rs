@@ -315,7 +315,7 @@ async fn the_files_that_endpoints_name_are_followed_as_the_configuration_is() {
     std::fs::write(folder.join("body"), "{{ event.nme }}").unwrap();
     until("a mistake is told with its place", async || {
         let told = not_taken().await;
-        told.contains("body:1: ") && told.contains("nme")
+        told.contains("body:1:") && told.contains("nme")
     })
     .await;
     assert_eq!(daemon.revision(), second);

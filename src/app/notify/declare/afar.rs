@@ -7,13 +7,28 @@ use serde_json::{Map, Value};
 use super::DeclareError;
 use crate::config::is_path;
 
-/// Refuses files and variables that the endpoint does not name at the same key already.
+/// What an endpoint is sent besides what was told, and is a secret of its receiver.
+const CREDENTIALS: [&str; 2] = ["auth", "headers"];
+
+/// Refuses files and variables that the endpoint does not name at the same key already, and another address for credentials that stay.
 pub(super) fn checked(values: &Map<String, Value>, now: &Map<String, Value>) -> Result<(), DeclareError> {
+    let moves = values.get("url").is_some_and(|url| now.get("url") != Some(url));
+    let stays = |key: &&str| now.contains_key(*key) && values.get(*key) != Some(&Value::Null);
+    if moves && let Some(key) = CREDENTIALS.iter().find(|key| stays(key)) {
+        return Err(DeclareError::Afar {
+            key: (*key).to_owned(),
+            what: "credentials, which would go to another address (take them out first)",
+        });
+    }
+    named(values, now)
+}
+
+fn named(values: &Map<String, Value>, now: &Map<String, Value>) -> Result<(), DeclareError> {
     for (key, value) in values {
         let there = now.get(key);
         if let Value::Object(inner) = value {
             let nothing = Map::new();
-            checked(inner, there.and_then(Value::as_object).unwrap_or(&nothing))?;
+            named(inner, there.and_then(Value::as_object).unwrap_or(&nothing))?;
             continue;
         }
         let known = there.map(texts).unwrap_or_default();
@@ -63,7 +78,7 @@ mod tests {
     #[test]
     fn what_reads_the_machine_is_named_at_the_machine() {
         let now = json!({
-            "secrets_files": ["a.secret", "b.secret"], "auth": { "bearer_file": "token" }, "headers": { "X-Key": "${KEY}" }
+            "url": "https://example.com/in", "secrets_files": ["a.secret", "b.secret"], "auth": { "bearer_file": "token" }, "headers": { "X-Key": "${KEY}" }
         });
         for refused in [
             json!({ "template_file": "lockstep.toml" }),
@@ -77,6 +92,8 @@ mod tests {
             json!({ "headers": { "X-Key": "${OTHER}" } }),
             json!({ "headers": { "X-Other": "${KEY}" } }),
             json!({ "headers": { "X-Key": "$${${KEY}" } }),
+            json!({ "url": "https://example.com/elsewhere" }),
+            json!({ "url": "https://example.com/elsewhere", "auth": null }),
         ] {
             let error = check(&refused, &now).unwrap_err();
             assert!(error.contains("at the machine"), "{refused}: {error}");
@@ -86,6 +103,8 @@ mod tests {
             json!({ "secrets_files": null, "auth": null, "headers": { "X-Key": null } }),
             json!({ "auth": { "bearer_file": "token" }, "headers": { "X-Key": "${KEY}" } }),
             json!({ "body": { "template": "a $${KEY} costs $5" }, "rate": "5/s", "batch": 5 }),
+            json!({ "url": "https://example.com/in" }),
+            json!({ "url": "https://example.com/elsewhere", "auth": null, "headers": null }),
         ] {
             assert_eq!(check(&allowed, &now), Ok(()), "{allowed}");
         }

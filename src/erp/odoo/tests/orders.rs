@@ -106,13 +106,15 @@ async fn of_orders_that_are_confirmed_together_one_that_cannot_be_fails_alone() 
             let save = order(&odoo, &format!("order_{n}"), customer, product).await;
             ids.extend(odoo.save(&[save]).await.unwrap());
         }
-        // Somebody confirmed one and cancelled another meanwhile, and a module takes no more than four.
+        // Somebody confirmed one and cancelled another meanwhile, and a module has its own troubles with several.
         odoo.confirm_order(ids[2], ORDERED_AT).await.unwrap();
         odoo.cancel_order(ids[5], false).await.unwrap();
         let singleton = OdooError::custom("builtins.ValueError", "Expected singleton: sale.order(1, 2)");
-        server
-            .faults()
-            .add(Rule::new(Fault::Error(singleton)).method("action_confirm"));
+        server.faults().add(
+            Rule::new(Fault::Error(singleton))
+                .method("action_confirm")
+                .times(3),
+        );
         let confirm = |id: &ErpId| {
             let (odoo, id) = (&odoo, *id);
             calls::giving_way(true, async move { odoo.confirm_order(id, ORDERED_AT).await })
@@ -132,7 +134,9 @@ async fn of_orders_that_are_confirmed_together_one_that_cannot_be_fails_alone() 
                 (ids[n], OrderState::Confirmed, Some(ORDERED_AT))
             );
         }
-        assert!(server.ledger().calls_of("sale.order", "action_confirm") > before);
+        // All, and by turns halves, quarters and each: never more than twice as many calls as orders.
+        let calls = server.ledger().calls_of("sale.order", "action_confirm") - before;
+        assert!((9..=16).contains(&calls), "{version:?}: {calls}");
         assert_eq!(server.ledger().count("stock.picking"), 7, "{version:?}");
     }
 }
@@ -158,8 +162,41 @@ async fn orders_that_were_confirmed_together_without_an_answer_are_confirmed_onc
             assert!(matches!(error, ErpError::Unknown { .. }), "{version:?}: {error}");
         }
         server.faults().clear();
+        let before = server.ledger().calls_of("sale.order", "action_confirm");
         for order in join_all(ids.iter().map(confirm)).await {
             assert_eq!(order.unwrap().ordered_at, Some(ORDERED_AT), "{version:?}");
+        }
+        assert_eq!(server.ledger().count("stock.picking"), 6, "{version:?}");
+        let calls = server.ledger().calls_of("sale.order", "action_confirm") - before;
+        assert_eq!(calls, 6, "{version:?}: what was lost together goes alone");
+    }
+}
+
+#[tokio::test]
+async fn orders_are_confirmed_also_where_a_module_confirms_the_first_of_several_only() {
+    for version in VERSIONS {
+        let options = Options {
+            confirms_first_only: true,
+            latency: Duration::from_millis(20),
+            ..Options::version(version)
+        };
+        let (server, odoo) = start_narrow(options).await;
+        let (customer, product) = stock(&odoo).await;
+        let mut ids = Vec::new();
+        for n in 0..6 {
+            let save = order(&odoo, &format!("order_{n}"), customer, product).await;
+            ids.extend(odoo.save(&[save]).await.unwrap());
+        }
+        let confirm = |id: &ErpId| {
+            let (odoo, id) = (&odoo, *id);
+            calls::giving_way(true, async move { odoo.confirm_order(id, ORDERED_AT).await })
+        };
+        for order in join_all(ids.iter().map(confirm)).await {
+            let order = order.unwrap_or_else(|error| panic!("{version:?}: {error}"));
+            assert_eq!(
+                (order.state, order.ordered_at),
+                (OrderState::Confirmed, Some(ORDERED_AT))
+            );
         }
         assert_eq!(server.ledger().count("stock.picking"), 6, "{version:?}");
     }

@@ -16,6 +16,8 @@ const LINE: &str = "sale.order.line";
 pub(in crate::sandbox::odoo) fn confirm(env: &mut Env<'_>, model: &'static Model, ids: &[i64]) -> Res<Json> {
     env.allow(model, "write")?;
     env.must_exist(model, ids)?;
+    let first_only = env.sys.options.confirms_first_only;
+    let ids = if first_only { &ids[..ids.len().min(1)] } else { ids };
     for id in ids {
         if !["draft", "sent"].contains(&env.text(ORDER, *id, "state").as_str()) {
             return Err(already(env, *id));
