@@ -140,13 +140,22 @@ fn writes(erp: &OdooSandbox) -> u64 {
 
 /// What a link keeps of a text that both sides agreed on.
 fn agreed(text: &str) -> Value {
-    let hash = hash_of(text);
+    agreed_on(&hash_of(text))
+}
+
+/// The same of a value with this hash.
+fn agreed_on(hash: &str) -> Value {
     json!({ "source": hash, "target": hash })
 }
 
 /// The hash that a link keeps of a text.
 fn hash_of(text: &str) -> String {
-    hex::encode(&Sha256::digest(format!("Text({text:?})").as_bytes())[..8])
+    hash_of_content(&format!("Text({text:?})"))
+}
+
+/// The hash of any value, as it is written out for it.
+fn hash_of_content(content: &str) -> String {
+    hex::encode(&Sha256::digest(content.as_bytes())[..8])
 }
 
 /// Both sides while they are filled.
@@ -233,9 +242,9 @@ impl Sides<'_> {
             };
             names.iter().map(make).collect()
         });
-        let values = names
-            .iter()
-            .map(|(title, sku)| json!({ "name": title, "default_code": sku, "list_price": 10 }));
+        let values = names.iter().map(
+            |(title, sku)| json!({ "name": title, "default_code": sku, "list_price": 10, "weight": 0.5 }),
+        );
         let templates = self.made("product.template", values);
         let fields = ["product_variant_id"];
         let rows = self.admin(
@@ -253,7 +262,7 @@ impl Sides<'_> {
         all.flat_map(|(((product, variant), (template, theirs)), (title, sku))| {
             let (of_product, of_variant) = (
                 json!({ "name": agreed(title) }),
-                json!({ "default_code": agreed(sku) }),
+                json!({ "default_code": agreed(sku), "active": agreed_on(&hash_of_content("Bool(true)")) }),
             );
             [
                 self.link(

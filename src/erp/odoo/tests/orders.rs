@@ -12,8 +12,8 @@ use super::given::{
 };
 use super::{clock, connect, settings};
 use crate::domain::ErpId;
-use crate::erp::odoo::{Reference, Settings};
-use crate::erp::{Erp as _, ErpError, OrderState};
+use crate::erp::odoo::{Odoo, Reference, Settings};
+use crate::erp::{Erp as _, ErpError, OrderState, SalesOrder};
 use crate::sandbox::odoo::{Fault, OdooError, OdooSandbox, Options, Rule};
 use crate::secret::Secret;
 use crate::telemetry::calls;
@@ -60,16 +60,26 @@ async fn an_order_is_saved_read_confirmed_and_keeps_its_date_in_four_calls() {
     }
 }
 
+/// So many orders that nobody has confirmed yet.
+async fn drafts(odoo: &Odoo, count: usize) -> Vec<ErpId> {
+    let (customer, product) = stock(odoo).await;
+    let mut ids = Vec::new();
+    for n in 0..count {
+        let save = order(odoo, &format!("order_{n}"), customer, product).await;
+        ids.extend(odoo.save(&[save]).await.unwrap());
+    }
+    ids
+}
+
+async fn confirmed_by_an_import(odoo: &Odoo, id: ErpId) -> Result<SalesOrder, ErpError> {
+    calls::giving_way(true, odoo.confirm_order(id, ORDERED_AT)).await
+}
+
 #[tokio::test]
 async fn orders_of_an_import_are_confirmed_together() {
     for version in VERSIONS {
         let (server, odoo) = start_narrow(Options::version(version)).await;
-        let (customer, product) = stock(&odoo).await;
-        let mut ids = Vec::new();
-        for n in 0..12 {
-            let save = order(&odoo, &format!("order_{n}"), customer, product).await;
-            ids.extend(odoo.save(&[save]).await.unwrap());
-        }
+        let ids = drafts(&odoo, 12).await;
         let confirm = |(n, id): (i64, &ErpId)| {
             let (odoo, id) = (&odoo, *id);
             let ordered_at = ORDERED_AT.plus(Duration::from_secs(n.unsigned_abs()));
@@ -100,12 +110,7 @@ async fn of_orders_that_are_confirmed_together_one_that_cannot_be_fails_alone() 
             ..Options::version(version)
         };
         let (server, odoo) = start_narrow(slow).await;
-        let (customer, product) = stock(&odoo).await;
-        let mut ids = Vec::new();
-        for n in 0..8 {
-            let save = order(&odoo, &format!("order_{n}"), customer, product).await;
-            ids.extend(odoo.save(&[save]).await.unwrap());
-        }
+        let ids = drafts(&odoo, 8).await;
         // Somebody confirmed one and cancelled another meanwhile, and a module has its own troubles with several.
         odoo.confirm_order(ids[2], ORDERED_AT).await.unwrap();
         odoo.cancel_order(ids[5], false).await.unwrap();
@@ -115,10 +120,7 @@ async fn of_orders_that_are_confirmed_together_one_that_cannot_be_fails_alone() 
                 .method("action_confirm")
                 .times(3),
         );
-        let confirm = |id: &ErpId| {
-            let (odoo, id) = (&odoo, *id);
-            calls::giving_way(true, async move { odoo.confirm_order(id, ORDERED_AT).await })
-        };
+        let confirm = |id: &ErpId| confirmed_by_an_import(&odoo, *id);
         let before = server.ledger().calls_of("sale.order", "action_confirm");
         for (n, confirmed) in join_all(ids.iter().map(confirm)).await.into_iter().enumerate() {
             if n == 5 {
@@ -145,16 +147,8 @@ async fn of_orders_that_are_confirmed_together_one_that_cannot_be_fails_alone() 
 async fn orders_that_were_confirmed_together_without_an_answer_are_confirmed_once() {
     for version in VERSIONS {
         let (server, odoo) = start_narrow(Options::version(version)).await;
-        let (customer, product) = stock(&odoo).await;
-        let mut ids = Vec::new();
-        for n in 0..6 {
-            let save = order(&odoo, &format!("order_{n}"), customer, product).await;
-            ids.extend(odoo.save(&[save]).await.unwrap());
-        }
-        let confirm = |id: &ErpId| {
-            let (odoo, id) = (&odoo, *id);
-            calls::giving_way(true, async move { odoo.confirm_order(id, ORDERED_AT).await })
-        };
+        let ids = drafts(&odoo, 6).await;
+        let confirm = |id: &ErpId| confirmed_by_an_import(&odoo, *id);
         let lost = Rule::new(Fault::CloseAfter).method("action_confirm").times(6);
         server.faults().add(lost);
         for error in join_all(ids.iter().map(confirm)).await {
@@ -181,16 +175,8 @@ async fn orders_are_confirmed_also_where_a_module_confirms_the_first_of_several_
             ..Options::version(version)
         };
         let (server, odoo) = start_narrow(options).await;
-        let (customer, product) = stock(&odoo).await;
-        let mut ids = Vec::new();
-        for n in 0..6 {
-            let save = order(&odoo, &format!("order_{n}"), customer, product).await;
-            ids.extend(odoo.save(&[save]).await.unwrap());
-        }
-        let confirm = |id: &ErpId| {
-            let (odoo, id) = (&odoo, *id);
-            calls::giving_way(true, async move { odoo.confirm_order(id, ORDERED_AT).await })
-        };
+        let ids = drafts(&odoo, 6).await;
+        let confirm = |id: &ErpId| confirmed_by_an_import(&odoo, *id);
         for order in join_all(ids.iter().map(confirm)).await {
             let order = order.unwrap_or_else(|error| panic!("{version:?}: {error}"));
             assert_eq!(
